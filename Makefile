@@ -1,0 +1,34 @@
+# `make check test` is what continuous integration runs (see .ci/run). PYTHON picks another interpreter.
+
+PYTHON ?= python
+
+.PHONY: help style check test test-slow bench demo
+
+help:
+	@echo "make style      format the code and repair what ruff can repair"
+	@echo "make check      lint, formatting and types; changes nothing"
+	@echo "make test       the fast tests (offline, no GPU)"
+	@echo "make test-slow  the slow tests alone"
+	@echo "make bench      every benchmark, one after the other"
+	@echo "make demo       train, evaluate, save and use a small model on synthetic signs"
+
+style:
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+check:
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+test:
+	$(PYTHON) -m pytest
+
+test-slow:
+	$(PYTHON) -m pytest -m "slow and not gpu"
+
+bench:
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(PYTHON) "$$script"; done
+
+demo:
+	$(PYTHON) -m modeling_sigma.cli.main demo

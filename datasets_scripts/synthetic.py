@@ -1,0 +1,269 @@
+"""A small invented sign language that signs by itself: clips of 133 keypoints, as many as wanted, without a download.
+
+It is for tests, demonstrations and ablations: its signs, its grammar and the true frames of every sign are known. It is
+no model of any language that people sign, and scores on it say nothing about one.
+
+Signs consist of handshape, location, movement, orientation, handedness and mouthing; most have a partner that differs in
+one of these alone. Sentences have a grammar of their own; their English has another word order, inflection and function
+words. Signers differ in body, speed, habits, handedness, camera and quality of detection. Signers and sentences of one
+split occur in no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from datasets_scripts.synthetic_grammar import CATEGORIES, SPLITS, SyntheticGrammar
+from datasets_scripts.synthetic_signing import SigningPlan, SyntheticSigner, draw_signer, sign
+from datasets_scripts.synthetic_vocabulary import SignForm, SyntheticVocabulary
+from modeling_sigma.pose_clip import PoseClip
+
+
+SIGN_LANGUAGE = "synthetic"
+SPOKEN_LANGUAGE = "English"
+
+_SIGN_SECONDS = 0.42  # of an average sign within a sentence
+_ISOLATED_SLOWNESS = 1.2
+_SENTENCE_REST_SECONDS, _ISOLATED_REST_SECONDS = 0.3, 0.12
+
+# What a random stream is for.
+_SIGNERS, _SENTENCES, _ISOLATED, _ORDER = range(2, 6)
+
+
+@dataclass(frozen=True, eq=False)
+class SyntheticSample:
+    """One clip with all that is known about it.
+
+    Args:
+        clip ([`PoseClip`]):
+            Keypoints `(T, 133, 2)` in pixels and scores, layout `coco_wholebody_133`, with frame rate and image size.
+        sample_id (`str`):
+            Unique among all samples of one language.
+        text (`str`):
+            The English sentence in lower case without punctuation; of an isolated sign, its word.
+        gloss (`list[str]`):
+            The signs in signed order.
+        sign_spans (`list[tuple[int, int]]`):
+            For each gloss its first frame and the frame after its last. Transitions and rest belong to no sign.
+        text_alignment (`list[int | None]`):
+            For each word of `text.split()` the position in `gloss` that it comes from; None for function words.
+        signer_id, split (`str`):
+            Who signs, and the split that signer and sentence belong to.
+        sign_language, spoken_language (`str`):
+            `"synthetic"` and `"English"`.
+    """
+
+    clip: PoseClip
+    sample_id: str
+    text: str
+    gloss: list[str]
+    sign_spans: list[tuple[int, int]]
+    text_alignment: list[int | None]
+    signer_id: str
+    split: str
+    sign_language: str = SIGN_LANGUAGE
+    spoken_language: str = SPOKEN_LANGUAGE
+
+    @property
+    def fps(self) -> float | None:
+        return self.clip.fps
+
+    @property
+    def width(self) -> int | None:
+        return self.clip.width
+
+    @property
+    def height(self) -> int | None:
+        return self.clip.height
+
+
+class SyntheticSigns:
+    """An invented sign language and the people who sign it.
+
+    Equal arguments give equal arrays. A sample depends on the language, `seed`, `split` and its index alone, not on how
+    many are drawn with it.
+
+    Args:
+        seed (`int`, *optional*, defaults to 0):
+            Decides the forms of the signs, the signers, and which sentences belong to which split.
+        num_signs (`int`, *optional*, defaults to 48):
+            Size of the vocabulary, 24 to 64.
+        num_train_signers, num_validation_signers, num_test_signers (`int`, *optional*, defaults to 20, 4 and 6):
+            Signers of each split. A signer belongs to one split.
+
+    Raises:
+        ValueError: for a number of signs or signers out of range, or a negative seed.
+
+    Example:
+
+    ```python
+    >>> from datasets_scripts.synthetic import SyntheticSigns
+    >>> language = SyntheticSigns()
+    >>> sample = next(language.generate_sentences(1, split="test"))
+    >>> sample.clip.keypoints.shape[1:], len(sample.gloss) == len(sample.sign_spans)
+    ((133, 2), True)
+
+    ```
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        num_signs: int = 48,
+        *,
+        num_train_signers: int = 20,
+        num_validation_signers: int = 4,
+        num_test_signers: int = 6,
+    ) -> None:
+        _check_seed(seed)
+        num_signers = dict(zip(SPLITS, (num_train_signers, num_validation_signers, num_test_signers), strict=True))
+        for split, number in num_signers.items():
+            if number < 1:
+                raise ValueError(f"expected at least one signer for {split}, received {number}")
+        self.seed = seed
+        self.num_signs = num_signs
+        self.grammar = SyntheticGrammar(seed, num_signs)
+        self.glosses = tuple(word.gloss for word in self.grammar.words)
+        self.vocabulary = SyntheticVocabulary(
+            seed,
+            tuple(
+                tuple(word.gloss for word in self.grammar.words if word.category == category)
+                for category in CATEGORIES
+            ),
+        )
+        self._number = {gloss: number for number, gloss in enumerate(self.glosses)}
+        self._tables = self.vocabulary.motion_tables(self.glosses)
+        forms = [self.vocabulary.forms[gloss] for gloss in self.glosses]
+        self._durations = _SIGN_SECONDS * np.array([*(form.relative_duration for form in forms), 1.0])
+        self._signers = {split: self.signers(num_signers[split], seed=number) for number, split in enumerate(SPLITS)}
+
+    @property
+    def forms(self) -> Mapping[str, SignForm]:
+        """For each gloss its six parameters."""
+        return self.vocabulary.forms
+
+    @property
+    def minimal_pairs(self) -> Mapping[str, tuple[tuple[str, str], ...]]:
+        """For each parameter the pairs of glosses that differ in it alone."""
+        return self.vocabulary.minimal_pairs
+
+    @property
+    def english(self) -> Mapping[str, str]:
+        """For each gloss the English word that is its label as an isolated sign."""
+        return MappingProxyType({word.gloss: word.english for word in self.grammar.words})
+
+    def signers(self, n: int, seed: int) -> tuple[SyntheticSigner, ...]:
+        """`n` signers; equal seeds give equal signers, however many. Seeds 0, 1, 2 are those of the splits."""
+        _check_seed(seed)
+        return tuple(
+            draw_signer(
+                f"signer_{seed}_{k:02d}", k, self.num_signs, np.random.default_rng([self.seed, _SIGNERS, seed, k])
+            )
+            for k in range(n)
+        )
+
+    def split_signers(self, split: str) -> tuple[SyntheticSigner, ...]:
+        """The signers of a split."""
+        return self._signers[_check_split(split)]
+
+    def sentence(self, index: int, *, split: str = "train", seed: int = 0) -> SyntheticSample:
+        """The sentence number `index` of a split; the arguments are those of `generate_sentences`."""
+        rng = self._stream(_SENTENCES, index, split, seed)
+        signer = self._draw_signer(split, rng)
+        sentence = self.grammar.draw(split, rng)
+        plan = SigningPlan(
+            signs=tuple(self._number[gloss] for gloss in sentence.gloss),
+            repeated=sentence.repeated,
+            shaken=sentence.shaken,
+            is_question=sentence.is_question,
+            rest_seconds=_SENTENCE_REST_SECONDS,
+        )
+        clip, spans = self._perform(plan, self._durations, signer, rng)
+        return SyntheticSample(
+            clip=clip,
+            sample_id=self._sample_id("sentence", index, split, seed),
+            text=sentence.text,
+            gloss=list(sentence.gloss),
+            sign_spans=spans,
+            text_alignment=list(sentence.alignment),
+            signer_id=signer.signer_id,
+            split=split,
+        )
+
+    def isolated(self, index: int, *, split: str = "train", seed: int = 0) -> SyntheticSample:
+        """The isolated sign number `index` of a split; the arguments are those of `generate_isolated`."""
+        rng = self._stream(_ISOLATED, index, split, seed)
+        signer = self._draw_signer(split, rng)
+        block, place = divmod(index, self.num_signs)
+        number = int(self._stream(_ORDER, block, split, seed).permutation(self.num_signs)[place])
+        plan = SigningPlan(signs=(number,), rest_seconds=_ISOLATED_REST_SECONDS)
+        clip, spans = self._perform(plan, _ISOLATED_SLOWNESS * self._durations, signer, rng)
+        return SyntheticSample(
+            clip=clip,
+            sample_id=self._sample_id("isolated", index, split, seed),
+            text=self.grammar.words[number].english,
+            gloss=[self.glosses[number]],
+            sign_spans=spans,
+            text_alignment=[0],
+            signer_id=signer.signer_id,
+            split=split,
+        )
+
+    def generate_sentences(
+        self, num_samples: int, *, split: str = "train", seed: int = 0
+    ) -> Iterator[SyntheticSample]:
+        """Signed sentences.
+
+        Args:
+            num_samples (`int`):
+                How many.
+            split (`"train"`, `"validation"` or `"test"`, *optional*, defaults to `"train"`):
+                Decides who may sign and what may be said. No signer and no sentence is in two splits.
+            seed (`int`, *optional*, defaults to 0):
+                Other seeds give other samples.
+
+        Yields:
+            [`SyntheticSample`], about 40 to 100 frames each.
+
+        Raises:
+            ValueError: for an unknown split or a negative seed.
+        """
+        _check_split(split), _check_seed(seed)
+        return (self.sentence(index, split=split, seed=seed) for index in range(num_samples))
+
+    def generate_isolated(self, num_samples: int, *, split: str = "train", seed: int = 0) -> Iterator[SyntheticSample]:
+        """Single signs, each equally often; see `generate_sentences`. About 12 to 35 frames each."""
+        _check_split(split), _check_seed(seed)
+        return (self.isolated(index, split=split, seed=seed) for index in range(num_samples))
+
+    def _stream(self, purpose: int, index: int, split: str, seed: int) -> np.random.Generator:
+        _check_seed(seed)
+        return np.random.default_rng([self.seed, purpose, SPLITS.index(_check_split(split)), seed, index])
+
+    def _draw_signer(self, split: str, rng: np.random.Generator) -> SyntheticSigner:
+        signers = self._signers[split]
+        return signers[int(rng.integers(len(signers)))]
+
+    def _perform(
+        self, plan: SigningPlan, durations: np.ndarray, signer: SyntheticSigner, rng: np.random.Generator
+    ) -> tuple[PoseClip, list[tuple[int, int]]]:
+        keypoints, scores, spans = sign(plan, self._tables, durations, signer, rng)
+        return PoseClip(keypoints, scores, fps=signer.fps, width=signer.width, height=signer.height), spans
+
+    def _sample_id(self, kind: str, index: int, split: str, seed: int) -> str:
+        return f"synthetic{self.seed}_{split}{seed}_{kind}_{index:06d}"
+
+
+def _check_split(split: str) -> str:
+    if split not in SPLITS:
+        raise ValueError(f"expected split to be one of {', '.join(SPLITS)}, received {split!r}")
+    return split
+
+
+def _check_seed(seed: int) -> None:
+    if seed < 0:
+        raise ValueError(f"expected a seed of 0 or more, received {seed}")

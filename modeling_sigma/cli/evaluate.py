@@ -1,0 +1,227 @@
+"""`sigma-slu evaluate`: scores of predictions against references, as the field's papers report them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+
+TASKS = ("slt", "cslr", "islr")
+DEFAULT_NUM_RESAMPLES = 1000
+
+_EXAMPLES = """
+examples:
+  sigma-slu evaluate --task slt --preset csl_daily --predictions predictions.txt --references references.txt
+  sigma-slu evaluate --task cslr --preset phoenix2014t --predictions predictions.json --references glosses.json --json
+  sigma-slu evaluate --task islr --predictions a.txt --compare b.txt --references labels.txt --bootstrap 1000
+
+files: text (one sample a line), JSON (list, or object ID -> text), JSON lines, or dumps (lines of
+"sample: ID, prediction: TEXT")
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `evaluate`."""
+    parser.epilog = _EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--predictions", type=Path, required=True, metavar="FILE", help="what the system produced")
+    parser.add_argument("--references", type=Path, required=True, metavar="FILE", help="what is right")
+    parser.add_argument(
+        "--task", choices=TASKS, required=True, help="translation, continuous recognition, or isolated recognition"
+    )
+    parser.add_argument(
+        "--preset",
+        default="none",
+        metavar="NAME",
+        help="text normalisation: none (default), csl_daily, how2sign, how2sign_repaired, openasl, phoenix2014t (slt); "
+        "none, csl_daily, phoenix2014, phoenix2014t (cslr)",
+    )
+    parser.add_argument(
+        "--rouge-variant",
+        default="pypi_rouge",
+        metavar="NAME",
+        help="ROUGE-L of slt: pypi_rouge (default), coco, rouge_score or token_f1",
+    )
+    parser.add_argument("--bleurt-checkpoint", metavar="FOLDER", help="adds BLEURT to slt; needs the package bleurt")
+    parser.add_argument(
+        "--costs", default="3/3/4", metavar="NAME", help="alignment of cslr: 3/3/4 (default) or levenshtein"
+    )
+    parser.add_argument(
+        "--unit", choices=("word", "character"), default="word", help="what cslr counts (default word)"
+    )
+    parser.add_argument(
+        "--confusions", type=int, default=10, metavar="N", help="how many confusions of islr to list (default 10)"
+    )
+    parser.add_argument("--bootstrap", type=int, default=0, metavar="N", help="95%% intervals from N resamples")
+    parser.add_argument(
+        "--compare",
+        type=Path,
+        metavar="FILE",
+        help=f"predictions of another system: paired bootstrap (--bootstrap, default {DEFAULT_NUM_RESAMPLES})",
+    )
+    parser.add_argument("--seed", type=int, default=12345, metavar="N", help="of the resampling (default 12345)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Scores, prints, and returns 0."""
+    if args.bootstrap < 0:
+        raise ValueError(f"expected --bootstrap of at least 0, received {args.bootstrap}: 1000 is usual")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        report = evaluate_files(args)
+    for message in dict.fromkeys(str(warning.message) for warning in caught if warning.category is UserWarning):
+        print(f"sigma-slu evaluate: warning: {message}", file=sys.stderr)
+    if args.json:
+        print(json.dumps(_without_nan(report), indent=2, ensure_ascii=False))
+    else:
+        print(format_report(report))
+    return 0
+
+
+def evaluate_files(args: argparse.Namespace) -> dict[str, Any]:
+    """The scores of the files that the arguments name.
+
+    Returns:
+        `dict`: that of `translation_scores`, `word_error_rates` or `recognition_scores`, and with `--compare` also
+        `comparison`, see `paired_bootstrap`.
+    """
+    from modeling_sigma.metrics import paired_bootstrap
+    from modeling_sigma.metrics.prediction_files import (
+        PREDICTION_FIELDS,
+        REFERENCE_FIELDS,
+        pair_samples,
+        read_sample_texts,
+    )
+
+    def read_pairs(path: Path) -> tuple[list[Any], list[Any]]:
+        pairs = pair_samples(read_sample_texts(path, PREDICTION_FIELDS[args.task]), references)
+        return _plain(pairs[0], args.task), _plain(pairs[1], args.task)
+
+    references = read_sample_texts(args.references, REFERENCE_FIELDS[args.task])
+    pairs = read_pairs(args.predictions)
+    other_pairs = None if args.compare is None else read_pairs(args.compare)  # errors come before the work
+    progress = _Progress()
+    progress.say(f"scoring {len(pairs[0])} samples")
+    report = _score(args, *pairs, progress)
+    if other_pairs is not None:
+        progress.say("comparing the two systems")
+        report["comparison"] = paired_bootstrap(
+            _statistics(args, *pairs),
+            _statistics(args, *other_pairs),
+            args.bootstrap or DEFAULT_NUM_RESAMPLES,
+            args.seed,
+            progress=progress,
+        )
+    return report
+
+
+def format_report(report: Mapping[str, Any]) -> str:
+    """The scores as an aligned table for a terminal."""
+    return "\n".join(_report_lines(report))
+
+
+def _score(
+    args: argparse.Namespace, predictions: list[Any], references: list[Any], progress: _Progress
+) -> dict[str, Any]:
+    from modeling_sigma.metrics import recognition_scores, translation_scores, word_error_rates
+    from modeling_sigma.metrics.text_normalization import get_preset
+
+    resampling: dict[str, Any] = {"num_bootstrap": args.bootstrap, "seed": args.seed, "progress": progress}
+    if args.task == "slt":
+        checkpoint = args.bleurt_checkpoint
+        return translation_scores(
+            predictions, references, args.preset, args.rouge_variant, bleurt_checkpoint=checkpoint, **resampling
+        )
+    if args.task == "cslr":
+        return word_error_rates(predictions, references, args.costs, args.preset, unit=args.unit, **resampling)
+    get_preset(args.preset, "islr")
+    return recognition_scores(predictions, references, num_confusions=args.confusions, **resampling)
+
+
+def _statistics(args: argparse.Namespace, predictions: list[Any], references: list[Any]) -> Any:
+    from modeling_sigma.metrics import RecognitionStatistics, TranslationStatistics, WordErrorStatistics
+
+    if args.task == "slt":
+        return TranslationStatistics.from_texts(
+            predictions, references, args.preset, args.rouge_variant, args.bleurt_checkpoint
+        )
+    if args.task == "cslr":
+        return WordErrorStatistics.from_texts(predictions, references, args.costs, args.preset, args.unit)
+    return RecognitionStatistics.from_labels(predictions, references)
+
+
+def _plain(values: list[Any], task: str) -> list[Any]:
+    """Glosses given as a list become a sentence; a list of candidates for a label stays one."""
+    if task != "cslr":
+        return values
+    return [" ".join(map(str, value)) if isinstance(value, list) else value for value in values]
+
+
+class _Progress:
+    """Progress on a terminal's standard error, nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self.is_shown = sys.stderr.isatty()
+
+    def say(self, text: str) -> None:
+        if self.is_shown:
+            print(text, file=sys.stderr)
+
+    def __call__(self, done: int, total: int) -> None:
+        if self.is_shown and (done == total or done % max(total // 100, 1) == 0):
+            print(f"\rresample {done} of {total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+
+def _report_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    scores = {name: value for name, value in report.items() if isinstance(value, float)}
+    counts = {name: value for name, value in report.items() if isinstance(value, int)}
+    intervals = report.get("intervals", {})
+    width = max(map(len, [*scores, *counts]))
+    yield f"{'score':<{width}}  {'value':>8}" + ("   95 % interval" if intervals else "")
+    for name, value in scores.items():
+        yield f"{name:<{width}}  {value:>8.2f}" + (f"   {_format_interval(intervals[name])}" if intervals else "")
+    yield ""
+    for name, count in counts.items():
+        yield f"{name:<{width}}  {count:>8}"
+    if report.get("confusions"):
+        yield ""
+        yield from _confusion_lines(report["confusions"])
+    if "comparison" in report:
+        yield ""
+        yield from _comparison_lines(report["comparison"], width)
+    yield ""
+    yield f"signature  {report['signature']}"
+
+
+def _confusion_lines(confusions: list[dict[str, Any]]) -> Iterator[str]:
+    width = max(len("reference"), *(len(str(confusion["reference"])) for confusion in confusions))
+    yield f"{'count':>5}  {'reference':<{width}}  predicted instead"
+    for confusion in confusions:
+        yield f"{confusion['count']:>5}  {confusion['reference']!s:<{width}}  {confusion['prediction']}"
+
+
+def _comparison_lines(comparison: Mapping[str, Mapping[str, Any]], width: int) -> Iterator[str]:
+    yield f"{'paired bootstrap':<{width}}  {'value':>8}  {'other':>8}  {'change':>8}   {'95 % interval':<18}  {'p':>6}"
+    for name, row in comparison.items():
+        values = f"{row['score']:>8.2f}  {row['other_score']:>8.2f}  {row['difference']:>+8.2f}"
+        yield f"{name:<{width}}  {values}   {_format_interval(row['interval']):<18}  {row['p_value']:>6.3f}"
+
+
+def _format_interval(interval: tuple[float, float]) -> str:
+    return f"[{interval[0]:.2f}, {interval[1]:.2f}]"
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

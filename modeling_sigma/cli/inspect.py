@@ -1,0 +1,273 @@
+"""`sigma-slu inspect`: what is in a skeleton file or a label file, and what the model would see of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+
+if TYPE_CHECKING:
+    from modeling_sigma.pose_clip import PoseClip
+
+# The certainty above which the feature extractor takes a joint as seen.
+SCORE_THRESHOLD = 0.3
+NUM_EXAMPLES = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `inspect`."""
+    parser.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="skeleton file, OpenPose folder, label file, or a folder of these",
+    )
+    parser.add_argument("--person", type=int, default=0, metavar="N", help="which person of the file (default 0)")
+    parser.add_argument("--json", action="store_true", help="print one JSON array with an object for each file")
+    parser.add_argument(
+        "--png",
+        type=Path,
+        metavar="OUT",
+        help="draw eight frames of the clip into this file; with several clips, OUT is a folder",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Inspects every file; 1 if one of them could not be read."""
+    paths = list(_expand(args.files))
+    pictures = _picture_paths(paths, args.png)
+    reports, num_failed = [], 0
+    for path in paths:
+        try:
+            report = _inspect_file(path, args.person, pictures.get(path))
+        except (ValueError, OSError, ImportError) as error:
+            if args.debug:
+                raise
+            num_failed += 1
+            report = {"file": str(path), "error": " ".join(str(error).split()) or type(error).__name__}
+            where = "" if str(path) in report["error"] else f"{path}: "
+            print(f"sigma-slu inspect: error: {where}{report['error']}", file=sys.stderr)
+        else:
+            if not args.json:
+                print(format_report(report))
+        reports.append(report)
+    if args.json:
+        print(json.dumps(reports, indent=2, ensure_ascii=False, default=str))  # label fields may be anything
+    if num_failed and len(paths) > 1:
+        print(f"sigma-slu inspect: {num_failed} of {len(paths)} files could not be read", file=sys.stderr)
+    return 1 if num_failed else 0
+
+
+def inspect_clip(clip: PoseClip) -> dict[str, Any]:
+    """Describes a clip in plain values that JSON can hold.
+
+    Args:
+        clip ([`PoseClip`]):
+            Any clip.
+
+    Returns:
+        `dict`: `layout`, `num_keypoints`, `num_frames`; `fps`, `duration` (seconds), `width` and `height` (pixels),
+        None where unknown; `parts`, what the detector saw of each part:
+
+        - `num_joints`, `num_joints_of_layout`: joints that Sigma reads, and how many of them the layout has;
+        - `detected_rate`: share of the frames in which at least one joint was seen (score above 0.3);
+        - `missing_rate`: share of the layout's joints, over all frames, that were not seen; None without any joint;
+        - `mean_score`: of the joints that were seen;
+        - `box`: `[x_min, y_min, x_max, y_max]` around them, in the clip's image coordinates;
+
+        `num_valid_body_points`, and `scale_references`: for each `scale_reference` of the feature extractor whether it
+        finds a scale (else it would turn the clip into zeros, or, for `"image"`, needs the image's size).
+    """
+    import numpy as np
+
+    from modeling_sigma.pose_transforms import ScaleReference, normalize_joints, select_joints
+    from modeling_sigma.skeleton_layouts import MISSING, PART_SLICES, get_layout
+
+    layout = get_layout(clip.layout)
+    keypoints, scores = select_joints(clip)  # (T, 69, 2), (T, 69)
+    seen = scores > SCORE_THRESHOLD
+    parts: dict[str, Any] = {}
+    for part, joints in PART_SLICES.items():
+        found = seen[:, joints]  # (T, V)
+        points = keypoints[:, joints][found]  # (num_seen, 2)
+        num_available = sum(index != MISSING for index in layout.joint_indices[joints])
+        parts[part] = {
+            "num_joints": found.shape[1],
+            "num_joints_of_layout": num_available,
+            "detected_rate": float(found.any(axis=1).mean()),
+            "missing_rate": 1 - float(found.sum()) / (len(clip) * num_available) if num_available else None,
+            "mean_score": float(scores[:, joints][found].mean()) if found.any() else None,
+            "box": [float(value) for value in (*points.min(axis=0), *points.max(axis=0))] if found.any() else None,
+        }
+    # Without a size the feature extractor takes coordinates for shares of the image: wrong if they are pixels.
+    size_is_known = bool(clip.width and clip.height) or bool(np.abs(keypoints[seen]).max(initial=0) <= 2)
+    size = (clip.width or 1, clip.height or 1)
+    return {
+        "layout": clip.layout,
+        "num_keypoints": layout.num_keypoints,
+        "num_frames": len(clip),
+        "fps": None if clip.fps is None else float(clip.fps),
+        "duration": None if clip.duration is None else float(clip.duration),
+        "width": None if clip.width is None else int(clip.width),
+        "height": None if clip.height is None else int(clip.height),
+        "parts": parts,
+        "num_valid_body_points": int(seen[:, PART_SLICES["body"]].sum()),
+        "scale_references": {
+            reference: (reference != "image" or size_is_known)
+            and bool(normalize_joints(keypoints, scores, scale_reference=reference, image_size=size).any())
+            for reference in get_args(ScaleReference)
+        },
+    }
+
+
+def inspect_labels(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Describes a label file in plain values that JSON can hold.
+
+    Args:
+        entries (`Mapping[str, Mapping]`):
+            Sample id -> fields, as `modeling_sigma.io.load_label_file` returns them.
+
+    Returns:
+        `dict`: `num_entries`; `fields`, in how many entries each field is filled; `mean_text_characters` and
+        `mean_text_words` (between spaces) of the field `text`, None without one; `examples`, the first three entries.
+    """
+    fields: dict[str, int] = {}
+    for entry in entries.values():
+        for name, value in entry.items():
+            fields[name] = fields.get(name, 0) + (value not in (None, "", [], ()))
+    texts = [str(entry["text"]) for entry in entries.values() if entry.get("text")]
+    return {
+        "num_entries": len(entries),
+        "fields": fields,
+        "mean_text_characters": sum(map(len, texts)) / len(texts) if texts else None,
+        "mean_text_words": sum(len(text.split()) for text in texts) / len(texts) if texts else None,
+        "examples": {str(key): dict(entries[key]) for key in list(entries)[:NUM_EXAMPLES]},
+    }
+
+
+def format_report(report: Mapping[str, Any]) -> str:
+    """The report of one file as text for a terminal."""
+    lines = _labels_lines(report) if report["kind"] == "labels" else _clip_lines(report)
+    return "\n".join([report["file"], *("  " + line for line in lines)])
+
+
+def _expand(files: list[str]) -> Iterator[Path]:
+    """The clips and label files that the arguments stand for; what does not exist is left for the reader to refuse."""
+    for path in map(Path, files):
+        if not path.is_dir() or _is_openpose_folder(path):
+            yield path
+            continue
+        below = [path for path in sorted(path.rglob("*")) if _is_readable(path)]
+        if not below:
+            raise ValueError(f"expected skeleton files in the folder {path}, found none: name the files")
+        yield from below
+
+
+def _is_openpose_folder(path: Path) -> bool:
+    return path.is_dir() and any(path.glob("*_keypoints.json"))
+
+
+def _is_label_file(path: Path) -> bool:
+    """The field's names: `labels.test`, `csl_daily.labels.dev`, `wlasl.labels-2000.dev`."""
+    return re.search(r"(^|\.)labels[.-]", path.name) is not None
+
+
+def _is_readable(path: Path) -> bool:
+    from modeling_sigma.io.load_clip import READERS
+    from modeling_sigma.io.video import SUFFIXES as VIDEO_SUFFIXES
+
+    if path.is_dir():
+        return _is_openpose_folder(path)
+    return _is_label_file(path) or path.suffix.lower() in {*READERS, *VIDEO_SUFFIXES}
+
+
+def _picture_paths(paths: list[Path], out: Path | None) -> dict[Path, Path]:
+    """Where the picture of each clip goes; no two of them to the same place."""
+    clips = [path for path in dict.fromkeys(paths) if not _is_label_file(path)]
+    if out is None or len(clips) == 0:
+        return {}
+    if len(clips) == 1 and not out.is_dir():
+        return {clips[0]: out}
+    pictures: dict[Path, Path] = {}
+    for path in clips:
+        target, number = out / f"{path.stem}.png", 1
+        while target in pictures.values():
+            number += 1
+            target = out / f"{path.stem}-{number}.png"
+        pictures[path] = target
+    return pictures
+
+
+def _inspect_file(path: Path, person: int, picture: Path | None) -> dict[str, Any]:
+    from modeling_sigma.io import load_clip, load_label_file
+
+    if _is_label_file(path):
+        return {"file": str(path), "kind": "labels", **inspect_labels(load_label_file(path))}
+    clip = load_clip(path, person=person)
+    report = {"file": str(path), "kind": "clip", **inspect_clip(clip)}
+    if picture is not None:
+        from modeling_sigma.viz.skeleton_strip import draw_skeleton_strip
+
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        caption = f"{clip.layout}, {len(clip)} frames"
+        draw_skeleton_strip(clip, num_frames=8, title=path.name, captions=caption).save(picture, format="PNG")
+        report["png"] = str(picture)
+    return report
+
+
+def _clip_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    yield f"layout  {report['layout']}, {report['num_keypoints']} keypoints"
+    if report["fps"] is None:
+        yield f"length  {report['num_frames']} frames, frame rate unknown"
+    else:
+        yield f"length  {report['num_frames']} frames, {report['duration']:.2f} s at {report['fps']:g} frames a second"
+    size = "unknown" if report["width"] is None else f"{report['width']} x {report['height']} pixels"
+    yield f"image   {size}"
+    yield f"{'part':<12}{'joints':>8}{'frames seen':>13}{'joints missing':>16}{'mean score':>12}   box"
+    for name, part in report["parts"].items():
+        joints = f"{part['num_joints_of_layout']}/{part['num_joints']}"
+        missing = "-" if part["missing_rate"] is None else f"{part['missing_rate']:.1%}"
+        score = "-" if part["mean_score"] is None else f"{part['mean_score']:.2f}"
+        box = "-" if part["box"] is None else _box_text(part["box"])
+        yield f"{name:<12}{joints:>8}{part['detected_rate']:>13.1%}{missing:>16}{score:>12}   {box}"
+    yield _scale_line(report)
+    if "png" in report:
+        yield f"picture {report['png']}"
+
+
+def _box_text(box: list[float]) -> str:
+    digits = 0 if max(map(abs, box)) > 10 else 3  # pixels, or shares of the image
+    x_min, y_min, x_max, y_max = (f"{value:.{digits}f}" for value in box)
+    return f"({x_min}, {y_min}) to ({x_max}, {y_max})"
+
+
+def _scale_line(report: Mapping[str, Any]) -> str:
+    works = [f'"{reference}"' for reference, does in report["scale_references"].items() if does]
+    if report["scale_references"]["body"]:
+        return f"scale   scale_reference={' or '.join(works)} works"
+    advice = (
+        'use scale_reference="hands" and fill_wrists=True'
+        if report["scale_references"]["hands"]
+        else f"use scale_reference={' or '.join(works)}"
+        if works
+        else "nobody was seen in this clip"
+    )
+    return (
+        f'scale   scale_reference="body" (the default) would erase this clip, which has '
+        f"{report['num_valid_body_points']} valid body points (4 needed): {advice}"
+    )
+
+
+def _labels_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    yield f"label file with {report['num_entries']} entries"
+    yield "fields  " + ", ".join(f"{name} (filled in {count})" for name, count in report["fields"].items())
+    if report["mean_text_words"] is not None:
+        characters, words = report["mean_text_characters"], report["mean_text_words"]
+        yield f"text    {characters:.1f} characters, {words:.1f} words on average"
+    for key, entry in report["examples"].items():
+        yield f"{key}: {entry.get('text') or entry.get('gloss') or entry}"

@@ -1,0 +1,210 @@
+"""Configuration of Sigma: a pose encoder, a T5 / mT5 text backbone, and how pre-training joins them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from huggingface_hub.dataclasses import strict
+from transformers import AutoConfig, PreTrainedConfig
+from transformers.configuration_utils import SubConfigSpec
+
+from .skeleton_layouts import PARTS
+
+
+TEXT_MODEL_TYPES = ("mt5", "t5")
+
+
+@strict
+class SigmaPoseConfig(PreTrainedConfig):
+    r"""Sizes of the pose encoder. The defaults are the paper's (5.3 million parameters with mT5-base).
+
+    Args:
+        parts (`list[str]`, *optional*, defaults to all four):
+            Parts that are encoded, in the order of `("body", "left_hand", "right_hand", "face")`. Leave parts out
+            when the detector never sees them.
+        joint_hidden_size (`int`, *optional*, defaults to 64):
+            Width of the first linear map, joint by joint.
+        spatial_hidden_sizes (`list[int]`, *optional*, defaults to `[64, 128, 256]`):
+            Width of each spatial block (temporal kernel 1).
+        temporal_hidden_sizes (`list[int]`, *optional*, defaults to `[256, 256, 256]`):
+            Width of each temporal block.
+        temporal_kernel_size (`int`, *optional*, defaults to 5):
+            Frames that a temporal block sees; odd.
+        dropout (`float`, *optional*, defaults to 0.0):
+            Dropout after each temporal convolution.
+        mirror_left_hand (`bool`, *optional*, defaults to `False`):
+            Both hands share their weights. `True` mirrors the left hand first, so that equal handshapes look equal.
+            The paper does not.
+        initializer_range (`float`, *optional*, defaults to 0.02):
+            Standard deviation of the truncated normal that linear maps start from.
+
+    Source: arXiv:2509.21223, pose encoder.
+    """
+
+    model_type = "sigma_pose"
+    base_config_key = "pose_config"
+
+    parts: list[str] | tuple[str, ...] = PARTS
+    joint_hidden_size: int = 64
+    spatial_hidden_sizes: list[int] | tuple[int, ...] = (64, 128, 256)
+    temporal_hidden_sizes: list[int] | tuple[int, ...] = (256, 256, 256)
+    temporal_kernel_size: int = 5
+    dropout: float | int = 0.0
+    mirror_left_hand: bool = False
+    initializer_range: float = 0.02
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        self.parts = list(self.parts)
+        self.spatial_hidden_sizes = list(self.spatial_hidden_sizes)
+        self.temporal_hidden_sizes = list(self.temporal_hidden_sizes)
+        super().__post_init__(**kwargs)
+
+    def validate_architecture(self) -> None:
+        """Part of `@strict` validation.
+
+        Raises:
+            ValueError: for unknown, repeated or unordered parts, no block at all, or an even temporal kernel.
+        """
+        if not self.parts or self.parts != [part for part in PARTS if part in self.parts]:
+            raise ValueError(f"expected parts to be some of {list(PARTS)}, in this order, received {self.parts}")
+        if not self.spatial_hidden_sizes or not self.temporal_hidden_sizes:
+            raise ValueError("expected at least one spatial and one temporal block, received an empty list of sizes")
+        if self.temporal_kernel_size < 1 or self.temporal_kernel_size % 2 == 0:
+            raise ValueError(f"expected an odd temporal_kernel_size, received {self.temporal_kernel_size}")
+
+
+@strict
+class SigmaConfig(PreTrainedConfig):
+    r"""Configuration of every Sigma model.
+
+    Args:
+        text_config (`MT5Config`, `T5Config` or `dict`, *optional*, defaults to mT5-small's sizes):
+            The encoder-decoder that reads poses and writes text.
+        pose_config ([`SigmaPoseConfig`] or `dict`, *optional*):
+            The part-wise pose encoder.
+        pad_mode (`"mask"` or `"repeat"`, *optional*, defaults to `"mask"`):
+            What the pose encoder sees behind the end of a clip that was padded: nothing, so that a clip's result does
+            not depend on its batch; or its last frame again and again, as the checkpoints of Uni-Sign and of the
+            Sigma reference were trained.
+        use_cls_token (`bool`, *optional*, defaults to `True`):
+            Put a learned [CLS] in front of prompt and frames. Converted Uni-Sign checkpoints have none.
+        use_prompt (`bool`, *optional*, defaults to `True`):
+            Read a prompt in front of the frames. `False` is for label heads that have no tokenizer.
+        max_frames (`int`, *optional*, defaults to 256):
+            Longest clip the processor passes on; 64 is the paper's choice for isolated signs.
+        label_smoothing (`float`, *optional*, defaults to 0.2):
+            Of the language-modelling and the label loss.
+        classifier_dropout (`float`, *optional*, defaults to 0.0):
+            Dropout in front of the label head of [`SigmaForSequenceClassification`].
+        fusion_layers (`int`, *optional*, defaults to 3):
+            k: sign-aware early fusion happens before each of the top k encoder layers.
+        share_fusion_weights (`bool`, *optional*, defaults to `True`):
+            One set of cross-attention weights for all of them.
+        sgt_layers (`int`, *optional*, defaults to 1):
+            Blocks of the sign-text matching encoder.
+        alpha (`float`, *optional*, defaults to 0.5):
+            Alignment loss = (1 - alpha) global + alpha local.
+        beta (`float`, *optional*, defaults to 0.5):
+            Sign-grounded text loss = (1 - beta) matching + beta language modelling.
+        use_global_alignment, use_local_alignment, use_matching, use_language_modelling (`bool`, *optional*):
+            Switch single terms of the pre-training loss off (ablation). All `True` by default.
+        alignment_source (`"unimodal"` or `"fused"`, *optional*, defaults to `"unimodal"`):
+            Which states the alignment losses compare. `"fused"` is the paper's reading: the pose states have then
+            read the sentence that they are aligned with.
+        lm_source (`"pose_only"` or `"fused"`, *optional*, defaults to `"pose_only"`):
+            Which states the decoder reads in pre-training. `"fused"` lets it read the sentence it must predict.
+        local_row_strategy (`"max"`, `"mean"`, `"topk_mean"` or `"softmax"`, *optional*, defaults to `"max"`):
+            How a frame's cosines with the words of a sentence become one number.
+        local_score_strategy (`"softmax"`, `"sum"`, `"mean"` or `"logsumexp"`, *optional*, defaults to `"softmax"`):
+            How the frames' numbers become the score of the pair.
+        local_temperature (`float`, *optional*):
+            Divides the local logits; none in the paper.
+        logit_scale_init (`float`, *optional*, defaults to 2.6592):
+            Start of the global alignment's learned log scale: ln(1 / 0.07).
+        initializer_range (`float`, *optional*, defaults to 0.02):
+            Standard deviation for the parts that belong to neither backbone.
+
+    Example:
+
+    ```python
+    >>> from transformers import MT5Config
+    >>> from modeling_sigma import SigmaConfig
+    >>> config = SigmaConfig(text_config=MT5Config(d_model=768), max_frames=64)
+    >>> config.text_config.d_model, config.pose_config.joint_hidden_size
+    (768, 64)
+
+    ```
+    """
+
+    model_type = "sigma"
+    keys_to_ignore_at_inference = ["past_key_values"]
+    sub_configs_defaults = {
+        "text_config": SubConfigSpec(config_class=AutoConfig, model_type="mt5"),
+        "pose_config": SubConfigSpec(config_class=SigmaPoseConfig),
+    }
+
+    text_config: dict[str, Any] | PreTrainedConfig | None = None
+    pose_config: dict[str, Any] | PreTrainedConfig | None = None
+    pad_mode: Literal["mask", "repeat"] = "mask"
+    use_cls_token: bool = True
+    use_prompt: bool = True
+    max_frames: int = 256
+    label_smoothing: float | int = 0.2
+    classifier_dropout: float | int = 0.0
+    fusion_layers: int = 3
+    share_fusion_weights: bool = True
+    sgt_layers: int = 1
+    alpha: float | int = 0.5
+    beta: float | int = 0.5
+    use_global_alignment: bool = True
+    use_local_alignment: bool = True
+    use_matching: bool = True
+    use_language_modelling: bool = True
+    alignment_source: Literal["unimodal", "fused"] = "unimodal"
+    lm_source: Literal["pose_only", "fused"] = "pose_only"
+    local_row_strategy: Literal["max", "mean", "topk_mean", "softmax"] = "max"
+    local_score_strategy: Literal["softmax", "sum", "mean", "logsumexp"] = "softmax"
+    local_temperature: float | None = None
+    logit_scale_init: float = 2.6592
+    initializer_range: float = 0.02
+    is_encoder_decoder: bool = True
+    # mT5 has an output matrix of its own, although its configuration class claims that it is tied.
+    tie_word_embeddings: bool = False
+
+    @property
+    def hidden_size(self) -> int:
+        """`d_model` of the text backbone: the width of all states."""
+        return int(self.text_config.d_model)
+
+    @classmethod
+    def from_text_pretrained(cls, name_or_path: str, **kwargs: Any) -> SigmaConfig:
+        """A Sigma configuration around the text backbone of a T5 or mT5 checkpoint.
+
+        Args:
+            name_or_path (`str`):
+                A name on the Hub, such as `"google/mt5-base"`, or a local folder.
+            kwargs:
+                Other fields of this class.
+
+        Raises:
+            ValueError: when the checkpoint is neither T5 nor mT5.
+        """
+        return cls(text_config=AutoConfig.from_pretrained(name_or_path), **kwargs)
+
+    def validate_architecture(self) -> None:
+        """Part of `@strict` validation.
+
+        Raises:
+            ValueError: for a backbone that is neither T5 nor mT5, more fused layers than layers, or weights and
+                rates outside [0, 1].
+        """
+        text_type = getattr(self.text_config, "model_type", None)
+        if text_type not in TEXT_MODEL_TYPES:
+            raise ValueError(f"expected text_config to be one of {TEXT_MODEL_TYPES}, received {text_type!r}")
+        if self.max_frames < 1:
+            raise ValueError(f"expected max_frames >= 1, received {self.max_frames}")
+        for name in ("alpha", "beta", "label_smoothing", "classifier_dropout"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"expected {name} between 0 and 1, received {getattr(self, name)}")
+        if self.local_temperature is not None and self.local_temperature <= 0:
+            raise ValueError(f"expected local_temperature > 0 or None, received {self.local_temperature}")

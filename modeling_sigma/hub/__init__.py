@@ -1,0 +1,1 @@
+"""Bundles for the Hub and conversion of released checkpoints."""

@@ -1,0 +1,86 @@
+"""A folder that `from_pretrained` loads anywhere: weights, configuration, processor and the code that reads them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel
+
+import modeling_sigma
+
+
+# What AutoX.from_pretrained(..., trust_remote_code=True) loads where the package is not installed.
+AUTO_MAP = {
+    "AutoConfig": "configuration_sigma.SigmaConfig",
+    "AutoFeatureExtractor": "feature_extraction_sigma.SigmaFeatureExtractor",
+    "AutoProcessor": "processing_sigma.SigmaProcessor",
+    "AutoModelForSeq2SeqLM": "modeling_sigma_heads.SigmaForConditionalGeneration",
+    "AutoModelForSequenceClassification": "modeling_sigma_heads.SigmaForSequenceClassification",
+}
+CUSTOM_PIPELINES = {
+    "sign-language-translation": {
+        "impl": "pipeline_sigma.SignLanguageTranslationPipeline",
+        "pt": ["AutoModelForSeq2SeqLM"],
+        "type": "multimodal",
+    },
+    "isolated-sign-recognition": {
+        "impl": "pipeline_sigma.IsolatedSignRecognitionPipeline",
+        "pt": ["AutoModelForSequenceClassification"],
+        "type": "multimodal",
+    },
+}
+_NOT_REMOTE_CODE = ("__init__.py", "registration_sigma.py")
+
+
+def remote_code_files() -> list[Path]:
+    """The flat modules that travel with a checkpoint."""
+    package = Path(modeling_sigma.__file__).parent
+    return sorted(path for path in package.glob("*.py") if path.name not in _NOT_REMOTE_CODE)
+
+
+def save_bundle(model: PreTrainedModel, processor: Any, directory: str | Path) -> Path:
+    """Saves everything that inference needs into one folder.
+
+    Args:
+        model ([`SigmaPreTrainedModel`]):
+            Any Sigma model.
+        processor ([`SigmaProcessor`] or [`SigmaFeatureExtractor`]):
+            The processor, or for a label head without a prompt the feature extractor.
+        directory (`str` or `Path`):
+            Made if it does not exist; files of the same names are overwritten.
+
+    Returns:
+        `Path`: the folder.
+    """
+    directory = Path(directory)
+    model.save_pretrained(directory)
+    processor.save_pretrained(directory)
+    feature_extractor = getattr(processor, "feature_extractor", processor)
+    if feature_extractor is not processor:
+        feature_extractor.save_pretrained(directory)
+    tasks = {type_name: task for task, type_name in _TASK_MODELS.items()}
+    task = tasks.get(type(model).__name__)
+    pipelines = {task: CUSTOM_PIPELINES[task]} if task else CUSTOM_PIPELINES
+    _add_to_json(directory / "config.json", auto_map=AUTO_MAP, custom_pipelines=pipelines)
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        if (directory / name).exists():
+            classes = {auto: AUTO_MAP[auto] for auto in ("AutoFeatureExtractor", "AutoProcessor")}
+            _add_to_json(directory / name, auto_map=classes)
+    for source in remote_code_files():
+        shutil.copyfile(source, directory / source.name)
+    return directory
+
+
+_TASK_MODELS = {
+    "sign-language-translation": "SigmaForConditionalGeneration",
+    "isolated-sign-recognition": "SigmaForSequenceClassification",
+}
+
+
+def _add_to_json(path: Path, **fields: Any) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content.update(fields)
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

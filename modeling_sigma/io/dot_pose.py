@@ -1,0 +1,136 @@
+"""Reader of `.pose` files (pose-format): MediaPipe Holistic, OpenPose and COCO-WholeBody.
+
+Keypoints are looked up by the names of their component and point, never by offset: files leave components out, keep
+only some points of a face, or have a face of 468 or 478 points. What a file does not have gets score 0.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modeling_sigma.io.detections import check_num_frames, check_person, check_person_exists, hide_invalid
+from modeling_sigma.io.dot_pose_names import NAMINGS, Naming, PointName
+from modeling_sigma.io.reading_errors import naming_file, shown
+from modeling_sigma.pose_clip import PoseClip
+
+
+# Version 0.0 has frames of any number of persons, down to two bytes each; this many points need half a gigabyte.
+_MAX_POINTS_OF_VERSION_0 = 20_000_000
+
+
+def read_dot_pose(path: str | os.PathLike[str], person: int = 0) -> PoseClip:
+    """Reads a `.pose` file.
+
+    Coordinates are pixels of the image whose size the file's header states. Masked values and missing components get
+    score 0 and coordinates 0. The confidence is the file's own; MediaPipe has none for hands and face: 1 where found.
+
+    Args:
+        path (`str` or `os.PathLike`):
+            The file.
+        person (`int`, *optional*, defaults to 0):
+            Which person.
+
+    Raises:
+        ValueError: for components that are none of MediaPipe Holistic, OpenPose and COCO-WholeBody (the message lists
+            them), a damaged file, or a person that the file does not have.
+        OSError: if there is no such file or it cannot be read.
+    """
+    # A dependency of ours, but not a light one: loaded when a .pose file is.
+    from pose_format.numpy import NumPyPoseBody
+    from pose_format.pose_header import PoseHeader
+    from pose_format.utils.reader import BufferReader
+
+    raw = Path(path).read_bytes()
+    with naming_file(path, "a .pose file"):
+        reader = BufferReader(raw)
+        header = PoseHeader.read(reader)
+        naming, columns = _keypoint_columns(header.components)
+        axes = _image_axes(header.components)
+        _check_body(header, raw, reader.read_offset, check_person(person))
+        body = NumPyPoseBody.read(header, reader)
+        check_num_frames(len(body.data))
+        check_person_exists(person, body.data.shape[1])
+        data = np.ma.filled(body.data[:, person][..., axes], 0)
+        confidence = np.ma.filled(body.confidence[:, person], 0)
+        keypoints, scores = _arrange(data, confidence, columns)
+        certain = np.array([component in naming.certain for component, _ in naming.points])
+        scores[:, certain] = scores[:, certain] > 0
+        keypoints, scores = hide_invalid(keypoints, scores)
+        keypoints = np.where(scores[..., None] > 0, keypoints, 0)
+        width, height = header.dimensions.width or None, header.dimensions.height or None
+        return PoseClip(keypoints, scores, naming.layout, _frame_rate(body.fps), width, height)
+
+
+def _keypoint_columns(components: Sequence[Any]) -> tuple[Naming, list[int | None]]:
+    """The detector, and for each keypoint of its layout the place on the file's point axis."""
+    places: dict[PointName, int] = {}
+    offset = 0
+    for component in components:
+        for place, point in enumerate(component.points):
+            places.setdefault((component.name, point), offset + place)
+        offset += len(component.points)
+    best, best_columns, best_count = None, [], 0
+    for naming in NAMINGS:
+        columns = [places.get(point) for point in naming.points]
+        count = sum(column is not None for column in columns)
+        if count > best_count and any(point in places for point in naming.points if point[0] == naming.body):
+            best, best_columns, best_count = naming, columns, count
+    if best is None:
+        found = ", ".join(f"{shown(c.name)} ({len(c.points)} points)" for c in components[:8])
+        raise ValueError(
+            f"expected the components of MediaPipe Holistic, OpenPose or COCO-WholeBody with a body, received "
+            f"{found or 'none'}: convert the file with a whole-body estimator's components"
+        )
+    return best, best_columns
+
+
+def _image_axes(components: Sequence[Any]) -> list[int]:
+    """Where x and y are on the dimension axis, which all components share."""
+    formats = {component.format for component in components}
+    axes = {(names.find("X"), names.find("Y")) for names in formats}
+    if len(axes) != 1 or min(next(iter(axes))) < 0:
+        found = ", ".join(map(shown, sorted(formats)[:8]))
+        raise ValueError(f"expected components with X and Y in one order, received {found}: convert the file")
+    return list(next(iter(axes)))
+
+
+def _check_body(header: Any, raw: bytes, offset: int, person: int) -> None:
+    """What pose-format reads without looking: sizes that the file cannot hold."""
+    num_points = sum(len(component.points) for component in header.components)
+    num_numbers = max(len(component.format) for component in header.components)
+    version = round(header.version, 3)
+    if version == 0:
+        _, num_frames = struct.unpack_from("<HH", raw, offset)
+        if num_frames * num_points > _MAX_POINTS_OF_VERSION_0:
+            raise ValueError(
+                f"expected a clip, received {num_frames} frames of {num_points} points: cut it into clips"
+            )
+        if person > 0:
+            raise ValueError(f"expected person 0, received {person}: version 0 files are read with their first person")
+    elif version == 0.1:
+        # The number of frames is taken from the file's length, so a file that is cut short would be misread.
+        _, num_frames, num_people = struct.unpack_from("<HHH", raw, offset)
+        frame_size = 4 * num_people * num_points * num_numbers
+        held, rest = divmod(len(raw) - offset - 6, frame_size)
+        if rest or held % 65536 != num_frames:
+            raise ValueError(f"expected {num_frames} frames, received {held} and {rest} bytes: the file is cut short")
+
+
+def _arrange(data: np.ndarray, confidence: np.ndarray, columns: list[int | None]) -> tuple[np.ndarray, np.ndarray]:
+    present = np.array([k for k, column in enumerate(columns) if column is not None])
+    taken = [column for column in columns if column is not None]
+    keypoints = np.zeros((len(data), len(columns), 2), np.float32)
+    scores = np.zeros((len(data), len(columns)), np.float32)
+    keypoints[:, present], scores[:, present] = data[:, taken], confidence[:, taken]
+    return keypoints, scores
+
+
+def _frame_rate(fps: float) -> float | None:
+    return float(fps) if math.isfinite(fps) and fps > 0 else None

@@ -1,0 +1,56 @@
+"""How the readers report problems: one line that names the file, says what came and what to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class MissingExtraError(ImportError, ValueError):
+    """An optional dependency is not installed; the message is one line that says which extra to install."""
+
+
+@contextmanager
+def naming_file(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
+    """Turns whatever goes wrong while a file's content is read into a one-line `ValueError` that names the file.
+
+    Read the bytes outside of this context, so that a missing or unreadable file stays the `OSError` that it is.
+
+    Args:
+        path (`str` or `os.PathLike`):
+            The file, as the user wrote it.
+        kind (`str`):
+            What the file should be, with its article: `"a .pose file"`.
+
+    Raises:
+        ValueError: in place of any exception of the body. A `ValueError` of ours keeps its text, and one that already
+            names the file passes unchanged, as does `MissingExtraError`.
+    """
+    try:
+        yield
+    except MissingExtraError:
+        raise
+    except Exception as error:
+        message = one_line(error)
+        if isinstance(error, ValueError) and message.startswith(f"{os.fspath(path)}: "):
+            raise
+        if type(error) is ValueError and message:
+            raise ValueError(f"{os.fspath(path)}: {message}") from error
+        raise ValueError(
+            f"{os.fspath(path)}: cannot be read as {kind} ({type(error).__name__}: {message[:200]}): "
+            "the file is damaged, cut short or something else"
+        ) from error
+
+
+def one_line(error: BaseException) -> str:
+    """The text of an exception on one line."""
+    return " ".join(str(error).split())
+
+
+def shown(value: Any) -> str:
+    """A value from a file as it can stand in a message: short, and in ASCII, so that it cannot upset a terminal."""
+    if isinstance(value, (str, bytes)):
+        return ascii(value[:60])
+    return ascii(value)[:60] if isinstance(value, (int, float)) else type(value).__name__

@@ -1,0 +1,206 @@
+"""The base of all Sigma models: poses in, states of the text encoder out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+
+from .configuration_sigma import SigmaConfig, SigmaPoseConfig
+from .graph_convolution_sigma import GraphConvolutionBlock
+from .outputs_sigma import SigmaEncoderOutput
+from .pose_encoder_sigma import SigmaPoseEncoder
+from .text_backbone_sigma import build_stack, load_text_model, text_backbone_state
+
+
+# Parts of pre-training that no head needs.
+PRETRAINING_ONLY_KEYS = [
+    r"^text_encoder\.",
+    r"^text_cls_token$",
+    r"^fusion\.",
+    r"^matching_encoder\.",
+    r"^matching_head\.",
+    r"^logit_scale$",
+]
+
+
+class SigmaPreTrainedModel(PreTrainedModel):
+    """Weights, initialisation and the pose stream that all Sigma models share."""
+
+    config: SigmaConfig
+    config_class = SigmaConfig
+    base_model_prefix = "sigma"
+    main_input_name = "pose_values"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["MT5Block", "T5Block", "GraphConvolutionBlock"]
+    _supports_sdpa = True
+    _supports_flex_attn = True
+    # transformers reads checkpoints saved by any Sigma class; a head leaves the pre-training parts aside.
+    _keys_to_ignore_on_load_unexpected = PRETRAINING_ONLY_KEYS
+
+    def _build_pose_stream(self) -> None:
+        """Adds the pose encoder, the text encoder that reads it, and (with a prompt) the vocabulary matrix."""
+        config = self.config
+        self.pose_encoder = SigmaPoseEncoder(config.pose_config, config.hidden_size)
+        self.encoder = build_stack(config.text_config, is_decoder=False)
+        self.encoder.main_input_name = self.main_input_name  # `generate` asks the encoder what the model reads
+        if config.use_cls_token:
+            self.pose_cls_token = nn.Parameter(torch.zeros(config.hidden_size))
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        pose_std = self.config.pose_config.initializer_range
+        if isinstance(module, SigmaPoseEncoder):
+            init.zeros_(module.part_bias)
+            for child in module.modules():
+                if isinstance(child, nn.Linear):
+                    init.trunc_normal_(child.weight, std=pose_std)
+                    init.zeros_(child.bias)
+        elif isinstance(module, GraphConvolutionBlock):
+            init.copy_(module.adjacency, torch.from_numpy(module.initial_adjacency))
+        elif isinstance(module, nn.Conv2d):
+            # torch's own start (He, for the ReLU behind): the paper sets linear maps only.
+            init.kaiming_uniform_(module.weight, a=5**0.5)
+            init.zeros_(module.bias)
+        elif isinstance(module, SigmaPreTrainedModel):
+            self._init_own_weights(module)
+        else:
+            super()._init_weights(module)
+
+    def _init_own_weights(self, model: nn.Module) -> None:
+        if hasattr(model, "pose_cls_token"):
+            init.normal_(model.pose_cls_token, std=self.config.initializer_range)
+        if hasattr(model, "shared"):
+            # As in T5: the encoder's first norm brings the embeddings to unit scale.
+            init.normal_(model.shared.weight, std=1.0)
+        if hasattr(model, "lm_head"):
+            # Departure from T5 v1.1 in transformers (std 1): logits of unit scale let a model learn from scratch.
+            init.normal_(model.lm_head.weight, std=self.config.hidden_size**-0.5)
+
+    @classmethod
+    def from_text_pretrained(cls, name_or_path: str, text_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> Any:
+        """A new Sigma around a pretrained T5 or mT5; its pose encoder starts from scratch.
+
+        Encoder, decoder, embeddings and output matrix are copied, as far as this class has them.
+
+        Args:
+            name_or_path (`str`):
+                A name on the Hub, such as `"google/mt5-base"`, or a local folder.
+            text_kwargs (`dict`, *optional*):
+                Passed to `from_pretrained` of the text model.
+            kwargs:
+                Fields of [`SigmaConfig`].
+        """
+        model = cls(cls.config_class.from_text_pretrained(name_or_path, **kwargs))
+        text_model = load_text_model(name_or_path, model.config.text_config, **(text_kwargs or {}))
+        model.load_text_backbone(text_model)
+        return model
+
+    @torch.no_grad()
+    def load_text_backbone(self, text_model: PreTrainedModel) -> None:
+        """Copies encoder, decoder, embeddings and output matrix of a T5 / mT5 model, as far as this model has them.
+
+        Raises:
+            ValueError: if the sizes differ.
+        """
+        own = self.state_dict()
+        for name, tensor in text_backbone_state(text_model).items():
+            if name not in own:
+                continue
+            if own[name].shape != tensor.shape:
+                raise ValueError(
+                    f"expected {name} of shape {tuple(own[name].shape)}, received {tuple(tensor.shape)}: build the "
+                    "configuration with SigmaConfig.from_text_pretrained"
+                )
+            own[name].copy_(tensor)
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The vocabulary matrix.
+
+        Raises:
+            ValueError: for a label head without a prompt, which has none.
+        """
+        if not hasattr(self, "shared"):
+            raise ValueError("this model has no vocabulary matrix: its configuration says use_prompt=False")
+        return self.shared
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.shared = value
+
+    def embed_poses(
+        self,
+        pose_values: torch.Tensor,
+        pose_attention_mask: torch.Tensor | None = None,
+        prompt_input_ids: torch.Tensor | None = None,
+        prompt_attention_mask: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The pose stream in front of the text encoder.
+
+        Args:
+            pose_values (`torch.Tensor` of shape `(batch_size, num_frames, 69, 3)`):
+                Normalised joints.
+            pose_attention_mask (`torch.Tensor` of shape `(batch_size, num_frames)`, *optional*):
+                1 = real frame.
+            prompt_input_ids, prompt_attention_mask (`torch.Tensor` of shape `(batch_size, prompt_length)`, *optional*):
+                The prompt and its padding mask.
+
+        Returns:
+            `tuple`: stream `(batch_size, sequence_length, hidden_size)` of [CLS], prompt and frames; its mask
+            `(batch_size, sequence_length)`; the pose embeddings `(batch_size, num_frames, hidden_size)`.
+
+        Raises:
+            ValueError: when shapes disagree or a prompt comes to a model that reads none.
+        """
+        if pose_attention_mask is None:
+            pose_attention_mask = torch.ones(pose_values.shape[:2], dtype=torch.long, device=pose_values.device)
+        if self.config.pad_mode == "repeat":
+            pose_embeds = self.pose_encoder(_repeat_last_frame(pose_values, pose_attention_mask))
+        else:
+            pose_embeds = self.pose_encoder(pose_values, pose_attention_mask)
+        batch_size = pose_embeds.shape[0]
+        pieces, masks = [pose_embeds], [pose_attention_mask.long()]
+        if prompt_input_ids is not None:
+            if not self.config.use_prompt:
+                raise ValueError("received prompt_input_ids, but this model's configuration says use_prompt=False")
+            if prompt_input_ids.shape[0] != batch_size:
+                raise ValueError(f"expected {batch_size} prompts, one a clip, received {prompt_input_ids.shape[0]}")
+            if prompt_attention_mask is None:
+                prompt_attention_mask = torch.ones_like(prompt_input_ids)
+            pieces.insert(0, self.shared(prompt_input_ids).to(pose_embeds.dtype))
+            masks.insert(0, prompt_attention_mask.long())
+        if self.config.use_cls_token:
+            pieces.insert(0, self.pose_cls_token.to(pose_embeds.dtype).expand(batch_size, 1, -1))
+            masks.insert(0, masks[0].new_ones(batch_size, 1))
+        return torch.cat(pieces, dim=1), torch.cat(masks, dim=1), pose_embeds
+
+    def encode_poses(
+        self,
+        pose_values: torch.Tensor,
+        pose_attention_mask: torch.Tensor | None = None,
+        prompt_input_ids: torch.Tensor | None = None,
+        prompt_attention_mask: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> SigmaEncoderOutput:
+        """Pose stream through the text encoder, no text involved. For the arguments see `embed_poses`."""
+        stream, mask, pose_embeds = self.embed_poses(
+            pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask
+        )
+        states = self.encoder(inputs_embeds=stream, attention_mask=mask, **kwargs)
+        return SigmaEncoderOutput(
+            last_hidden_state=states.last_hidden_state,
+            hidden_states=states.hidden_states,
+            attentions=states.attentions,
+            attention_mask=mask,
+            pose_embeds=pose_embeds,
+        )
+
+
+def _repeat_last_frame(pose_values: torch.Tensor, pose_attention_mask: torch.Tensor) -> torch.Tensor:
+    """Fills the padding behind each clip with its last real frame (`pad_mode="repeat"`)."""
+    lengths = pose_attention_mask.long().sum(dim=1, keepdim=True)  # (B, 1)
+    frame = torch.arange(pose_values.shape[1], device=pose_values.device).expand(len(lengths), -1)
+    frame = torch.minimum(frame, (lengths - 1).clamp(min=0))  # (B, T)
+    return pose_values.gather(1, frame[:, :, None, None].expand_as(pose_values))

@@ -1,0 +1,235 @@
+"""Sigma for its tasks: write text (translation, continuous and isolated recognition), or choose a label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import GenerationConfig, GenerationMixin
+from transformers.modeling_outputs import BaseModelOutput
+
+from .configuration_sigma import SigmaConfig
+from .modeling_sigma import SigmaPreTrainedModel
+from .objectives_sigma import label_smoothed_cross_entropy
+from .outputs_sigma import SigmaEncoderOutput, SigmaSeq2SeqLMOutput, SigmaSequenceClassifierOutput
+from .text_backbone_sigma import build_stack, shift_right
+
+
+class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
+    """Pose in, text out: isolated signs, glosses and sentences are all generated.
+
+    Source: arXiv:2509.21223, fine-tuning.
+    """
+
+    # Decoder blocks record their states under these names.
+    _keys_to_ignore_on_load_unexpected = [*SigmaPreTrainedModel._keys_to_ignore_on_load_unexpected, r"^classifier\."]
+
+    def __init__(self, config: SigmaConfig) -> None:
+        super().__init__(config)
+        text_config = config.text_config
+        self.shared = nn.Embedding(text_config.vocab_size, config.hidden_size)
+        self._build_pose_stream()
+        self.decoder = build_stack(text_config, is_decoder=True)
+        self.lm_head = nn.Linear(config.hidden_size, text_config.vocab_size, bias=False)
+        self.generation_config = default_generation_config(config)
+        self.post_init()
+
+    def get_encoder(self, modality: str | None = None) -> nn.Module:
+        """The module that `generate` calls once: pose tensors and prompt in, states and their mask out."""
+        return _PoseStreamEncoder(self)
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.lm_head
+
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        self.lm_head = new_embeddings
+
+    def prepare_decoder_input_ids_from_labels(self, labels: torch.Tensor) -> torch.Tensor:
+        """Labels shifted to the right, as `transformers`' collators and label smoothers expect."""
+        return shift_right(labels, self.config.text_config)
+
+    def forward(
+        self,
+        pose_values: torch.FloatTensor | None = None,
+        pose_attention_mask: torch.LongTensor | None = None,
+        prompt_input_ids: torch.LongTensor | None = None,
+        prompt_attention_mask: torch.LongTensor | None = None,
+        labels: torch.LongTensor | None = None,
+        decoder_input_ids: torch.LongTensor | None = None,
+        decoder_attention_mask: torch.LongTensor | None = None,
+        encoder_outputs: SigmaEncoderOutput | None = None,
+        past_key_values: Any = None,
+        use_cache: bool | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        **kwargs: Any,
+    ) -> SigmaSeq2SeqLMOutput:
+        r"""Scores the next token at every position of the decoder.
+
+        Args:
+            pose_values (`torch.FloatTensor` of shape `(batch_size, num_frames, 69, 3)`):
+                Normalised x, y and score in [-1, 1] from [`SigmaFeatureExtractor`].
+            pose_attention_mask (`torch.LongTensor` of shape `(batch_size, num_frames)`, *optional*):
+                1 = real frame, 0 = padding.
+            prompt_input_ids, prompt_attention_mask (`torch.LongTensor` of shape `(batch_size, prompt_length)`, *optional*):
+                Tokens in front of the frames: "Translate sign language video to English: ".
+            labels (`torch.LongTensor` of shape `(batch_size, target_length)`, *optional*):
+                Target tokens; -100 is ignored. Decoder inputs are made from them when not given.
+            decoder_input_ids, decoder_attention_mask (`torch.LongTensor` of shape `(batch_size, target_length)`, *optional*):
+                What the decoder has written so far.
+            encoder_outputs ([`SigmaEncoderOutput`], *optional*):
+                States of an earlier run; `pose_values` is then not needed.
+            past_key_values, use_cache (*optional*):
+                The decoder's cache.
+            num_items_in_batch (`torch.Tensor` or `int`, *optional*):
+                Number of target tokens over all accumulated batches; the loss is then their sum divided by it.
+
+        Raises:
+            ValueError: without clip and encoder states, or without anything for the decoder to read.
+        """  # noqa: E501
+        if encoder_outputs is None:
+            if pose_values is None:
+                raise ValueError("expected pose_values or encoder_outputs, received neither")
+            encoder_outputs = self.encode_poses(
+                pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask, **kwargs
+            )
+        if decoder_input_ids is None:
+            if labels is None:
+                raise ValueError("expected labels or decoder_input_ids, received neither: use generate() to write text")
+            decoder_input_ids = shift_right(labels, self.config.text_config)
+        decoded = self.decoder(
+            inputs_embeds=self.shared(decoder_input_ids).to(encoder_outputs.last_hidden_state.dtype),
+            attention_mask=decoder_attention_mask,
+            encoder_hidden_states=encoder_outputs.last_hidden_state,
+            encoder_attention_mask=encoder_outputs.attention_mask,
+            past_key_values=past_key_values,
+            use_cache=use_cache,
+            **kwargs,
+        )
+        logits = self.lm_head(decoded.last_hidden_state)
+        loss = None
+        if labels is not None:
+            loss = label_smoothed_cross_entropy(
+                logits, labels, self.config.label_smoothing, num_items_in_batch=num_items_in_batch
+            )
+        return SigmaSeq2SeqLMOutput(
+            loss=loss,
+            logits=logits,
+            past_key_values=decoded.past_key_values,
+            decoder_hidden_states=decoded.hidden_states,
+            decoder_attentions=decoded.attentions,
+            cross_attentions=decoded.cross_attentions,
+            encoder_last_hidden_state=encoder_outputs.last_hidden_state,
+            encoder_hidden_states=encoder_outputs.hidden_states,
+            encoder_attentions=encoder_outputs.attentions,
+            pose_embeds=encoder_outputs.pose_embeds,
+        )
+
+
+class _PoseStreamEncoder(nn.Module):
+    """A view of a model's pose stream for `generate`. It owns no weights: the state dict stays flat."""
+
+    main_input_name = "pose_values"
+
+    def __init__(self, model: SigmaPreTrainedModel) -> None:
+        super().__init__()
+        object.__setattr__(self, "model", model)  # not a submodule
+
+    def forward(
+        self,
+        pose_values: torch.Tensor,
+        pose_attention_mask: torch.Tensor | None = None,
+        prompt_input_ids: torch.Tensor | None = None,
+        prompt_attention_mask: torch.Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> BaseModelOutput:
+        """See `SigmaPreTrainedModel.encode_poses`."""
+        flags = {"output_attentions": output_attentions, "output_hidden_states": output_hidden_states}
+        return self.model.encode_poses(
+            pose_values,
+            pose_attention_mask,
+            prompt_input_ids,
+            prompt_attention_mask,
+            **{name: flag for name, flag in flags.items() if flag is not None},
+        )
+
+
+def default_generation_config(config: SigmaConfig) -> GenerationConfig:
+    """The paper's decoding: 4 beams, at most 100 new tokens.
+
+    Source: arXiv:2509.21223, experiments.
+    """
+    text_config = config.text_config
+    return GenerationConfig(
+        num_beams=4,
+        max_new_tokens=100,
+        pad_token_id=text_config.pad_token_id,
+        eos_token_id=text_config.eos_token_id,
+        decoder_start_token_id=text_config.decoder_start_token_id,
+    )
+
+
+class SigmaForSequenceClassification(SigmaPreTrainedModel):
+    """The plain head for isolated signs: pose encoder, text encoder, masked mean over the frames, one score a label.
+
+    With `use_prompt=False` it has no vocabulary and needs no tokenizer.
+    """
+
+    _keys_to_ignore_on_load_unexpected = [
+        *SigmaPreTrainedModel._keys_to_ignore_on_load_unexpected,
+        r"^decoder\.",
+        r"^lm_head\.",
+        r"^shared\.",
+    ]
+
+    def __init__(self, config: SigmaConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        if config.use_prompt:
+            self.shared = nn.Embedding(config.text_config.vocab_size, config.hidden_size)
+        self._build_pose_stream()
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    def forward(
+        self,
+        pose_values: torch.FloatTensor,
+        pose_attention_mask: torch.LongTensor | None = None,
+        prompt_input_ids: torch.LongTensor | None = None,
+        prompt_attention_mask: torch.LongTensor | None = None,
+        labels: torch.LongTensor | None = None,
+        **kwargs: Any,
+    ) -> SigmaSequenceClassifierOutput:
+        r"""Scores every label for every clip.
+
+        Args:
+            pose_values (`torch.FloatTensor` of shape `(batch_size, num_frames, 69, 3)`):
+                Normalised x, y and score in [-1, 1] from [`SigmaFeatureExtractor`].
+            pose_attention_mask (`torch.LongTensor` of shape `(batch_size, num_frames)`, *optional*):
+                1 = real frame, 0 = padding.
+            prompt_input_ids, prompt_attention_mask (`torch.LongTensor` of shape `(batch_size, prompt_length)`, *optional*):
+                Tokens in front of the frames.
+            labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
+                Label numbers in [0, num_labels); -100 is ignored.
+        """  # noqa: E501
+        encoded = self.encode_poses(
+            pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask, **kwargs
+        )
+        num_frames = pose_values.shape[1]
+        states = encoded.last_hidden_state[:, -num_frames:]  # frames close the stream
+        mask = encoded.attention_mask[:, -num_frames:, None].to(states.dtype)  # (B, T, 1)
+        pooled = (states * mask).sum(dim=1) / mask.sum(dim=1)
+        logits = self.classifier(self.dropout(pooled))
+        loss = None
+        if labels is not None:
+            loss = label_smoothed_cross_entropy(logits, labels, self.config.label_smoothing)
+        return SigmaSequenceClassifierOutput(
+            loss=loss,
+            logits=logits,
+            hidden_states=encoded.hidden_states,
+            attentions=encoded.attentions,
+            pose_embeds=encoded.pose_embeds,
+        )

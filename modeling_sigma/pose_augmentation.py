@@ -1,0 +1,133 @@
+"""Random changes of training clips that leave the sign what it is. Pure numpy, off by default."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from .skeleton_layouts import FLIP_PERMUTATION, PART_SLICES
+
+
+_FLIP = np.array(FLIP_PERMUTATION)
+
+
+@dataclass(frozen=True)
+class PoseAugmentation:
+    """What training may do to a clip. Every field at its default does nothing.
+
+    Ranges are half-widths of uniform draws, one draw a clip unless said otherwise; lengths are in normalised units
+    (the clip's box is 2 wide for the body, 1 for hands and face).
+
+    Args:
+        rotation (`float`): Degrees in the image plane. Parts turn around their origins, so the whole signer turns.
+        scale (`float`): Relative size, x and y alike: 0.2 = 0.8 to 1.2.
+        stretch (`float`): Relative size of x against y (other proportions, other camera).
+        shift (`float`): Moves the body; hands and face are relative to it.
+        noise (`float`): Standard deviation of Gaussian jitter, joint by joint and frame by frame.
+        joint_dropout (`float`): Chance of each joint to be missing from the whole clip.
+        part_dropout (`float`): Chance of each hand and of the face to be missing from the whole clip.
+        frame_dropout (`float`): Chance of each frame to be left out.
+        speed (`float`): Relative change of duration: 0.2 = 0.8 to 1.2 times as long, by repeating or leaving out
+            frames.
+        flip (`float`): Chance to mirror the signer: x changes sign, left and right change places.
+    """
+
+    rotation: float = 0.0
+    scale: float = 0.0
+    stretch: float = 0.0
+    shift: float = 0.0
+    noise: float = 0.0
+    joint_dropout: float = 0.0
+    part_dropout: float = 0.0
+    frame_dropout: float = 0.0
+    speed: float = 0.0
+    flip: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if not isinstance(value, (int, float)) or not value >= 0:
+                raise ValueError(f"expected augmentation {name} as a number >= 0, received {value!r}")
+        for name in ("joint_dropout", "part_dropout", "frame_dropout", "flip"):
+            if getattr(self, name) > 1:
+                raise ValueError(f"expected augmentation {name} as a chance up to 1, received {getattr(self, name)}")
+        for name in ("scale", "stretch", "speed"):
+            if getattr(self, name) >= 1:
+                raise ValueError(f"expected augmentation {name} below 1, received {getattr(self, name)}")
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> PoseAugmentation:
+        """The augmentation that a saved configuration describes.
+
+        Raises:
+            ValueError: for an unknown field.
+        """
+        unknown = sorted(set(fields) - set(cls.__dataclass_fields__))
+        if unknown:
+            raise ValueError(f"unknown augmentation {unknown}: expected some of {list(cls.__dataclass_fields__)}")
+        return cls(**fields)
+
+    def frame_indices(self, num_frames: int, generator: np.random.Generator) -> np.ndarray:
+        """Frames of the clip at another speed and with some left out; at least one, in order."""
+        indices = np.arange(num_frames)
+        if self.speed:
+            length = max(1, round(num_frames * (1 + generator.uniform(-self.speed, self.speed))))
+            indices = ((np.arange(length) + 0.5) * num_frames / length).astype(np.int64)
+        if self.frame_dropout:
+            keep = generator.random(len(indices)) >= self.frame_dropout
+            keep[generator.integers(len(indices))] = True
+            indices = indices[keep]
+        return indices
+
+    def apply(self, pose_values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """A changed copy of normalised joints.
+
+        Args:
+            pose_values (`np.ndarray` of shape `(T, 69, 3)`):
+                What [`normalize_joints`] returns.
+            generator (`np.random.Generator`):
+                Source of randomness; the same state gives the same clip.
+
+        Returns:
+            `np.ndarray` of shape `(T, 69, 3)`, float32, in [-1, 1]; joints that were missing stay missing.
+        """
+        values = pose_values.copy()
+        if self.flip and generator.random() < self.flip:
+            values = flip_horizontally(values)
+        points = values[..., :2]
+        if self.rotation or self.scale or self.stretch:
+            points = points @ self._draw_linear_map(generator)
+        if self.shift:
+            points[:, PART_SLICES["body"]] += generator.uniform(-self.shift, self.shift, 2)
+        if self.noise:
+            points = points + generator.normal(0.0, self.noise, points.shape)
+        missing = values[..., 2] == 0
+        if self.joint_dropout:
+            missing |= generator.random(values.shape[1]) < self.joint_dropout
+        if self.part_dropout:
+            for part in ("left_hand", "right_hand", "face"):
+                if generator.random() < self.part_dropout:
+                    missing[:, PART_SLICES[part]] = True
+        values[..., :2] = np.clip(points, -1.0, 1.0)
+        values[missing] = 0.0
+        return values
+
+    def _draw_linear_map(self, generator: np.random.Generator) -> np.ndarray:
+        angle = np.deg2rad(generator.uniform(-self.rotation, self.rotation))
+        size = 1 + generator.uniform(-self.scale, self.scale)
+        stretch = 1 + generator.uniform(-self.stretch, self.stretch)
+        rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        return rotation @ np.diag([size * stretch, size])
+
+
+def flip_horizontally(pose_values: np.ndarray) -> np.ndarray:
+    """The mirrored signer: x changes sign, left and right joints change places. Twice is the identity.
+
+    Args:
+        pose_values (`np.ndarray` of shape `(..., 69, 3)`):
+            Normalised joints.
+    """
+    flipped = pose_values[..., _FLIP, :].copy()
+    flipped[..., 0] *= -1
+    return flipped

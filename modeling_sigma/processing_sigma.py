@@ -1,0 +1,192 @@
+"""`SigmaProcessor`: clips, prompts and texts -> everything that Sigma models read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from transformers import BatchFeature, ProcessorMixin
+from transformers.utils import logging
+
+from .feature_extraction_sigma import PoseInput
+
+
+logger = logging.get_logger(__name__)
+
+# Words of one text, in order, e.g. `jieba.lcut` for Chinese.
+WordSegmenter = Callable[[str], Sequence[str]]
+
+PROMPT_TEMPLATE = "Translate sign language video to {language}: "
+
+
+class SigmaProcessor(ProcessorMixin):
+    """A feature extractor for clips and a tokenizer for texts in one.
+
+    Args:
+        feature_extractor ([`SigmaFeatureExtractor`]):
+            Reads clips.
+        tokenizer (`PreTrainedTokenizerBase`):
+            The text backbone's tokenizer.
+        prompt_template (`str`, *optional*):
+            Text in front of the frames; `{language}` is the spoken language to write.
+        max_text_length (`int`, *optional*, defaults to 50):
+            Longest target in tokens, the closing one included.
+
+    Source: arXiv:2509.21223, fine-tuning (prompt and target length).
+    """
+
+    def __init__(
+        self,
+        feature_extractor: Any,
+        tokenizer: Any,
+        prompt_template: str = PROMPT_TEMPLATE,
+        max_text_length: int = 50,
+    ) -> None:
+        super().__init__(feature_extractor, tokenizer)
+        self.prompt_template = prompt_template
+        self.max_text_length = max_text_length
+
+    @property
+    def model_input_names(self) -> list[str]:
+        return ["pose_values", "pose_attention_mask", "prompt_input_ids", "prompt_attention_mask"]
+
+    def __call__(
+        self,
+        poses: PoseInput | Sequence[PoseInput] | None = None,
+        text: str | Sequence[str] | None = None,
+        language: str | Sequence[str] = "English",
+        return_tensors: str | None = "pt",
+        max_frames: int | None = None,
+        training: bool = False,
+        generator: np.random.Generator | int | None = None,
+        word_segmenter: WordSegmenter | None = None,
+    ) -> BatchFeature:
+        """Prepares clips, texts, or pairs of both.
+
+        Args:
+            poses (*optional*):
+                One clip or a list, see [`SigmaFeatureExtractor`].
+            text (`str` or list of `str`, *optional*):
+                One sentence, gloss line or label a clip.
+            language (`str` or list of `str`, *optional*, defaults to `"English"`):
+                Spoken language of the prompt, for all clips or for each.
+            return_tensors (`str`, *optional*, defaults to `"pt"`):
+                `"pt"` or `"np"`.
+            max_frames, training, generator:
+                See [`SigmaFeatureExtractor`].
+            word_segmenter (`Callable`, *optional*):
+                Splits a text into words, for scripts that write no spaces. Words stand between spaces otherwise.
+
+        Returns:
+            `BatchFeature`: for clips `pose_values`, `pose_attention_mask`, `prompt_input_ids` and
+            `prompt_attention_mask`; for texts `text_input_ids`, `text_attention_mask`, `text_word_ids` (number of the
+            word each token belongs to, -1 = special token or padding) and `labels` (the tokens, -100 = padding).
+
+        Raises:
+            ValueError: for neither clips nor texts, numbers that do not match, or texts that are no strings.
+        """
+        if poses is None and text is None:
+            raise ValueError("expected poses or text, received neither")
+        features: dict[str, Any] = {}
+        num_clips = None
+        if poses is not None:
+            clips = self.feature_extractor(
+                poses, max_frames=max_frames, training=training, generator=generator, return_tensors="np"
+            )
+            features.update(clips)
+            num_clips = len(clips["pose_values"])
+            features.update(self._encode_prompts(language, num_clips))
+        if text is not None:
+            texts = [text] if isinstance(text, str) else list(text)
+            if not texts or not all(isinstance(one, str) for one in texts):
+                raise ValueError(f"expected text as a string or a list of strings, received {text!r:.80}")
+            if num_clips is not None and len(texts) != num_clips:
+                raise ValueError(f"expected one text a clip, received {len(texts)} texts for {num_clips} clips")
+            features.update(self._encode_texts(texts, word_segmenter))
+        return BatchFeature(features, tensor_type=return_tensors)
+
+    def _encode_prompts(self, language: str | Sequence[str], num_clips: int) -> dict[str, np.ndarray]:
+        languages = [language] * num_clips if isinstance(language, str) else list(language)
+        if len(languages) != num_clips:
+            raise ValueError(f"expected one language or {num_clips}, received {len(languages)}")
+        prompts = [self.prompt_template.format(language=name) for name in languages]
+        encoded = self.tokenizer(prompts, padding=True, return_tensors="np")
+        return {
+            "prompt_input_ids": encoded["input_ids"].astype(np.int64),
+            "prompt_attention_mask": encoded["attention_mask"].astype(np.int64),
+        }
+
+    def _encode_texts(self, texts: list[str], word_segmenter: WordSegmenter | None) -> dict[str, np.ndarray]:
+        encoded = self.tokenizer(
+            texts,
+            padding=True,
+            truncation=True,
+            max_length=self.max_text_length,
+            return_offsets_mapping=True,
+            return_special_tokens_mask=True,
+            return_tensors="np",
+            verbose=False,
+        )
+        input_ids, mask = encoded["input_ids"].astype(np.int64), encoded["attention_mask"].astype(np.int64)
+        if input_ids.shape[1] == self.max_text_length:
+            self._tell_truncation(texts)
+        word_ids = np.full(input_ids.shape, -1, np.int64)
+        content = (mask == 1) & (encoded["special_tokens_mask"] == 0)
+        for row, text in enumerate(texts):
+            columns = np.flatnonzero(content[row])
+            word_ids[row, columns] = _word_of_each_token(text, encoded["offset_mapping"][row][columns], word_segmenter)
+        return {
+            "text_input_ids": input_ids,
+            "text_attention_mask": mask,
+            "text_word_ids": word_ids,
+            "labels": np.where(mask == 1, input_ids, -100),
+        }
+
+    def _tell_truncation(self, texts: list[str]) -> None:
+        lengths = [len(ids) for ids in self.tokenizer(texts, verbose=False)["input_ids"]]
+        if max(lengths) > self.max_text_length:
+            logger.warning_once(
+                f"a text of {max(lengths)} tokens was cut to max_text_length={self.max_text_length}; later ones are "
+                "cut without a word"
+            )
+
+    def batch_decode(self, *args: Any, **kwargs: Any) -> list[str]:
+        """Token ids -> texts: the tokenizer's `batch_decode`."""
+        return self.tokenizer.batch_decode(*args, **kwargs)
+
+    def decode(self, *args: Any, **kwargs: Any) -> str:
+        """Token ids -> text: the tokenizer's `decode`."""
+        return self.tokenizer.decode(*args, **kwargs)
+
+
+def _word_of_each_token(text: str, offsets: np.ndarray, word_segmenter: WordSegmenter | None) -> np.ndarray:
+    """Numbers, from 0 in the order of the text, of the words that tokens with these character spans lie in."""
+    word_of_character = np.full(len(text) + 1, -1)
+    for number, (start, stop) in enumerate(_word_spans(text, word_segmenter)):
+        word_of_character[start:stop] = number
+    numbers = np.empty(len(offsets), np.int64)
+    for row, (start, stop) in enumerate(offsets):
+        inside = word_of_character[start:stop]
+        found = inside[inside >= 0]
+        # A token of white space alone opens the word behind it.
+        numbers[row] = found[0] if len(found) else word_of_character[stop]
+    # Truncation may cut words off, never leave holes; a segmenter may skip characters: number what is there.
+    present = np.unique(numbers[numbers >= 0])
+    return np.where(numbers >= 0, np.searchsorted(present, numbers), -1)
+
+
+def _word_spans(text: str, word_segmenter: WordSegmenter | None) -> list[tuple[int, int]]:
+    if word_segmenter is None:
+        return [match.span() for match in re.finditer(r"\S+", text)]
+    spans, position = [], 0
+    for word in word_segmenter(text):
+        if not word.strip():
+            continue
+        start = text.find(word, position)
+        if start < 0:
+            raise ValueError(f"the word segmenter returned {word!r}, which does not follow in {text!r:.80}")
+        spans.append((start, start + len(word)))
+        position = start + len(word)
+    return spans

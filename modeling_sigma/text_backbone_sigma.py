@@ -1,0 +1,153 @@
+"""The T5 / mT5 encoder and decoder stacks inside Sigma: the only file that names their classes."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    MT5ForConditionalGeneration,
+    PreTrainedConfig,
+    PreTrainedModel,
+    T5ForConditionalGeneration,
+)
+from transformers.masking_utils import create_bidirectional_mask
+from transformers.models.mt5.modeling_mt5 import MT5Attention, MT5LayerNorm, MT5Stack
+from transformers.models.t5.modeling_t5 import T5Attention, T5LayerNorm, T5Stack
+
+
+_STACKS = {"mt5": MT5Stack, "t5": T5Stack}
+_ATTENTIONS = {"mt5": MT5Attention, "t5": T5Attention}
+_NORMS = {"mt5": MT5LayerNorm, "t5": T5LayerNorm}
+_TEXT_MODELS = {"mt5": MT5ForConditionalGeneration, "t5": T5ForConditionalGeneration}
+
+
+def build_stack(text_config: PreTrainedConfig, *, is_decoder: bool, num_layers: int | None = None) -> PreTrainedModel:
+    """An encoder or decoder stack that reads embeddings.
+
+    The stack has no vocabulary matrix: a Sigma model owns a single one and embeds tokens itself.
+
+    Args:
+        text_config (`MT5Config` or `T5Config`):
+            Sizes.
+        is_decoder (`bool`):
+            Which of the two.
+        num_layers (`int`, *optional*):
+            Number of blocks, if not the configuration's.
+    """
+    config = copy.deepcopy(text_config)
+    config.is_decoder = is_decoder
+    config.use_cache = is_decoder
+    if num_layers is not None:
+        config.num_layers = num_layers
+    elif is_decoder:
+        config.num_layers = text_config.num_decoder_layers
+    config.vocab_size = 1  # the stack's constructor insists on a matrix: let it be a small one
+    stack = _STACKS[text_config.model_type](config)
+    config.vocab_size = text_config.vocab_size
+    stack.embed_tokens = None
+    return stack
+
+
+def build_cross_attention(text_config: PreTrainedConfig) -> nn.Module:
+    """The projections q, k, v, o of one attention without position bias."""
+    return _ATTENTIONS[text_config.model_type](text_config, has_relative_attention_bias=False, layer_idx=0)
+
+
+def build_norm(text_config: PreTrainedConfig) -> nn.Module:
+    """The backbone's RMS norm."""
+    return _NORMS[text_config.model_type](text_config.d_model, eps=text_config.layer_norm_epsilon)
+
+
+def shift_right(labels: torch.Tensor, text_config: PreTrainedConfig) -> torch.Tensor:
+    """Decoder inputs for teacher forcing.
+
+    Args:
+        labels (`torch.LongTensor` of shape `(B, L)`):
+            Targets; -100 is ignored by the loss and read as padding.
+        text_config:
+            Knows the start and the padding token.
+
+    Returns:
+        `torch.LongTensor` of shape `(B, L)`: start token, then the labels without the last.
+    """
+    shifted = labels.new_full(labels.shape, text_config.decoder_start_token_id)
+    shifted[:, 1:] = labels[:, :-1]
+    return shifted.masked_fill(shifted == -100, text_config.pad_token_id)
+
+
+class EncoderPass:
+    """One run through an encoder stack that can stop between layers.
+
+    Running all layers equals calling the stack. Sign-aware early fusion stops before each of the top layers, and the
+    lower layers' states are used for several continuations.
+
+    Args:
+        stack (`MT5Stack` or `T5Stack`):
+            The encoder.
+        inputs_embeds (`torch.Tensor` of shape `(B, S, D)`):
+            What it reads.
+        attention_mask (`torch.Tensor` of shape `(B, S)`):
+            1 = read.
+    """
+
+    def __init__(self, stack: PreTrainedModel, inputs_embeds: torch.Tensor, attention_mask: torch.Tensor) -> None:
+        self.stack = stack
+        self.attention_mask = attention_mask
+        self.hidden_states: torch.Tensor = stack.dropout(inputs_embeds)
+        self._full_mask = create_bidirectional_mask(
+            config=stack.config, inputs_embeds=inputs_embeds, attention_mask=attention_mask
+        )
+        self._position_bias: torch.Tensor | None = None
+
+    def run(self, start: int, stop: int) -> EncoderPass:
+        """Runs the layers from `start` up to, not including, `stop`. Returns itself."""
+        for layer in self.stack.block[start:stop]:
+            # Only layer 0 can make the position bias; the others reuse it.
+            self.hidden_states, self._position_bias, _ = layer(
+                self.hidden_states, self._full_mask, self._position_bias
+            )
+        return self
+
+    def select(self, index: torch.Tensor, hidden_states: torch.Tensor | None = None) -> EncoderPass:
+        """The same pass at the same layer for the clips or sentences that `index` `(B',)` names, as a new object."""
+        chosen = copy.copy(self)
+        states = self.hidden_states if hidden_states is None else hidden_states
+        chosen.hidden_states = states.index_select(0, index)
+        chosen.attention_mask = self.attention_mask.index_select(0, index)
+        if self._full_mask is not None:
+            chosen._full_mask = self._full_mask.index_select(0, index)
+        return chosen
+
+    def finish(self) -> torch.Tensor:
+        """Final norm and dropout: `(B, S, D)`."""
+        return self.stack.dropout(self.stack.final_layer_norm(self.hidden_states))
+
+
+def text_backbone_state(text_model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """The weights of a T5 / mT5 model under Sigma's names: `shared`, `encoder`, `decoder`, `lm_head`.
+
+    T5 v1.0 shares one matrix between input and output and scales the decoder's states by d_model ** -0.5 in front of
+    it. Sigma has two matrices and no such scale, so the scale goes into the copied output matrix.
+
+    Raises:
+        ValueError: if the model is neither T5 nor mT5 with a language-modelling head.
+    """
+    config = text_model.config
+    if not isinstance(text_model, tuple(_TEXT_MODELS.values())):
+        raise ValueError(f"expected a T5 or mT5 model for conditional generation, received {type(text_model).__name__}")
+    state = {
+        name: tensor
+        for name, tensor in text_model.state_dict().items()
+        if not name.endswith("embed_tokens.weight")
+    }
+    if getattr(config, "scale_decoder_outputs", False):
+        state["lm_head.weight"] = state["lm_head.weight"] * config.d_model**-0.5
+    return state
+
+
+def load_text_model(name_or_path: str, text_config: PreTrainedConfig, **kwargs: Any) -> PreTrainedModel:
+    """The T5 / mT5 checkpoint `name_or_path` (Hub or folder) in float32."""
+    return _TEXT_MODELS[text_config.model_type].from_pretrained(name_or_path, **kwargs)

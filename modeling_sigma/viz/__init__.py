@@ -1,0 +1,1 @@
+"""Pictures of skeletons and of what the model makes of them."""

@@ -1,0 +1,42 @@
+"""Settings and fixtures of all tests: offline, on the CPU, with shared data only where it is present."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+# Before anything imports the libraries that read them; subprocesses inherit them.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # `-m gpu` keeps the devices; every other run takes the CPU, also on a machine that has one.
+    if "not gpu" in config.getoption("markexpr") or "gpu" not in config.getoption("markexpr"):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def _shared_folder(name: str) -> Path:
+    folder = SHARED / name
+    if not folder.is_dir():
+        pytest.skip(f"needs ../shared/{name}, which is not part of the project")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data for development (mark such tests with `data`)."""
+    return _shared_folder("data")
+
+
+@pytest.fixture(scope="session")
+def goldens() -> Path:
+    """The folder of reference numbers."""
+    return _shared_folder("goldens")

@@ -1,0 +1,90 @@
+"""What an installation promises: versions, requirements, entry points, and the commands of README.md."""
+
+import configparser
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+import modeling_sigma
+
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def setup_cfg() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read_string(_read("setup.cfg"))
+    return parser
+
+
+@pytest.fixture(scope="module")
+def constraints() -> dict[str, Version]:
+    pins = [line.split("==") for line in _read("constraints.txt").splitlines() if line and not line.startswith("#")]
+    return {canonicalize_name(name): Version(version) for name, version in pins}
+
+
+def _lines(value: str) -> list[str]:
+    return [line for line in value.split("\n") if line]
+
+
+def _requirements(setup_cfg: configparser.ConfigParser) -> list[Requirement]:
+    extras = setup_cfg["options.extras_require"]
+    values = [setup_cfg["options"]["install_requires"], *(extras[name] for name in extras)]
+    return [Requirement(line) for value in values for line in _lines(value)]
+
+
+def test_version_is_the_same_everywhere(setup_cfg: configparser.ConfigParser) -> None:
+    version = setup_cfg["metadata"]["version"]
+    assert modeling_sigma.__version__ == version
+    assert re.search(rf"^version: {re.escape(version)}$", _read("CITATION.cff"), re.MULTILINE)
+    assert f"## [{version}]" in _read("CHANGELOG.md")
+
+
+def test_console_script_points_at_a_function(setup_cfg: configparser.ConfigParser) -> None:
+    name, target = _lines(setup_cfg["options.entry_points"]["console_scripts"])[0].split(" = ")
+    module, function = target.split(":")
+    assert name == "sigma-slu"
+    assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_requirements_are_ranges_and_constraints_fulfil_them(
+    setup_cfg: configparser.ConfigParser, constraints: dict[str, Version]
+) -> None:
+    for requirement in _requirements(setup_cfg):
+        assert all(specifier.operator in (">=", "<") for specifier in requirement.specifier), str(requirement)
+        assert requirement.specifier, f"{requirement} needs a lower bound"
+        assert constraints[canonicalize_name(requirement.name)] in requirement.specifier, str(requirement)
+
+
+def test_dev_holds_everything_that_tests_need(setup_cfg: configparser.ConfigParser) -> None:
+    extras = {name: set(_lines(value)) for name, value in setup_cfg["options.extras_require"].items()}
+    assert extras["test"] | extras["video"] | extras["viz"] | extras["peft"] <= extras["dev"]
+
+
+def test_package_is_typed_and_licensed(setup_cfg: configparser.ConfigParser) -> None:
+    assert (ROOT / "modeling_sigma" / "py.typed").is_file()
+    assert setup_cfg["options.package_data"]["modeling_sigma"] == "py.typed"
+    assert setup_cfg["metadata"]["license_expression"] == "Apache-2.0"
+    assert "Apache License" in _read("LICENSE") and "END OF TERMS AND CONDITIONS" in _read("LICENSE")
+
+
+def test_continuous_integration_runs_the_test_command_of_the_readme() -> None:
+    blocks = re.findall(r"^```(?:bash|shell|sh|console)?\n(.*?)^```$", _read("README.md"), re.MULTILINE | re.DOTALL)
+    commands = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
+    test_commands = [command for command in commands if command.endswith("python -m pytest")]
+    assert test_commands, "README.md has no fenced command that ends with `python -m pytest`"
+    assert _lines(_read(".ci/run"))[-1] in test_commands
+
+
+def test_hooks_download_nothing() -> None:
+    assert re.findall(r"^\s*- repo: (.*)$", _read(".pre-commit-config.yaml"), re.MULTILINE) == ["local"]
