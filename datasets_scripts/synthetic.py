@@ -1,12 +1,12 @@
-"""A small invented sign language that signs by itself: clips of 133 keypoints, as many as wanted, without a download.
+"""A small invented sign language that signs by itself: as many clips of 133 keypoints as wanted, without a download.
 
-It is for tests, demonstrations and ablations: its signs, its grammar and the true frames of every sign are known. It is
-no model of any language that people sign, and scores on it say nothing about one.
+It is for tests, demonstrations and ablations: its signs, its grammar and the true frames of every sign are known. It
+is no model of any language that people sign, and scores on it say nothing about one.
 
-Signs consist of handshape, location, movement, orientation, handedness and mouthing; most have a partner that differs in
-one of these alone. Sentences have a grammar of their own; their English has another word order, inflection and function
-words. Signers differ in body, speed, habits, handedness, camera and quality of detection. Signers and sentences of one
-split occur in no other.
+Signs consist of handshape, location, movement, orientation, handedness and mouthing; most have a partner that differs
+in one of these alone. Sentences have a grammar of their own; their English has another word order, inflection and
+function words. Signers differ in body, speed, habits, handedness, camera and quality of detection. Signers and
+sentences of one split occur in no other.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ class SyntheticSample:
 class SyntheticSigns:
     """An invented sign language and the people who sign it.
 
-    Equal arguments give equal arrays. A sample depends on the language, `seed`, `split` and its index alone, not on how
-    many are drawn with it.
+    Equal arguments give equal arrays. A sample depends on the language, `seed`, `split` and its index alone, not on
+    how many are drawn with it.
 
     Args:
         seed (`int`, *optional*, defaults to 0):
@@ -232,12 +232,14 @@ class SyntheticSigns:
         Raises:
             ValueError: for an unknown split or a negative seed.
         """
-        _check_split(split), _check_seed(seed)
+        _check_split(split)
+        _check_seed(seed)
         return (self.sentence(index, split=split, seed=seed) for index in range(num_samples))
 
     def generate_isolated(self, num_samples: int, *, split: str = "train", seed: int = 0) -> Iterator[SyntheticSample]:
         """Single signs, each equally often; see `generate_sentences`. About 12 to 35 frames each."""
-        _check_split(split), _check_seed(seed)
+        _check_split(split)
+        _check_seed(seed)
         return (self.isolated(index, split=split, seed=seed) for index in range(num_samples))
 
     def _stream(self, purpose: int, index: int, split: str, seed: int) -> np.random.Generator:

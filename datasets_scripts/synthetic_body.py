@@ -1,7 +1,7 @@
 """The body of a synthetic signer: 133 keypoints in three dimensions from the channels of hands, mouth and head.
 
-A body is upright, in shoulder widths, with the origin between the shoulders, x to the right of the picture, y downwards
-and z towards the camera. Vectorised over frames.
+A body is upright, in shoulder widths, with the origin between the shoulders, x to the right of the picture, y
+downwards and z towards the camera. Vectorised over frames.
 """
 
 from __future__ import annotations
@@ -31,13 +31,12 @@ _PHALANGES = np.array([[0.24, 0.15, 0.11], [0.27, 0.17, 0.12], [0.25, 0.16, 0.11
 _THUMB_BASE = np.array([0.13, -0.13, 0.03])
 _THUMB_PHALANGES = np.array([0.2, 0.17, 0.14])
 
-# The head around the tip of its nose.
-_NOSE_HEIGHT = -0.6
-_HEAD_PIVOT = np.array([0.0, 0.28, -0.15])
+_NOSE_TIP = np.array([0.0, -0.6, 0.0])
+_HEAD_PIVOT = np.array([0.0, 0.28, -0.15])  # from the tip of the nose
 
 
 def _legs() -> np.ndarray:
-    """Hips, knees, ankles (left, right), then big toe, small toe and heel of the left and of the right foot (12, 3)."""
+    """Hips, knees, ankles (left, right), then big toe, small toe and heel of the left and the right foot (12, 3)."""
     left = np.array([[0.3, 1.4], [0.31, 2.6], [0.3, 3.75], [0.36, 3.98], [0.48, 3.93], [0.27, 3.86]])
     points = np.stack([left, left * [-1, 1]])  # (2, 6, 2)
     order = np.concatenate([points[:, :3].transpose(1, 0, 2).reshape(6, 2), points[:, 3:].reshape(6, 2)])
@@ -89,19 +88,12 @@ def rotations(turns: np.ndarray) -> np.ndarray:
     first, clockwise in the picture.
     """
     (sr, sp, sy), (cr, cp, cy) = (np.moveaxis(function(turns), -1, 0) for function in (np.sin, np.cos))
-    matrices = np.empty((*turns.shape, 3))
-    matrices[..., 0, 0], matrices[..., 0, 1], matrices[..., 0, 2] = (
-        cr * cy + sr * sp * sy,
-        -sr * cp,
-        cr * sy - sr * sp * cy,
+    entries = (
+        *(cr * cy + sr * sp * sy, -sr * cp, cr * sy - sr * sp * cy),
+        *(sr * cy - cr * sp * sy, cr * cp, sr * sy + cr * sp * cy),
+        *(-cp * sy, -sp, cp * cy),
     )
-    matrices[..., 1, 0], matrices[..., 1, 1], matrices[..., 1, 2] = (
-        sr * cy - cr * sp * sy,
-        cr * cp,
-        sr * sy + cr * sp * cy,
-    )
-    matrices[..., 2, 0], matrices[..., 2, 1], matrices[..., 2, 2] = -cp * sy, -sp, cp * cy
-    return matrices
+    return np.stack(entries, axis=-1).reshape(*turns.shape, 3)
 
 
 def pose_body(
@@ -138,7 +130,7 @@ def pose_body(
     expression = np.concatenate([mouth, brows[:, None]], axis=1)  # (T, 3)
     head = _FACE_POINTS - _HEAD_PIVOT + np.tensordot(expression, _FACE_SHAPES, axes=1)  # (T, 73, 3)
     head = head @ (head_scale * rotations(turns).swapaxes(-1, -2))
-    head += (_HEAD_PIVOT + [0.0, _NOSE_HEIGHT, 0.0]) * head_scale
+    head += (_NOSE_TIP + _HEAD_PIVOT) * head_scale
     body[:, HEAD], body[:, FACE] = head[:, :5], head[:, 5:]
 
     # Both arms as if they were the right one; the left is mirrored in the end.
@@ -187,8 +179,8 @@ def hand_points(shape: np.ndarray, turns: np.ndarray) -> np.ndarray:
             In radians; see `ORIENTATIONS`.
 
     Returns:
-        `np.ndarray` of shape `(..., 21, 3)`: wrist, thumb, index, middle, ring and little finger, each from base to tip;
-        relative to the wrist, in hand lengths.
+        `np.ndarray` of shape `(..., 21, 3)`: wrist, thumb, index, middle, ring and little finger, each from base to
+        tip; relative to the wrist, in hand lengths.
     """
     lead = shape.shape[:-1]
     base, middle, spread = shape[..., 0:4], shape[..., 4:8], shape[..., 8:9]
@@ -209,4 +201,5 @@ def hand_points(shape: np.ndarray, turns: np.ndarray) -> np.ndarray:
     steps = np.stack([np.sin(angle), -np.cos(angle), depth], axis=-1) * lengths[..., None]
     points[..., 1, :] = _THUMB_BASE
     points[..., 2:5, :] = _THUMB_BASE + np.cumsum(steps, axis=-2)
-    return points @ rotations(turns).swapaxes(-1, -2)
+    turned: np.ndarray = points @ rotations(turns).swapaxes(-1, -2)
+    return turned

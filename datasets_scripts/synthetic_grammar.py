@@ -1,7 +1,7 @@
 """Words and sentences of the synthetic sign language: gloss order on one side, English on the other.
 
-The signed order is time, topic (a place), subject, object, property, verb, negation. English puts the same meaning into
-another order, inflects it, and adds words that no sign stands for. Three things are signed without a gloss, as in
+The signed order is time, topic (a place), subject, object, property, verb, negation. English puts the same meaning
+into another order, inflects it, and adds words that no sign stands for. Three things are signed without a gloss, as in
 corpora: the plural (the noun is signed twice), the yes/no question (brows and head) and, beside NOT, the head shake.
 """
 

@@ -12,7 +12,7 @@ from datasets_scripts.synthetic_vocabulary import HAND_CHANNELS, LOCATION, NUM_P
 
 _IMAGE_SIZES = ((640, 480), (720, 576), (1280, 720), (960, 720), (512, 512), (480, 600))
 _FRAME_RATES = (15.0, 18.0, 20.0, 25.0)
-_LEFT_HANDED_EVERY = 6  # one signer in six, so that small groups have some too
+_LEFT_HANDED = (6, 3)  # of every six signers, number three: small groups have some too
 
 # How much of a unit's channels differs each time it is signed.
 _LOCATION_NOISE, _SHAPE_NOISE, _ROTATION_NOISE, _MOUTH_NOISE = 0.035, 0.08, 0.09, 0.08
@@ -116,7 +116,7 @@ def draw_signer(signer_id: str, number: int, num_signs: int, rng: np.random.Gene
     uniform = rng.uniform
     return SyntheticSigner(
         signer_id=signer_id,
-        is_left_handed=number % _LEFT_HANDED_EVERY == _LEFT_HANDED_EVERY - 3,
+        is_left_handed=number % _LEFT_HANDED[0] == _LEFT_HANDED[1],
         head_scale=float(uniform(0.92, 1.1)),
         arm_scale=float(uniform(0.93, 1.08)),
         hand_scale=float(uniform(0.9, 1.12)),
@@ -157,8 +157,8 @@ def sign(
             All that differs from one performance to the next.
 
     Returns:
-        `tuple[np.ndarray, np.ndarray, list[tuple[int, int]]]`: keypoints `(T, 133, 2)` in pixels and scores `(T, 133)`,
-        float32, and for each sign its first frame and the frame after its last.
+        `tuple[np.ndarray, np.ndarray, list[tuple[int, int]]]`: keypoints `(T, 133, 2)` in pixels and scores
+        `(T, 133)`, float32, and for each sign its first frame and the frame after its last.
     """
     timeline = _Timeline(plan, tables, durations, signer, rng)
     channels = timeline.channels(signer, rng)  # (T, NUM_CHANNELS)
@@ -315,9 +315,9 @@ def _detect(true: np.ndarray, signer: SyntheticSigner, rng: np.random.Generator)
         speed = np.sqrt((np.gradient(hand, axis=0) ** 2).sum(-1)) * signer.fps / pixels  # shoulder widths a second
         scores[:, joints] -= 0.3 * np.minimum(speed / 8.0, 1.0)[:, None].astype(np.float32)  # motion blur
         for start in np.flatnonzero(rng.random(num_frames) < signer.drop_rate):
-            stop = min(start + int(rng.integers(2, 7)), num_frames)
-            keypoints[start:stop, joints] += rng.normal(0.0, 0.1 * pixels, (stop - start, 1, 2))
-            scores[start:stop, joints] = 0.12 * rng.random((stop - start, joints.stop - joints.start))
+            lost = (slice(start, start + int(rng.integers(2, 7))), joints)
+            keypoints[lost] += rng.normal(0.0, 0.1 * pixels, (len(keypoints[lost]), 1, 2))
+            scores[lost] = 0.12 * rng.random(scores[lost].shape)
 
     if outside.any():
         scores[outside] = 0.2 * np.abs(scores[outside] - 0.6)

@@ -1,8 +1,8 @@
-"""The signs of the synthetic sign language: six parameters a sign, minimal pairs, and the motion of each sign as a table.
+"""The signs of the synthetic sign language: six parameters each, minimal pairs, and the motion of a sign as a table.
 
-Places and paths are those of the dominant hand, seen from its own side: x grows from there across the body, y downwards,
-z towards the camera; the origin is the middle between the shoulders, the unit the distance between the shoulders. The
-other hand uses the same numbers, mirrored.
+Places and paths are those of the dominant hand, seen from its own side: x grows from there across the body, y
+downwards, z towards the camera; the origin is the middle between the shoulders, the unit the distance between the
+shoulders. The other hand uses the same numbers, mirrored.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import numpy as np
 
 def _shape(
     index: float, middle: float, ring: float, little: float, spread: float, thumb: tuple[float, float]
-) -> tuple:
+) -> tuple[float, ...]:
     """A handshape of fingers that are straight (0) to folded (1)."""
     folded = np.array([index, middle, ring, little])
-    return (*(1.35 * folded), *(1.65 * folded), spread, *thumb)
+    return (*(1.35 * folded).tolist(), *(1.65 * folded).tolist(), spread, *thumb)
 
 
 # Eleven numbers a handshape: flexion in radians at the base of index, middle, ring and little finger, at their middle
@@ -180,9 +180,10 @@ def _draw_pair(
         if parameter is None:
             return form, None
         partner = replace(form, **{parameter: str(rng.choice(_VALUES[parameter]))})
-        if form.difference(partner) == (parameter,) and _is_clear(partner) and _is_visible(parameter, form, partner):
-            if all(len(partner.difference(other)) >= 2 for other in others):
-                return form, partner
+        if form == partner or not _is_clear(partner) or not _is_visible(parameter, form, partner):
+            continue
+        if all(len(partner.difference(other)) >= 2 for other in others):
+            return form, partner
 
 
 def _is_clear(form: SignForm) -> bool:

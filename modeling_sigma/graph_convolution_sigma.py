@@ -86,13 +86,6 @@ def build_adjacency(num_joints: int, edges: Sequence[tuple[int, int]]) -> np.nda
     return np.stack([itself, links - itself])
 
 
-class PackedBatchNorm(nn.BatchNorm1d):
-    """BatchNorm over frames and joints of packed values `(N, V, C)`."""
-
-    def forward(self, values: torch.Tensor) -> torch.Tensor:  # noqa: D102
-        return super().forward(values.flatten(0, 1)).view_as(values)
-
-
 class GraphConvolutionBlock(nn.Module):
     """One ST-GCN block: mix joints along the learned graph, then frames, plus a residual.
 
@@ -123,29 +116,29 @@ class GraphConvolutionBlock(nn.Module):
         self.initial_adjacency = adjacency
         self.adjacency = nn.Parameter(torch.tensor(adjacency))
         self.spatial_conv = nn.Conv2d(in_channels, adjacency.shape[0] * out_channels, 1)
-        self.spatial_norm = PackedBatchNorm(out_channels)
+        self.spatial_norm = nn.BatchNorm1d(out_channels)
         self.temporal_conv: nn.Conv2d | None = None
         if temporal_kernel_size > 1:
             padding = (temporal_kernel_size // 2, 0)
             self.temporal_conv = nn.Conv2d(out_channels, out_channels, (temporal_kernel_size, 1), padding=padding)
-            self.temporal_norm = PackedBatchNorm(out_channels)
+            self.temporal_norm = nn.BatchNorm1d(out_channels)
             self.dropout = nn.Dropout(dropout)
         self.residual_conv: nn.Conv2d | None = None
         if in_channels != out_channels:
             self.residual_conv = nn.Conv2d(in_channels, out_channels, 1)
-            self.residual_norm = PackedBatchNorm(out_channels)
+            self.residual_norm = nn.BatchNorm1d(out_channels)
 
     def forward(self, values: torch.Tensor, packing: FramePacking) -> torch.Tensor:
         """(N, V, C) -> (N, V, C')."""
         residual = values
         if self.residual_conv is not None:
-            residual = self.residual_norm(_convolve(self.residual_conv, values.unsqueeze(0)).squeeze(0))
+            residual = _normalize(self.residual_norm, _convolve(self.residual_conv, values.unsqueeze(0)).squeeze(0))
         mixed = _convolve(self.spatial_conv, values.unsqueeze(0)).squeeze(0)  # (N, V, 2 * C')
         # In place where autograd does not need the input: these tensors are the encoder's memory and its traffic.
-        mixed = self.spatial_norm(self._mix_joints(mixed)).relu_()
+        mixed = _normalize(self.spatial_norm, self._mix_joints(mixed)).relu_()
         if self.temporal_conv is not None:
             film = _convolve(self.temporal_conv, packing.to_film(mixed))
-            mixed = self.dropout(self.temporal_norm(packing.from_film(film)))
+            mixed = self.dropout(_normalize(self.temporal_norm, packing.from_film(film)))
         return mixed.add(residual).relu_()
 
     def _mix_joints(self, values: torch.Tensor) -> torch.Tensor:
@@ -163,6 +156,11 @@ def _convolve(conv: nn.Conv2d, film: torch.Tensor) -> torch.Tensor:
     convolution is a matrix product (on CPUs a faster one than `nn.Linear`).
     """
     return conv(film.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+def _normalize(norm: nn.Module, values: torch.Tensor) -> torch.Tensor:
+    """BatchNorm of packed values (N, V, C) over frames and joints; a plain module, so that it can be synchronised."""
+    return norm(values.flatten(0, 1)).view_as(values)
 
 
 class GraphConvolutionChain(nn.Module):

@@ -180,12 +180,11 @@ def _row(cosines: Tensor, mask: Tensor, dim: int, strategy: str, temperature: fl
         return _masked_mean(cosines, mask, dim)
     if strategy == "softmax":
         return _softmax_weighted_sum(cosines, mask, dim, temperature)
-    # The real entries first, in descending order; then the largest third of them.
-    ordered = cosines.masked_fill(~mask, -torch.inf).sort(dim=dim, descending=True).values
-    rank = torch.arange(cosines.shape[dim], device=cosines.device)
+    largest = cosines.masked_fill(~mask, -torch.inf).topk(max(1, cosines.shape[dim] // 3), dim=dim).values
+    rank = torch.arange(largest.shape[dim], device=cosines.device)  # 0 for the largest
     rank = rank.view([-1 if axis == dim else 1 for axis in range(cosines.dim())])
     count = mask.sum(dim=dim, keepdim=True)
-    return _masked_mean(ordered, (rank < (count // 3).clamp(min=1)) & (rank < count), dim)
+    return _masked_mean(largest, (rank < (count // 3).clamp(min=1)) & (rank < count), dim)
 
 
 def _score(values: Tensor, mask: Tensor, dim: int, strategy: str, temperature: float | None) -> Tensor:

@@ -75,6 +75,16 @@ def contrastive_loss(
     Raises:
         ValueError: for logits and targets that do not belong together.
 
+    Example:
+
+    ```python
+    >>> import torch
+    >>> from modeling_sigma.objectives_sigma import contrastive_loss
+    >>> round(contrastive_loss(torch.eye(2)).item(), 4)  # log(1 + 1 / e)
+    0.3133
+
+    ```
+
     Source: arXiv:2509.21223, section on hierarchical alignment learning.
     """
     num_rows, num_columns = logits_per_pose.shape
@@ -140,6 +150,17 @@ def same_text(
     Raises:
         ValueError: when ids and masks differ in shape, or only one of the other pair is given.
 
+    Example:
+
+    ```python
+    >>> import torch
+    >>> from modeling_sigma.objectives_sigma import same_text
+    >>> ids, mask = torch.tensor([[5, 6, 0], [0, 5, 6], [5, 7, 0]]), torch.tensor([[1, 1, 0], [0, 1, 1], [1, 1, 0]])
+    >>> same_text(ids, mask).tolist()
+    [[True, True, False], [True, True, False], [False, False, True]]
+
+    ```
+
     Source: arXiv:2509.21223, section on sign-text matching (negatives).
     """
     if (other_input_ids is None) != (other_attention_mask is None):
@@ -196,6 +217,16 @@ def draw_hard_negatives(
     Raises:
         ValueError: when the shapes do not belong together.
 
+    Example:
+
+    ```python
+    >>> import torch
+    >>> from modeling_sigma.objectives_sigma import draw_hard_negatives
+    >>> draw_hard_negatives(torch.tensor([[2.0, 1.0], [0.0, 3.0]]), positive_index=torch.tensor([0, 1])).tolist()
+    [1, 0]
+
+    ```
+
     Source: arXiv:2509.21223, section on sign-text matching (hard negatives).
     Departure: drawn by the real similarities, without duplicates; the reference draws uniformly and keeps duplicates.
     """
@@ -246,6 +277,16 @@ def label_smoothed_cross_entropy(
 
     Raises:
         ValueError: when logits and labels do not belong together.
+
+    Example:
+
+    ```python
+    >>> import torch
+    >>> from modeling_sigma.objectives_sigma import label_smoothed_cross_entropy
+    >>> round(label_smoothed_cross_entropy(torch.zeros(1, 2, 4), torch.tensor([[3, -100]]), 0.2).item(), 4)  # log 4
+    1.3863
+
+    ```
 
     Source: arXiv:2509.21223, section on language modelling; equal to `torch.nn.CrossEntropyLoss(label_smoothing=...)`.
     """

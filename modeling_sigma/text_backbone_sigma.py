@@ -14,10 +14,11 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 from transformers.masking_utils import create_bidirectional_mask
-from transformers.models.mt5.modeling_mt5 import MT5Attention, MT5LayerNorm, MT5Stack
-from transformers.models.t5.modeling_t5 import T5Attention, T5LayerNorm, T5Stack
+from transformers.models.mt5.modeling_mt5 import MT5Attention, MT5Block, MT5LayerNorm, MT5Stack
+from transformers.models.t5.modeling_t5 import T5Attention, T5Block, T5LayerNorm, T5Stack
 
 
+_BLOCKS = {"mt5": MT5Block, "t5": T5Block}
 _STACKS = {"mt5": MT5Stack, "t5": T5Stack}
 _ATTENTIONS = {"mt5": MT5Attention, "t5": T5Attention}
 _NORMS = {"mt5": MT5LayerNorm, "t5": T5LayerNorm}
@@ -87,43 +88,91 @@ class EncoderPass:
     Args:
         stack (`MT5Stack` or `T5Stack`):
             The encoder.
-        inputs_embeds (`torch.Tensor` of shape `(B, S, D)`):
-            What it reads.
+        hidden_states (`torch.Tensor` of shape `(B, S, D)`):
+            Embeddings, or states that an earlier pass stopped with.
         attention_mask (`torch.Tensor` of shape `(B, S)`):
             1 = read.
+        is_input (`bool`, *optional*, defaults to `True`):
+            Whether `hidden_states` are embeddings, which get the stack's dropout.
     """
 
-    def __init__(self, stack: PreTrainedModel, inputs_embeds: torch.Tensor, attention_mask: torch.Tensor) -> None:
+    def __init__(
+        self,
+        stack: PreTrainedModel,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor,
+        is_input: bool = True,
+    ) -> None:
         self.stack = stack
         self.attention_mask = attention_mask
-        self.hidden_states: torch.Tensor = stack.dropout(inputs_embeds)
+        self.hidden_states: torch.Tensor = stack.dropout(hidden_states) if is_input else hidden_states
         self._full_mask = create_bidirectional_mask(
-            config=stack.config, inputs_embeds=inputs_embeds, attention_mask=attention_mask
+            config=stack.config, inputs_embeds=hidden_states, attention_mask=attention_mask
         )
-        self._position_bias: torch.Tensor | None = None
+        # Only the first layer owns the position bias; all layers share it.
+        length = hidden_states.shape[1]
+        attention = stack.block[0].layer[0].SelfAttention
+        self._position_bias = attention.compute_bias(length, length, device=hidden_states.device)
 
     def run(self, start: int, stop: int) -> EncoderPass:
         """Runs the layers from `start` up to, not including, `stop`. Returns itself."""
         for layer in self.stack.block[start:stop]:
-            # Only layer 0 can make the position bias; the others reuse it.
-            self.hidden_states, self._position_bias, _ = layer(
-                self.hidden_states, self._full_mask, self._position_bias
-            )
+            self.hidden_states = layer(self.hidden_states, self._full_mask, self._position_bias)[0]
         return self
 
-    def select(self, index: torch.Tensor, hidden_states: torch.Tensor | None = None) -> EncoderPass:
-        """The same pass at the same layer for the clips or sentences that `index` `(B',)` names, as a new object."""
-        chosen = copy.copy(self)
-        states = self.hidden_states if hidden_states is None else hidden_states
-        chosen.hidden_states = states.index_select(0, index)
-        chosen.attention_mask = self.attention_mask.index_select(0, index)
-        if self._full_mask is not None:
-            chosen._full_mask = self._full_mask.index_select(0, index)
-        return chosen
+    def fork(self) -> EncoderPass:
+        """A second pass that goes on from here, without computing anything again."""
+        return copy.copy(self)
 
     def finish(self) -> torch.Tensor:
         """Final norm and dropout: `(B, S, D)`."""
         return self.stack.dropout(self.stack.final_layer_norm(self.hidden_states))
+
+
+class CrossAttendingEncoder(nn.Module):
+    """Blocks of self-attention, cross-attention and feed-forward, without causal mask: reads one stream beside another.
+
+    The streams come out of encoders, whose states hold their positions: there is no position bias here.
+
+    Args:
+        text_config (`MT5Config` or `T5Config`):
+            Sizes.
+        num_layers (`int`):
+            Number of blocks.
+    """
+
+    def __init__(self, text_config: PreTrainedConfig, num_layers: int) -> None:
+        super().__init__()
+        config = copy.deepcopy(text_config)
+        config.is_decoder = True  # gives the blocks their cross-attention
+        self.mask_config = copy.deepcopy(text_config)
+        block_class = _BLOCKS[text_config.model_type]
+        self.block = nn.ModuleList(block_class(config, has_relative_attention_bias=False) for _ in range(num_layers))
+        for block in self.block:
+            block.layer[0].SelfAttention.is_causal = False
+        self.final_layer_norm = build_norm(text_config)
+        self.dropout = nn.Dropout(text_config.dropout_rate)
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor,
+        other_states: torch.Tensor,
+        other_attention_mask: torch.Tensor,
+    ) -> torch.Tensor:
+        """`hidden_states` `(B, L, D)` and `other_states` `(B, S, D)` with their masks -> `(B, L, D)`."""
+        mask = create_bidirectional_mask(
+            config=self.mask_config, inputs_embeds=hidden_states, attention_mask=attention_mask
+        )
+        cross_mask = create_bidirectional_mask(
+            config=self.mask_config,
+            inputs_embeds=hidden_states,
+            attention_mask=other_attention_mask,
+            encoder_hidden_states=other_states,
+        )
+        for block in self.block:
+            hidden_states = block(hidden_states, mask, None, other_states, cross_mask)[0]
+        return self.dropout(self.final_layer_norm(hidden_states))
 
 
 def text_backbone_state(text_model: PreTrainedModel) -> dict[str, torch.Tensor]:

@@ -60,8 +60,8 @@ def pool_words(token_states: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         `word_features` of shape `(batch_size, num_words, hidden_size)` in the dtype of `token_states`, and
-        `word_mask`, a `torch.BoolTensor` of shape `(batch_size, num_words)`: True for a word that has at least one token. An empty
-        sentence has no True at all.
+        `word_mask`, a `torch.BoolTensor` of shape `(batch_size, num_words)`: True for a word that has at least one
+        token. An empty sentence has no True at all.
 
     Raises:
         ValueError: when the shapes do not belong together.

@@ -264,6 +264,12 @@ def test_inspect_json_and_files_that_fail(tmp_path: Path, capsys: pytest.Capture
     assert "bad.pkl" in lines[0] and "missing.pkl" in lines[1]
 
 
+def test_inspect_debug_stops_at_the_first_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGMA_DEBUG", "1")
+    with pytest.raises(FileNotFoundError):
+        cli.main(["inspect", str(tmp_path / "missing.pkl")])
+
+
 def test_inspect_walks_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "deep").mkdir()
     _write_pickle(tmp_path / "deep" / "a.pkl", _clip())

@@ -39,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--preset",
         default="none",
         metavar="NAME",
-        help="text normalisation: none (default), csl_daily, how2sign, how2sign_repaired, openasl, phoenix2014t (slt); "
-        "none, csl_daily, phoenix2014, phoenix2014t (cslr)",
+        help="normalisation: none (default); for slt csl_daily, how2sign, how2sign_repaired, openasl, phoenix2014t; "
+        "for cslr csl_daily, how2sign, openasl, phoenix2014, phoenix2014t",
     )
     parser.add_argument(
         "--rouge-variant",
@@ -74,9 +74,9 @@ def run(args: argparse.Namespace) -> int:
     if args.bootstrap < 0:
         raise ValueError(f"expected --bootstrap of at least 0, received {args.bootstrap}: 1000 is usual")
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+        warnings.simplefilter("always", UserWarning)
         report = evaluate_files(args)
-    for message in dict.fromkeys(str(warning.message) for warning in caught if warning.category is UserWarning):
+    for message in dict.fromkeys(str(warning.message) for warning in caught):
         print(f"sigma-slu evaluate: warning: {message}", file=sys.stderr)
     if args.json:
         print(json.dumps(_without_nan(report), indent=2, ensure_ascii=False))
@@ -90,7 +90,7 @@ def evaluate_files(args: argparse.Namespace) -> dict[str, Any]:
 
     Returns:
         `dict`: that of `translation_scores`, `word_error_rates` or `recognition_scores`, and with `--compare` also
-        `comparison`, see `paired_bootstrap`.
+        `comparison`, whose `scores` are those of `paired_bootstrap`.
     """
     from modeling_sigma.metrics import paired_bootstrap
     from modeling_sigma.metrics.prediction_files import (
@@ -112,13 +112,14 @@ def evaluate_files(args: argparse.Namespace) -> dict[str, Any]:
     report = _score(args, *pairs, progress)
     if other_pairs is not None:
         progress.say("comparing the two systems")
-        report["comparison"] = paired_bootstrap(
-            _statistics(args, *pairs),
-            _statistics(args, *other_pairs),
-            args.bootstrap or DEFAULT_NUM_RESAMPLES,
-            args.seed,
-            progress=progress,
-        )
+        statistics, other_statistics = _statistics(args, *pairs), _statistics(args, *other_pairs)
+        num_resamples = args.bootstrap or DEFAULT_NUM_RESAMPLES
+        report["comparison"] = {
+            "other_predictions": str(args.compare),
+            "num_resamples": num_resamples,
+            "seed": args.seed,
+            "scores": paired_bootstrap(statistics, other_statistics, num_resamples, args.seed, progress=progress),
+        }
     return report
 
 
@@ -204,12 +205,13 @@ def _confusion_lines(confusions: list[dict[str, Any]]) -> Iterator[str]:
     width = max(len("reference"), *(len(str(confusion["reference"])) for confusion in confusions))
     yield f"{'count':>5}  {'reference':<{width}}  predicted instead"
     for confusion in confusions:
-        yield f"{confusion['count']:>5}  {confusion['reference']!s:<{width}}  {confusion['prediction']}"
+        yield f"{confusion['count']:>5}  {confusion['reference']!s:<{width}}  {confusion['prediction'] or '(empty)'}"
 
 
-def _comparison_lines(comparison: Mapping[str, Mapping[str, Any]], width: int) -> Iterator[str]:
-    yield f"{'paired bootstrap':<{width}}  {'value':>8}  {'other':>8}  {'change':>8}   {'95 % interval':<18}  {'p':>6}"
-    for name, row in comparison.items():
+def _comparison_lines(comparison: Mapping[str, Any], width: int) -> Iterator[str]:
+    yield f"paired bootstrap against {comparison['other_predictions']}, {comparison['num_resamples']} resamples"
+    yield f"{'score':<{width}}  {'value':>8}  {'other':>8}  {'change':>8}   {'95 % interval':<18}  {'p':>6}"
+    for name, row in comparison["scores"].items():
         values = f"{row['score']:>8.2f}  {row['other_score']:>8.2f}  {row['difference']:>+8.2f}"
         yield f"{name:<{width}}  {values}   {_format_interval(row['interval']):<18}  {row['p_value']:>6.3f}"
 
@@ -219,7 +221,7 @@ def _format_interval(interval: tuple[float, float]) -> str:
 
 
 def _without_nan(value: Any) -> Any:
-    """JSON has no NaN."""
+    """The same with None for NaN, which JSON does not have."""
     if isinstance(value, Mapping):
         return {key: _without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,7 +1,7 @@
 """The command `sigma-slu`: imports the subcommand alone, and turns its errors into one line and an exit code.
 
-A subcommand is a line in `COMMANDS` and a module with `add_arguments(parser)` and `run(args) -> int`. Such a module
-imports torch and the like inside `run`: `--help` stays fast. Exit codes: 0 success, 1 failure, 2 usage, 130 interrupt.
+A subcommand is a line in `COMMANDS` and a module with `add_arguments(parser)` and `run(args) -> int`, which imports
+torch and the like inside `run`: `--help` stays fast. Exit codes: 0 success, 1 failure, 2 usage, 130 interrupt.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from collections.abc import Sequence
 from modeling_sigma import __version__
 
 
-# Name on the command line -> (module, one line of help).
-COMMANDS = {
+COMMANDS = {  # name -> (module, one line of help)
     "demo": ("modeling_sigma.cli.demo", "train and try a small model on synthetic signs"),
     "predict": ("modeling_sigma.cli.predict", "text for skeleton files, with a trained model"),
     "inspect": ("modeling_sigma.cli.inspect", "what is in a skeleton file: layout, length, parts"),
@@ -29,7 +28,8 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
     """The parser of all subcommands; only `command` is imported and gets its arguments."""
     parser = argparse.ArgumentParser(prog="sigma-slu", description="Sign language understanding from skeletons.")
     parser.add_argument("--version", action="version", version=f"sigma-slu {__version__}")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error (or set SIGMA_DEBUG=1)")
+    debug = os.environ.get("SIGMA_DEBUG", "0") not in ("", "0")
+    parser.add_argument("--debug", action="store_true", default=debug, help="show tracebacks (or set SIGMA_DEBUG=1)")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, (module, text) in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
@@ -43,13 +43,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line (of the process by default) and returns its exit code."""
     argv = sys.argv[1:] if argv is None else argv
     command = next((argument for argument in argv if not argument.startswith("-")), None)
+    args = build_parser(command).parse_args(argv)
     try:
-        args = build_parser(command).parse_args(argv)
         return int(importlib.import_module(COMMANDS[str(command)][0]).run(args))
     except KeyboardInterrupt:
         return 130
     except (ValueError, OSError, ImportError) as error:
-        if "--debug" in argv or os.environ.get("SIGMA_DEBUG", "0") not in ("", "0"):
+        if args.debug:
             raise
         print(f"sigma-slu {command}: error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
         return 1

@@ -50,7 +50,7 @@ _SIGMA_NAMES = [
     (r"hcl\.early_fusion_encoder\.vis_encrd\.embed_tokens\.weight", "shared.weight"),
     (r"hcl\.early_fusion_encoder\.vis_encrd\.(.+)", r"encoder.\1"),
     (r"hcl\.early_fusion_encoder\.txt_encrd\.(?!embed_tokens)(.+)", r"text_encoder.\1"),
-    (r"hcl\.early_fusion_encoder\.x_cross_attn\.cross_att\.(.+)", r"fusion.attention.\1"),
+    (r"hcl\.early_fusion_encoder\.x_cross_attn\.cross_att\.(.+)", r"fusion.layers.0.attention.\1"),
     (r"hcl\.early_fusion_encoder\.vis_cls_token", "pose_cls_token"),
     (r"hcl\.early_fusion_encoder\.txt_cls_token", "text_cls_token"),
     (r"hcl\.logit_scale", "logit_scale"),

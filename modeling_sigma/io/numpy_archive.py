@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from modeling_sigma.io.detections import check_num_frames, check_person, check_person_exists, hide_invalid
-from modeling_sigma.io.reading_errors import naming_file
+from modeling_sigma.io.reading_errors import naming_file, shown
 from modeling_sigma.pose_clip import PoseClip
 from modeling_sigma.skeleton_layouts import layout_for_num_keypoints
 
@@ -40,9 +40,6 @@ def read_numpy_archive(path: str | os.PathLike[str], person: int = 0) -> PoseCli
     raw = Path(path).read_bytes()
     with naming_file(path, "a .npz clip"):
         arrays = _arrays_of(raw)
-        for name in ("keypoints", "scores"):
-            if name not in arrays:
-                raise ValueError(f"expected keypoints and scores, received {sorted(arrays)}: {name} are missing")
         keypoints, scores = _one_person(arrays["keypoints"], arrays["scores"], check_person(person))
         check_num_frames(len(keypoints))
         window = slice(_number(arrays, "start", int), _number(arrays, "end", int))
@@ -99,6 +96,10 @@ def _arrays_of(raw: bytes) -> dict[str, np.ndarray]:
                 raise ValueError(f"expected arrays of at most {MAX_ARRAY_BYTES:,} bytes, received a larger one")
     wanted = ("keypoints", "scores", "layout", "fps", "width", "height", "start", "end")
     with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
+        for name in ("keypoints", "scores"):
+            if name not in archive.files:
+                found = ", ".join(map(shown, archive.files[:8])) or "nothing"
+                raise ValueError(f"expected keypoints and scores, received {found}: {name} are missing")
         return {name: archive[name] for name in wanted if name in archive.files}
 
 
@@ -106,12 +107,12 @@ def _one_person(keypoints: np.ndarray, scores: np.ndarray, person: int) -> tuple
     for name, array in (("keypoints", keypoints), ("scores", scores)):
         if array.dtype.kind not in "fiu":
             raise ValueError(f"expected {name} as numbers, received dtype {array.dtype}: save them as float32")
+    received = f"{keypoints.shape} and {scores.shape}"
     if keypoints.ndim == 3 and scores.ndim == 2:
         keypoints, scores = keypoints[:, None], scores[:, None]
     if keypoints.ndim != 4 or keypoints.shape[3] != 2 or scores.shape != keypoints.shape[:3]:
         raise ValueError(
-            f"expected keypoints (T, K, 2) and scores (T, K), received {keypoints.shape} and {scores.shape}: "
-            "T frames with K keypoints each"
+            f"expected keypoints (T, K, 2) and scores (T, K), received {received}: T frames with K keypoints each"
         )
     check_person_exists(person, keypoints.shape[1])
     return keypoints[:, person], scores[:, person]

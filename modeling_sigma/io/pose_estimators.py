@@ -89,10 +89,10 @@ class RtmlibEstimator:
         try:
             with contextlib.redirect_stdout(sys.stderr):  # it reports what it loads; our output may be parsed
                 self._model: Any = rtmlib.Wholebody(mode=mode, to_openpose=False, backend="onnxruntime", device=device)
-        except OSError as error:  # urllib's URLError is one
+        except Exception as error:  # of the network, the archive or the runtime: the library lets all of them pass
             raise ValueError(
-                f"rtmlib could not fetch the networks of mode {mode} ({one_line(error)}): go online once, "
-                "or copy rtmlib's cache folder from a machine that has them"
+                f"rtmlib could not load the networks of mode {mode} ({type(error).__name__}: {one_line(error)[:200]}): "
+                "they are downloaded at first use, so go online once, or copy rtmlib's cache folder"
             ) from error
 
     def __call__(self, frame: np.ndarray) -> Detection:

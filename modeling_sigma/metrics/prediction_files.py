@@ -7,8 +7,9 @@
 | `.json` | a list of texts, a list of objects, or an object ID -> text (or ID -> object) |
 | `.jsonl` | one text or object a line |
 
-An object may name its sample (`sample_id`, `id` or `name`). Where both files name their samples, these decide which texts
-belong together; else the order does. A list instead of a text is a sentence's words, or the candidates for a label.
+An object may name its sample (`sample_id`, `id` or `name`). Where both files name their samples, the names decide
+which texts belong together, else the order. A list instead of a text is a sentence's words, or the candidates for a
+label.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from modeling_sigma.metrics.edit_distance import (
     resolve_costs,
 )
 from modeling_sigma.metrics.signature import make_signature
-from modeling_sigma.metrics.text_pairs import TextPairs, check_lengths, make_text_pairs
+from modeling_sigma.metrics.text_pairs import TextPairs, check_lengths, make_text_pairs, warn_if_unsegmented
 
 
 Label = str | int
@@ -58,15 +58,13 @@ class WordErrorStatistics:
         unit: str = "word",
     ) -> WordErrorStatistics:
         """Aligns predictions with references; arguments as for [`word_error_rates`]."""
-        return cls.from_pairs(make_text_pairs(predictions, references, preset, "cslr"), costs, unit)
-
-    @classmethod
-    def from_pairs(
-        cls, pairs: TextPairs, costs: str | EditCosts = DEFAULT_COSTS, unit: str = "word"
-    ) -> WordErrorStatistics:
-        """Aligns pairs that are normalised already."""
-        references = [split_units(text, unit) for text in pairs.references]
-        return cls(pairs, count_edits(references, [split_units(text, unit) for text in pairs.predictions], costs))
+        pairs = make_text_pairs(predictions, references, preset, "cslr")
+        if unit == "word":
+            warn_if_unsegmented(pairs, "put spaces between glosses, or use unit='character'")
+        reference_words, prediction_words = (
+            [split_units(text, unit) for text in texts] for texts in (pairs.references, pairs.predictions)
+        )
+        return cls(pairs, count_edits(reference_words, prediction_words, costs))
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -75,14 +73,15 @@ class WordErrorStatistics:
         """`wer` and the rates of its three kinds, in percent of the reference's words."""
         weights = np.ones(len(self)) if weights is None else weights
         num_words = float(weights @ self.counts.reference_lengths)
-        rates = {
+        errors = {
+            "wer": self.counts.errors,
             "substitution_rate": self.counts.substitutions,
             "deletion_rate": self.counts.deletions,
             "insertion_rate": self.counts.insertions,
         }
-        scores = {"wer": self.counts.errors, **rates}
+        # A resample may consist of empty references alone.
         return {
-            name: 100 * float(weights @ errors) / num_words if num_words else np.nan for name, errors in scores.items()
+            name: 100 * float(weights @ each) / num_words if num_words else np.nan for name, each in errors.items()
         }
 
 
@@ -375,6 +374,10 @@ def _check_label(label: Any, name: str) -> Label:
 def _rank_in_candidates(
     predictions: Iterable[Any], references: list[Label]
 ) -> tuple[list[Label], NDArray[np.int64], bool]:
+    if isinstance(predictions, str | bytes) or not isinstance(predictions, Iterable):
+        raise ValueError(
+            f"expected predictions to be a list of labels, received a {type(predictions).__name__}: put it in a list"
+        )
     items = [item.tolist() if isinstance(item, np.ndarray) else item for item in predictions]
     has_ranking = any(isinstance(item, list | tuple) for item in items)
     candidates = [

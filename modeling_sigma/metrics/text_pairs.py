@@ -108,8 +108,7 @@ def make_text_pairs(
         ValueError: for unequal numbers, no pair at all, entries that are no strings, or references that are all empty.
 
     Warns:
-        `UserWarning`, one each: for empty predictions or references, which score zero; and where sentences of a script
-        without spaces would be scored as single words.
+        `UserWarning`: once, for empty predictions or references, which score zero.
 
     Example:
 
@@ -136,14 +135,17 @@ def make_text_pairs(
     empty = {"predictions": pairs.num_empty_predictions, "references": pairs.num_empty_references}
     told = [f"{count} of {len(pairs)} {side} are empty" for side, count in empty.items() if count]
     if told:
-        warnings.warn(f"{' and '.join(told)}: they are kept and score zero", stacklevel=3)
-    if task != "islr" and sum(map(_is_unsegmented, pairs.references)) > len(pairs) / 2:
-        warnings.warn(
-            "most references are in a script without spaces, so that each sentence counts as a single word: "
-            "use the preset 'csl_daily', or unit='character' for error rates",
-            stacklevel=3,
-        )
+        warnings.warn(f"{' and '.join(told)}: they are kept and score zero", stacklevel=4)
     return pairs
+
+
+def warn_if_unsegmented(pairs: TextPairs, fix: str) -> None:
+    """Warns where most references are sentences of a script without spaces: each would be scored as a single word."""
+    if sum(map(_is_unsegmented, pairs.references)) > len(pairs) / 2:
+        warnings.warn(
+            "most references are in a script without spaces, so that each sentence counts as a single word: " + fix,
+            stacklevel=4,
+        )
 
 
 def _num_empty(texts: list[str]) -> int:

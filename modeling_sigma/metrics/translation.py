@@ -21,7 +21,7 @@ from modeling_sigma.metrics.ngram_statistics import (
 )
 from modeling_sigma.metrics.rouge_l import DEFAULT_ROUGE_VARIANT, resolve_rouge_variant, rouge_l_scores
 from modeling_sigma.metrics.signature import make_signature, package_version
-from modeling_sigma.metrics.text_pairs import TextPairs, make_text_pairs
+from modeling_sigma.metrics.text_pairs import TextPairs, make_text_pairs, warn_if_unsegmented
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class TranslationStatistics:
         """Counts everything once; arguments as for [`translation_scores`]."""
         variant = resolve_rouge_variant(rouge_variant)
         pairs = make_text_pairs(predictions, references, preset, "slt")
+        warn_if_unsegmented(pairs, "use the preset 'csl_daily', which separates characters")
         rouge_l, num_unscorable = rouge_l_scores(pairs.predictions, pairs.references, variant)
         if num_unscorable > len(pairs) / 2:
             warnings.warn(

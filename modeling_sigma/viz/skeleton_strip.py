@@ -61,7 +61,7 @@ _BONES = MappingProxyType(
         "face": tuple(edge for edge in PART_EDGES["face"] if PART_ORIGINS["face"] not in edge),
     }
 )
-# Line width and radius of a joint, as a share of a panel's height. What meets in the nose is thin, for the face's sake.
+# Line width and radius of a joint, as a share of a panel's height. What meets in the nose is thin, to show the face.
 _STROKES = MappingProxyType(
     {"body": (0.012, 0.0125), "left_hand": (0.0075, 0.0065), "right_hand": (0.0075, 0.0065), "face": (0.007, 0.005)}
 )
@@ -128,8 +128,8 @@ def draw_skeleton_strip(
     frames = even_frame_indices(len(clip), num_frames)
     if captions is not None and not isinstance(captions, str) and len(captions) != len(frames):
         raise ValueError(
-            f"expected one caption for each of the {len(frames)} panels, received {len(captions)}: pass a single string "
-            "for a text under the strip"
+            f"expected one caption for each of the {len(frames)} panels, received {len(captions)}: pass a single "
+            "string for a text under the strip"
         )
 
     keypoints, scores = select_joints(clip)
@@ -170,7 +170,7 @@ def _draw_panel(
     for part in ("body", "face", "left_hand", "right_hand"):
         joints = PART_SLICES[part]
         _draw_part(draw, part, points[joints], scores[joints], float(large[1]), theme)
-    return image.resize(panel_size, Image.Resampling.LANCZOS)
+    return image.reduce(_OVERSAMPLING)
 
 
 def _draw_part(
@@ -183,8 +183,8 @@ def _draw_part(
     for start, stop in _BONES[part]:
         if seen[start] and seen[stop]:
             share = _NOSE_WIDTH if part == "body" and start == _NOSE else width
-            draw.line([where[start], where[stop]], fill=color, width=max(1, round(share * height)))
-    radius *= height
+            draw.line([where[start], where[stop]], fill=color, width=max(_OVERSAMPLING, round(share * height)))
+    radius = max(_OVERSAMPLING, radius * height)
     for joint, (x, y) in enumerate(where):
         circle = (x - radius, y - radius, x + radius, y + radius)
         if seen[joint]:
@@ -215,13 +215,13 @@ def _arrange(
     width, height = panels[0].size
     gap, border = 6, 14
     row = len(panels) * width + (len(panels) - 1) * gap
-    title_font, text_font, label_font = _font(17, title or ""), _font(14), _font(12)
+    title_font, text_font, label_font = _font(17, title or ""), _font(13), _font(12)
 
     title_lines = _wrap(title, title_font, row) if title else []
     panel_captions: list[list[str]] = []
     text_lines: list[str] = []
     if isinstance(captions, str):
-        text_font = _font(14, captions)
+        text_font = _font(13, captions)
         text_lines = _wrap(captions, text_font, row)
     elif captions is not None:
         text_font = _font(13, "".join(captions))
@@ -324,7 +324,8 @@ def _wrap(text: str, font: Font, width: float) -> list[str]:
                     fitting = _fitting_length(word, font, width)
                     lines.append(word[:fitting])
                     word = word[fitting:]
-        lines.append(line)
+        if line or not paragraph.strip():
+            lines.append(line)
     return lines
 
 

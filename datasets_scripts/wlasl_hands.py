@@ -1,0 +1,293 @@
+"""WLASL-hands: real clips of American Sign Language, hands only, with the official WLASL labels and splits.
+
+The file is not part of this project; its terms are WLASL's C-UDA (academic computational use). It holds what MediaPipe
+Hands found: up to two hands a frame, in order of detection, **without** saying which is the left one. [`track_hands`]
+finds that out. There is no body and no face.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from modeling_sigma.pose_clip import PoseClip
+
+
+FILE_NAME = "wlasl2000_hands_f16.npz"
+CLASS_LIST_NAME = "wlasl_class_list.txt"
+FPS = 29.97
+LAYOUT = "hands_42"
+SUBSETS = ("wlasl100", "wlasl300", "wlasl1000", "wlasl2000")
+SPLITS = ("train", "validation", "test")
+
+_FILE_SPLITS = {"train": "train", "validation": "val", "test": "test"}
+_COLUMNS = ("xyz", "present", "length", "video_id", "subset", "label", "in_100", "in_300", "in_1000")
+
+_WRIST, _THUMB_BASE, _MIDDLE_BASE = 0, 2, 9
+_INDEX_BASE, _LITTLE_BASE = 5, 17
+_FINGER_BASES, _FINGER_TIPS = (5, 9, 13, 17), (8, 12, 16, 20)
+
+# Costs of tracking, in units of a usual step. Lengths are shares of the image.
+_STEP = 0.02  # how far a hand's joints usually move in a frame (root mean square)
+_APPEARANCE = 5.0  # a hand that was never seen before, and the most that any jump costs
+_DUPLICATE = 0.015  # two detections as near as this, joint by joint, are one hand found twice
+_SHAPE_WEIGHT, _SIDE_WEIGHT, _DOMINANT_WEIGHT = 0.6, 0.3, 0.1  # of the evidence of one frame
+_SIDE_DISTANCE = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class WlaslHandsSample:
+    """One clip of one sign.
+
+    Args:
+        clip ([`PoseClip`]):
+            Keypoints `(T, 42, 2)`, left hand first, layout `hands_42`, 29.97 fps. x and y are shares of the image's
+            width and height; the images' aspect ratios are not known, so x and y differ in scale by an unknown
+            factor. Scores are 1.0 where a hand was found and 0.0 where not.
+        label (`int`):
+            The official class number; the numbers below 100 are WLASL100's, and so on.
+        word (`str`):
+            The English word of the class.
+        subset (`str`):
+            `"wlasl100"`, `"wlasl300"`, `"wlasl1000"` or `"wlasl2000"`, as asked for.
+        split (`str`):
+            `"train"`, `"validation"` or `"test"`.
+        video_id (`str`):
+            WLASL's number of the video.
+    """
+
+    clip: PoseClip
+    label: int
+    word: str
+    subset: str
+    split: str
+    video_id: str
+
+
+def load_wlasl_hands(
+    data_dir: str | Path, subset: str = "wlasl100", split: str = "train", *, trim: bool = True
+) -> list[WlaslHandsSample]:
+    """The clips of one split, in the order of the file.
+
+    Args:
+        data_dir (`str` or `Path`):
+            The folder with `wlasl2000_hands_f16.npz` and `wlasl_class_list.txt`.
+        subset (`str`, *optional*, defaults to `"wlasl100"`):
+            `"wlasl100"`, `"wlasl300"`, `"wlasl1000"` or `"wlasl2000"`: so many classes.
+        split (`str`, *optional*, defaults to `"train"`):
+            `"train"`, `"validation"` or `"test"`: the official ones. About half of the official clips are missing.
+        trim (`bool`, *optional*, defaults to `True`):
+            Leave out the frames before the first and after the last seen hand. A clip without any hand keeps all.
+
+    Raises:
+        FileNotFoundError: if a file is missing.
+        ValueError: for an unknown subset or split, or a file of other content.
+    """
+    if subset not in SUBSETS:
+        raise ValueError(f"expected subset to be one of {SUBSETS}, received {subset!r}")
+    if split not in SPLITS:
+        raise ValueError(f"expected split to be one of {SPLITS}, received {split!r}")
+    data_dir = Path(data_dir)
+    words = load_class_list(data_dir)
+    samples = []
+    for clip, label, video_id in _read_clips(_find(data_dir, FILE_NAME), subset, _FILE_SPLITS[split]):
+        if label not in words:
+            raise ValueError(f"{data_dir / CLASS_LIST_NAME}: expected a word for label {label}: another version?")
+        hands = track_hands(clip)
+        pose_clip = hands_to_clip(_without_empty_ends(hands) if trim else hands)
+        samples.append(WlaslHandsSample(pose_clip, label, words[label], subset, split, video_id))
+    return samples
+
+
+def load_class_list(data_dir: str | Path) -> dict[int, str]:
+    """The English word of each class number.
+
+    Raises:
+        FileNotFoundError: if `wlasl_class_list.txt` is missing.
+        ValueError: if a line is not a number, a tab and a word.
+    """
+    path = _find(Path(data_dir), CLASS_LIST_NAME)
+    words = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        number, tab, word = line.partition("\t")
+        if not tab or not number.strip().isdigit():
+            raise ValueError(f"{path}: expected lines of a number, a tab and a word, received {line!r}")
+        words[int(number)] = word.strip()
+    return words
+
+
+def hands_to_clip(hands: np.ndarray) -> PoseClip:
+    """Tracked hands as a clip.
+
+    Args:
+        hands (`np.ndarray` of shape `(T, 2, 21, 3)`):
+            Left, then right hand; x, y (shares of the image) and z, which is left out. NaN where not found.
+    """
+    hands = np.asarray(hands, np.float32)
+    found = np.isfinite(hands).all(axis=(2, 3))  # (T, 2)
+    keypoints = np.where(found[..., None, None], hands[..., :2], np.float32(0))
+    scores = np.repeat(found, hands.shape[2], axis=1).astype(np.float32)
+    return PoseClip(keypoints.reshape(len(hands), -1, 2), scores, LAYOUT, FPS)
+
+
+def track_hands(detections: np.ndarray) -> np.ndarray:
+    """Sorts the hands of a clip into left and right.
+
+    A frame with hands can be read in two ways (which detection is the left hand). Over the clip, the cheapest sequence
+    of readings is chosen, where it costs
+
+    - how far each hand has moved since it was last seen, in relation to the time since then. A hand that never was
+      seen, and any jump, cost no more than a fixed amount, so a hand may leave and come back;
+    - a reading that disagrees with the shape of the hands: seen along the palm's normal, thumb and fingers bend to
+      opposite sides in left and right hands (88 % correct for single frames of this corpus, both hands well apart);
+    - a left hand that is on the image's left, in part (signers face the camera), and a little each single left hand
+      (most signers are right-handed).
+
+    Two detections in the same place are one hand, found twice; the second is dropped.
+
+    Args:
+        detections (`np.ndarray` of shape `(T, 2, 21, 3)`):
+            x, y (shares of the image) and z of up to two hands a frame in any order, 21 joints in MediaPipe's order.
+            All NaN where nothing was found.
+
+    Returns:
+        `np.ndarray` of shape `(T, 2, 21, 3)`, float32: `[:, 0]` the signer's left hand, `[:, 1]` the right; NaN where
+        not found.
+
+    Raises:
+        ValueError: for a wrong shape.
+
+    The best path is exact but for one simplification: where a hand was last seen is remembered for the best path into
+    each reading only.
+    """
+    hands = np.array(detections, np.float32)
+    if hands.ndim != 4 or hands.shape[1:] != (2, 21, 3):
+        raise ValueError(f"expected detections (T, 2, 21, 3) with x, y, z, received {hands.shape}")
+    found = np.isfinite(hands).all(axis=(2, 3))  # (T, 2)
+    apart = np.sqrt(np.square(hands[:, 0, :, :2] - hands[:, 1, :, :2]).sum(-1).mean(-1))  # (T,), NaN without two
+    found[:, 1] &= ~(apart < _DUPLICATE)
+    hands[~found] = np.nan
+    swap = _best_readings(np.nan_to_num(hands), found)
+    hands[swap] = hands[swap][:, ::-1]
+    return hands
+
+
+def _best_readings(hands: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Whether slot 1 is the left hand, `(T,)` bool, by dynamic programming over frames with hands."""
+    evidence = _left_evidence(hands, found)
+    distances = _pairwise_distances(hands[..., :2].reshape(2 * len(hands), -1))  # of detection 2 * frame + slot
+    frames = np.flatnonzero(found.any(axis=1)).tolist()
+
+    def jump(last: int, now: int) -> float:
+        if last < 0:
+            return _APPEARANCE
+        return min(distances[last, now] / (_STEP * (now // 2 - last // 2) ** 0.5), _APPEARANCE)
+
+    # For either reading of the current frame: the cost of the best path, and the detections that were the left and the
+    # right hand when last seen (-1: never).
+    costs, last_seen = [0.0, 0.0], [(-1, -1), (-1, -1)]
+    came_from = []
+    for frame in frames:
+        new_costs, new_last_seen, sources = [], [], []
+        for reading in (0, 1):
+            slots = (reading, 1 - reading)  # of the left and of the right hand
+            now = [2 * frame + slot if found[frame, slot] else -1 for slot in slots]
+            paths = [
+                costs[source] + sum(jump(last, n) for last, n in zip(last_seen[source], now) if n >= 0)
+                for source in (0, 1)
+            ]
+            source = int(paths[1] < paths[0]) if paths[0] != paths[1] else reading
+            left, right = (n if n >= 0 else last for last, n in zip(last_seen[source], now))
+            new_costs.append(paths[source] + (-1, 1)[reading] * evidence[frame])
+            new_last_seen.append((left, right))
+            sources.append(source)
+        costs, last_seen = new_costs, new_last_seen
+        came_from.append(sources)
+
+    swap = np.zeros(len(hands), bool)
+    reading = int(costs[1] < costs[0])
+    for frame, sources in zip(reversed(frames), reversed(came_from)):
+        swap[frame] = reading == 1
+        reading = sources[reading]
+    return swap
+
+
+def _left_evidence(hands: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """How much speaks for slot 0 being the left hand rather than slot 1, frame by frame: `(T,)`."""
+    sign = np.array([1.0, -1.0]) * found  # (T, 2)
+    shape = (sign * _left_handed_shape(hands)).sum(axis=1)
+    x = hands[..., 0].mean(axis=2)  # (T, 2)
+    # With one hand its side of the image counts; with two, which is further left.
+    side = np.where(found.all(axis=1), x[:, 0] - x[:, 1], 0.5 * (sign * (x - 0.5)).sum(axis=1))
+    dominant = np.where(found.all(axis=1), 0.0, sign.sum(axis=1))
+    return _SHAPE_WEIGHT * shape + _SIDE_WEIGHT * np.tanh(side / _SIDE_DISTANCE) - _DOMINANT_WEIGHT * dominant
+
+
+def _left_handed_shape(hands: np.ndarray) -> np.ndarray:
+    """From -1 (surely the shape of a right hand) to 1 (left), for `(..., 21, 3)` -> `(...,)`."""
+    wrist = hands[..., _WRIST, :]
+    palm = np.cross(hands[..., _INDEX_BASE, :] - wrist, hands[..., _LITTLE_BASE, :] - wrist)
+    thumb = hands[..., _THUMB_BASE, :] - wrist
+    fingers = hands[..., _FINGER_TIPS, :].mean(axis=-2) - hands[..., _FINGER_BASES, :].mean(axis=-2)
+    length = np.linalg.norm(hands[..., _MIDDLE_BASE, :] - wrist, axis=-1) * np.linalg.norm(palm, axis=-1)
+    bend = (palm * (fingers + 2 * thumb)).sum(axis=-1) / np.maximum(length, 1e-12)
+    return np.tanh(-3 * bend)
+
+
+def _pairwise_distances(points: np.ndarray) -> np.ndarray:
+    """Root mean square distance of the joints: `(N, 42)` -> `(N, N)`."""
+    points = points.astype(np.float64)
+    squares = np.square(points).sum(axis=1)
+    products = squares[:, None] + squares - 2 * points @ points.T
+    return np.sqrt(np.maximum(products, 0) / (points.shape[1] / 2))
+
+
+def _without_empty_ends(hands: np.ndarray) -> np.ndarray:
+    frames = np.flatnonzero(np.isfinite(hands).all(axis=(2, 3)).any(axis=1))
+    return hands[frames[0] : frames[-1] + 1] if len(frames) else hands
+
+
+def _find(data_dir: Path, name: str) -> Path:
+    path = data_dir / name
+    if not path.is_file():
+        raise FileNotFoundError(f"expected {name} in {data_dir}: give the folder of the WLASL-hands data")
+    return path
+
+
+@lru_cache(maxsize=1)
+def _read_columns(path: Path, changed: int) -> dict[str, np.ndarray]:
+    """The arrays of the file (about 110 MB); `changed` is its time of change."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [name for name in _COLUMNS if name not in archive.files]
+            if missing:
+                raise ValueError(f"{path}: expected arrays {list(_COLUMNS)}, {missing} are missing")
+            columns = {name: archive[name] for name in _COLUMNS}
+    except (zipfile.BadZipFile, EOFError, OSError) as error:
+        raise ValueError(f"{path}: expected a .npz archive, received a damaged or other file ({error})") from error
+    num_clips, present = len(columns["length"]), columns["present"]
+    uneven = [name for name in _COLUMNS[2:] if columns[name].shape != (num_clips,)]
+    if uneven or present.shape != (columns["length"].sum(), 2) or columns["xyz"].shape != (present.sum(), 21, 3):
+        raise ValueError(f"{path}: expected {num_clips} clips in all arrays, received arrays that do not fit together")
+    return columns
+
+
+def _read_clips(path: Path, subset: str, file_split: str) -> Iterator[tuple[np.ndarray, int, str]]:
+    """Detections `(T, 2, 21, 3)`, label and video id of the chosen clips."""
+    columns = _read_columns(path, path.stat().st_mtime_ns)
+    present, lengths = columns["present"], columns["length"].astype(np.int64)
+    chosen = columns["subset"] == file_split
+    if subset != "wlasl2000":
+        chosen &= columns[f"in_{subset.removeprefix('wlasl')}"]
+    stops = np.cumsum(lengths)
+    hands_before = np.concatenate([[0], np.cumsum(present.sum(axis=1))])
+    for index in np.flatnonzero(chosen):
+        start, stop = stops[index] - lengths[index], stops[index]
+        clip = np.full((stop - start, 2, 21, 3), np.nan, np.float32)
+        clip[present[start:stop]] = columns["xyz"][hands_before[start] : hands_before[stop]]
+        yield clip, int(columns["label"][index]), str(columns["video_id"][index])

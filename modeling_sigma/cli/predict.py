@@ -1,0 +1,130 @@
+"""`sigma-slu predict`: text or labels for skeleton files, with a trained model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+# Files that are read, and then predicted, at a time: progress moves and memory stays bounded.
+_FILES_AT_A_TIME = 64
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("files", nargs="+", metavar="FILE", help="clips in any format that `sigma-slu inspect` reads")
+    parser.add_argument("--model", required=True, metavar="DIR", help="model folder, or a name on the Hub")
+    parser.add_argument("--top-k", type=int, default=1, metavar="K", help="K best results a clip (default 1)")
+    parser.add_argument("--language", default="English", help="spoken language to write (default English)")
+    parser.add_argument("--person", type=int, default=0, metavar="N", help="which person of each clip (default 0)")
+    parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="clips computed together (default 8)")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, mps")
+    parser.add_argument("--json", action="store_true", help="print one JSON array instead of lines")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predicts every file that can be read; 1 if some could not."""
+    if args.top_k < 1 or args.batch_size < 1:
+        raise ValueError("expected --top-k and --batch-size of at least 1")
+    predictor = load_predictor(args.model, args.device)
+    results: list[dict[str, Any]] = []
+    for chunk in _progress(args.files):
+        results += _predict_files(predictor, chunk, args)
+        if not args.json:
+            _print_lines(results[-len(chunk) :], num_files=len(args.files))
+    if args.json:
+        print(json.dumps(results, ensure_ascii=False, indent=2))
+    failed = [result for result in results if "error" in result]
+    if failed:
+        print(f"sigma-slu predict: {len(failed)} of {len(results)} files could not be read", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def load_predictor(name_or_path: str, device: str = "cpu") -> Any:
+    """The pipeline that fits the model of a folder or Hub name. No code from there is run.
+
+    Raises:
+        ValueError: if there is no Sigma model of a kind that predicts.
+    """
+    import torch
+    from transformers import AutoConfig, pipeline
+    from transformers.utils import logging
+
+    from modeling_sigma.registration_sigma import PIPELINES, register_sigma
+
+    register_sigma()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    config = AutoConfig.from_pretrained(name_or_path, trust_remote_code=False)
+    if config.model_type != "sigma":
+        raise ValueError(f"{name_or_path}: expected a Sigma model, found one of type {config.model_type}")
+    architecture = (config.architectures or ["none"])[0]
+    tasks = {
+        "SigmaForSequenceClassification": "isolated-sign-recognition",
+        "SigmaForConditionalGeneration": "sign-language-translation",
+        "SigmaForPreTraining": "sign-language-translation",
+    }
+    if architecture not in tasks:
+        raise ValueError(f"{name_or_path}: expected a model that predicts ({', '.join(tasks)}), found {architecture}")
+    task = tasks[architecture]
+    return pipeline(
+        task, model=name_or_path, device=torch.device(device), pipeline_class=PIPELINES[task][0], dtype="auto"
+    )
+
+
+def _predict_files(predictor: Any, files: list[str], args: argparse.Namespace) -> list[dict[str, Any]]:
+    from modeling_sigma.io import load_clip
+
+    results: list[dict[str, Any]] = [{"file": file} for file in files]
+    clips, rows = [], []
+    for row, file in enumerate(files):
+        try:
+            clips.append(load_clip(file, person=args.person))
+            rows.append(row)
+        except (ValueError, OSError, ImportError) as error:
+            if args.debug:
+                raise
+            results[row]["error"] = " ".join(str(error).split())
+    if clips:
+        is_recognition = predictor.task == "isolated-sign-recognition"
+        options = _recognition_options(args) if is_recognition else _translation_options(args)
+        for row, output in zip(rows, predictor(clips, batch_size=args.batch_size, **options), strict=True):
+            candidates = output if isinstance(output, list) else [output]
+            results[row]["predictions"] = candidates[: args.top_k]
+    return results
+
+
+def _recognition_options(args: argparse.Namespace) -> dict[str, Any]:
+    return {"top_k": args.top_k}
+
+
+def _translation_options(args: argparse.Namespace) -> dict[str, Any]:
+    options: dict[str, Any] = {"language": args.language}
+    if args.top_k > 1:
+        options.update(num_return_sequences=args.top_k, num_beams=max(4, args.top_k))
+    return options
+
+
+def _print_lines(results: list[dict[str, Any]], num_files: int) -> None:
+    for result in results:
+        if "error" in result:
+            print(f"sigma-slu predict: {result['error']}", file=sys.stderr)
+            continue
+        prefix = f"{result['file']}\t" if num_files > 1 else ""
+        for candidate in result["predictions"]:
+            score = f"\t{candidate['score']:.3f}" if "score" in candidate else ""
+            print(f"{prefix}{candidate.get('label', candidate.get('text'))}{score}", flush=True)
+
+
+def _progress(files: list[str]) -> Iterator[list[str]]:
+    from tqdm import tqdm
+
+    with tqdm(total=len(files), unit="file", disable=len(files) < 10 or not sys.stderr.isatty(), leave=False) as bar:
+        for start in range(0, len(files), _FILES_AT_A_TIME):
+            chunk = files[start : start + _FILES_AT_A_TIME]
+            yield chunk
+            bar.update(len(chunk))

@@ -1,0 +1,399 @@
+"""`SigmaModel`: clips and sentences in one space. `SigmaForPreTraining`: the losses that put them there."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.utils import logging
+
+from .configuration_sigma import SigmaConfig
+from .distributed_gather_sigma import (
+    gather_ragged,
+    gather_with_gradients,
+    gathered_positions,
+    mean_over_ranks,
+)
+from .fusion_sigma import SignAwareFusion
+from .local_alignment_sigma import local_similarity, word_frame_cosines
+from .modeling_sigma import SigmaPreTrainedModel
+from .objectives_sigma import (
+    contrastive_loss,
+    draw_hard_negatives,
+    global_alignment_logits,
+    hierarchical_alignment_loss,
+    label_smoothed_cross_entropy,
+    same_text,
+)
+from .outputs_sigma import SigmaForPreTrainingOutput, SigmaOutput
+from .text_backbone_sigma import CrossAttendingEncoder, EncoderPass, build_stack, shift_right
+from .word_pooling_sigma import pool_words
+
+
+logger = logging.get_logger(__name__)
+
+SIMILARITIES = ("global", "local", "combined")
+
+
+class SigmaModel(SigmaPreTrainedModel):
+    """Two encoders, one for clips and one for sentences, that agree about pairs: retrieval and word-frame alignment.
+
+    Source: arXiv:2509.21223, section on hierarchical alignment learning.
+    """
+
+    _keys_to_ignore_on_load_unexpected = [
+        r"^decoder\.",
+        r"^lm_head\.",
+        r"^classifier\.",
+        r"^fusion\.",
+        r"^matching_encoder\.",
+        r"^matching_head\.",
+    ]
+
+    def __init__(self, config: SigmaConfig) -> None:
+        super().__init__(config)
+        if not config.use_cls_token:
+            raise ValueError(f"expected use_cls_token=True for {type(self).__name__}: its [CLS] stands for the clip")
+        self.shared = nn.Embedding(config.text_config.vocab_size, config.hidden_size)
+        self._build_pose_stream()
+        self.text_encoder = build_stack(config.text_config, is_decoder=False)
+        self.text_cls_token = nn.Parameter(torch.zeros(config.hidden_size))
+        self.logit_scale = nn.Parameter(torch.tensor(float(config.logit_scale_init)))
+        self._build_objectives()
+        self.post_init()
+
+    def _build_objectives(self) -> None:
+        """Modules of subclasses that must exist before the weights start."""
+
+    @torch.no_grad()
+    def load_text_backbone(self, text_model: PreTrainedModel) -> None:
+        """As in the base class; the text encoder starts as a copy of the same encoder."""
+        super().load_text_backbone(text_model)
+        self.text_encoder.load_state_dict(self.encoder.state_dict())
+
+    def start_pose_pass(
+        self,
+        pose_values: torch.Tensor,
+        pose_attention_mask: torch.Tensor | None,
+        prompt_input_ids: torch.Tensor | None,
+        prompt_attention_mask: torch.Tensor | None,
+    ) -> EncoderPass:
+        """The pose stream at the bottom of encoder A."""
+        stream, mask, _ = self.embed_poses(pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask)
+        return EncoderPass(self.encoder, stream, mask)
+
+    def start_text_pass(
+        self, text_input_ids: torch.Tensor, text_attention_mask: torch.Tensor | None = None
+    ) -> EncoderPass:
+        """[CLS] and the tokens at the bottom of encoder B."""
+        if text_attention_mask is None:
+            text_attention_mask = torch.ones_like(text_input_ids)
+        tokens = self.shared(text_input_ids)
+        cls = self.text_cls_token.to(tokens.dtype).expand(len(tokens), 1, -1)
+        mask = torch.cat([text_attention_mask.new_ones(len(tokens), 1), text_attention_mask], dim=1)
+        return EncoderPass(self.text_encoder, torch.cat([cls, tokens], dim=1), mask)
+
+    def get_pose_features(
+        self,
+        pose_values: torch.FloatTensor,
+        pose_attention_mask: torch.LongTensor | None = None,
+        prompt_input_ids: torch.LongTensor | None = None,
+        prompt_attention_mask: torch.LongTensor | None = None,
+    ) -> torch.Tensor:
+        """One unit vector a clip, `(batch_size, hidden_size)`; no text is read. For the arguments see `forward`."""
+        start = self.start_pose_pass(pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask)
+        return nn.functional.normalize(start.run(0, len(self.encoder.block)).finish()[:, 0], dim=-1)
+
+    def get_text_features(
+        self, text_input_ids: torch.LongTensor, text_attention_mask: torch.LongTensor | None = None
+    ) -> torch.Tensor:
+        """One unit vector a sentence, `(batch_size, hidden_size)`."""
+        start = self.start_text_pass(text_input_ids, text_attention_mask)
+        return nn.functional.normalize(start.run(0, len(self.text_encoder.block)).finish()[:, 0], dim=-1)
+
+    def forward(
+        self,
+        pose_values: torch.FloatTensor,
+        pose_attention_mask: torch.LongTensor | None = None,
+        prompt_input_ids: torch.LongTensor | None = None,
+        prompt_attention_mask: torch.LongTensor | None = None,
+        text_input_ids: torch.LongTensor | None = None,
+        text_attention_mask: torch.LongTensor | None = None,
+        text_word_ids: torch.LongTensor | None = None,
+        similarity: str = "global",
+        output_alignment: bool = False,
+        **kwargs: Any,
+    ) -> SigmaOutput:
+        r"""Similarity of every clip with every sentence.
+
+        Args:
+            pose_values (`torch.FloatTensor` of shape `(num_clips, num_frames, 69, 3)`):
+                Normalised x, y and score in [-1, 1] from [`SigmaFeatureExtractor`].
+            pose_attention_mask (`torch.LongTensor` of shape `(num_clips, num_frames)`, *optional*):
+                1 = real frame, 0 = padding.
+            prompt_input_ids, prompt_attention_mask (`torch.LongTensor` of shape `(num_clips, prompt_length)`, *optional*):
+                Tokens in front of the frames.
+            text_input_ids, text_attention_mask (`torch.LongTensor` of shape `(num_texts, text_length)`):
+                Sentences; `num_texts` may differ from `num_clips`.
+            text_word_ids (`torch.LongTensor` of shape `(num_texts, text_length)`, *optional*):
+                Word that each token belongs to, -1 = none. Every token but the closing one is a word when left out.
+            similarity (`"global"`, `"local"` or `"combined"`, *optional*, defaults to `"global"`):
+                Scaled cosine of the [CLS] states; frame-word similarity; or (1 - alpha) cosine + alpha frame-word
+                similarity.
+            output_alignment (`bool`, *optional*, defaults to `False`):
+                Also return the cosine of each word with each frame of its own clip (as many clips as texts).
+
+        Raises:
+            ValueError: without text, for an unknown `similarity`, or for an alignment of unpaired inputs.
+        """  # noqa: E501
+        if similarity not in SIMILARITIES:
+            raise ValueError(f"expected similarity to be one of {SIMILARITIES}, received {similarity!r}")
+        _require_text(text_input_ids)
+        poses = self.start_pose_pass(pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask)
+        texts = self.start_text_pass(text_input_ids, text_attention_mask)
+        pose_states = poses.run(0, len(self.encoder.block)).finish()
+        text_states = texts.run(0, len(self.text_encoder.block)).finish()
+        frames, frame_mask = frames_of(pose_states, poses.attention_mask, pose_values.shape[1])
+        words, word_mask = pool_words(text_states[:, 1:], self._word_ids(text_input_ids, texts, text_word_ids))
+
+        cosines = global_alignment_logits(pose_states[:, 0], text_states[:, 0], 0.0)
+        if similarity == "global":
+            logits_per_pose = global_alignment_logits(pose_states[:, 0], text_states[:, 0], self.logit_scale)
+            logits_per_text = logits_per_pose.T
+        else:
+            local = self._local_similarity(frames, frame_mask, words, word_mask)
+            share = 1.0 if similarity == "local" else self.config.alpha
+            logits_per_pose = (1 - share) * cosines + share * local[0]
+            logits_per_text = (1 - share) * cosines.T + share * local[1]
+        return SigmaOutput(
+            logits_per_pose=logits_per_pose,
+            logits_per_text=logits_per_text,
+            pose_embeds=nn.functional.normalize(pose_states[:, 0], dim=-1),
+            text_embeds=nn.functional.normalize(text_states[:, 0], dim=-1),
+            alignment=word_frame_cosines(frames, frame_mask, words, word_mask) if output_alignment else None,
+            encoder_last_hidden_state=pose_states,
+        )
+
+    def _local_similarity(
+        self, frames: torch.Tensor, frame_mask: torch.Tensor, words: torch.Tensor, word_mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        strategies = (self.config.local_row_strategy, self.config.local_score_strategy)
+        return local_similarity(frames, frame_mask, words, word_mask, *strategies)
+
+    def _word_ids(
+        self, text_input_ids: torch.Tensor, texts: EncoderPass, text_word_ids: torch.Tensor | None
+    ) -> torch.Tensor:
+        if text_word_ids is not None:
+            return text_word_ids
+        content = texts.attention_mask[:, 1:].bool() & (text_input_ids != self.config.text_config.eos_token_id)
+        return torch.where(content, content.long().cumsum(dim=1) - 1, -1)
+
+
+class SigmaForPreTraining(SigmaModel):
+    """Alignment, sign-text matching and language modelling in one step.
+
+    What predicts the text never reads it: the alignment and language-modelling losses use states of the pose-only
+    path; the fused path feeds the matching encoder. `alignment_source="fused"` and `lm_source="fused"` are the paper's
+    reading, for ablation.
+
+    Source: arXiv:2509.21223, sections on SignEF, HAL and SGT.
+    """
+
+    _keys_to_ignore_on_load_unexpected = [r"^classifier\."]
+
+    def _build_objectives(self) -> None:
+        config = self.config
+        layers = config.text_config.num_layers
+        if not 1 <= config.fusion_layers <= layers:
+            raise ValueError(f"expected fusion_layers from 1 to the encoder's {layers}, received {config.fusion_layers}")
+        self.fusion = SignAwareFusion(config)
+        self.matching_encoder = CrossAttendingEncoder(config.text_config, config.sgt_layers)
+        self.matching_head = nn.Linear(config.hidden_size, 2)
+        self.decoder = build_stack(config.text_config, is_decoder=True)
+        self.lm_head = nn.Linear(config.hidden_size, config.text_config.vocab_size, bias=False)
+        self._freeze_unused()
+
+    def _freeze_unused(self) -> None:
+        """Modules whose term is switched off keep their weights (a later task may need them) and do not train."""
+        config = self.config
+        aligns = config.use_global_alignment or config.use_local_alignment
+        fused = (aligns and config.alignment_source == "fused") or (
+            config.use_language_modelling and config.lm_source == "fused"
+        )
+        unused: list[nn.Module | nn.Parameter] = []
+        if not config.use_matching:
+            unused += [self.matching_encoder, self.matching_head]
+        if not config.use_matching and not fused:
+            unused += [self.fusion]
+        if not config.use_language_modelling:
+            unused += [self.decoder, self.lm_head]
+        if not config.use_global_alignment:
+            unused += [self.logit_scale]
+        if not config.use_matching and not fused and not aligns:
+            unused += [self.text_encoder, self.text_cls_token]
+        for part in unused:
+            part.requires_grad_(False)
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.lm_head
+
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        self.lm_head = new_embeddings
+
+    @torch.no_grad()
+    def load_text_backbone(self, text_model: PreTrainedModel) -> None:
+        """As in [`SigmaModel`]. The fusion starts from the decoder's first cross-attention; the matching encoder from
+        the top of the text encoder and the decoder's cross-attentions."""
+        super().load_text_backbone(text_model)
+        cross = [block.layer[1] for block in self.decoder.block]
+        for fusion in self.fusion.layers:
+            fusion.attention.load_state_dict(cross[0].EncDecAttention.state_dict())
+        top = self.text_encoder.block[-len(self.matching_encoder.block) :]
+        for block, source, reading in zip(self.matching_encoder.block, top, cross, strict=False):
+            own = block.layer[0].state_dict()
+            own.update({name: value for name, value in source.layer[0].state_dict().items() if name in own})
+            block.layer[0].load_state_dict(own)
+            block.layer[1].load_state_dict(reading.state_dict())
+            block.layer[2].load_state_dict(source.layer[1].state_dict())
+
+    def forward(  # type: ignore[override]
+        self,
+        pose_values: torch.FloatTensor,
+        pose_attention_mask: torch.LongTensor | None = None,
+        prompt_input_ids: torch.LongTensor | None = None,
+        prompt_attention_mask: torch.LongTensor | None = None,
+        text_input_ids: torch.LongTensor | None = None,
+        text_attention_mask: torch.LongTensor | None = None,
+        text_word_ids: torch.LongTensor | None = None,
+        labels: torch.LongTensor | None = None,
+        negatives_generator: torch.Generator | None = None,
+        **kwargs: Any,
+    ) -> SigmaForPreTrainingOutput:
+        r"""All pre-training losses of a batch of pairs.
+
+        Under data parallelism features and negatives come from all ranks, and the loss is that of the whole batch.
+
+        Args:
+            pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask, text_word_ids:
+                See [`SigmaModel`].
+            text_input_ids, text_attention_mask (`torch.LongTensor` of shape `(batch_size, text_length)`):
+                The sentence of each clip.
+            labels (`torch.LongTensor` of shape `(batch_size, target_length)`, *optional*):
+                What the decoder is to write, -100 is ignored; the sentences when left out.
+            negatives_generator (`torch.Generator`, *optional*):
+                Randomness of the hard negatives; equally seeded on all ranks, the draws are those of one process.
+
+        Raises:
+            ValueError: without text, or when there is not one sentence a clip.
+        """
+        _require_text(text_input_ids)
+        if len(text_input_ids) != len(pose_values):
+            raise ValueError(f"expected one text a clip, received {len(text_input_ids)} for {len(pose_values)} clips")
+        config = self.config
+        shared_layers = len(self.encoder.block) - config.fusion_layers
+        poses = self.start_pose_pass(pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask)
+        texts = self.start_text_pass(text_input_ids, text_attention_mask)
+        # The lower layers run once; pose-only, text-only and fused paths go on from there.
+        poses.run(0, shared_layers)
+        texts.run(0, shared_layers)
+        pose_states = poses.fork().run(shared_layers, len(self.encoder.block)).finish()
+        text_states = texts.fork().run(shared_layers, len(self.text_encoder.block)).finish()
+        fused = None
+        if "fused" in (config.alignment_source, config.lm_source):
+            fused = self.fusion(poses.fork(), texts.fork())
+
+        aligned = fused if config.alignment_source == "fused" else (pose_states, text_states)
+        word_ids = self._word_ids(text_input_ids, texts, text_word_ids)
+        cls_pose, cls_text = (gather_with_gradients(states[:, 0].contiguous()) for states in aligned)
+        logits = global_alignment_logits(cls_pose, cls_text, self.logit_scale)
+        terms: dict[str, torch.Tensor | None] = dict.fromkeys(
+            ("global_alignment_loss", "local_alignment_loss", "matching_loss", "lm_loss")
+        )
+        if config.use_global_alignment:
+            terms["global_alignment_loss"] = contrastive_loss(logits)
+        if config.use_local_alignment:
+            frames = frames_of(aligned[0], poses.attention_mask, pose_values.shape[1])
+            terms["local_alignment_loss"] = self._local_alignment_loss(*frames, aligned[1], word_ids)
+        matching_logits = matching_labels = None
+        if config.use_matching:
+            # The similarities that choose the negatives are those of the pose-only path, as at inference.
+            terms["matching_loss"], matching_logits, matching_labels = self._matching(
+                poses, texts, (pose_states, text_states), negatives_generator
+            )
+        lm_logits = None
+        if config.use_language_modelling:
+            if labels is None:
+                labels = text_input_ids.masked_fill(texts.attention_mask[:, 1:] == 0, -100)
+            read = fused[0] if config.lm_source == "fused" and fused is not None else pose_states
+            terms["lm_loss"], lm_logits = self._language_modelling(read, poses.attention_mask, labels)
+        return SigmaForPreTrainingOutput(
+            loss=self._total(terms),
+            **terms,
+            logits_per_pose=logits,
+            logits_per_text=logits.T,
+            matching_logits=matching_logits,
+            matching_labels=matching_labels,
+            lm_logits=lm_logits,
+            pose_embeds=nn.functional.normalize(aligned[0][:, 0], dim=-1),
+            text_embeds=nn.functional.normalize(aligned[1][:, 0], dim=-1),
+            encoder_last_hidden_state=pose_states,
+        )
+
+    def _total(self, terms: dict[str, torch.Tensor | None]) -> torch.Tensor:
+        """L = (1 - alpha) global + alpha local + (1 - beta) matching + beta lm, without the terms that are off."""
+        zero = self.logit_scale.new_zeros(())
+        present = {name: zero if value is None else value for name, value in terms.items()}
+        aligned = hierarchical_alignment_loss(
+            present["global_alignment_loss"], present["local_alignment_loss"], self.config.alpha
+        )
+        grounded = (1 - self.config.beta) * present["matching_loss"] + self.config.beta * present["lm_loss"]
+        return aligned + grounded
+
+    def _local_alignment_loss(
+        self, frames: torch.Tensor, frame_mask: torch.Tensor, text_states: torch.Tensor, word_ids: torch.Tensor
+    ) -> torch.Tensor:
+        words, word_mask = pool_words(text_states[:, 1:], word_ids)
+        gathered = [gather_ragged(part.contiguous()) for part in (frames, frame_mask, words, word_mask)]
+        pose_to_text, text_to_pose = self._local_similarity(*gathered)
+        return contrastive_loss(
+            pose_to_text, logits_per_text=text_to_pose, targets=None if False else _diagonal(pose_to_text),
+            temperature=self.config.local_temperature,
+        )
+
+    def _matching(
+        self,
+        poses: EncoderPass,
+        texts: EncoderPass,
+        features: tuple[torch.Tensor, torch.Tensor],
+        generator: torch.Generator | None,
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
+        batch_size, device = len(poses.hidden_states), poses.hidden_states.device
+        own = gathered_positions(batch_size, device)
+        pose_cls, text_cls = (gather_with_gradients(states[:, 0].detach().contiguous()) for states in features)
+        similarity = global_alignment_logits(pose_cls, text_cls, self.logit_scale.detach())
+        duplicates = self._duplicates
+        negative_texts = draw_hard_negatives(similarity, _diagonal(similarity), duplicates, generator)[own]
+        negative_clips = draw_hard_negatives(similarity.T, _diagonal(similarity), duplicates.T, generator)[own]
+        raise AssertionError
+
+
+def frames_of(states: torch.Tensor, mask: torch.Tensor, num_frames: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """States and mask of the frames, which close the pose stream: [CLS] and prompt are not among them."""
+    return states[:, -num_frames:], mask[:, -num_frames:]
+
+
+def _diagonal(square: torch.Tensor) -> torch.Tensor:
+    return torch.arange(len(square), device=square.device)
+
+
+def _require_text(text_input_ids: torch.Tensor | None) -> None:
+    if text_input_ids is None:
+        raise ValueError("expected text_input_ids: alignment and matching need a sentence a clip")
+    if text_input_ids.dim() != 2 or text_input_ids.shape[1] == 0:
+        raise ValueError(
+            f"expected text_input_ids of shape (batch_size, text_length >= 1), received {tuple(text_input_ids.shape)}"
+        )

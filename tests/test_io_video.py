@@ -1,0 +1,146 @@
+"""Videos: upright RGB frames, and one clear line for everything that is none."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from modeling_sigma.io.reading_errors import MissingExtraError
+from modeling_sigma.io.video import read_frames, rotate, video_info
+
+
+av = pytest.importorskip("av", reason="needs PyAV")
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+
+def corners() -> np.ndarray:
+    """A picture (48, 64, 3) with a colour in each corner: red, green / blue, white."""
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[:24, :32], picture[:24, 32:], picture[24:, :32], picture[24:, 32:] = RED, GREEN, BLUE, WHITE
+    return picture
+
+
+def write_video(path: Path, num_frames: int = 5, rate: int = 10) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.bit_rate = 1_000_000
+        for _ in range(num_frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(corners(), format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def turn_clockwise(path: Path) -> None:
+    """Writes the note "show this a quarter turn clockwise" into an mp4 file, as a phone does."""
+    raw = bytearray(path.read_bytes())
+    matrix = raw.index(b"tkhd") + 4 + 40
+    one = 1 << 16
+    values = (0, one, 0, -one, 0, 0, 48 * one, 0, 1 << 30)
+    for place, value in enumerate(values):
+        raw[matrix + 4 * place : matrix + 4 * place + 4] = value.to_bytes(4, "big", signed=True)
+    path.write_bytes(raw)
+
+
+def corner_colours(frame: np.ndarray) -> list[tuple[int, int, int]]:
+    """The colours near the four corners, in reading order, as pure ones."""
+    points = [frame[y, x] for y in (8, -8) for x in (8, -8)]
+    return [tuple(int(value > 128) * 255 for value in point) for point in points]
+
+
+def test_frames_and_header(tmp_path):
+    path = write_video(tmp_path / "a.mp4")
+    info = video_info(path)
+    assert (info.fps, info.num_frames) == (10.0, 5)
+    frames = list(read_frames(path))
+    assert len(frames) == 5
+    for frame in frames:
+        assert frame.shape == (48, 64, 3) and frame.dtype == np.uint8
+        assert corner_colours(frame) == [RED, GREEN, BLUE, WHITE]
+
+
+def test_rotation_is_applied(tmp_path):
+    path = write_video(tmp_path / "a.mp4")
+    turn_clockwise(path)
+    frame = next(read_frames(path))
+    assert frame.shape == (64, 48, 3)
+    assert corner_colours(frame) == [BLUE, RED, WHITE, GREEN]
+
+
+@pytest.mark.parametrize(
+    ("degrees", "expected"),
+    [
+        (0, [RED, GREEN, BLUE, WHITE]),
+        (90, [GREEN, WHITE, RED, BLUE]),
+        (-90, [BLUE, RED, WHITE, GREEN]),
+        (270, [BLUE, RED, WHITE, GREEN]),
+        (180, [WHITE, BLUE, GREEN, RED]),
+        (-180, [WHITE, BLUE, GREEN, RED]),
+        (-89.6, [BLUE, RED, WHITE, GREEN]),
+    ],
+)
+def test_rotate(degrees, expected):
+    turned = rotate(corners(), degrees)
+    assert corner_colours(turned) == expected and turned.flags.c_contiguous
+
+
+def test_frames_come_one_at_a_time(tmp_path):
+    frames = read_frames(write_video(tmp_path / "a.mp4", num_frames=50))
+    next(frames)
+    frames.close()  # closes the file, too
+
+
+@pytest.mark.parametrize("raw", [b"", b"not a video", bytes(10_000), b"\x00\x00\x00\x18ftypmp42" + bytes(100)])
+def test_other_files(raw, tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(raw)
+    for read in (video_info, lambda path: list(read_frames(path))):
+        with pytest.raises(ValueError, match=r"a.mp4: cannot be read as a video") as caught:
+            read(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_file_without_pictures(tmp_path):
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w", format="wav") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+        sound.sample_rate = 8000
+        container.mux(stream.encode(sound))
+        container.mux(stream.encode())
+    with pytest.raises(ValueError, match=r"a.mp4: expected a video, received a file without pictures"):
+        video_info(path)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
+def test_truncated_videos_end_early_or_in_value_errors(suffix, tmp_path):
+    path = write_video(tmp_path / f"a{suffix}")
+    raw = path.read_bytes()
+    for length in range(0, len(raw), len(raw) // 40):
+        path.write_bytes(raw[:length])
+        try:
+            assert len(list(read_frames(path))) <= 5
+        except ValueError as error:
+            assert str(error).startswith(f"{path}: ")
+
+
+def test_missing_files_and_missing_library(tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError):
+        next(read_frames(tmp_path / "nowhere.mp4"))
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(
+        MissingExtraError, match=r'a.mp4: reading a video needs PyAV: pip install "sigma-slu\[video\]"'
+    ):
+        video_info(tmp_path / "a.mp4")
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("name", "num_frames"), [("sample_01", 22), ("sample_02", 16)])
+def test_samples(shared_data, name, num_frames):
+    path = shared_data / "samples" / "video" / f"{name}.mp4"
+    assert video_info(path).fps == 24
+    frames = list(read_frames(path))
+    assert len(frames) == num_frames and all(frame.shape == (250, 250, 3) for frame in frames)
+    assert 20 < np.mean(frames[0]) < 235
