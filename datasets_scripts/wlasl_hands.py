@@ -34,9 +34,9 @@ _FINGER_BASES, _FINGER_TIPS = (5, 9, 13, 17), (8, 12, 16, 20)
 
 # Costs of tracking, in units of a usual step. Lengths are shares of the image.
 _STEP = 0.02  # how far a hand's joints usually move in a frame (root mean square)
-_APPEARANCE = 5.0  # a hand that was never seen before, and the most that any jump costs
+_APPEARANCE = 8.0  # a hand that was never seen before, and the most that any jump costs
 _DUPLICATE = 0.015  # two detections as near as this, joint by joint, are one hand found twice
-_SHAPE_WEIGHT, _SIDE_WEIGHT, _DOMINANT_WEIGHT = 0.6, 0.3, 0.1  # of the evidence of one frame
+_SHAPE_WEIGHT, _SIDE_WEIGHT, _DOMINANT_WEIGHT = 0.6, 0.3, 0.4  # of the evidence of one frame
 _SIDE_DISTANCE = 0.1
 
 

@@ -25,6 +25,8 @@ _EXPORTS = {
     "SigmaFeatureExtractor": "feature_extraction_sigma",
     "SigmaProcessor": "processing_sigma",
     "SigmaPreTrainedModel": "modeling_sigma",
+    "SigmaModel": "modeling_sigma_pretraining",
+    "SigmaForPreTraining": "modeling_sigma_pretraining",
     "SigmaForConditionalGeneration": "modeling_sigma_heads",
     "SigmaForSequenceClassification": "modeling_sigma_heads",
     "SignLanguageTranslationPipeline": "pipeline_sigma",
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from .feature_extraction_sigma import SigmaFeatureExtractor
     from .modeling_sigma import SigmaPreTrainedModel
     from .modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
+    from .modeling_sigma_pretraining import SigmaForPreTraining, SigmaModel
     from .pipeline_sigma import IsolatedSignRecognitionPipeline, SignLanguageTranslationPipeline
     from .pose_augmentation import PoseAugmentation
     from .pose_clip import PoseClip

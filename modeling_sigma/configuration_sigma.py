@@ -195,8 +195,7 @@ class SigmaConfig(PreTrainedConfig):
         """Part of `@strict` validation.
 
         Raises:
-            ValueError: for a backbone that is neither T5 nor mT5, more fused layers than layers, or weights and
-                rates outside [0, 1].
+            ValueError: for a backbone that is neither T5 nor mT5, or weights and rates outside [0, 1].
         """
         text_type = getattr(self.text_config, "model_type", None)
         if text_type not in TEXT_MODEL_TYPES:

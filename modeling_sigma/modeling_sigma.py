@@ -13,7 +13,7 @@ from .configuration_sigma import SigmaConfig, SigmaPoseConfig
 from .graph_convolution_sigma import GraphConvolutionBlock
 from .outputs_sigma import SigmaEncoderOutput
 from .pose_encoder_sigma import SigmaPoseEncoder
-from .text_backbone_sigma import build_stack, load_text_model, text_backbone_state
+from .text_backbone_sigma import build_stack, is_text_module, load_text_model, text_backbone_state
 
 
 # Parts of pre-training that no head needs.
@@ -67,12 +67,17 @@ class SigmaPreTrainedModel(PreTrainedModel):
             init.zeros_(module.bias)
         elif isinstance(module, SigmaPreTrainedModel):
             self._init_own_weights(module)
+        elif is_text_module(module):
+            self.encoder._init_weights(module)  # fusion and matching start as the backbone's own layers would
         else:
             super()._init_weights(module)
 
     def _init_own_weights(self, model: nn.Module) -> None:
-        if hasattr(model, "pose_cls_token"):
-            init.normal_(model.pose_cls_token, std=self.config.initializer_range)
+        for name in ("pose_cls_token", "text_cls_token"):
+            if hasattr(model, name):
+                init.normal_(getattr(model, name), std=self.config.initializer_range)
+        if hasattr(model, "logit_scale"):
+            init.constant_(model.logit_scale, self.config.logit_scale_init)
         if hasattr(model, "shared"):
             # As in T5: the encoder's first norm brings the embeddings to unit scale.
             init.normal_(model.shared.weight, std=1.0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import math
 from typing import Any
 
 import torch
@@ -211,7 +209,7 @@ class SigmaForPreTraining(SigmaModel):
         if not 1 <= config.fusion_layers <= layers:
             raise ValueError(f"expected fusion_layers from 1 to the encoder's {layers}, received {config.fusion_layers}")
         self.fusion = SignAwareFusion(config)
-        self.matching_encoder = CrossAttendingEncoder(config.text_config, config.sgt_layers)
+        self.matching_encoder = CrossAttendingEncoder(self.text_encoder.config, config.sgt_layers)
         self.matching_head = nn.Linear(config.hidden_size, 2)
         self.decoder = build_stack(config.text_config, is_decoder=True)
         self.lm_head = nn.Linear(config.hidden_size, config.text_config.vocab_size, bias=False)
@@ -321,8 +319,14 @@ class SigmaForPreTraining(SigmaModel):
         matching_logits = matching_labels = None
         if config.use_matching:
             # The similarities that choose the negatives are those of the pose-only path, as at inference.
+            pair_logits = logits.detach()
+            if config.alignment_source == "fused":
+                cls_states = (states[:, 0].detach().contiguous() for states in (pose_states, text_states))
+                pair_logits = global_alignment_logits(*map(gather_with_gradients, cls_states), self.logit_scale.detach())
+            all_ids = gather_ragged(text_input_ids, pad_value=self.config.text_config.pad_token_id)
+            all_masks = gather_ragged(texts.attention_mask[:, 1:].contiguous())
             terms["matching_loss"], matching_logits, matching_labels = self._matching(
-                poses, texts, (pose_states, text_states), negatives_generator
+                poses, texts, pair_logits, same_text(all_ids, all_masks), negatives_generator
             )
         lm_logits = None
         if config.use_language_modelling:
@@ -357,10 +361,12 @@ class SigmaForPreTraining(SigmaModel):
         self, frames: torch.Tensor, frame_mask: torch.Tensor, text_states: torch.Tensor, word_ids: torch.Tensor
     ) -> torch.Tensor:
         words, word_mask = pool_words(text_states[:, 1:], word_ids)
-        gathered = [gather_ragged(part.contiguous()) for part in (frames, frame_mask, words, word_mask)]
-        pose_to_text, text_to_pose = self._local_similarity(*gathered)
+        parts = (frames, frame_mask, words, word_mask)
+        pose_to_text, text_to_pose = self._local_similarity(*(gather_ragged(part.contiguous()) for part in parts))
         return contrastive_loss(
-            pose_to_text, logits_per_text=text_to_pose, targets=None if False else _diagonal(pose_to_text),
+            pose_to_text,
+            targets=_diagonal(pose_to_text),
+            logits_per_text=text_to_pose,
             temperature=self.config.local_temperature,
         )
 
@@ -368,22 +374,59 @@ class SigmaForPreTraining(SigmaModel):
         self,
         poses: EncoderPass,
         texts: EncoderPass,
-        features: tuple[torch.Tensor, torch.Tensor],
+        similarity: torch.Tensor,
+        duplicates: torch.Tensor,
         generator: torch.Generator | None,
-    ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
-        batch_size, device = len(poses.hidden_states), poses.hidden_states.device
-        own = gathered_positions(batch_size, device)
-        pose_cls, text_cls = (gather_with_gradients(states[:, 0].detach().contiguous()) for states in features)
-        similarity = global_alignment_logits(pose_cls, text_cls, self.logit_scale.detach())
-        duplicates = self._duplicates
-        negative_texts = draw_hard_negatives(similarity, _diagonal(similarity), duplicates, generator)[own]
-        negative_clips = draw_hard_negatives(similarity.T, _diagonal(similarity), duplicates.T, generator)[own]
-        raise AssertionError
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The matching loss over own pairs, hard negative clips for own texts, and hard negative texts for own clips.
+
+        `poses` and `texts` stand below the fused layers; `similarity` and `duplicates` are those of the gathered batch.
+        """
+        own = gathered_positions(len(poses.hidden_states), poses.hidden_states.device)
+        positive = _diagonal(similarity)
+        negative_texts = draw_hard_negatives(similarity, positive, duplicates, generator)[own]
+        negative_clips = draw_hard_negatives(similarity.T, positive, duplicates.T, generator)[own]
+        has_text, has_clip = negative_texts >= 0, negative_clips >= 0
+        clip_index = torch.cat([own, negative_clips[has_clip], own[has_text]])
+        text_index = torch.cat([own, own[has_clip], negative_texts[has_text]])
+        labels = torch.zeros_like(clip_index)
+        labels[: len(own)] = 1
+        if len(labels) == len(own):
+            logger.warning_once("a batch without any wrong pair (one clip, or one sentence) trains no matching")
+            labels[:] = -100
+
+        # Only states of the chosen pairs go on: gathered by index, not computed again.
+        all_poses, all_texts = (
+            (gather_ragged(run.hidden_states.contiguous()), gather_ragged(run.attention_mask.contiguous()))
+            for run in (poses, texts)
+        )
+        pose_pass = EncoderPass(self.encoder, all_poses[0][clip_index], all_poses[1][clip_index], is_input=False)
+        text_pass = EncoderPass(self.text_encoder, all_texts[0][text_index], all_texts[1][text_index], is_input=False)
+        pose_states, text_states = self.fusion(pose_pass, text_pass)
+        read = self.matching_encoder(text_states, text_pass.attention_mask, pose_states, pose_pass.attention_mask)
+        logits = self.matching_head(read[:, 0])
+        return _token_mean(logits, labels, smoothing=0.0), logits, labels
+
+    def _language_modelling(
+        self, pose_states: torch.Tensor, pose_mask: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        inputs = self.shared(shift_right(labels, self.config.text_config)).to(pose_states.dtype)
+        states = self.decoder(
+            inputs_embeds=inputs, encoder_hidden_states=pose_states, encoder_attention_mask=pose_mask, use_cache=False
+        ).last_hidden_state
+        logits = self.lm_head(states)
+        return _token_mean(logits, labels, self.config.label_smoothing), logits
 
 
 def frames_of(states: torch.Tensor, mask: torch.Tensor, num_frames: int) -> tuple[torch.Tensor, torch.Tensor]:
     """States and mask of the frames, which close the pose stream: [CLS] and prompt are not among them."""
     return states[:, -num_frames:], mask[:, -num_frames:]
+
+
+def _token_mean(logits: torch.Tensor, labels: torch.Tensor, smoothing: float) -> torch.Tensor:
+    """Cross-entropy as the mean over the counted labels of all ranks."""
+    total = label_smoothed_cross_entropy(logits, labels, smoothing, num_items_in_batch=1)
+    return mean_over_ranks(total, (labels != -100).sum())
 
 
 def _diagonal(square: torch.Tensor) -> torch.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput, SequenceClassifierOutput
+from transformers.modeling_outputs import BaseModelOutput, ModelOutput, Seq2SeqLMOutput, SequenceClassifierOutput
 
 
 @dataclass
@@ -47,3 +47,66 @@ class SigmaSequenceClassifierOutput(SequenceClassifierOutput):
     """
 
     pose_embeds: torch.FloatTensor | None = None
+
+
+@dataclass
+class SigmaOutput(ModelOutput):
+    """Output of [`SigmaModel`].
+
+    Args:
+        logits_per_pose (`torch.FloatTensor` of shape `(num_clips, num_texts)`):
+            Similarity of each clip with each sentence.
+        logits_per_text (`torch.FloatTensor` of shape `(num_texts, num_clips)`):
+            Similarity of each sentence with each clip; not the transpose where frames and words are compared.
+        pose_embeds, text_embeds (`torch.FloatTensor` of shape `(batch_size, hidden_size)`):
+            One unit vector a clip and a sentence.
+        alignment (`torch.FloatTensor` of shape `(batch_size, num_words, num_frames)`, *optional*):
+            Cosine of each word with each frame of its clip, 0 at padding.
+        encoder_last_hidden_state (`torch.FloatTensor` of shape `(num_clips, sequence_length, hidden_size)`):
+            States of [CLS], prompt and frames.
+    """
+
+    logits_per_pose: torch.FloatTensor | None = None
+    logits_per_text: torch.FloatTensor | None = None
+    pose_embeds: torch.FloatTensor | None = None
+    text_embeds: torch.FloatTensor | None = None
+    alignment: torch.FloatTensor | None = None
+    encoder_last_hidden_state: torch.FloatTensor | None = None
+
+
+@dataclass
+class SigmaForPreTrainingOutput(ModelOutput):
+    """Output of [`SigmaForPreTraining`]. A term that the configuration switches off is None.
+
+    Args:
+        loss (`torch.FloatTensor` of shape `()`):
+            (1 - alpha) global + alpha local + (1 - beta) matching + beta language modelling.
+        global_alignment_loss, local_alignment_loss, matching_loss, lm_loss (`torch.FloatTensor` of shape `()`):
+            The terms.
+        logits_per_pose, logits_per_text (`torch.FloatTensor` of shape `(batch_size, batch_size)`):
+            Scaled cosines of the [CLS] states (of all ranks).
+        matching_logits (`torch.FloatTensor` of shape `(num_pairs, 2)`):
+            For each pair: does not belong together, belongs together.
+        matching_labels (`torch.LongTensor` of shape `(num_pairs,)`):
+            1 for the true pairs, 0 for the hard negatives.
+        lm_logits (`torch.FloatTensor` of shape `(batch_size, target_length, vocab_size)`):
+            Scores of the next token.
+        pose_embeds, text_embeds (`torch.FloatTensor` of shape `(batch_size, hidden_size)`):
+            One unit vector a clip and a sentence.
+        encoder_last_hidden_state (`torch.FloatTensor` of shape `(batch_size, sequence_length, hidden_size)`):
+            States of the pose-only path.
+    """
+
+    loss: torch.FloatTensor | None = None
+    global_alignment_loss: torch.FloatTensor | None = None
+    local_alignment_loss: torch.FloatTensor | None = None
+    matching_loss: torch.FloatTensor | None = None
+    lm_loss: torch.FloatTensor | None = None
+    logits_per_pose: torch.FloatTensor | None = None
+    logits_per_text: torch.FloatTensor | None = None
+    matching_logits: torch.FloatTensor | None = None
+    matching_labels: torch.LongTensor | None = None
+    lm_logits: torch.FloatTensor | None = None
+    pose_embeds: torch.FloatTensor | None = None
+    text_embeds: torch.FloatTensor | None = None
+    encoder_last_hidden_state: torch.FloatTensor | None = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from transformers import (
     AutoConfig,
     AutoFeatureExtractor,
+    AutoModel,
+    AutoModelForPreTraining,
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     AutoProcessor,
@@ -14,6 +16,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from .configuration_sigma import SigmaConfig, SigmaPoseConfig
 from .feature_extraction_sigma import SigmaFeatureExtractor
 from .modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
+from .modeling_sigma_pretraining import SigmaForPreTraining, SigmaModel
 from .pipeline_sigma import IsolatedSignRecognitionPipeline, SignLanguageTranslationPipeline
 from .processing_sigma import SigmaProcessor
 
@@ -31,6 +34,8 @@ def register_sigma() -> None:
     AutoConfig.register("sigma_pose", SigmaPoseConfig, exist_ok=True)
     AutoFeatureExtractor.register(SigmaConfig, SigmaFeatureExtractor, exist_ok=True)
     AutoProcessor.register(SigmaConfig, SigmaProcessor, exist_ok=True)
+    AutoModel.register(SigmaConfig, SigmaModel, exist_ok=True)
+    AutoModelForPreTraining.register(SigmaConfig, SigmaForPreTraining, exist_ok=True)
     AutoModelForSeq2SeqLM.register(SigmaConfig, SigmaForConditionalGeneration, exist_ok=True)
     AutoModelForSequenceClassification.register(SigmaConfig, SigmaForSequenceClassification, exist_ok=True)
     for task, (pipeline_class, auto_model) in PIPELINES.items():

@@ -62,6 +62,11 @@ def build_norm(text_config: PreTrainedConfig) -> nn.Module:
     return _NORMS[text_config.model_type](text_config.d_model, eps=text_config.layer_norm_epsilon)
 
 
+def is_text_module(module: nn.Module) -> bool:
+    """Whether this is a layer of the backbone's kind, whose weights start as the backbone's do."""
+    return type(module).__module__ in (MT5Stack.__module__, T5Stack.__module__)
+
+
 def shift_right(labels: torch.Tensor, text_config: PreTrainedConfig) -> torch.Tensor:
     """Decoder inputs for teacher forcing.
 
@@ -135,23 +140,28 @@ class CrossAttendingEncoder(nn.Module):
     The streams come out of encoders, whose states hold their positions: there is no position bias here.
 
     Args:
-        text_config (`MT5Config` or `T5Config`):
-            Sizes.
+        stack_config (`MT5Config` or `T5Config`):
+            Configuration of an encoder stack of the same model. It is kept, so that the attention implementation
+            follows the model's.
         num_layers (`int`):
             Number of blocks.
     """
 
-    def __init__(self, text_config: PreTrainedConfig, num_layers: int) -> None:
+    def __init__(self, stack_config: PreTrainedConfig, num_layers: int) -> None:
         super().__init__()
-        config = copy.deepcopy(text_config)
+        config = copy.deepcopy(stack_config)
         config.is_decoder = True  # gives the blocks their cross-attention
-        self.mask_config = copy.deepcopy(text_config)
-        block_class = _BLOCKS[text_config.model_type]
-        self.block = nn.ModuleList(block_class(config, has_relative_attention_bias=False) for _ in range(num_layers))
+        block_class = _BLOCKS[config.model_type]
+        self.block = nn.ModuleList(
+            block_class(config, has_relative_attention_bias=False, layer_idx=index) for index in range(num_layers)
+        )
         for block in self.block:
             block.layer[0].SelfAttention.is_causal = False
-        self.final_layer_norm = build_norm(text_config)
-        self.dropout = nn.Dropout(text_config.dropout_rate)
+            block.layer[0].SelfAttention.config = stack_config
+            block.layer[1].EncDecAttention.config = stack_config
+        self.config = stack_config
+        self.final_layer_norm = build_norm(stack_config)
+        self.dropout = nn.Dropout(stack_config.dropout_rate)
 
     def forward(
         self,
@@ -162,10 +172,10 @@ class CrossAttendingEncoder(nn.Module):
     ) -> torch.Tensor:
         """`hidden_states` `(B, L, D)` and `other_states` `(B, S, D)` with their masks -> `(B, L, D)`."""
         mask = create_bidirectional_mask(
-            config=self.mask_config, inputs_embeds=hidden_states, attention_mask=attention_mask
+            config=self.config, inputs_embeds=hidden_states, attention_mask=attention_mask
         )
         cross_mask = create_bidirectional_mask(
-            config=self.mask_config,
+            config=self.config,
             inputs_embeds=hidden_states,
             attention_mask=other_attention_mask,
             encoder_hidden_states=other_states,

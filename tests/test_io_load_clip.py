@@ -182,5 +182,5 @@ def test_every_sample_loads(shared_data):
     for path in paths:
         clip = load_clip(path)
         found = clip.scores > 0
-        assert len(clip) >= 16 and 0.2 < found.mean() <= 1 and clip.scores.max() <= 1.01
+        assert len(clip) >= 16 and 0.2 < found.mean() <= 1 and clip.scores.max() < 1.1
         assert np.abs(clip.keypoints).max() < 3000

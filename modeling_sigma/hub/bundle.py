@@ -17,6 +17,8 @@ AUTO_MAP = {
     "AutoConfig": "configuration_sigma.SigmaConfig",
     "AutoFeatureExtractor": "feature_extraction_sigma.SigmaFeatureExtractor",
     "AutoProcessor": "processing_sigma.SigmaProcessor",
+    "AutoModel": "modeling_sigma_pretraining.SigmaModel",
+    "AutoModelForPreTraining": "modeling_sigma_pretraining.SigmaForPreTraining",
     "AutoModelForSeq2SeqLM": "modeling_sigma_heads.SigmaForConditionalGeneration",
     "AutoModelForSequenceClassification": "modeling_sigma_heads.SigmaForSequenceClassification",
 }

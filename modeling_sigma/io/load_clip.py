@@ -99,9 +99,7 @@ def _reader_by_content(file: Path) -> Reader:
             return reader
     known = ", ".join((*READERS, *VIDEO_SUFFIXES))
     what = f"a file of type {file.suffix}" if file.suffix else "a file without extension"
-    advice = (
-        "pass the folder, not one frame" if file.suffix.lower() == ".json" else "convert it to .npz with save_clip"
-    )
+    advice = "pass the folder of all frames" if file.suffix.lower() == ".json" else "convert it to .npz with save_clip"
     raise ValueError(
         f"{os.fspath(file)}: expected one of {known} or a folder of OpenPose .json files, received {what}: {advice}"
     )

@@ -91,7 +91,7 @@ class RtmlibEstimator:
                 self._model: Any = rtmlib.Wholebody(mode=mode, to_openpose=False, backend="onnxruntime", device=device)
         except Exception as error:  # of the network, the archive or the runtime: the library lets all of them pass
             raise ValueError(
-                f"rtmlib could not load the networks of mode {mode} ({type(error).__name__}: {one_line(error)[:200]}): "
+                f"rtmlib could not load the networks of mode {mode} ({type(error).__name__}: {one_line(error)[:99]}): "
                 "they are downloaded at first use, so go online once, or copy rtmlib's cache folder"
             ) from error
 
