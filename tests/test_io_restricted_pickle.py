@@ -438,6 +438,7 @@ def bombs():
     yield "arrays of the same bytes", data + b"q\x010" + F4 + b"q\x020(" + (ARRAY + state) * 2_000 + b"l."
     numbers = b"](" + b"".join(plain(i) for i in range(10_000)) + b"eq\x010"
     yield "sets of the same list", numbers + b"(" + (named("builtins", "set") + b"h\x01\x85R") * 2_000 + b"l."
+    yield "empty sets", b"\x80\x04(" + b"\x8f" * 500_000 + b"l."
     yield "bytes", b"\x80\x05\x96" + (1 << 36).to_bytes(8, "little") + b"abc."
     yield "array", ARRAY + array_state((1 << 34,), raw_bytes(bytes(4))) + b"b."
 

@@ -83,6 +83,10 @@ class PickleMachine:
             raise ValueError(f"an integer of {value.bit_length()} bits: at most 64 are allowed")
         self._stack.append(value)
 
+    def push_set(self) -> None:
+        self.spend(256)  # for one byte of the file
+        self._stack.append(set())
+
     def pop(self) -> Any:
         return self._stack.pop()
 
@@ -242,7 +246,7 @@ _OPERATIONS: dict[str, _Operation] = {
     "EMPTY_TUPLE": lambda machine, argument: machine.push(()),
     "EMPTY_LIST": lambda machine, argument: machine.push([]),
     "EMPTY_DICT": lambda machine, argument: machine.push({}),
-    "EMPTY_SET": lambda machine, argument: machine.push(set()),
+    "EMPTY_SET": lambda machine, argument: machine.push_set(),
     "TUPLE1": lambda machine, argument: machine.pop_tuple(1),
     "TUPLE2": lambda machine, argument: machine.pop_tuple(2),
     "TUPLE3": lambda machine, argument: machine.pop_tuple(3),
