@@ -70,7 +70,7 @@ def _translate_from_disk(folder: Path, samples: list[Any]) -> list[dict[str, str
     translator = pipeline(
         "sign-language-translation", model=str(folder), pipeline_class=SignLanguageTranslationPipeline, device="cpu"
     )
-    outputs = translator([sample.clip for sample in samples], batch_size=len(samples), max_new_tokens=60)
+    outputs = translator([sample.clip for sample in samples], batch_size=len(samples), max_new_tokens=30)
     return [
         {"translation": output["text"], "reference": sample.text, "gloss": " ".join(sample.gloss)}
         for output, sample in zip(outputs, samples, strict=True)

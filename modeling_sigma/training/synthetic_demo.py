@@ -6,10 +6,12 @@ while training, and no clip is seen twice.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from string import ascii_letters
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from datasets_scripts.synthetic import SyntheticSample, SyntheticSigns
 from modeling_sigma.configuration_sigma import SigmaConfig
 from modeling_sigma.feature_extraction_sigma import SigmaFeatureExtractor
 from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration
-from modeling_sigma.processing_sigma import SigmaProcessor
+from modeling_sigma.processing_sigma import PROMPT_TEMPLATE, SigmaProcessor
 
 
 # Progress: (what is going on, steps done, steps in all, loss or None).
@@ -45,7 +47,7 @@ class DemoRecipe:
         seed (`int`): Of everything random.
     """
 
-    steps: int = 420
+    steps: int = 360
     isolated_steps: int = 80
     isolated_share: float = 0.15
     batch_size: int = 24
@@ -62,7 +64,7 @@ def build_demo(language: SyntheticSigns, recipe: DemoRecipe) -> tuple[SigmaForCo
     """A new model and a processor whose tokenizer knows the language's words."""
     texts = [language.sentence(index, split="train", seed=recipe.seed).text for index in range(1000)]
     texts += [language.isolated(index, split="train", seed=recipe.seed).text for index in range(300)]
-    tokenizer = T5Tokenizer(extra_ids=0).train_new_from_iterator(texts, vocab_size=512)
+    tokenizer = word_tokenizer([*texts, PROMPT_TEMPLATE.format(language="English")])
     processor = SigmaProcessor(SigmaFeatureExtractor(max_frames=recipe.max_frames), tokenizer)
     width = recipe.pose_size
     config = SigmaConfig(
@@ -85,6 +87,23 @@ def build_demo(language: SyntheticSigns, recipe: DemoRecipe) -> tuple[SigmaForCo
     )
     torch.manual_seed(recipe.seed)
     return SigmaForConditionalGeneration(config), processor
+
+
+def word_tokenizer(texts: Sequence[str]) -> T5Tokenizer:
+    """A T5 tokenizer with one piece a word of `texts`, and their letters for other words.
+
+    A trained vocabulary would cut so small a language into letters: sequences get two and a half times as long.
+    """
+    counts = Counter(word for text in texts for word in text.split())
+    total = sum(counts.values())
+    words = [("\u2581" + word, math.log(count / total)) for word, count in sorted(counts.items())]
+    letters = sorted({letter for word in counts for letter in word} | set(ascii_letters) | {"\u2581"})
+    rare = 2 * min(score for _, score in words)
+    specials = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
+    known = {piece for piece, _ in words}
+    return T5Tokenizer(
+        vocab=specials + words + [(letter, rare) for letter in letters if letter not in known], extra_ids=0
+    )
 
 
 def train_demo(
@@ -176,7 +195,7 @@ def translate(
     for start in range(0, len(samples), batch_size):
         inputs: Any = processor(poses=[sample.clip for sample in samples[start : start + batch_size]])
         with torch.no_grad():
-            tokens = model.generate(**inputs, num_beams=1, max_new_tokens=60)
+            tokens = model.generate(**inputs, num_beams=1, max_new_tokens=30)
         texts += [text.strip() for text in processor.batch_decode(tokens, skip_special_tokens=True)]
         progress("evaluating", len(texts), len(samples), None)
     return texts

@@ -1,0 +1,80 @@
+"""The pose encoder against the rate of matrix products in the same run.
+
+Run: `python benchmarks/pose_encoder.py`. A matrix product of 2048 x 2048 gives the rate that the processor reaches in
+this run; the encoder's rate counts 1.558 million multiply-adds a joint and frame. Prints JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import time
+from collections.abc import Callable
+
+import torch
+
+from modeling_sigma.configuration_sigma import SigmaPoseConfig
+from modeling_sigma.pose_encoder_sigma import SigmaPoseEncoder
+
+
+MULTIPLY_ADDS = 1.558e6  # a joint and frame
+SIDE = 2048
+
+
+def median_seconds(run: Callable[[], object], repeats: int) -> float:
+    """Median wall time after two runs that do not count."""
+    times = []
+    for repeat in range(repeats + 2):
+        start = time.perf_counter()
+        run()
+        if repeat >= 2:
+            times.append(time.perf_counter() - start)
+    return sorted(times)[len(times) // 2]
+
+
+def main() -> None:
+    """Prints the comparison."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clips", type=int, default=8)
+    parser.add_argument("--frames", type=int, default=128)
+    parser.add_argument("--repeats", type=int, default=5)
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    encoder = SigmaPoseEncoder(SigmaPoseConfig(), 768).eval()
+    half = SigmaPoseEncoder(SigmaPoseConfig(), 768).eval().to(torch.bfloat16)
+    values = torch.rand(args.clips, args.frames, 69, 3) * 2 - 1
+    matrix = torch.rand(SIDE, SIDE)
+    with torch.inference_mode():
+        # Alternating, so that a machine that changes its speed changes both.
+        products, forwards, halves = [], [], []
+        for _ in range(args.repeats):
+            products.append(median_seconds(lambda: matrix @ matrix, 3))
+            forwards.append(median_seconds(lambda: encoder(values), 1))
+            halves.append(median_seconds(lambda: half(values.to(torch.bfloat16)), 1))
+    product, forward, forward_half = (sorted(times)[len(times) // 2] for times in (products, forwards, halves))
+    product_rate = 2 * SIDE**3 / product / 1e9
+    encoder_rate = 2 * MULTIPLY_ADDS * args.clips * args.frames * 69 / forward / 1e9
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    encoder.train()
+    encoder(values).sum().backward()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    result = {
+        "clips": args.clips,
+        "frames": args.frames,
+        "matrix_product_gflops": round(product_rate, 1),
+        "encoder_gflops": round(encoder_rate, 1),
+        "share_of_matrix_product_rate": round(encoder_rate / product_rate, 2),
+        "bfloat16_times_faster": round(forward / forward_half, 2),
+        "peak_mib_before_training_step": before // 1024,
+        "peak_mib_with_forward_and_backward": peak // 1024,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "machine": platform.processor() or platform.machine(),
+    }
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""Real signing on two processor cores: 100 signs of WLASL from hand skeletons alone.
+
+Trains the classification head on the official train split, follows it on validation, and looks at test once:
+
+    python examples/quickstart_real.py --data ../shared/data/wlasl_hands --out outputs/wlasl100
+
+The data's terms are WLASL's (academic use); so is a model trained on them. Clips have no body and no face: the signer's
+size comes from the hands (`scale_reference="hands"`), their place from the wrists (`fill_wrists=True`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import T5Config
+
+from datasets_scripts.wlasl_hands import WlaslHandsSample, load_wlasl_hands
+from modeling_sigma import SigmaConfig, SigmaFeatureExtractor, SigmaForSequenceClassification, save_clip
+from modeling_sigma.hub.bundle import save_bundle
+from modeling_sigma.metrics import recognition_scores
+
+
+AUGMENTATION = {
+    "rotation": 12.0, "scale": 0.15, "stretch": 0.15, "shift": 0.1, "noise": 0.01, "frame_dropout": 0.1,
+    "joint_dropout": 0.03, "speed": 0.2, "flip": 0.5,
+}  # fmt: skip
+
+
+def build_model(words: list[str], max_frames: int, width: int) -> SigmaForSequenceClassification:
+    """A label head without prompt and tokenizer; `width` channels in the pose encoder."""
+    return SigmaForSequenceClassification(
+        SigmaConfig(
+            text_config=T5Config(
+                vocab_size=2, d_model=128, d_kv=32, d_ff=256, num_heads=4, num_layers=1, dropout_rate=0.2
+            ),
+            pose_config={
+                "parts": ["body", "left_hand", "right_hand"],
+                "joint_hidden_size": 32,
+                "spatial_hidden_sizes": [32, 64, width],
+                "temporal_hidden_sizes": [width, width],
+                "mirror_left_hand": True,
+                "dropout": 0.1,
+            },
+            use_prompt=False,
+            use_cls_token=False,
+            max_frames=max_frames,
+            label_smoothing=0.1,
+            classifier_dropout=0.3,
+            id2label=dict(enumerate(words)),
+            label2id={word: number for number, word in enumerate(words)},
+        )
+    )
+
+
+def train(
+    model: SigmaForSequenceClassification,
+    extractor: SigmaFeatureExtractor,
+    splits: dict[str, list[WlaslHandsSample]],
+    args: argparse.Namespace,
+) -> None:
+    """One-cycle training for as many epochs as asked for, or until the minutes are over."""
+    samples, generator = splits["train"], np.random.default_rng(args.seed)
+    num_steps = args.epochs * (len(samples) // args.batch_size)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=args.learning_rate, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, args.learning_rate, total_steps=num_steps, pct_start=0.2)
+    started = time.monotonic()
+    for epoch in range(args.epochs):
+        model.train()
+        order, losses = generator.permutation(len(samples)), []
+        for start in range(0, len(samples) - args.batch_size + 1, args.batch_size):
+            batch = [samples[index] for index in order[start : start + args.batch_size]]
+            inputs = extractor([sample.clip for sample in batch], training=True, generator=generator)
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = model(**inputs, labels=torch.tensor([sample.label for sample in batch])).loss
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+            losses.append(loss.item())
+        line = f"epoch {epoch + 1}/{args.epochs}  loss {np.mean(losses):.3f}  {time.monotonic() - started:.0f} s"
+        if (epoch + 1) % 10 == 0:
+            scores = evaluate(model, extractor, splits["validation"])
+            line += f"  validation top-1 {scores['top1_per_instance']:.1f} %  top-5 {scores['top5_per_instance']:.1f} %"
+        print(line, flush=True)
+
+
+def evaluate(
+    model: SigmaForSequenceClassification, extractor: SigmaFeatureExtractor, samples: list[WlaslHandsSample]
+) -> dict[str, float]:
+    """Top-1 and top-5 in percent, per instance and per class."""
+    model.eval()
+    ranked: list[list[str]] = []
+    for start in range(0, len(samples), 50):
+        inputs = extractor([sample.clip for sample in samples[start : start + 50]])
+        with torch.no_grad():
+            best = model(**inputs).logits.topk(5).indices.tolist()
+        ranked += [[model.config.id2label[label] for label in row] for row in best]
+    return recognition_scores(ranked, [sample.word for sample in samples])
+
+
+def nearest_centroid(
+    extractor: SigmaFeatureExtractor, train: list[WlaslHandsSample], test: list[WlaslHandsSample]
+) -> float:
+    """Top-1 in percent of the nearest class mean over 24 evenly spaced frames: what any model must beat."""
+
+    def features(samples: list[WlaslHandsSample]) -> np.ndarray:
+        rows = []
+        for sample in samples:
+            values = extractor(sample.clip, return_tensors="np")["pose_values"][0]
+            rows.append(values[np.linspace(0, len(values) - 1, 24).round().astype(int)].ravel())
+        return np.stack(rows)
+
+    labels = np.array([sample.label for sample in train])
+    known, points = features(train), features(test)
+    centroids = np.stack([known[labels == label].mean(axis=0) for label in np.unique(labels)])
+    nearest = np.linalg.norm(points[:, None] - centroids[None], axis=-1).argmin(axis=1)
+    return float(100 * np.mean(np.unique(labels)[nearest] == [sample.label for sample in test]))
+
+
+def main() -> None:
+    """Trains, evaluates once on test, saves the model and five test clips beside it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="../shared/data/wlasl_hands", help="folder with wlasl2000_hands_f16.npz")
+    parser.add_argument("--out", default="outputs/wlasl100", help="where the model goes")
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--max-frames", type=int, default=32)
+    parser.add_argument("--width", type=int, default=96)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    started = time.monotonic()
+    torch.manual_seed(args.seed)
+    splits = {name: load_wlasl_hands(args.data, "wlasl100", name) for name in ("train", "validation", "test")}
+    print({name: len(samples) for name, samples in splits.items()}, f"read in {time.monotonic() - started:.0f} s")
+    words = [word for _, word in sorted({(sample.label, sample.word) for sample in splits["train"]})]
+    extractor = SigmaFeatureExtractor(
+        max_frames=args.max_frames, scale_reference="hands", fill_wrists=True, augmentation=AUGMENTATION,
+        training_layout="hands_42",
+    )  # fmt: skip
+    model = build_model(words, args.max_frames, args.width)
+    train(model, extractor, splits, args)
+    scores = evaluate(model, extractor, splits["test"])
+    scores = {name: value for name, value in scores.items() if isinstance(value, (int, float))}
+    scores["nearest_centroid_top1"] = nearest_centroid(extractor, splits["train"], splits["test"])
+    scores["minutes"] = round((time.monotonic() - started) / 60, 1)
+    print(json.dumps(scores, indent=2))
+    folder = save_bundle(model, extractor, args.out)
+    (folder / "test_clips").mkdir(exist_ok=True)
+    for sample in splits["test"][:5]:
+        save_clip(folder / "test_clips" / f"{sample.word}_{sample.video_id}.npz", sample.clip)
+    (folder / "results.json").write_text(json.dumps({**scores, **vars(args)}, indent=2), encoding="utf-8")
+    print(f"Try: sigma-slu predict --model {folder} {Path(folder) / 'test_clips'}/*.npz --top-k 3")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""`sigma-slu convert-checkpoint`: a released checkpoint of another project into a folder that `from_pretrained` loads."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+
+LICENCE_NOTE = "The released Uni-Sign weights carry CC-BY-NC-4.0: so does what is made of them. Say so in your card."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("file", metavar="FILE", help="checkpoint: .pth, .pt, .bin or .safetensors")
+    parser.add_argument("--kind", required=True, choices=("uni-sign", "sigma"), help="which project wrote it")
+    parser.add_argument("--text-config", required=True, metavar="DIR", help="folder (or Hub name) of its mT5")
+    parser.add_argument("--tokenizer", metavar="DIR", help="folder of its tokenizer, if not that of --text-config")
+    parser.add_argument("--out", required=True, metavar="DIR", help="where the model goes")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Converts, saves and reports."""
+    from transformers import AutoConfig
+    from transformers.utils import logging
+
+    from modeling_sigma.feature_extraction_sigma import SigmaFeatureExtractor
+    from modeling_sigma.hub.bundle import save_bundle
+    from modeling_sigma.hub.convert_checkpoint import (
+        convert_sigma_pretraining,
+        convert_uni_sign,
+        load_foreign_checkpoint,
+    )
+
+    logging.disable_progress_bar()
+    convert = convert_uni_sign if args.kind == "uni-sign" else convert_sigma_pretraining
+    arrays = load_foreign_checkpoint(args.file)
+    model: Any = convert(arrays, AutoConfig.from_pretrained(args.text_config))
+    report = model.conversion_report
+    processor = _load_processor(args.tokenizer or args.text_config)
+    save_bundle(model, processor or SigmaFeatureExtractor(), args.out)
+    if args.json:
+        print(json.dumps({"out": args.out, "has_tokenizer": processor is not None, **vars(report)}, indent=2))
+        return 0
+    print(report)
+    print(f"Saved to {args.out}.")
+    if processor is None:
+        print("No tokenizer was found: run this again with --tokenizer DIR before you predict.")
+    print(LICENCE_NOTE)
+    return 0
+
+
+def _load_processor(folder: str) -> Any:
+    """A processor around the tokenizer of `folder`; None where a local folder holds none."""
+    from transformers import AutoTokenizer
+
+    from modeling_sigma.feature_extraction_sigma import SigmaFeatureExtractor
+    from modeling_sigma.processing_sigma import SigmaProcessor
+
+    names = ("tokenizer.json", "spiece.model", "tokenizer_config.json")
+    if Path(folder).is_dir() and not any((Path(folder) / name).exists() for name in names):
+        return None
+    return SigmaProcessor(SigmaFeatureExtractor(), AutoTokenizer.from_pretrained(folder))
