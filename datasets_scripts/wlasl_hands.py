@@ -129,7 +129,7 @@ def hands_to_clip(hands: np.ndarray) -> PoseClip:
             Left, then right hand; x, y (shares of the image) and z, which is left out. NaN where not found.
     """
     hands = np.asarray(hands, np.float32)
-    found = np.isfinite(hands).all(axis=(2, 3))  # (T, 2)
+    found: np.ndarray = np.asarray(np.isfinite(hands).all(axis=(2, 3)))  # (T, 2)
     keypoints = np.where(found[..., None, None], hands[..., :2], np.float32(0))
     scores = np.repeat(found, hands.shape[2], axis=1).astype(np.float32)
     return PoseClip(keypoints.reshape(len(hands), -1, 2), scores, LAYOUT, FPS)
@@ -168,7 +168,7 @@ def track_hands(detections: np.ndarray) -> np.ndarray:
     hands = np.array(detections, np.float32)
     if hands.ndim != 4 or hands.shape[1:] != (2, 21, 3):
         raise ValueError(f"expected detections (T, 2, 21, 3) with x, y, z, received {hands.shape}")
-    found = np.isfinite(hands).all(axis=(2, 3))  # (T, 2)
+    found: np.ndarray = np.asarray(np.isfinite(hands).all(axis=(2, 3)))  # (T, 2)
     apart = np.sqrt(np.square(hands[:, 0, :, :2] - hands[:, 1, :, :2]).sum(-1).mean(-1))  # (T,), NaN without two
     found[:, 1] &= ~(apart < _DUPLICATE)
     hands[~found] = np.nan

@@ -4,7 +4,7 @@ Trains the classification head on the official train split, follows it on valida
 
     python examples/quickstart_real.py --data ../shared/data/wlasl_hands --out outputs/wlasl100
 
-The data's terms are WLASL's (academic use); so is a model trained on them. Clips have no body and no face: the signer's
+The data's terms are WLASL's (academic use); so is a model trained on them. Clips have no body, no face: the signer's
 size comes from the hands (`scale_reference="hands"`), their place from the wrists (`fill_wrists=True`).
 """
 
@@ -86,7 +86,9 @@ def train(
         line = f"epoch {epoch + 1}/{args.epochs}  loss {np.mean(losses):.3f}  {time.monotonic() - started:.0f} s"
         if (epoch + 1) % 10 == 0:
             scores = evaluate(model, extractor, splits["validation"])
-            line += f"  validation top-1 {scores['top1_per_instance']:.1f} %  top-5 {scores['top5_per_instance']:.1f} %"
+            line += (
+                f"  validation top-1 {scores['top1_per_instance']:.1f} %  top-5 {scores['top5_per_instance']:.1f} %"
+            )
         print(line, flush=True)
 
 

@@ -143,8 +143,9 @@ class SigmaConfig(PreTrainedConfig):
         "pose_config": SubConfigSpec(config_class=SigmaPoseConfig),
     }
 
-    text_config: dict[str, Any] | PreTrainedConfig | None = None
-    pose_config: dict[str, Any] | PreTrainedConfig | None = None
+    # Given as a dict, a configuration or None; always configurations afterwards.
+    text_config: Any = None
+    pose_config: Any = None
     pad_mode: Literal["mask", "repeat"] = "mask"
     use_cls_token: bool = True
     use_prompt: bool = True

@@ -48,7 +48,7 @@ def gather_with_gradients(tensor: Tensor, group: dist.ProcessGroup | None = None
         return tensor
     if tensor.dtype == torch.bool:  # not every backend sends booleans
         return gather_with_gradients(tensor.to(torch.uint8), group).bool()
-    return cast(Tensor, _GatherWithGradients.apply(tensor, group))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _GatherWithGradients.apply(tensor, group))
 
 
 def gather_ragged(tensor: Tensor, pad_value: float = 0.0, group: dist.ProcessGroup | None = None) -> Tensor:

@@ -25,7 +25,7 @@ from .skeleton_layouts import NUM_JOINTS, layout_for_num_keypoints
 logger = logging.get_logger(__name__)
 
 # Anything that stands for one clip.
-PoseInput = PoseClip | str | os.PathLike | np.ndarray | Mapping[str, Any]
+PoseInput = PoseClip | str | os.PathLike[str] | np.ndarray | Mapping[str, Any]
 
 
 class SigmaFeatureExtractor(FeatureExtractionMixin):
@@ -188,7 +188,9 @@ def as_pose_clip(pose: PoseInput) -> PoseClip:
     if hasattr(pose, "keypoints") and hasattr(pose, "layout"):  # a PoseClip of another copy of this code
         fields = ("keypoints", "scores", "layout", "fps", "width", "height")
         return PoseClip(**{name: getattr(pose, name) for name in fields})
-    raise TypeError(f"expected a PoseClip, path, array or dict of keypoints and scores, received {type(pose).__name__}")
+    raise TypeError(
+        f"expected a PoseClip, path, array or dict of keypoints and scores, received {type(pose).__name__}"
+    )
 
 
 def _clip_from_mapping(fields: Mapping[str, Any]) -> PoseClip:
@@ -210,7 +212,7 @@ def _clip_from_array(array: np.ndarray) -> PoseClip:
     return PoseClip(array[..., :2], scores, layout=layout)
 
 
-def _load_clip(path: str | os.PathLike) -> PoseClip:
+def _load_clip(path: str | os.PathLike[str]) -> PoseClip:
     try:
         from modeling_sigma.io import load_clip
     except ImportError as error:

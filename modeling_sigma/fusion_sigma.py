@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -24,7 +26,7 @@ class FusionLayer(nn.Module):
         self.num_heads = config.text_config.num_heads
         self.pose_norm = build_norm(config.text_config)
         self.text_norm = build_norm(config.text_config)
-        self.attention = build_cross_attention(config.text_config)
+        self.attention: Any = build_cross_attention(config.text_config)
         self.dropout = nn.Dropout(config.text_config.dropout_rate)
 
     def forward(

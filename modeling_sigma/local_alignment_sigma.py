@@ -134,7 +134,7 @@ def local_similarity(
 
     with torch.autocast(device_type=pose_features.device.type, enabled=False):
         if row_strategy == "max":
-            over_words, over_frames = cast(tuple[Tensor, Tensor], RowMaxima.apply(*inputs))  # type: ignore[no-untyped-call]
+            over_words, over_frames = cast(tuple[Tensor, Tensor], RowMaxima.apply(*inputs))
         else:
             over_words, over_frames = _dense_rows(*inputs, row_strategy, temperature)
         # (I, T, J) over its T, and (I, J, W) over its W

@@ -9,7 +9,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 
-from .configuration_sigma import SigmaConfig, SigmaPoseConfig
+from .configuration_sigma import SigmaConfig
 from .graph_convolution_sigma import GraphConvolutionBlock
 from .outputs_sigma import SigmaEncoderOutput
 from .pose_encoder_sigma import SigmaPoseEncoder
@@ -31,6 +31,11 @@ class SigmaPreTrainedModel(PreTrainedModel):
     """Weights, initialisation and the pose stream that all Sigma models share."""
 
     config: SigmaConfig
+    # Modules that subclasses own, each a part of the same flat state dict.
+    shared: nn.Module
+    pose_encoder: SigmaPoseEncoder
+    encoder: Any
+    pose_cls_token: nn.Parameter
     config_class = SigmaConfig
     base_model_prefix = "sigma"
     main_input_name = "pose_values"
@@ -72,7 +77,7 @@ class SigmaPreTrainedModel(PreTrainedModel):
         else:
             super()._init_weights(module)
 
-    def _init_own_weights(self, model: nn.Module) -> None:
+    def _init_own_weights(self, model: Any) -> None:
         for name in ("pose_cls_token", "text_cls_token"):
             if hasattr(model, name):
                 init.normal_(getattr(model, name), std=self.config.initializer_range)
@@ -149,7 +154,7 @@ class SigmaPreTrainedModel(PreTrainedModel):
                 Normalised joints.
             pose_attention_mask (`torch.Tensor` of shape `(batch_size, num_frames)`, *optional*):
                 1 = real frame.
-            prompt_input_ids, prompt_attention_mask (`torch.Tensor` of shape `(batch_size, prompt_length)`, *optional*):
+            prompt_input_ids, prompt_attention_mask (`torch.Tensor` of shape `(batch_size, length)`, *optional*):
                 The prompt and its padding mask.
 
         Returns:

@@ -22,7 +22,8 @@ class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
     Source: arXiv:2509.21223, fine-tuning.
     """
 
-    # Decoder blocks record their states under these names.
+    decoder: Any
+    lm_head: nn.Module
     _keys_to_ignore_on_load_unexpected = [*SigmaPreTrainedModel._keys_to_ignore_on_load_unexpected, r"^classifier\."]
 
     def __init__(self, config: SigmaConfig) -> None:
@@ -51,13 +52,13 @@ class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
 
     def forward(
         self,
-        pose_values: torch.FloatTensor | None = None,
-        pose_attention_mask: torch.LongTensor | None = None,
-        prompt_input_ids: torch.LongTensor | None = None,
-        prompt_attention_mask: torch.LongTensor | None = None,
-        labels: torch.LongTensor | None = None,
-        decoder_input_ids: torch.LongTensor | None = None,
-        decoder_attention_mask: torch.LongTensor | None = None,
+        pose_values: torch.Tensor | None = None,
+        pose_attention_mask: torch.Tensor | None = None,
+        prompt_input_ids: torch.Tensor | None = None,
+        prompt_attention_mask: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        decoder_input_ids: torch.Tensor | None = None,
+        decoder_attention_mask: torch.Tensor | None = None,
         encoder_outputs: SigmaEncoderOutput | None = None,
         past_key_values: Any = None,
         use_cache: bool | None = None,
@@ -95,7 +96,9 @@ class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
             )
         if decoder_input_ids is None:
             if labels is None:
-                raise ValueError("expected labels or decoder_input_ids, received neither: use generate() to write text")
+                raise ValueError(
+                    "expected labels or decoder_input_ids, received neither: use generate() to write text"
+                )
             decoder_input_ids = shift_right(labels, self.config.text_config)
         decoded = self.decoder(
             inputs_embeds=self.shared(decoder_input_ids).to(encoder_outputs.last_hidden_state.dtype),
@@ -130,10 +133,11 @@ class _PoseStreamEncoder(nn.Module):
     """A view of a model's pose stream for `generate`. It owns no weights: the state dict stays flat."""
 
     main_input_name = "pose_values"
+    model: Any
 
     def __init__(self, model: SigmaPreTrainedModel) -> None:
         super().__init__()
-        object.__setattr__(self, "model", model)  # not a submodule
+        self.__dict__["model"] = model  # not a submodule
 
     def forward(
         self,
@@ -196,11 +200,11 @@ class SigmaForSequenceClassification(SigmaPreTrainedModel):
 
     def forward(
         self,
-        pose_values: torch.FloatTensor,
-        pose_attention_mask: torch.LongTensor | None = None,
-        prompt_input_ids: torch.LongTensor | None = None,
-        prompt_attention_mask: torch.LongTensor | None = None,
-        labels: torch.LongTensor | None = None,
+        pose_values: torch.Tensor,
+        pose_attention_mask: torch.Tensor | None = None,
+        prompt_input_ids: torch.Tensor | None = None,
+        prompt_attention_mask: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> SigmaSequenceClassifierOutput:
         r"""Scores every label for every clip.
@@ -219,7 +223,8 @@ class SigmaForSequenceClassification(SigmaPreTrainedModel):
             pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask, **kwargs
         )
         num_frames = pose_values.shape[1]
-        states = encoded.last_hidden_state[:, -num_frames:]  # frames close the stream
+        encoded_states: Any = encoded.last_hidden_state
+        states = encoded_states[:, -num_frames:]  # frames close the stream
         mask = encoded.attention_mask[:, -num_frames:, None].to(states.dtype)  # (B, T, 1)
         pooled = (states * mask).sum(dim=1) / mask.sum(dim=1)
         logits = self.classifier(self.dropout(pooled))

@@ -43,6 +43,9 @@ class SigmaModel(SigmaPreTrainedModel):
     Source: arXiv:2509.21223, section on hierarchical alignment learning.
     """
 
+    text_encoder: Any
+    text_cls_token: nn.Parameter
+    logit_scale: nn.Parameter
     _keys_to_ignore_on_load_unexpected = [
         r"^decoder\.",
         r"^lm_head\.",
@@ -97,17 +100,17 @@ class SigmaModel(SigmaPreTrainedModel):
 
     def get_pose_features(
         self,
-        pose_values: torch.FloatTensor,
-        pose_attention_mask: torch.LongTensor | None = None,
-        prompt_input_ids: torch.LongTensor | None = None,
-        prompt_attention_mask: torch.LongTensor | None = None,
+        pose_values: torch.Tensor,
+        pose_attention_mask: torch.Tensor | None = None,
+        prompt_input_ids: torch.Tensor | None = None,
+        prompt_attention_mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """One unit vector a clip, `(batch_size, hidden_size)`; no text is read. For the arguments see `forward`."""
         start = self.start_pose_pass(pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask)
         return nn.functional.normalize(start.run(0, len(self.encoder.block)).finish()[:, 0], dim=-1)
 
     def get_text_features(
-        self, text_input_ids: torch.LongTensor, text_attention_mask: torch.LongTensor | None = None
+        self, text_input_ids: torch.Tensor, text_attention_mask: torch.Tensor | None = None
     ) -> torch.Tensor:
         """One unit vector a sentence, `(batch_size, hidden_size)`."""
         start = self.start_text_pass(text_input_ids, text_attention_mask)
@@ -115,13 +118,13 @@ class SigmaModel(SigmaPreTrainedModel):
 
     def forward(
         self,
-        pose_values: torch.FloatTensor,
-        pose_attention_mask: torch.LongTensor | None = None,
-        prompt_input_ids: torch.LongTensor | None = None,
-        prompt_attention_mask: torch.LongTensor | None = None,
-        text_input_ids: torch.LongTensor | None = None,
-        text_attention_mask: torch.LongTensor | None = None,
-        text_word_ids: torch.LongTensor | None = None,
+        pose_values: torch.Tensor,
+        pose_attention_mask: torch.Tensor | None = None,
+        prompt_input_ids: torch.Tensor | None = None,
+        prompt_attention_mask: torch.Tensor | None = None,
+        text_input_ids: torch.Tensor | None = None,
+        text_attention_mask: torch.Tensor | None = None,
+        text_word_ids: torch.Tensor | None = None,
         similarity: str = "global",
         output_alignment: bool = False,
         **kwargs: Any,
@@ -150,7 +153,7 @@ class SigmaModel(SigmaPreTrainedModel):
         """  # noqa: E501
         if similarity not in SIMILARITIES:
             raise ValueError(f"expected similarity to be one of {SIMILARITIES}, received {similarity!r}")
-        _require_text(text_input_ids)
+        text_input_ids = _required_text(text_input_ids)
         poses = self.start_pose_pass(pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask)
         texts = self.start_text_pass(text_input_ids, text_attention_mask)
         pose_states = poses.run(0, len(self.encoder.block)).finish()
@@ -201,13 +204,20 @@ class SigmaForPreTraining(SigmaModel):
     Source: arXiv:2509.21223, sections on SignEF, HAL and SGT.
     """
 
+    fusion: SignAwareFusion
+    matching_encoder: CrossAttendingEncoder
+    matching_head: nn.Linear
+    decoder: Any
+    lm_head: nn.Module
     _keys_to_ignore_on_load_unexpected = [r"^classifier\."]
 
     def _build_objectives(self) -> None:
         config = self.config
         layers = config.text_config.num_layers
         if not 1 <= config.fusion_layers <= layers:
-            raise ValueError(f"expected fusion_layers from 1 to the encoder's {layers}, received {config.fusion_layers}")
+            raise ValueError(
+                f"expected fusion_layers from 1 to the encoder's {layers}, received {config.fusion_layers}"
+            )
         self.fusion = SignAwareFusion(config)
         self.matching_encoder = CrossAttendingEncoder(self.text_encoder.config, config.sgt_layers)
         self.matching_head = nn.Linear(config.hidden_size, 2)
@@ -248,9 +258,11 @@ class SigmaForPreTraining(SigmaModel):
         the top of the text encoder and the decoder's cross-attentions."""
         super().load_text_backbone(text_model)
         cross = [block.layer[1] for block in self.decoder.block]
+        fusion: Any
         for fusion in self.fusion.layers:
             fusion.attention.load_state_dict(cross[0].EncDecAttention.state_dict())
         top = self.text_encoder.block[-len(self.matching_encoder.block) :]
+        block: Any
         for block, source, reading in zip(self.matching_encoder.block, top, cross, strict=False):
             own = block.layer[0].state_dict()
             own.update({name: value for name, value in source.layer[0].state_dict().items() if name in own})
@@ -260,14 +272,14 @@ class SigmaForPreTraining(SigmaModel):
 
     def forward(  # type: ignore[override]
         self,
-        pose_values: torch.FloatTensor,
-        pose_attention_mask: torch.LongTensor | None = None,
-        prompt_input_ids: torch.LongTensor | None = None,
-        prompt_attention_mask: torch.LongTensor | None = None,
-        text_input_ids: torch.LongTensor | None = None,
-        text_attention_mask: torch.LongTensor | None = None,
-        text_word_ids: torch.LongTensor | None = None,
-        labels: torch.LongTensor | None = None,
+        pose_values: torch.Tensor,
+        pose_attention_mask: torch.Tensor | None = None,
+        prompt_input_ids: torch.Tensor | None = None,
+        prompt_attention_mask: torch.Tensor | None = None,
+        text_input_ids: torch.Tensor | None = None,
+        text_attention_mask: torch.Tensor | None = None,
+        text_word_ids: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
         negatives_generator: torch.Generator | None = None,
         **kwargs: Any,
     ) -> SigmaForPreTrainingOutput:
@@ -288,7 +300,7 @@ class SigmaForPreTraining(SigmaModel):
         Raises:
             ValueError: without text, or when there is not one sentence a clip.
         """
-        _require_text(text_input_ids)
+        text_input_ids = _required_text(text_input_ids)
         if len(text_input_ids) != len(pose_values):
             raise ValueError(f"expected one text a clip, received {len(text_input_ids)} for {len(pose_values)} clips")
         config = self.config
@@ -300,11 +312,11 @@ class SigmaForPreTraining(SigmaModel):
         texts.run(0, shared_layers)
         pose_states = poses.fork().run(shared_layers, len(self.encoder.block)).finish()
         text_states = texts.fork().run(shared_layers, len(self.text_encoder.block)).finish()
-        fused = None
+        unimodal = fused = (pose_states, text_states)
         if "fused" in (config.alignment_source, config.lm_source):
             fused = self.fusion(poses.fork(), texts.fork())
 
-        aligned = fused if config.alignment_source == "fused" else (pose_states, text_states)
+        aligned = fused if config.alignment_source == "fused" else unimodal
         word_ids = self._word_ids(text_input_ids, texts, text_word_ids)
         cls_pose, cls_text = (gather_with_gradients(states[:, 0].contiguous()) for states in aligned)
         logits = global_alignment_logits(cls_pose, cls_text, self.logit_scale)
@@ -321,8 +333,8 @@ class SigmaForPreTraining(SigmaModel):
             # The similarities that choose the negatives are those of the pose-only path, as at inference.
             pair_logits = logits.detach()
             if config.alignment_source == "fused":
-                cls_states = (states[:, 0].detach().contiguous() for states in (pose_states, text_states))
-                pair_logits = global_alignment_logits(*map(gather_with_gradients, cls_states), self.logit_scale.detach())
+                pose_cls, text_cls = (gather_with_gradients(states[:, 0].detach()) for states in unimodal)
+                pair_logits = global_alignment_logits(pose_cls, text_cls, self.logit_scale.detach())
             all_ids = gather_ragged(text_input_ids, pad_value=self.config.text_config.pad_token_id)
             all_masks = gather_ragged(texts.attention_mask[:, 1:].contiguous())
             terms["matching_loss"], matching_logits, matching_labels = self._matching(
@@ -332,7 +344,7 @@ class SigmaForPreTraining(SigmaModel):
         if config.use_language_modelling:
             if labels is None:
                 labels = text_input_ids.masked_fill(texts.attention_mask[:, 1:] == 0, -100)
-            read = fused[0] if config.lm_source == "fused" and fused is not None else pose_states
+            read = fused[0] if config.lm_source == "fused" else pose_states
             terms["lm_loss"], lm_logits = self._language_modelling(read, poses.attention_mask, labels)
         return SigmaForPreTrainingOutput(
             loss=self._total(terms),
@@ -380,7 +392,7 @@ class SigmaForPreTraining(SigmaModel):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The matching loss over own pairs, hard negative clips for own texts, and hard negative texts for own clips.
 
-        `poses` and `texts` stand below the fused layers; `similarity` and `duplicates` are those of the gathered batch.
+        `poses` and `texts` stand below the fused layers; `similarity` and `duplicates` are of the gathered batch.
         """
         own = gathered_positions(len(poses.hidden_states), poses.hidden_states.device)
         positive = _diagonal(similarity)
@@ -433,10 +445,11 @@ def _diagonal(square: torch.Tensor) -> torch.Tensor:
     return torch.arange(len(square), device=square.device)
 
 
-def _require_text(text_input_ids: torch.Tensor | None) -> None:
+def _required_text(text_input_ids: torch.Tensor | None) -> torch.Tensor:
     if text_input_ids is None:
         raise ValueError("expected text_input_ids: alignment and matching need a sentence a clip")
     if text_input_ids.dim() != 2 or text_input_ids.shape[1] == 0:
         raise ValueError(
             f"expected text_input_ids of shape (batch_size, text_length >= 1), received {tuple(text_input_ids.shape)}"
         )
+    return text_input_ids

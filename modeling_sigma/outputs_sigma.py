@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transformers.modeling_outputs import BaseModelOutput, ModelOutput, Seq2SeqLMOutput, SequenceClassifierOutput
@@ -21,8 +22,8 @@ class SigmaEncoderOutput(BaseModelOutput):
             What the pose encoder made of each frame, before the text encoder read it.
     """
 
-    attention_mask: torch.LongTensor | None = None
-    pose_embeds: torch.FloatTensor | None = None
+    attention_mask: Any = None
+    pose_embeds: torch.Tensor | None = None
 
 
 @dataclass
@@ -34,7 +35,7 @@ class SigmaSeq2SeqLMOutput(Seq2SeqLMOutput):
             What the pose encoder made of each frame.
     """
 
-    pose_embeds: torch.FloatTensor | None = None
+    pose_embeds: torch.Tensor | None = None
 
 
 @dataclass
@@ -46,7 +47,7 @@ class SigmaSequenceClassifierOutput(SequenceClassifierOutput):
             What the pose encoder made of each frame.
     """
 
-    pose_embeds: torch.FloatTensor | None = None
+    pose_embeds: torch.Tensor | None = None
 
 
 @dataclass
@@ -66,12 +67,12 @@ class SigmaOutput(ModelOutput):
             States of [CLS], prompt and frames.
     """
 
-    logits_per_pose: torch.FloatTensor | None = None
-    logits_per_text: torch.FloatTensor | None = None
-    pose_embeds: torch.FloatTensor | None = None
-    text_embeds: torch.FloatTensor | None = None
-    alignment: torch.FloatTensor | None = None
-    encoder_last_hidden_state: torch.FloatTensor | None = None
+    logits_per_pose: torch.Tensor | None = None
+    logits_per_text: torch.Tensor | None = None
+    pose_embeds: torch.Tensor | None = None
+    text_embeds: torch.Tensor | None = None
+    alignment: torch.Tensor | None = None
+    encoder_last_hidden_state: torch.Tensor | None = None
 
 
 @dataclass
@@ -97,16 +98,16 @@ class SigmaForPreTrainingOutput(ModelOutput):
             States of the pose-only path.
     """
 
-    loss: torch.FloatTensor | None = None
-    global_alignment_loss: torch.FloatTensor | None = None
-    local_alignment_loss: torch.FloatTensor | None = None
-    matching_loss: torch.FloatTensor | None = None
-    lm_loss: torch.FloatTensor | None = None
-    logits_per_pose: torch.FloatTensor | None = None
-    logits_per_text: torch.FloatTensor | None = None
-    matching_logits: torch.FloatTensor | None = None
-    matching_labels: torch.LongTensor | None = None
-    lm_logits: torch.FloatTensor | None = None
-    pose_embeds: torch.FloatTensor | None = None
-    text_embeds: torch.FloatTensor | None = None
-    encoder_last_hidden_state: torch.FloatTensor | None = None
+    loss: torch.Tensor | None = None
+    global_alignment_loss: torch.Tensor | None = None
+    local_alignment_loss: torch.Tensor | None = None
+    matching_loss: torch.Tensor | None = None
+    lm_loss: torch.Tensor | None = None
+    logits_per_pose: torch.Tensor | None = None
+    logits_per_text: torch.Tensor | None = None
+    matching_logits: torch.Tensor | None = None
+    matching_labels: torch.Tensor | None = None
+    lm_logits: torch.Tensor | None = None
+    pose_embeds: torch.Tensor | None = None
+    text_embeds: torch.Tensor | None = None
+    encoder_last_hidden_state: torch.Tensor | None = None

@@ -29,7 +29,7 @@ class SignLanguageTranslationPipeline(Pipeline):
     # As the paper decodes. What a checkpoint's own generation_config.json says comes first.
     _default_generation_config = GenerationConfig(max_new_tokens=100, num_beams=4)
 
-    def _sanitize_parameters(  # type: ignore[override]
+    def _sanitize_parameters(
         self, language: str | None = None, max_frames: int | None = None, **generate_kwargs: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         preprocess = {"language": language, "max_frames": max_frames}
@@ -70,7 +70,7 @@ class IsolatedSignRecognitionPipeline(Pipeline):
     _load_feature_extractor = True
     _load_image_processor = False
 
-    def _sanitize_parameters(  # type: ignore[override]
+    def _sanitize_parameters(
         self, top_k: int | None = None, max_frames: int | None = None
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         if top_k is not None and top_k < 1:

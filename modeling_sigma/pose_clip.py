@@ -19,8 +19,8 @@ class PoseClip:
             x (to the right) and y (downwards) of each keypoint: pixels when `width` and `height` are given, else in
             any unit that is the same for x and y over the whole clip. Stored as float32 or float64.
         scores (`np.ndarray` of shape `(T, K)`):
-            The detector's certainty, usually 0 to 1. 0 means "not found"; coordinates are then (0, 0) by convention, and
-            NaN ones are stored so.
+            The detector's certainty, usually 0 to 1. 0 means "not found"; coordinates are then (0, 0) by convention,
+            and NaN ones are stored so.
         layout (`str`, *optional*, defaults to `"coco_wholebody_133"`):
             A name of `modeling_sigma.skeleton_layouts.LAYOUTS`.
         fps (`float`, *optional*):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -94,6 +96,7 @@ class SigmaPoseEncoder(nn.Module):
 
         part_features = []
         anchors: torch.Tensor | None = None
+        encoder: Any
         for name, encoder in self.parts.items():
             parts = [part for part in self.config.parts if encoder_name(part) == name]
             joints = torch.stack([self._part_joints(frames, part) for part in parts])  # (P, N, V, 3)

@@ -135,7 +135,7 @@ class EncoderPass:
 
 
 class CrossAttendingEncoder(nn.Module):
-    """Blocks of self-attention, cross-attention and feed-forward, without causal mask: reads one stream beside another.
+    """Blocks of self-attention, cross-attention and feed-forward, without causal mask: one stream reads another.
 
     The streams come out of encoders, whose states hold their positions: there is no position bias here.
 
@@ -155,6 +155,7 @@ class CrossAttendingEncoder(nn.Module):
         self.block = nn.ModuleList(
             block_class(config, has_relative_attention_bias=False, layer_idx=index) for index in range(num_layers)
         )
+        block: Any
         for block in self.block:
             block.layer[0].SelfAttention.is_causal = False
             block.layer[0].SelfAttention.config = stack_config
@@ -194,14 +195,14 @@ def text_backbone_state(text_model: PreTrainedModel) -> dict[str, torch.Tensor]:
     Raises:
         ValueError: if the model is neither T5 nor mT5 with a language-modelling head.
     """
-    config = text_model.config
-    if not isinstance(text_model, tuple(_TEXT_MODELS.values())):
-        raise ValueError(f"expected a T5 or mT5 model for conditional generation, received {type(text_model).__name__}")
-    state = {
-        name: tensor
-        for name, tensor in text_model.state_dict().items()
-        if not name.endswith("embed_tokens.weight")
-    }
+    model: Any = text_model
+    config = model.config
+    if not isinstance(model, tuple(_TEXT_MODELS.values())):
+        raise ValueError(
+            f"expected a T5 or mT5 model for conditional generation, received {type(text_model).__name__}"
+        )
+    state_dict: dict[str, torch.Tensor] = model.state_dict()
+    state = {name: tensor for name, tensor in state_dict.items() if not name.endswith("embed_tokens.weight")}
     if getattr(config, "scale_decoder_outputs", False):
         state["lm_head.weight"] = state["lm_head.weight"] * config.d_model**-0.5
     return state

@@ -222,9 +222,7 @@ def test_training_without_augmentation_changes_no_short_clip() -> None:
 def test_augmentation_is_applied_to_normalised_values() -> None:
     clip, fields = random_clip(12), {"noise": 0.05}
     trained = SigmaFeatureExtractor(augmentation=fields)(clip, training=True, generator=5)
-    expected = PoseAugmentation(**fields).apply(
-        normalize_joints(*select_joints(clip)), np.random.default_rng(5)
-    )
+    expected = PoseAugmentation(**fields).apply(normalize_joints(*select_joints(clip)), np.random.default_rng(5))
     assert (_values(trained) == expected).all()
 
 

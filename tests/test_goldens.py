@@ -128,7 +128,7 @@ def test_collated_batch(preprocessing: Any) -> None:
     assert (mask.sum(axis=1) == arrays["src/src_length_batch"]).all()
     real = mask.astype(bool)
     assert np.abs(features["pose_values"] - expected)[real].max() <= 1e-6
-    # Departure: the reference repeats the last frame behind a clip; we keep zeros, and pad_mode="repeat" fills them in.
+    # Departure: the reference repeats the last frame behind a clip; we keep zeros; pad_mode="repeat" fills them in.
     assert not features["pose_values"][~real].any()
     last = expected[np.arange(len(mask)), mask.sum(axis=1) - 1]
     assert (expected[~real] == np.broadcast_to(last[:, None], expected.shape)[~real]).all()
@@ -229,9 +229,7 @@ def _inputs(arrays: Any) -> dict[str, torch.Tensor]:
     }
 
 
-def test_loss_states_logits_and_gradients(
-    model: SigmaForConditionalGeneration, finetune: Any, goldens: Path
-) -> None:
+def test_loss_states_logits_and_gradients(model: SigmaForConditionalGeneration, finetune: Any, goldens: Path) -> None:
     assert model.config.label_smoothing == float(finetune["label_smoothing"]) == 0.2
     model.zero_grad()
     out = model(**_inputs(finetune), labels=torch.from_numpy(finetune["labels"]), output_hidden_states=True)

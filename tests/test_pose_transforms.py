@@ -301,9 +301,7 @@ def test_random_frames_are_a_sorted_subset() -> None:
 
 def test_random_frames_are_uniform() -> None:
     generator = np.random.default_rng(0)
-    counts = np.bincount(
-        np.concatenate([random_frame_indices(10, 4, generator) for _ in range(2000)]), minlength=10
-    )
+    counts = np.bincount(np.concatenate([random_frame_indices(10, 4, generator) for _ in range(2000)]), minlength=10)
     # Binomial: 2000 draws with chance 0.4, standard deviation 22.
     assert (np.abs(counts - 800) < 110).all()
 

@@ -245,7 +245,11 @@ def test_save_and_load(tmp_path: Path) -> None:
     extractor = loaded.feature_extractor
     assert (extractor.max_frames, extractor.scale_reference, extractor.fill_wrists) == (9, "hands", True)
     assert extractor.augmentation == {"flip": 0.5}
-    arguments = {"poses": random_clips((20, 5)), "text": ["rain in the north and snow", "hello"], "language": "Chinese"}
+    arguments = {
+        "poses": random_clips((20, 5)),
+        "text": ["rain in the north and snow", "hello"],
+        "language": "Chinese",
+    }
     before, after = processor(**arguments), loaded(**arguments)
     assert list(before) == list(after)
     assert all(torch.equal(before[name], after[name]) for name in before)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import factories
 import pytest
 
-import factories
 from modeling_sigma import SigmaForConditionalGeneration
 from modeling_sigma.hub.bundle import save_bundle
 from modeling_sigma.io import save_clip

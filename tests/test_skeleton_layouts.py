@@ -144,5 +144,7 @@ def test_a_wrong_table_is_noticed() -> None:
 def test_unknown_layouts_are_named_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"unknown keypoint layout 'coco': expected one of coco_wholebody_133, .*"):
         get_layout("coco")
-    with pytest.raises(ValueError, match=r"no known layout has 17 keypoints: expected one of 133 \(coco_wholebody_133"):
+    with pytest.raises(
+        ValueError, match=r"no known layout has 17 keypoints: expected one of 133 \(coco_wholebody_133"
+    ):
         layout_for_num_keypoints(17)

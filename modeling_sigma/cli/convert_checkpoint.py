@@ -1,4 +1,4 @@
-"""`sigma-slu convert-checkpoint`: a released checkpoint of another project into a folder that `from_pretrained` loads."""
+"""`sigma-slu convert-checkpoint`: a released checkpoint of another project becomes a model folder."""
 
 from __future__ import annotations
 

@@ -94,7 +94,9 @@ def _print_results(results: dict[str, Any], out: Path, picture: Path) -> None:
     print(f"  single signs  {accuracy:7.1%}    without the clip {prior:6.1%}")
     print(f"\nSaved to {out}, loaded back through pipeline(...):")
     for pair in results["translations"]:
-        print(f"  signed      {pair['gloss']}\n  translated  {pair['translation']}\n  reference   {pair['reference']}\n")
+        print(
+            f"  signed      {pair['gloss']}\n  translated  {pair['translation']}\n  reference   {pair['reference']}\n"
+        )
     print(f"A clip and its picture: {picture.with_suffix('.npz')}, {picture}")
     print(f"Try: sigma-slu predict --model {out} {picture.with_suffix('.npz')}")
     print(f"Took {results['seconds']:.0f} s.")

@@ -139,15 +139,13 @@ def convert_sigma_pretraining(
     return _convert(state_dict, _SIGMA_NAMES, SigmaForPreTraining(config), "a Sigma pre-training checkpoint")
 
 
-def _convert(
-    state_dict: Mapping[str, torch.Tensor], names: list[tuple[str, str]], model: Any, expected: str
-) -> Any:
+def _convert(state_dict: Mapping[str, torch.Tensor], names: list[tuple[str, str]], model: Any, expected: str) -> Any:
     report = ConversionReport()
     own = model.state_dict()
     converted: dict[str, torch.Tensor] = {}
     for foreign, tensor in state_dict.items():
         name = _our_name(foreign, names)
-        if name not in own:
+        if name is None or name not in own:
             continue
         if tensor.numel() != own[name].numel():
             raise ValueError(
@@ -204,7 +202,7 @@ def load_foreign_checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint file")
     try:
-        content = load_file(path) if path.suffix == ".safetensors" else _load_tensors_only(path)
+        content: Any = load_file(path) if path.suffix == ".safetensors" else _load_tensors_only(path)
     except Exception as error:  # torch and safetensors raise many kinds for a damaged file
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f"{path}: expected a file of tensors; it was not loaded ({reason:.160})") from error
