@@ -201,7 +201,7 @@ def text_backbone_state(text_model: PreTrainedModel) -> dict[str, torch.Tensor]:
         raise ValueError(
             f"expected a T5 or mT5 model for conditional generation, received {type(text_model).__name__}"
         )
-    state_dict: dict[str, torch.Tensor] = model.state_dict()
+    state_dict: dict[str, torch.Tensor] = text_model.state_dict()
     state = {name: tensor for name, tensor in state_dict.items() if not name.endswith("embed_tokens.weight")}
     if getattr(config, "scale_decoder_outputs", False):
         state["lm_head.weight"] = state["lm_head.weight"] * config.d_model**-0.5
