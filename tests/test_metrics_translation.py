@@ -212,8 +212,9 @@ def test_empty_predictions_score_zero_and_are_counted() -> None:
     assert scores["num_empty_predictions"] == scores["num_rouge_unscorable"] == 1
     assert scores["rouge_l"] == pytest.approx(50, abs=1e-5)
     assert scores["bleu4"] == pytest.approx(100 * math.exp(1 - 10 / 5))
-    with pytest.warns(UserWarning):
+    with pytest.warns(UserWarning) as caught:
         scores = translation_scores(["", " "], ["a", "b"])
+    assert len(caught) == 1
     assert [scores[name] for name in SCORES] == [0] * len(SCORES)
 
 

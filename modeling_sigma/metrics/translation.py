@@ -64,9 +64,11 @@ class TranslationStatistics:
         pairs = make_text_pairs(predictions, references, preset, "slt")
         warn_if_unsegmented(pairs, "use the preset 'csl_daily', which separates characters")
         rouge_l, num_unscorable = rouge_l_scores(pairs.predictions, pairs.references, variant)
-        if num_unscorable > len(pairs) / 2:
+        # Empty texts are told already; the rest is a variant that does not know the script.
+        num_unreadable = num_unscorable - pairs.num_empty_predictions - pairs.num_empty_references
+        if num_unreadable > len(pairs) / 2:
             warnings.warn(
-                f"ROUGE-L as {variant!r} finds no token in {num_unscorable} of {len(pairs)} pairs, which score zero: "
+                f"ROUGE-L as {variant!r} finds no token in {num_unreadable} of {len(pairs)} pairs, which score zero: "
                 f"use the variant {DEFAULT_ROUGE_VARIANT!r} for this script",
                 stacklevel=3,
             )

@@ -38,7 +38,7 @@ class DemoRecipe:
         steps (`int`): Optimiser steps in all.
         isolated_steps (`int`): Steps at the start that show single signs only.
         isolated_share (`float`): Share of later steps that still do.
-        batch_size (`int`): Sentences a step; three times as many single signs.
+        batch_size (`int`): Sentences a step; twice as many single signs.
         learning_rate (`float`): Peak of the one-cycle schedule.
         label_smoothing (`float`): Of the language-modelling loss.
         max_frames (`int`): Longer sentences lose frames.
@@ -47,13 +47,13 @@ class DemoRecipe:
         seed (`int`): Of everything random.
     """
 
-    steps: int = 400
+    steps: int = 360
     isolated_steps: int = 80
     isolated_share: float = 0.15
     batch_size: int = 24
     learning_rate: float = 2e-3
     label_smoothing: float = 0.05
-    max_frames: int = 48
+    max_frames: int = 56
     hidden_size: int = 128
     num_layers: int = 2
     pose_size: int = 48
@@ -141,8 +141,8 @@ def _training_batch(
     generator = np.random.default_rng([recipe.seed, step])
     is_isolated = step < recipe.isolated_steps or generator.random() < recipe.isolated_share
     make = language.isolated if is_isolated else language.sentence
-    num_clips = recipe.batch_size * (3 if is_isolated else 1)
-    first = step * 3 * recipe.batch_size
+    num_clips = recipe.batch_size * (2 if is_isolated else 1)
+    first = step * 2 * recipe.batch_size
     samples = [make(first + offset, split="train", seed=recipe.seed) for offset in range(num_clips)]
     features = processor(
         poses=[sample.clip for sample in samples],
