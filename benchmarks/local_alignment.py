@@ -26,7 +26,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -140,12 +139,18 @@ def measure_megabytes(name: str, batch_size: int) -> dict[str, float]:
         kept.setdefault(tensor.untyped_storage().data_ptr(), tensor.untyped_storage().nbytes())
         return tensor
 
-    before = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    before = _resident_bytes("VmRSS")
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         forward_backward(VARIANTS[name], pose, words)
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # KiB on Linux
+    # Not `getrusage`: its maximum is inherited from the parent process.
+    largest = _resident_bytes("VmHWM")
     gradients = sum(leaf.grad.nbytes for leaf in (pose, words) if leaf.grad is not None)
     return {"peak": (largest - before) / 1e6, "gradients": gradients / 1e6, "kept": sum(kept.values()) / 1e6}
+
+
+def _resident_bytes(field: str) -> int:
+    (line,) = [line for line in _lines("/proc/self/status") if line.startswith(field + ":")]
+    return int(line.split()[1]) * 1024
 
 
 def _megabytes_in_fresh_process(name: str, batch_size: int, threads: int) -> dict[str, float]:
@@ -181,7 +186,7 @@ def main() -> None:
     batch_size, memory_batch_size = (8, 8) if arguments.quick else (32, 64)
     seconds = measure_seconds(batch_size, {"batched": 3, "loop": 2, "loop, unbound": 3, "dense": 3})
     megabytes = {}
-    if Path("/proc/self/statm").is_file():
+    if Path("/proc/self/status").is_file():
         for name in ("batched", "dense"):
             megabytes[name] = _megabytes_in_fresh_process(name, memory_batch_size, arguments.threads)
     results = {

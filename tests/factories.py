@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -106,10 +107,18 @@ def random_clips(lengths: tuple[int, ...] = (12, 7, 1), seed: int = 0) -> list[P
     return [random_clip(length, seed=seed + row) for row, length in enumerate(lengths)]
 
 
-def tiny_inputs(lengths: tuple[int, ...] = (12, 7, 1), prompt: bool = True, seed: int = 0) -> dict[str, torch.Tensor]:
-    """What a model reads of `random_clips(lengths)`; the prompts differ in length, so that they are padded too."""
-    languages = [("English", "Chinese", "Swiss French")[row % 3] for row in range(len(lengths))]
-    inputs = dict(tiny_processor()(poses=random_clips(lengths, seed), language=languages))
+# Prompts of different lengths: as many as `tiny_inputs` has clips by default.
+LANGUAGES = ("English", "Swiss French", "Chinese")
+
+
+def tiny_inputs(
+    lengths: tuple[int, ...] = (12, 7, 1),
+    prompt: bool = True,
+    seed: int = 0,
+    language: str | Sequence[str] = "English",
+) -> dict[str, torch.Tensor]:
+    """What a model reads of `random_clips(lengths)`, with a prompt in `language` (for all clips, or for each)."""
+    inputs = dict(tiny_processor()(poses=random_clips(lengths, seed), language=language))
     return {name: value for name, value in inputs.items() if prompt or not name.startswith("prompt_")}
 
 

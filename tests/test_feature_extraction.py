@@ -136,6 +136,13 @@ def test_one_clip_of_another_copy_of_this_code() -> None:
     assert (_values(SigmaFeatureExtractor()(_OtherClip())) == expected).all()
 
 
+@pytest.mark.xfail(strict=True, reason="_as_list iterates over anything that it does not know", raises=AssertionError)
+@pytest.mark.parametrize("pose", [3, None])
+def test_one_thing_that_is_no_clip(pose: Any) -> None:
+    with pytest.raises(TypeError, match="expected a PoseClip, path, array or dict of keypoints and scores, received"):
+        SigmaFeatureExtractor()(pose)
+
+
 def test_image_size_of_a_clip_is_used() -> None:
     clip = random_clip(5)
     extractor = SigmaFeatureExtractor(scale_reference="image", image_share=0.8)

@@ -218,5 +218,7 @@ def test_other_text_models_are_refused() -> None:
 
 def test_other_sizes_are_refused() -> None:
     text_model = _text_model("mt5")
-    with pytest.raises(ValueError, match=r"expected shared.weight of shape \(60, 32\), .* from_text_pretrained"):
+    with pytest.raises(
+        ValueError, match=r"expected shared.weight of shape \(60, 32\), .*SigmaConfig.from_text_pretrained"
+    ):
         tiny_model(text_config=tiny_text_config(vocab_size=60)).load_text_backbone(text_model)

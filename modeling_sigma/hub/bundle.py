@@ -71,6 +71,8 @@ def save_bundle(model: PreTrainedModel, processor: Any, directory: str | Path) -
         if (directory / name).exists():
             classes = {auto: AUTO_MAP[auto] for auto in ("AutoFeatureExtractor", "AutoProcessor")}
             _add_to_json(directory / name, auto_map=classes)
+            # What AutoFeatureExtractor reads where a processor's file is beside its own.
+            _add_to_json(directory / name, within="feature_extractor", auto_map=classes)
     for source in remote_code_files():
         shutil.copyfile(source, directory / source.name)
     return directory
@@ -82,7 +84,9 @@ _TASK_MODELS = {
 }
 
 
-def _add_to_json(path: Path, **fields: Any) -> None:
+def _add_to_json(path: Path, within: str | None = None, **fields: Any) -> None:
     content = json.loads(path.read_text(encoding="utf-8"))
-    content.update(fields)
+    target = content if within is None else content.get(within)
+    if target is not None:
+        target.update(fields)
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
