@@ -8,7 +8,30 @@ from pathlib import Path
 from typing import Any
 
 
-LICENCE_NOTE = "The released Uni-Sign weights carry CC-BY-NC-4.0: so does what is made of them. Say so in your card."
+# Kind -> the licence that a model card names (if it is known), and what the user is told.
+LICENCES = {
+    "uni-sign": (
+        "cc-by-nc-4.0",
+        "The released Uni-Sign weights carry CC-BY-NC-4.0: so does what is made of them. Say so in your card.",
+    ),
+    "sigma": (
+        "other",
+        "These weights keep their authors' terms; what started from released Uni-Sign weights carries CC-BY-NC-4.0. "
+        "Say so in your card.",
+    ),
+}
+# The folder says so itself, until its owner writes a card.
+CARD = """---
+license: {licence}
+library_name: transformers
+---
+
+# Converted checkpoint
+
+`sigma-slu convert-checkpoint --kind {kind}` made this folder from `{file}`; the numbers are those of that checkpoint.
+
+{note}
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,15 +63,20 @@ def run(args: argparse.Namespace) -> int:
     model: Any = convert(arrays, AutoConfig.from_pretrained(args.text_config))
     report = model.conversion_report
     processor = _load_processor(args.tokenizer or args.text_config)
-    save_bundle(model, processor or SigmaFeatureExtractor(), args.out)
+    folder = save_bundle(model, processor or SigmaFeatureExtractor(), args.out)
+    licence, note = LICENCES[args.kind]
+    if not (folder / "README.md").exists():
+        card = CARD.format(file=Path(args.file).name, kind=args.kind, licence=licence, note=note)
+        (folder / "README.md").write_text(card, encoding="utf-8")
     if args.json:
-        print(json.dumps({"out": args.out, "has_tokenizer": processor is not None, **vars(report)}, indent=2))
+        facts = {"out": args.out, "has_tokenizer": processor is not None, "licence": note}
+        print(json.dumps({**facts, **vars(report)}, indent=2))
         return 0
     print(report)
     print(f"Saved to {args.out}.")
     if processor is None:
         print("No tokenizer was found: run this again with --tokenizer DIR before you predict.")
-    print(LICENCE_NOTE)
+    print(note)
     return 0
 
 

@@ -1,0 +1,180 @@
+"""What `save_bundle` writes, and that `AutoX.from_pretrained` reads it with the package imported."""
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import (
+    AutoConfig,
+    AutoFeatureExtractor,
+    AutoModel,
+    AutoModelForPreTraining,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    AutoProcessor,
+    AutoTokenizer,
+)
+from transformers.pipelines import PIPELINE_REGISTRY
+
+import modeling_sigma
+from modeling_sigma import (
+    SigmaConfig,
+    SigmaFeatureExtractor,
+    SigmaForConditionalGeneration,
+    SigmaForPreTraining,
+    SigmaForSequenceClassification,
+    SigmaModel,
+    SigmaProcessor,
+    register_sigma,
+    save_bundle,
+)
+from modeling_sigma.hub.bundle import AUTO_MAP, CUSTOM_PIPELINES, remote_code_files
+from tests.factories import random_clips, tiny_inputs, tiny_model, tiny_processor
+
+
+MODELS = [
+    (SigmaForConditionalGeneration, AutoModelForSeq2SeqLM),
+    (SigmaForSequenceClassification, AutoModelForSequenceClassification),
+    (SigmaForPreTraining, AutoModelForPreTraining),
+    (SigmaModel, AutoModel),
+]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("hub") / "sigma-slu"
+    return save_bundle(tiny_model(), tiny_processor(scale_reference="hands", max_frames=20), folder)
+
+
+# --- what a bundle holds
+
+
+def test_a_bundle_holds_weights_processor_and_code(bundle: Path) -> None:
+    names = {path.name for path in bundle.iterdir()}
+    assert {"config.json", "generation_config.json", "model.safetensors"} <= names
+    assert {"preprocessor_config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json"} <= names
+    assert {path.name for path in remote_code_files()} <= names
+    assert not {"__init__.py", "registration_sigma.py"} & names
+    assert not any(path.is_dir() for path in bundle.iterdir()), "remote code is flat"
+
+
+def test_code_in_a_bundle_is_complete(bundle: Path) -> None:
+    """Every sibling that a file imports came with it, and every class of the maps exists."""
+    for path in bundle.glob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        siblings = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
+        assert all((bundle / f"{name}.py").is_file() for name in siblings), path.name
+    implementations = [*AUTO_MAP.values(), *(task["impl"] for task in CUSTOM_PIPELINES.values())]
+    for implementation in implementations:
+        module, name = str(implementation).split(".")
+        tree = ast.parse((bundle / f"{module}.py").read_text(encoding="utf-8"))
+        assert name in {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def test_configuration_names_the_code(bundle: Path) -> None:
+    config = json.loads((bundle / "config.json").read_text())
+    assert config["auto_map"] == AUTO_MAP
+    assert list(config["custom_pipelines"]) == ["sign-language-translation"], "the tasks of this model"
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        auto_map = json.loads((bundle / name).read_text())["auto_map"]
+        assert auto_map == {auto: AUTO_MAP[auto] for auto in ("AutoFeatureExtractor", "AutoProcessor")}
+
+
+def test_label_heads_have_their_own_task(tmp_path: Path) -> None:
+    model = tiny_model(SigmaForSequenceClassification, use_prompt=False, num_labels=3)
+    save_bundle(model, SigmaFeatureExtractor(), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert list(config["custom_pipelines"]) == ["isolated-sign-recognition"]
+    assert not (tmp_path / "tokenizer.json").exists()
+    assert type(AutoFeatureExtractor.from_pretrained(tmp_path)) is SigmaFeatureExtractor
+
+
+def test_saving_again_replaces(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        assert save_bundle(tiny_model(seed=seed), tiny_processor(), str(tmp_path / "new")) == tmp_path / "new"
+    loaded = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "new")
+    assert torch.equal(loaded.lm_head.weight, tiny_model(seed=2).lm_head.weight)
+
+
+def test_a_loaded_bundle_can_be_saved_again(bundle: Path, tmp_path: Path) -> None:
+    model, processor = AutoModelForSeq2SeqLM.from_pretrained(bundle), AutoProcessor.from_pretrained(bundle)
+    save_bundle(model, processor, tmp_path)
+    before, after = (json.loads((folder / "config.json").read_text()) for folder in (bundle, tmp_path))
+    for config in (before, after):  # transformers notes the dtype of a loaded model in more places
+        for part in (config, config["text_config"], config["pose_config"]):
+            part.pop("dtype", None)
+    assert before == after
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in bundle.iterdir()}
+
+
+# --- Auto classes
+
+
+def _load_all(name: Any) -> tuple[Any, ...]:
+    autos = (AutoConfig, AutoProcessor, AutoFeatureExtractor, AutoModelForSeq2SeqLM, AutoTokenizer)
+    return tuple(auto.from_pretrained(name) for auto in autos)
+
+
+def _check_all(config: Any, processor: Any, extractor: Any, model: Any, tokenizer: Any) -> None:
+    assert type(config) is SigmaConfig and type(processor) is SigmaProcessor
+    assert type(extractor) is type(processor.feature_extractor) is SigmaFeatureExtractor
+    assert type(model) is SigmaForConditionalGeneration
+    assert (extractor.scale_reference, extractor.max_frames) == ("hands", 20)
+    assert processor.feature_extractor.to_dict() == extractor.to_dict()
+    assert tokenizer("hello world")["input_ids"] == processor.tokenizer("hello world")["input_ids"]
+    inputs = processor(poses=random_clips())
+    written, expected = (model.generate(**inputs, max_new_tokens=4) for model in (model, tiny_model()))
+    assert torch.equal(written, expected)
+
+
+def test_auto_classes_load_a_folder(bundle: Path) -> None:
+    _check_all(*_load_all(bundle))
+
+
+def test_auto_classes_load_a_bare_name(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(bundle.parent)
+    _check_all(*_load_all("sigma-slu"))
+
+
+@pytest.mark.parametrize(("cls", "auto"), MODELS, ids=lambda value: value.__name__)
+def test_auto_classes_load_each_model(cls: type, auto: Any, tmp_path: Path) -> None:
+    model = tiny_model(cls)
+    model.save_pretrained(tmp_path)  # without code, too
+    loaded = auto.from_pretrained(tmp_path)
+    assert type(loaded) is cls
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, loaded.state_dict()[name]), name
+
+
+def test_auto_classes_build_from_a_configuration() -> None:
+    config = tiny_model().config
+    for cls, auto in MODELS:
+        assert type(auto.from_config(config)) is cls
+    assert type(AutoConfig.for_model("sigma", max_frames=7)) is SigmaConfig
+
+
+def test_a_bundle_serves_other_tasks(bundle: Path) -> None:
+    labels = AutoModelForSequenceClassification.from_pretrained(bundle, num_labels=4)
+    assert type(labels) is SigmaForSequenceClassification
+    assert labels(**tiny_inputs()).logits.shape == (3, 4)
+
+
+def test_registering_again_changes_nothing() -> None:
+    register_sigma()
+    register_sigma()
+    assert {"sign-language-translation", "isolated-sign-recognition"} <= set(PIPELINE_REGISTRY.get_supported_tasks())
+    assert type(AutoConfig.for_model("sigma")) is SigmaConfig
+
+
+# --- the package
+
+
+def test_public_names() -> None:
+    for name in modeling_sigma.__all__:
+        assert getattr(modeling_sigma, name) is not None
+    assert set(modeling_sigma.__all__) <= set(dir(modeling_sigma))
+    with pytest.raises(AttributeError, match="module 'modeling_sigma' has no attribute 'SigmaForCooking'"):
+        modeling_sigma.SigmaForCooking  # noqa: B018

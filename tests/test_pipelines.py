@@ -1,0 +1,244 @@
+"""`pipeline(...)`: paths, clips, arrays and dicts, alone, in lists and generators, and batched."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import GenerationConfig, pipeline
+
+from modeling_sigma import (
+    IsolatedSignRecognitionPipeline,
+    SigmaFeatureExtractor,
+    SigmaForSequenceClassification,
+    SignLanguageTranslationPipeline,
+    save_bundle,
+)
+from modeling_sigma.io import save_clip
+from modeling_sigma.pose_clip import PoseClip
+from tests.factories import random_clip, random_clips, tiny_model, tiny_processor
+
+
+LENGTHS = (12, 7, 1, 9)
+LABELS = {0: "hello", 1: "rain", 2: "snow", 3: "world", 4: "north", 5: "south"}
+SHORT = {"max_new_tokens": 6}
+
+
+def _float32(clip: PoseClip) -> PoseClip:
+    """As files store it."""
+    return PoseClip(clip.keypoints.astype(np.float32), clip.scores.astype(np.float32), clip.layout)
+
+
+def _as_array(clip: PoseClip) -> np.ndarray:
+    return np.concatenate([clip.keypoints, clip.scores[..., None]], axis=-1)
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[PoseClip]:
+    return [_float32(clip) for clip in random_clips(LENGTHS)]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory, clips: list[PoseClip]) -> Path:
+    file = tmp_path_factory.mktemp("clips") / "clip.npz"
+    save_clip(file, clips[0])
+    return file
+
+
+@pytest.fixture(scope="module")
+def translate() -> Any:
+    return pipeline("sign-language-translation", model=tiny_model(seed=2), processor=tiny_processor())
+
+
+@pytest.fixture(scope="module")
+def recognize() -> Any:
+    model = tiny_model(SigmaForSequenceClassification, use_prompt=False, num_labels=6, id2label=LABELS)
+    return pipeline("isolated-sign-recognition", model=model, feature_extractor=SigmaFeatureExtractor())
+
+
+def test_tasks_have_their_classes(translate: Any, recognize: Any) -> None:
+    assert type(translate) is SignLanguageTranslationPipeline and translate.task == "sign-language-translation"
+    assert type(recognize) is IsolatedSignRecognitionPipeline and recognize.task == "isolated-sign-recognition"
+
+
+# --- what goes in
+
+
+@pytest.mark.parametrize("kind", ["translate", "recognize"])
+def test_paths_arrays_dicts_and_clips_agree(
+    kind: str, request: pytest.FixtureRequest, clips: list[PoseClip], path: Path
+) -> None:
+    pipe = request.getfixturevalue(kind)
+    options = SHORT if kind == "translate" else {}
+    clip = clips[0]
+    expected = pipe(clip, **options)
+    same = [str(path), path, _as_array(clip), {"keypoints": clip.keypoints, "scores": clip.scores}]
+    assert [pipe(one, **options) for one in same] == [expected] * 4
+    assert pipe([*same, clip], **options) == [expected] * 5, "lists of anything"
+
+
+@pytest.mark.parametrize("kind", ["translate", "recognize"])
+def test_lists_generators_and_batches_agree(kind: str, request: pytest.FixtureRequest, clips: list[PoseClip]) -> None:
+    pipe = request.getfixturevalue(kind)
+    options = SHORT if kind == "translate" else {}
+    singles = [pipe(clip, **options) for clip in clips]
+    assert len({str(result) for result in singles}) > 1
+
+    def generate() -> Iterator[PoseClip]:
+        yield from clips
+
+    for batch_size in (1, 3, 8):
+        assert _rounded(pipe(clips, batch_size=batch_size, **options)) == _rounded(singles)
+    assert _rounded(list(pipe(generate(), **options))) == _rounded(singles)
+    assert _rounded(list(pipe(generate(), batch_size=3, **options))) == _rounded(singles)
+    assert pipe([clips[0]], **options) == [singles[0]], "a list of one gives a list of one"
+
+
+def _rounded(results: Any) -> Any:
+    if isinstance(results, list):
+        return [_rounded(result) for result in results]
+    return {name: round(value, 5) if isinstance(value, float) else value for name, value in results.items()}
+
+
+# --- translation
+
+
+def test_translation_is_what_the_model_writes(translate: Any, clips: list[PoseClip]) -> None:
+    inputs = tiny_processor()(poses=clips[0], language="Chinese")
+    ids = translate.model.generate(**inputs, **SHORT)
+    expected = tiny_processor().batch_decode(ids, skip_special_tokens=True)[0].strip()
+    assert translate(clips[0], language="Chinese", **SHORT) == {"text": expected}
+    assert "</s>" not in expected and "<pad>" not in expected
+
+
+def test_language_of_a_pipeline(translate: Any, clips: list[PoseClip]) -> None:
+    chinese = pipeline(
+        "sign-language-translation", model=translate.model, processor=translate.processor, language="Chinese"
+    )
+    prepared = chinese.preprocess(clips[0], **chinese._preprocess_params)
+    assert (
+        prepared["prompt_input_ids"].tolist()
+        == tiny_processor()(clips[0], language="Chinese")["prompt_input_ids"].tolist()
+    )
+    assert chinese(clips[0], **SHORT) == translate(clips[0], language="Chinese", **SHORT)
+
+
+def test_max_frames(translate: Any, clips: list[PoseClip]) -> None:
+    assert translate.preprocess(clips[0], max_frames=4)["pose_values"].shape[1] == 4
+    assert translate(clips[0], max_frames=4, **SHORT) == translate(clips[0].frames([1, 4, 7, 10]), **SHORT)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_several_sequences_best_first(translate: Any, clips: list[PoseClip], batch_size: int) -> None:
+    results = translate(clips, num_beams=4, num_return_sequences=3, batch_size=batch_size, **SHORT)
+    assert [len(result) for result in results] == [3] * len(clips)
+    best = translate(clips, num_beams=4, **SHORT)
+    assert [result[0] for result in results] == best
+    assert all(set(entry) == {"text"} for result in results for entry in result)
+
+
+def test_generation_options(translate: Any, clips: list[PoseClip]) -> None:
+    torch.manual_seed(0)
+    sampled = {translate(clips[0], do_sample=True, num_beams=1, temperature=3.0, **SHORT)["text"] for _ in range(5)}
+    assert len(sampled) > 1
+    config = GenerationConfig(num_beams=1, max_new_tokens=3, pad_token_id=0, eos_token_id=1, decoder_start_token_id=0)
+    short = translate(clips[0], generation_config=config)
+    assert short == translate(clips[0], num_beams=1, max_new_tokens=3)
+
+
+def test_what_the_checkpoint_says_about_decoding_comes_first(clips: list[PoseClip], tmp_path: Path) -> None:
+    model = tiny_model(seed=2)
+    model.generation_config.max_new_tokens, model.generation_config.num_beams = 3, 2
+    save_bundle(model, tiny_processor(), tmp_path)
+    pipe = pipeline("sign-language-translation", model=str(tmp_path), pipeline_class=SignLanguageTranslationPipeline)
+    assert (pipe.model.generation_config.max_new_tokens, pipe.model.generation_config.num_beams) == (3, 2)
+    expected = model.generate(**tiny_processor()(poses=clips[0]))
+    assert expected.shape[1] <= 4
+    assert pipe(clips[0])["text"] == tiny_processor().batch_decode(expected, skip_special_tokens=True)[0].strip()
+
+
+def test_model_without_prompt(clips: list[PoseClip]) -> None:
+    pipe = pipeline("sign-language-translation", model=tiny_model(use_prompt=False), processor=tiny_processor())
+    assert isinstance(pipe(clips[0], **SHORT)["text"], str)
+    assert len(pipe(clips, batch_size=2, **SHORT)) == len(clips)
+
+
+def test_saved_folder_with_the_package_imported(
+    translate: Any, clips: list[PoseClip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_bundle(translate.model, tiny_processor(), tmp_path / "sigma-slu")
+    monkeypatch.chdir(tmp_path)
+    pipe = pipeline("sign-language-translation", model="sigma-slu", pipeline_class=SignLanguageTranslationPipeline)
+    assert pipe(clips, batch_size=2, **SHORT) == translate(clips, **SHORT)
+    with pytest.raises(ValueError, match="trust_remote_code=True"):
+        pipeline("sign-language-translation", model="sigma-slu")
+
+
+# --- recognition
+
+
+def test_recognition_names_labels_best_first(recognize: Any, clips: list[PoseClip]) -> None:
+    results = recognize(clips[0])
+    assert len(results) == 5, "top_k is 5"
+    scores = [result["score"] for result in results]
+    assert scores == sorted(scores, reverse=True) and all(0 < score < 1 for score in scores)
+    logits = recognize.model(**SigmaFeatureExtractor()(clips[0])).logits[0]
+    probabilities = logits.softmax(dim=-1)
+    assert results[0]["label"] == LABELS[int(logits.argmax())]
+    assert {result["label"]: pytest.approx(result["score"], abs=1e-6) for result in recognize(clips[0], top_k=6)} == {
+        LABELS[index]: probability for index, probability in enumerate(probabilities.tolist())
+    }
+
+
+@pytest.mark.parametrize(("top_k", "expected"), [(1, 1), (3, 3), (100, 6)])
+def test_top_k(recognize: Any, clips: list[PoseClip], top_k: int, expected: int) -> None:
+    assert len(recognize(clips[0], top_k=top_k)) == expected
+    assert [len(result) for result in recognize(clips, top_k=top_k, batch_size=3)] == [expected] * len(clips)
+
+
+@pytest.mark.parametrize("top_k", [0, -1])
+def test_top_k_must_be_positive(recognize: Any, clips: list[PoseClip], top_k: int) -> None:
+    with pytest.raises(ValueError, match=f"expected top_k >= 1, received {top_k}"):
+        recognize(clips[0], top_k=top_k)
+
+
+def test_recognition_max_frames(recognize: Any, clips: list[PoseClip]) -> None:
+    assert recognize.preprocess(clips[0], max_frames=5)["pose_values"].shape[1] == 5
+
+
+def test_recognition_with_a_processor_folder(clips: list[PoseClip], tmp_path: Path) -> None:
+    """A label head with a prompt, saved with a processor: the pipeline reads its feature extractor alone."""
+    model = tiny_model(SigmaForSequenceClassification, num_labels=6, id2label=LABELS)
+    save_bundle(model, tiny_processor(), tmp_path)
+    pipe = pipeline("isolated-sign-recognition", model=str(tmp_path), pipeline_class=IsolatedSignRecognitionPipeline)
+    assert len(pipe(clips[0], top_k=2)) == 2
+
+
+def test_half_precision(clips: list[PoseClip]) -> None:
+    model = tiny_model(SigmaForSequenceClassification, use_prompt=False, num_labels=6, id2label=LABELS)
+    pipe = pipeline("isolated-sign-recognition", model=model.bfloat16(), feature_extractor=SigmaFeatureExtractor())
+    assert sum(result["score"] for result in pipe(clips[0], top_k=6)) == pytest.approx(1.0, abs=1e-3)
+
+
+# --- mistakes
+
+
+@pytest.mark.parametrize("kind", ["translate", "recognize"])
+def test_mistakes_are_told(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    pipe = request.getfixturevalue(kind)
+    with pytest.raises(FileNotFoundError, match="nothing.npz"):
+        pipe(str(tmp_path / "nothing.npz"))
+    with pytest.raises(ValueError, match=r"received \(133, 3\): add a frame axis"):
+        pipe(np.zeros((133, 3)))
+    with pytest.raises(TypeError):
+        pipe([3])
+    with pytest.raises(ValueError, match="unknown keypoint layout"):
+        pipe({"keypoints": np.zeros((2, 133, 2)), "scores": np.zeros((2, 133)), "layout": "kinect"})
+
+
+def test_one_frame_and_long_clips(translate: Any) -> None:
+    long = random_clip(1000)
+    assert translate.preprocess(long)["pose_values"].shape[1] == 32
+    assert len(translate([long, random_clip(1)], batch_size=2, **SHORT)) == 2
