@@ -19,7 +19,7 @@ Departure: gradients flow to all ranks; keeping only those of the own slice divi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -48,7 +48,7 @@ def gather_with_gradients(tensor: Tensor, group: dist.ProcessGroup | None = None
         return tensor
     if tensor.dtype == torch.bool:  # not every backend sends booleans
         return gather_with_gradients(tensor.to(torch.uint8), group).bool()
-    return cast(Tensor, _GatherWithGradients.apply(tensor, group))
+    return _apply_gather(tensor, group)
 
 
 def gather_ragged(tensor: Tensor, pad_value: float = 0.0, group: dist.ProcessGroup | None = None) -> Tensor:
@@ -146,6 +146,9 @@ class _GatherWithGradients(torch.autograd.Function):
         total = grad.to(torch.float32 if is_half else grad.dtype, copy=True, memory_format=torch.contiguous_format)
         dist.all_reduce(total, op=dist.ReduceOp.SUM, group=ctx.group)
         return total.narrow(0, dist.get_rank(ctx.group) * ctx.batch_size, ctx.batch_size).to(grad.dtype), None
+
+
+_apply_gather: Callable[..., Tensor] = _GatherWithGradients.apply
 
 
 def _world_size(group: dist.ProcessGroup | None) -> int:

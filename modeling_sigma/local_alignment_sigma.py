@@ -9,13 +9,11 @@ Source: arXiv:2509.21223, section on hierarchical alignment learning (local alig
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from .row_maxima_sigma import RowMaxima, computing_dtype, inverse_lengths
+from .row_maxima_sigma import computing_dtype, inverse_lengths, row_maxima
 
 
 ROW_STRATEGIES = ("max", "mean", "topk_mean", "softmax")
@@ -134,7 +132,7 @@ def local_similarity(
 
     with torch.autocast(device_type=pose_features.device.type, enabled=False):
         if row_strategy == "max":
-            over_words, over_frames = cast(tuple[Tensor, Tensor], RowMaxima.apply(*inputs))
+            over_words, over_frames = row_maxima(*inputs)
         else:
             over_words, over_frames = _dense_rows(*inputs, row_strategy, temperature)
         # (I, T, J) over its T, and (I, J, W) over its W
@@ -154,7 +152,7 @@ def _dense_rows(
     strategy: str,
     temperature: float | None,
 ) -> tuple[Tensor, Tensor]:
-    """What `RowMaxima` returns, for the other row strategies: plain autograd, one block's cosines at a time."""
+    """What `row_maxima` returns, for the other row strategies: plain autograd, one block's cosines at a time."""
     dtype = computing_dtype(pose, words)
     pose, words = pose.to(dtype), words.to(dtype)
     if do_normalize:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -114,6 +115,9 @@ class RowMaxima(torch.autograd.Function):
                 grad += _sum_rows_by_key(keys, weights, raw_pose, num_words)
                 grad_text = _through_scales(grad, words, word_scales, ctx.do_normalize)
         return grad_pose, grad_text, None, None, None, None
+
+
+row_maxima: Callable[..., tuple[Tensor, Tensor]] = RowMaxima.apply
 
 
 def _nothing(is_real: Tensor, has_partner: Tensor) -> Tensor:
