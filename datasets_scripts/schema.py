@@ -54,7 +54,7 @@ def features() -> Features:
     | `layout` | `sigma_69`, or the detector's own where all keypoints were kept |
     | `source_layout` | the layout that the detector wrote |
     | `num_frames`, `fps` | length in frames, frames a second (null: unknown) |
-    | `width`, `height` | of the image in pixels; null where coordinates are in another unit (shares of the image, ...) |
+    | `width`, `height` | of the image in pixels; null where coordinates have another unit (shares of the image, ...) |
     | `text` | sentence, or the word of an isolated sign |
     | `gloss` | list of glosses, empty where there are none |
     | `signer_id` | null: unknown |
