@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from modeling_sigma.io.detections import Detection, nobody
-from modeling_sigma.io.reading_errors import one_line
+from modeling_sigma.io.reading_errors import DeviceError, one_line
 from modeling_sigma.skeleton_layouts import get_layout
 
 
@@ -104,7 +104,7 @@ class Sapiens2Estimator:
         """The persons of some frames, each `(H, W, 3)`, uint8, RGB.
 
         Raises:
-            ValueError: if the device runs out of memory.
+            ValueError: (`DeviceError`) if the device runs out of memory.
         """
         import torch
 
@@ -112,7 +112,7 @@ class Sapiens2Estimator:
             with torch.inference_mode():
                 return self._detect(frames)
         except torch.OutOfMemoryError as error:
-            raise ValueError(f"{self._device} is out of memory: use a batch size below {self.batch_size}") from error
+            raise DeviceError(f"{self._device} is out of memory: use a batch size below {self.batch_size}") from error
 
     def _detect(self, frames: Sequence[np.ndarray]) -> list[Detection]:
         import torch
