@@ -93,7 +93,8 @@ def load_corpus(
         raise ValueError(f"data_dir belongs to one of {', '.join(CORPORA)}, received {name!r}: leave it out")
     if not Path(name).is_dir() and name.count("/") != 1:
         raise ValueError(
-            f"expected one of {', '.join(CORPORA)}, a folder of Parquet files or org/name on the Hub, received {name!r}"
+            f"expected one of {', '.join(CORPORA)}, a folder of Parquet files or org/name on the Hub, "
+            f"received {name!r}"
         )
     if Path(name).is_dir() and not any(Path(name).rglob("*.parquet")):
         raise FileNotFoundError(
