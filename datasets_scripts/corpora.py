@@ -97,9 +97,7 @@ def load_corpus(
             f"received {name!r}"
         )
     if Path(name).is_dir() and not any(Path(name).rglob("*.parquet")):
-        raise FileNotFoundError(
-            f"{name}: no Parquet files: for a folder of clips use load_corpus('folder', data_dir=)"
-        )
+        raise FileNotFoundError(f"{name}: no Parquet files: a folder of clips needs load_corpus('folder', data_dir=)")
     dataset = datasets.load_dataset(name, config_name, split=split, **options)
     for part in dataset.values() if isinstance(dataset, dict) else [dataset]:
         missing = [column for column in features() if column not in part.column_names]
