@@ -91,8 +91,7 @@ import sys
 sys.argv[0] = "sigma-slu"
 sys.path.insert(0, {str(ROOT / "tests")!r})
 from test_io_worker_processes import run_in_processes, sleeper
-if __name__ == "__main__":
-    list(run_in_processes(sleeper, {files!r}, 2))
+list(run_in_processes(sleeper, {files!r}, 2))  # many scripts have no `if __name__ == "__main__"`
 """
     script = tmp_path / "script.py"
     script.write_text(code)

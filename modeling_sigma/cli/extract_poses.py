@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from modeling_sigma.cli.progress_bar import ProgressBar
+
 
 _NUM_SHOWN = 10
 
@@ -57,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     extraction = PoseExtraction(
         args.video_dir, args.out, args.estimator, options, running_options, tuple(args.device), args.person
     )
-    with _progress_bar() as bar:
+    with ProgressBar("video") as bar:
         summary = extract_poses(extraction, args.num_proc, _engine(args), args.retry_failed, bar.show)
     failed = summary["failed"]
     if args.json:
@@ -94,25 +96,3 @@ def _engine(args: argparse.Namespace) -> Any:
     if args.engine == "ray":
         return partial(run_on_ray, address=args.ray_address, num_gpus=args.ray_gpus)
     return run_in_processes
-
-
-class _progress_bar:
-    """A bar on a terminal, nothing elsewhere."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-
-    def __enter__(self) -> _progress_bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def show(self, done: int, total: int) -> None:
-        if self._bar is None:
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=total, initial=done, unit="video", disable=not sys.stderr.isatty())
-        else:
-            self._bar.update(done - self._bar.n)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
@@ -117,9 +119,23 @@ def _start(
     context = multiprocessing.get_context("spawn")  # forks of processes with threads, as torch's, may hang
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, make_task, number, num_proc), daemon=True)
-    process.start()
+    with _unnamed_main_module():
+        process.start()
     theirs.close()  # else its end would go unnoticed
     workers[ours] = _Worker(process, number, [])
+
+
+@contextmanager
+def _unnamed_main_module() -> Iterator[None]:
+    """Keeps a new process from running the user's script again, which it needs for nothing: tasks are in packages."""
+    main = sys.modules["__main__"]
+    hidden = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
+    try:
+        main.__spec__ = None
+        vars(main).pop("__file__", None)
+        yield
+    finally:
+        vars(main).update(hidden)
 
 
 def _bury(workers: dict[Connection, _Worker[Any]], connection: Connection) -> Iterator[tuple[Any, WorkerDeath]]:
