@@ -37,7 +37,16 @@ class _LazyClasses(Mapping[str, "type[CorpusBuilder]"]):
 
 # A new corpus is a file of this folder and one line here.
 CORPORA: Mapping[str, type[CorpusBuilder]] = _LazyClasses(
+    wlasl="Wlasl",
+    msasl="Msasl",
+    csl_daily="CslDaily",
+    csl_news="CslNews",
+    how2sign="How2Sign",
+    openasl="OpenAsl",
+    phoenix2014t="Phoenix2014T",
+    youtube_asl="YoutubeAsl",
     synthetic="Synthetic",
+    folder="Folder",
 )
 
 
