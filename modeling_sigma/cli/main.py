@@ -22,6 +22,7 @@ COMMANDS = {  # name -> (module, one line of help)
     "convert-checkpoint": ("modeling_sigma.cli.convert_checkpoint", "a released checkpoint into a model folder"),
     "extract-poses": ("modeling_sigma.cli.extract_poses", "a folder of videos to a folder of clips"),
     "build-dataset": ("modeling_sigma.cli.build_dataset", "a corpus to a folder that load_dataset opens"),
+    "audit-dataset": ("modeling_sigma.cli.audit_dataset", "duplicates, odd lengths, label errors of a data set"),
     "evaluate": ("modeling_sigma.cli.evaluate", "scores of predictions against references"),
 }
 
