@@ -22,7 +22,7 @@ from datasets_scripts.data_card import CARD, HISTOGRAM, write_card
 from datasets_scripts.schema import SPLITS
 from datasets_scripts.shard_writer import Note, Shard, ShardWriter, plan_shards
 from modeling_sigma import __version__
-from modeling_sigma.io.atomic_files import lone_writer, write_json
+from modeling_sigma.io.atomic_files import lone_writer, sync_file, write_json
 from modeling_sigma.io.worker_processes import WorkerDeath, run_in_processes
 
 
@@ -273,6 +273,8 @@ def _finish(
     for name in sorted(wanted):
         if (staged / name).is_file():
             os.replace(staged / name, data / name)
+    for name in wanted:
+        sync_file(data / name)  # before the report says that it is there
     write_card(folder, builder, report, writer.scratch)
     write_json(folder / REPORT, report, writer.scratch)
     write_json(folder / _STATE, state, writer.scratch)

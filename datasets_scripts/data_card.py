@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from datasets_scripts.corpus_builder import CorpusBuilder, CorpusFacts
+from datasets_scripts.corpus_builder import CorpusBuilder
+from datasets_scripts.corpus_facts import CorpusFacts
 from datasets_scripts.length_histogram import draw_length_histogram
 from datasets_scripts.schema import DECODING_RECIPE, STEP
 from modeling_sigma.io.atomic_files import atomic_file, write_text
@@ -39,8 +41,12 @@ def write_card(folder: Path, builder: CorpusBuilder, report: Mapping[str, Any], 
     with atomic_file(folder / HISTOGRAM, scratch) as temporary:
         lengths = {split: counts["lengths"] for split, counts in report["splits"].items()}
         temporary.write_bytes(draw_length_histogram(lengths))
+    facts = builder.FACTS
+    terms = getattr(builder.config, "license", "unknown")  # of your own corpus
+    if terms != "unknown":
+        facts = replace(facts, license=terms)
     extractions = _read_extractions(builder)
-    write_text(folder / CARD, make_card(builder.FACTS, _languages(builder), report, extractions), scratch)
+    write_text(folder / CARD, make_card(facts, _languages(builder), report, extractions), scratch)
 
 
 def make_card(
@@ -67,7 +73,7 @@ def make_card(
             f"# {report['title']}, {report['config']}: skeletons",
             _description(facts, languages),
             f"## Use\n\n{_usage(report)}",
-            f"## Clips\n\n{_clips(report)}",
+            f"## Clips\n\n{_clips(report, facts.sizes.get(report['config'], {}))}",
             f"## Signers\n\n{_signers(report)}",
             f"## Keypoints\n\n{_keypoints(report, extractions)}",
             f"## Left out\n\n{_left_out(report)}",
@@ -131,14 +137,14 @@ Coordinates were rounded to a grid of {STEP:g} of the image's shorter side (of t
 known), scores to about 1/255; a score never crosses 0.3."""
 
 
-def _clips(report: Mapping[str, Any]) -> str:
+def _clips(report: Mapping[str, Any], official: Mapping[str, int]) -> str:
     rows = []
     for split, counts in report["splits"].items():
         hours = f"{counts['seconds'] / 3600:.2f}" if counts["num_timed"] == counts["num_clips"] else "unknown"
         rows.append(
             [
                 split,
-                f"{counts['num_clips']:,}",
+                f"{counts['num_clips']:,}" + (f" of {official[split]:,}" if split in official else ""),
                 hours,
                 f"{counts['num_texts']:,}",
                 f"{counts['num_glosses']:,}" if counts["num_glosses"] else "-",
@@ -146,7 +152,15 @@ def _clips(report: Mapping[str, Any]) -> str:
                 _counted(counts["frame_rates"]),
             ]
         )
-    head = ["split", "clips", "hours", "distinct texts", "glosses", "frames: median / 95 %", "frame rate"]
+    head = [
+        "split",
+        "clips (of the official number)" if official else "clips",
+        "hours",
+        "distinct texts",
+        "glosses",
+        "frames: median / 95 %",
+        "frame rate",
+    ]
     return f"{_table(head, rows)}\n\n![Lengths of the clips]({HISTOGRAM})"
 
 

@@ -81,7 +81,7 @@ class ShardWriter:
         """The note of a shard that is there already, from the same sources: in `work_dir`, or moved to `final_dir`."""
         try:
             note: Note = json.loads((self.work_dir / "notes" / f"{shard.name}.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, json.JSONDecodeError):  # not there, or lost its content with the power
             return None
         if note["fingerprint"] != shard.fingerprint:
             return None
@@ -107,7 +107,8 @@ class ShardWriter:
         path.unlink(missing_ok=True)  # of other sources
         digest, size = "", 0
         if rows:
-            with atomic_file(path, self.scratch) as temporary:
+            # Waiting for the disk would take as long as a tenth of the work. Checksums tell what is not there.
+            with atomic_file(path, self.scratch, sync=False) as temporary:
                 parquet.write_table(as_table(rows), temporary, compression="zstd", row_group_size=_ROWS_IN_GROUP)
                 digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
             size = path.stat().st_size
@@ -119,7 +120,7 @@ class ShardWriter:
             "set_aside": set_aside,
             "statistics": count_clips(rows),
         }
-        write_json(self.work_dir / "notes" / f"{shard.name}.json", note, self.scratch)
+        write_json(self.work_dir / "notes" / f"{shard.name}.json", note, self.scratch, sync=False)
         return note
 
 

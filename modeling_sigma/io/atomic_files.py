@@ -15,7 +15,7 @@ from typing import Any
 
 
 @contextmanager
-def atomic_file(path: Path, scratch: Path) -> Iterator[Path]:
+def atomic_file(path: Path, scratch: Path, sync: bool = True) -> Iterator[Path]:
     """The path of a temporary file that takes the place of `path` when the body has ended well.
 
     Args:
@@ -24,29 +24,39 @@ def atomic_file(path: Path, scratch: Path) -> Iterator[Path]:
         scratch (`Path`):
             A folder on the same file system for the temporary file, which has the same extension. A kill leaves it
             there; nobody else looks into it.
+        sync (`bool`, *optional*, defaults to `True`):
+            Wait until the file is on the disk, so that it survives a power failure too. Without, `sync_file` has to
+            do so before anything relies on the file, or its checksum has to be looked at.
     """
     scratch.mkdir(parents=True, exist_ok=True)
     temporary = scratch / f"{os.getpid()}-{path.name}"
     try:
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        if sync:
+            sync_file(temporary)
         path.parent.mkdir(parents=True, exist_ok=True)
         os.replace(temporary, path)
-        _sync_folder(path.parent)
+        if sync:
+            _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str, scratch: Path) -> None:
-    """Writes a UTF-8 file with `\\n` line ends, complete or not at all."""
-    with atomic_file(path, scratch) as temporary:
+def sync_file(path: Path) -> None:
+    """Waits until a file is on the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def write_text(path: Path, text: str, scratch: Path, sync: bool = True) -> None:
+    """Writes a UTF-8 file with `\\n` line ends, complete or not at all; see `atomic_file`."""
+    with atomic_file(path, scratch, sync) as temporary:
         temporary.write_bytes(text.encode("utf-8"))
 
 
-def write_json(path: Path, value: Any, scratch: Path) -> None:
+def write_json(path: Path, value: Any, scratch: Path, sync: bool = True) -> None:
     """Writes `value` as readable JSON, complete or not at all: equal values give equal bytes."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n", scratch)
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n", scratch, sync)
 
 
 @contextmanager
