@@ -1,7 +1,6 @@
 """Configuration of Sigma: a pose encoder, a T5 / mT5 text backbone, and how pre-training joins them."""
 
-from __future__ import annotations
-
+# No `from __future__ import annotations` here: @strict checks values against the annotations themselves.
 from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
@@ -58,6 +57,7 @@ class SigmaPoseConfig(PreTrainedConfig):
         self.spatial_hidden_sizes = list(self.spatial_hidden_sizes)
         self.temporal_hidden_sizes = list(self.temporal_hidden_sizes)
         super().__post_init__(**kwargs)
+        self.validate_architecture()  # here too: behind `__init__` @strict wraps the ValueError in one of its own
 
     def validate_architecture(self) -> None:
         """Part of `@strict` validation.
@@ -172,13 +172,17 @@ class SigmaConfig(PreTrainedConfig):
     # mT5 has an output matrix of its own, although its configuration class claims that it is tied.
     tie_word_embeddings: bool = False
 
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        self.validate_architecture()  # see SigmaPoseConfig
+
     @property
     def hidden_size(self) -> int:
         """`d_model` of the text backbone: the width of all states."""
         return int(self.text_config.d_model)
 
     @classmethod
-    def from_text_pretrained(cls, name_or_path: str, **kwargs: Any) -> SigmaConfig:
+    def from_text_pretrained(cls, name_or_path: str, **kwargs: Any) -> "SigmaConfig":
         """A Sigma configuration around the text backbone of a T5 or mT5 checkpoint.
 
         Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -153,6 +153,8 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
         if len(frames) != len(clip) or generator is not None:
             clip = clip.frames(frames)
         keypoints, scores = select_joints(clip)
+        if self.scale_reference == "image" and clip.width is None:
+            _check_shares_of_image(keypoints[scores > self.score_threshold])
         values = normalize_joints(
             keypoints,
             scores,
@@ -166,8 +168,17 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
 
 
 def _as_list(poses: PoseInput | Sequence[PoseInput]) -> Sequence[PoseInput]:
-    single = isinstance(poses, (PoseClip, str, os.PathLike, np.ndarray, Mapping))
+    single = isinstance(poses, (str, os.PathLike, np.ndarray, Mapping)) or not isinstance(poses, Iterable)
     return [poses] if single else list(poses)  # type: ignore[list-item, arg-type]
+
+
+def _check_shares_of_image(points: np.ndarray) -> None:
+    """Without an image size coordinates are shares of the image; detectors guess a little beyond its border."""
+    if points.size and np.abs(points).max() > 2:
+        raise ValueError(
+            'expected clips with width and height for scale_reference="image", received pixels up to '
+            f"{np.abs(points).max():.0f} of an image of unknown size: pass PoseClip(..., width=, height=)"
+        )
 
 
 def as_pose_clip(pose: PoseInput) -> PoseClip:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from transformers import GenerationConfig, GenerationMixin
 from transformers.modeling_outputs import BaseModelOutput
+from transformers.utils import can_return_tuple
 
 from .configuration_sigma import SigmaConfig
 from .modeling_sigma import SigmaPreTrainedModel
@@ -50,6 +51,7 @@ class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
         """Labels shifted to the right, as `transformers`' collators and label smoothers expect."""
         return shift_right(labels, self.config.text_config)
 
+    @can_return_tuple
     def forward(
         self,
         pose_values: torch.Tensor | None = None,
@@ -198,6 +200,7 @@ class SigmaForSequenceClassification(SigmaPreTrainedModel):
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()
 
+    @can_return_tuple
     def forward(
         self,
         pose_values: torch.Tensor,

@@ -212,7 +212,6 @@ def test_batch_equals_singles(cls: type, use_cls_token: bool) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.xfail(strict=True, reason="padding between prompt and frames moves the frames away from the prompt")
 @each_head
 def test_batch_equals_singles_with_prompts_of_different_lengths(cls: type) -> None:
     model, inputs, targets = _model(cls), tiny_inputs(LENGTHS, language=LANGUAGES), _targets(cls)
@@ -564,7 +563,6 @@ def test_hidden_states_and_attentions_are_returned(tmp_path: Path) -> None:
     assert out.cross_attentions[0].amax(dim=(1, 2))[padded].max() <= 1e-6, "the decoder never reads padding"
 
 
-@pytest.mark.xfail(strict=True, raises=AttributeError, reason="return_dict=False reaches the stacks")
 @each_head
 def test_tuples_on_request(cls: type) -> None:
     model, inputs = _model(cls), _inputs(cls)
@@ -664,7 +662,6 @@ def test_writer_from_a_label_head(tmp_path: Path) -> None:
     assert _assert_shared_weights_equal(source, model) == info["missing_keys"]
 
 
-@pytest.mark.xfail(strict=True, reason="from_pretrained skips the whole model when its own parameters were loaded")
 @pytest.mark.parametrize("use_prompt", [True, False])
 def test_vocabulary_matrices_that_a_checkpoint_lacks_start_at_their_scale(use_prompt: bool, tmp_path: Path) -> None:
     source = _model(SigmaForSequenceClassification, use_prompt=use_prompt)
@@ -773,7 +770,6 @@ def test_wrong_inputs(cls: type, change: dict[str, torch.Tensor], message: str) 
         _model(cls)(**inputs)
 
 
-@pytest.mark.xfail(strict=True, reason='pad_mode="repeat" hands no mask to the pose encoder that would check it')
 @pytest.mark.parametrize(
     "mask", [torch.ones(3, 11, dtype=torch.long), torch.tensor([[1] * 12, [0] * 12, [1] * 12])], ids=["shape", "zeros"]
 )

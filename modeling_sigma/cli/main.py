@@ -48,11 +48,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(importlib.import_module(COMMANDS[str(command)][0]).run(args))
     except KeyboardInterrupt:
         return 130
-    except (ValueError, OSError, ImportError) as error:
-        if args.debug:
+    except Exception as error:
+        if args.debug or not isinstance(error, _user_errors()):
             raise
         print(f"sigma-slu {command}: error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
         return 1
+
+
+def _user_errors() -> tuple[type[Exception], ...]:
+    """Errors whose message is for users; of a library only where a command has imported it."""
+    strict = () if "huggingface_hub" not in sys.modules else (_strict_error(),)
+    return (ValueError, OSError, ImportError, *strict)
+
+
+def _strict_error() -> type[Exception]:
+    from huggingface_hub.errors import StrictDataclassError  # a configuration with a field of the wrong type
+
+    return StrictDataclassError
 
 
 if __name__ == "__main__":
