@@ -97,7 +97,8 @@ class SigmaConfig(PreTrainedConfig):
         classifier_dropout (`float`, *optional*, defaults to 0.0):
             Dropout in front of the label head of [`SigmaForSequenceClassification`].
         fusion_layers (`int`, *optional*, defaults to 3):
-            k: sign-aware early fusion happens before each of the top k encoder layers.
+            k: sign-aware early fusion happens before each of the top k encoder layers. 0 leaves it out (ablation): the
+            matching encoder then reads states that have not met.
         share_fusion_weights (`bool`, *optional*, defaults to `True`):
             One set of cross-attention weights for all of them.
         sgt_layers (`int`, *optional*, defaults to 1):

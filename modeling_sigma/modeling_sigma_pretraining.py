@@ -218,9 +218,9 @@ class SigmaForPreTraining(SigmaModel):
     def _build_objectives(self) -> None:
         config = self.config
         layers = config.text_config.num_layers
-        if not 1 <= config.fusion_layers <= layers:
+        if not 0 <= config.fusion_layers <= layers:
             raise ValueError(
-                f"expected fusion_layers from 1 to the encoder's {layers}, received {config.fusion_layers}"
+                f"expected fusion_layers from 0 to the encoder's {layers}, received {config.fusion_layers}"
             )
         self.fusion = SignAwareFusion(config)
         self.matching_encoder = CrossAttendingEncoder(self.text_encoder.config, config.sgt_layers)
