@@ -166,7 +166,8 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
 
 
 def _as_list(poses: PoseInput | Sequence[PoseInput]) -> Sequence[PoseInput]:
-    single = isinstance(poses, (PoseClip, str, os.PathLike, np.ndarray, Mapping))
+    # A PoseClip may come from another copy of this code: the package's, or one that travelled with a checkpoint.
+    single = isinstance(poses, (str, os.PathLike, np.ndarray, Mapping)) or hasattr(poses, "keypoints")
     return [poses] if single else list(poses)  # type: ignore[list-item, arg-type]
 
 
