@@ -66,7 +66,8 @@ def save_bundle(model: PreTrainedModel, processor: Any, directory: str | Path) -
     tasks = {type_name: task for task, type_name in _TASK_MODELS.items()}
     task = tasks.get(type(model).__name__)
     pipelines = {task: CUSTOM_PIPELINES[task]} if task else CUSTOM_PIPELINES
-    _add_to_json(directory / "config.json", auto_map=AUTO_MAP, custom_pipelines=pipelines)
+    facts = {"sigma_slu_version": modeling_sigma.__version__}
+    _add_to_json(directory / "config.json", auto_map=AUTO_MAP, custom_pipelines=pipelines, **facts)
     for name in ("preprocessor_config.json", "processor_config.json"):
         if (directory / name).exists():
             classes = {auto: AUTO_MAP[auto] for auto in ("AutoFeatureExtractor", "AutoProcessor")}
