@@ -1,6 +1,6 @@
 """The command `sigma-slu`: imports the subcommand alone, and turns its errors into one line and an exit code.
 
-A subcommand is a line in `COMMANDS` and a module with `add_arguments(parser)` and `run(args) -> int`, which imports
+A subcommand is a line in `commands.py` and a module with `add_arguments(parser)` and `run(args) -> int`, which imports
 torch and the like inside `run`: `--help` stays fast. Exit codes: 0 success, 1 failure, 2 usage, 130 interrupt.
 """
 
@@ -13,15 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from modeling_sigma import __version__
-
-
-COMMANDS = {  # name -> (module, one line of help)
-    "demo": ("modeling_sigma.cli.demo", "train and try a small model on synthetic signs"),
-    "predict": ("modeling_sigma.cli.predict", "text for skeleton files, with a trained model"),
-    "inspect": ("modeling_sigma.cli.inspect", "what is in a skeleton file: layout, length, parts"),
-    "convert-checkpoint": ("modeling_sigma.cli.convert_checkpoint", "a released checkpoint into a model folder"),
-    "evaluate": ("modeling_sigma.cli.evaluate", "scores of predictions against references"),
-}
+from modeling_sigma.cli.commands import COMMANDS
 
 
 def build_parser(command: str | None) -> argparse.ArgumentParser:
