@@ -37,7 +37,16 @@ class _LazyClasses(Mapping[str, "type[CorpusBuilder]"]):
 
 # A new corpus is a file of this folder and one line here.
 CORPORA: Mapping[str, type[CorpusBuilder]] = _LazyClasses(
+    wlasl="Wlasl",
+    msasl="Msasl",
+    csl_daily="CslDaily",
+    csl_news="CslNews",
+    how2sign="How2Sign",
+    openasl="OpenAsl",
+    phoenix2014t="Phoenix2014T",
+    youtube_asl="YoutubeAsl",
     synthetic="Synthetic",
+    folder="Folder",
 )
 
 
@@ -93,12 +102,11 @@ def load_corpus(
         raise ValueError(f"data_dir belongs to one of {', '.join(CORPORA)}, received {name!r}: leave it out")
     if not Path(name).is_dir() and name.count("/") != 1:
         raise ValueError(
-            f"expected one of {', '.join(CORPORA)}, a folder of Parquet files or org/name on the Hub, received {name!r}"
+            f"expected one of {', '.join(CORPORA)}, a folder of Parquet files or org/name on the Hub, "
+            f"received {name!r}"
         )
     if Path(name).is_dir() and not any(Path(name).rglob("*.parquet")):
-        raise FileNotFoundError(
-            f"{name}: no Parquet files: for a folder of clips use load_corpus('folder', data_dir=)"
-        )
+        raise FileNotFoundError(f"{name}: no Parquet files: a folder of clips needs load_corpus('folder', data_dir=)")
     dataset = datasets.load_dataset(name, config_name, split=split, **options)
     for part in dataset.values() if isinstance(dataset, dict) else [dataset]:
         missing = [column for column in features() if column not in part.column_names]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -336,6 +336,28 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
                 continue
             hasher.update(f"{path} {status.st_size} {status.st_mtime_ns}")
         return str(hasher.hexdigest())
+
+
+def cut_out(clip: PoseClip, entry: ClipEntry) -> PoseClip:
+    """The frames from `start` to `end` of a recording, with the frame rate of the labels where the file states none.
+
+    Raises:
+        ValueError: if there is no frame rate, or the recording is shorter.
+    """
+    if clip.fps is None and entry.fps is not None:
+        clip = replace(clip, fps=entry.fps)
+    if entry.start is None and entry.end is None:
+        return clip
+    if clip.fps is None:
+        raise ValueError(f"{entry.source}: expected a frame rate, to cut {entry.sample_id} out of it: none is stated")
+    start = round((entry.start or 0.0) * clip.fps)
+    stop = len(clip) if entry.end is None else round(entry.end * clip.fps)
+    if start >= min(stop, len(clip)):
+        raise ValueError(
+            f"{entry.source}: expected {entry.sample_id} at {entry.start or 0:g} to {entry.end or 'the end'} s, "
+            f"received a recording of {clip.duration:.1f} s: is it another version?"
+        )
+    return clip.frames(slice(start, stop))
 
 
 def _check_unique(title: str, clips: dict[str, list[ClipEntry]]) -> None:

@@ -67,7 +67,7 @@ def test_a_folder_of_parquet_files(tmp_path: Path) -> None:
 def test_mistakes_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected one of .*synthetic.*received 'wlsal'"):
         load_corpus("wlsal")
-    with pytest.raises(FileNotFoundError, match="no Parquet files: for a folder of clips use"):
+    with pytest.raises(FileNotFoundError, match="no Parquet files: a folder of clips needs"):
         load_corpus(tmp_path)
     with pytest.raises(ValueError, match="data_dir belongs to one of"):
         load_corpus(tmp_path, data_dir=tmp_path)
