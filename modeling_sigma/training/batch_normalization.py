@@ -11,7 +11,7 @@ from modeling_sigma.training.optimizer_groups import keep_in_eval_mode
 
 
 class GatheredBatchNorm1d(nn.BatchNorm1d):
-    """`nn.SyncBatchNorm` for processors, on which torch's refuses to run: statistics over the rows of all processes."""
+    """Statistics over the rows of all processes, for processors: there torch's `SyncBatchNorm` refuses to run."""
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """(N, C) -> (N, C); N may differ between processes."""

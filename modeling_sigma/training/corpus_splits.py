@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import datasets
 import numpy as np
 
 from datasets_scripts.corpora import load_corpus
+from datasets_scripts.split_by_signer import split_by_signer
 from modeling_sigma.training.arguments import DataArguments
 
 
@@ -59,16 +59,18 @@ def _load(source: tuple[str, str | None, str | None], split: str, options: Any) 
     return load_corpus(name, config, split=split, data_dir=folder, **options)
 
 
-def hold_out(rows: datasets.Dataset, share: float, seed: int = 0) -> tuple[datasets.Dataset, datasets.Dataset, str]:
-    """Splits clips without official splits into those to train on and those to validate on.
+def hold_out(
+    rows: datasets.Dataset, share: float = 0.2, seed: int = 0
+) -> tuple[datasets.Dataset, datasets.Dataset, str]:
+    """Clips to train on and clips to validate on, for data without splits of its own.
 
-    Where at least two signers are known, whole signers are held out: a new signer is what the model will meet.
-    Otherwise clips are held out, of every text with several clips alike.
+    Whole signers are held out where that leaves every text in training: a new signer is what the model will meet.
+    Otherwise clips are, of every text alike.
 
     Args:
         rows (`datasets.Dataset`):
             All clips.
-        share (`float`):
+        share (`float`, *optional*, defaults to 0.2):
             About how many are held out.
         seed (`int`, *optional*, defaults to 0):
             Of the choice.
@@ -77,17 +79,17 @@ def hold_out(rows: datasets.Dataset, share: float, seed: int = 0) -> tuple[datas
         The clips that are left, those held out, and how, in words.
 
     Raises:
-        ValueError: if nothing would be left on one side.
+        ValueError: if there are too few clips.
     """
-    rng = np.random.default_rng(seed)
     signers, texts = list(rows["signer_id"]), list(rows["text"])
-    if None not in signers and len(set(signers)) > 1:
-        chosen = _choose_signers(signers, texts, share, rng)
-        held = [index for index, signer in enumerate(signers) if signer in chosen]
-        how = f"signers held out: {', '.join(sorted(chosen))}"
+    splits = split_by_signer(signers, validation_share=share, test_share=0.0, seed=seed)
+    held = [index for index, split in enumerate(splits) if split == "validation"]
+    left = {text for text, split in zip(texts, splits) if split == "train"}
+    if held and left == set(texts):
+        how = f"by signer: nobody of {', '.join(sorted({str(signers[index]) for index in held}))} is trained on"
     else:
-        held = _choose_clips(texts, share, rng)
-        how = f"{len(held)} clips held out, by text; signers " + ("are not known" if None in signers else "are one")
+        held = _choose_clips(texts, share, np.random.default_rng(seed))
+        how = "by clip: the same people are trained on and validated on, so a new signer will fare worse"
     kept = sorted(set(range(len(rows))) - set(held))
     if not held or not kept:
         raise ValueError(
@@ -97,35 +99,18 @@ def hold_out(rows: datasets.Dataset, share: float, seed: int = 0) -> tuple[datas
     return rows.select(kept), rows.select(sorted(held)), how
 
 
-def _choose_signers(signers: Sequence[str], texts: Sequence[str], share: float, rng: Any) -> set[str]:
-    counts = Counter(signers)
-    chosen: set[str] = set()
-    # The signer with most clips stays in training, and so does every text.
-    order = sorted(counts, key=lambda name: (counts[name], name))[:-1]
-    for name in rng.permutation(order):
-        if chosen and sum(counts[held] for held in chosen) + counts[name] > share * len(signers):
-            continue
-        trial = chosen | {str(name)}
-        if {text for text, signer in zip(texts, signers) if signer not in trial} == set(texts):
-            chosen = trial
-    return chosen or {min(order, key=lambda name: (counts[name], name))}
-
-
-def _choose_clips(texts: Sequence[str], share: float, rng: Any) -> list[int]:
+def _choose_clips(texts: Sequence[str], share: float, rng: np.random.Generator) -> list[int]:
     groups: dict[str, list[int]] = {}
     for index, text in enumerate(texts):
         groups.setdefault(text, []).append(index)
+    repeated = [members for members in groups.values() if len(members) > 1]
+    if not repeated:  # sentences, each of which comes once
+        return [int(index) for index in rng.choice(len(texts), round(share * len(texts)), replace=False)]
     held: list[int] = []
-    singles: list[int] = []
-    for members in groups.values():
-        if len(members) == 1:
-            singles += members
-        else:
-            number = min(len(members) - 1, max(1, round(share * len(members))))
-            held += [int(index) for index in rng.choice(members, number, replace=False)]
-    # Sentences that come once each: nothing to balance.
-    number = round(share * len(singles)) if not held else 0
-    return held + [int(index) for index in rng.choice(singles, number, replace=False)] if number else held
+    for members in repeated:
+        number = min(len(members) - 1, max(1, round(share * len(members))))
+        held += [int(index) for index in rng.choice(members, number, replace=False)]
+    return held
 
 
 def fingerprint(rows: datasets.Dataset) -> dict[str, Any]:

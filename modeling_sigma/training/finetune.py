@@ -1,4 +1,4 @@
-"""Fine-tuning for isolated signs (`islr`), glosses (`cslr`) and translation (`slt`): what `examples/finetune.py` runs."""
+"""Fine-tuning for isolated signs, glosses and translation: what `examples/finetune.py` runs."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def text_rows(rows: Any) -> Any:
 
 
 def labels_of(splits: Any, head: str, task: str) -> list[str] | None:
-    """Names of the labels (or, for CTC, blank and glosses) in the order of their numbers; None for other heads.
+    """Names of the labels (for CTC blank and glosses) in the order of their numbers; None for heads that write.
 
     Raises:
         ValueError: if other splits have labels that training has not.

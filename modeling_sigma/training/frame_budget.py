@@ -6,6 +6,7 @@ frames, so that a step needs the same time and memory whatever it holds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -20,8 +21,9 @@ class FrameBudgetSampler(BatchSampler):
     """Yields batches of `(epoch, index)`: the dataset learns from its key in which epoch it is read.
 
     A step of training reads `num_parts` batches (processes times accumulated batches). Its clips are chosen together
-    and then dealt to the parts, so that the steps hold the same clips however they are divided. The parts follow each
-    other: `accelerate`, which gives batch i to process i modulo their number, needs no other way of sharding.
+    and then dealt to the parts: the steps of two processes hold the clips that one process accumulates, and without a
+    budget of frames those of one process with batches of twice the size. The parts follow each other: `accelerate`,
+    which gives batch i to process i modulo their number, needs no other way of sharding.
 
     Every clip comes once an epoch, and all epochs have the same number of batches. The order depends on `seed` and
     epoch alone. The first step of all is the largest, so that a lack of memory shows at once.
@@ -137,7 +139,10 @@ def _step_starts(
         return starts
     if drop_last:
         return starts[:-1]
-    # A last step of few clips is noise: share what the last two have, in multiples of the parts.
-    both = starts[-1] - starts[-3]
-    first = min(-(-both // (2 * num_parts)) * num_parts, starts[-2] - starts[-3])
-    return [*starts[:-2], starts[-3] + first, starts[-1]]
+    if 2 * size < full:
+        # A last step of few clips is noise: share what the last two have. In multiples of 4 or 2, so that one part and
+        # several do it alike.
+        both, unit = starts[-1] - starts[-3], math.lcm(4 if full >= 16 else 2, num_parts)
+        first = min(max(round(both / 2 / unit), 1) * unit, starts[-2] - starts[-3])
+        starts[-2] = starts[-3] + first
+    return starts

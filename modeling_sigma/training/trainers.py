@@ -280,7 +280,7 @@ class SigmaPreTrainer(ClipTrainer):
     def scale_loss(self, loss: torch.Tensor, outputs: Any, num_clips: int) -> torch.Tensor:
         terms = {name: outputs[name] for name in self.TERMS if outputs.get(name) is not None}
         self._add_to_log(**{name: value / self._num_batches for name, value in terms.items()})
-        labels = outputs["matching_labels"]
+        labels = outputs.get("matching_labels")
         if labels is not None:
             right = (outputs["matching_logits"].argmax(dim=-1) == labels).float().mean()
             self._add_to_log(matching_accuracy=right / self._num_batches)

@@ -1,4 +1,4 @@
-"""One run from start to end: resume, train, score, save. What to train comes from `pretrain`, `finetune` and `adapt`."""
+"""One run from start to end: resume, train, score, save. What to train, `pretrain`, `finetune` and `adapt` say."""
 
 from __future__ import annotations
 
