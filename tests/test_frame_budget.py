@@ -102,9 +102,10 @@ def test_last_step_shares_with_the_one_before() -> None:
     # 17 clips of one length, 16 a batch: 8 and 9 instead of 16 and 1.
     assert sorted(map(len, FrameBudgetSampler([10] * 17, 16))) == [8, 9]
     assert list(map(len, FrameBudgetSampler([10] * 17, 16, drop_last=True))) == [16]
-    # 5 clips for 2 parts of 2: 4 and 1 become 4 and 1, and the empty part gets a clip a second time.
-    batches = list(FrameBudgetSampler([10] * 5, 2, num_parts=2))
-    assert sorted(map(len, batches)) == [1, 1, 2, 2] and set(_clips(batches)) == set(range(5))
+    assert sorted(map(len, FrameBudgetSampler([10] * 5, 2, num_parts=2))) == [1, 1, 1, 2]
+    # 3 clips for 2 parts of 1: the part that would be empty gets a clip a second time.
+    batches = list(FrameBudgetSampler([10] * 3, 1, num_parts=2))
+    assert list(map(len, batches)) == [1, 1, 1, 1] and set(_clips(batches)) == set(range(3))
 
 
 def test_mistakes_are_told() -> None:
