@@ -44,6 +44,7 @@ from modeling_sigma.feature_extraction_sigma import SigmaFeatureExtractor  # noq
 from modeling_sigma.metrics import retrieval_scores, translation_scores  # noqa: E402
 from modeling_sigma.pose_transforms import even_frame_indices  # noqa: E402
 from modeling_sigma.processing_sigma import SigmaProcessor  # noqa: E402
+from modeling_sigma.training.matrix_optimizer import MatrixOptimizer  # noqa: E402
 from modeling_sigma.training.word_tokenizer import word_tokenizer  # noqa: E402
 
 
@@ -164,10 +165,8 @@ def train(
     columns: tuple[str, ...],
 ) -> list[float]:
     """One one-cycle schedule over stages of (corpus, steps); returns the losses."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.01)
     total = sum(steps for _, steps in stages)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=total, pct_start=0.08)
+    optimizer = MatrixOptimizer(model, total, learning_rate, 1.5 * learning_rate)
     generator, losses, started = np.random.default_rng(seed), [], time.monotonic()
     model.train()
     for corpus, steps in stages:
@@ -179,10 +178,7 @@ def train(
             with torch.autocast("cpu", torch.bfloat16):
                 loss = model(**{name: value for name, value in inputs.items() if name in columns}).loss
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
-            schedule.step()
-            optimizer.zero_grad()
             losses.append(loss.item())
             if len(losses) % 50 == 0:
                 text = f"  step {len(losses)}/{total}  loss {np.mean(losses[-50:]):.3f}"
@@ -276,7 +272,8 @@ def run(variant: str, seed: int, recipe: Recipe, language: SyntheticSigns, split
     if variant == "scratch":
         writer = SigmaForConditionalGeneration(config)
     else:
-        isolated = Corpus(processor, language.generate_isolated(48 * 60, seed=seed))
+        num_isolated = recipe.isolated_steps * recipe.batch_size
+        isolated = Corpus(processor, language.generate_isolated(num_isolated, seed=seed))
         pairs = Corpus(processor, language.generate_sentences(recipe.num_pairs, seed=seed))
         model = SigmaForPreTraining(config)
         stages = [(isolated, recipe.isolated_steps), (pairs, recipe.steps - recipe.isolated_steps)]

@@ -95,7 +95,20 @@ class SigmaConfig(PreTrainedConfig):
         label_smoothing (`float`, *optional*, defaults to 0.2):
             Of the language-modelling and the label loss.
         classifier_dropout (`float`, *optional*, defaults to 0.0):
-            Dropout in front of the label head of [`SigmaForSequenceClassification`].
+            Dropout in front of the label head of [`SigmaForSequenceClassification`] and [`SigmaForCTC`].
+        class_weights (`list[float]`, *optional*):
+            Weight of each label in the loss of [`SigmaForSequenceClassification`], for unbalanced data: one number a
+            label, as in `torch.nn.CrossEntropyLoss`.
+        ctc_blank_id (`int`, *optional*, defaults to 0):
+            Which entry of `id2label` is [`SigmaForCTC`]'s blank; the other entries are glosses.
+        ctc_loss_reduction (`"mean"` or `"sum"`, *optional*, defaults to `"mean"`):
+            Mean over the clips of the loss a gloss, or sum over the clips. `Wav2Vec2Config` sums by default, which
+            ties the learning rate to the batch size.
+        ctc_zero_infinity (`bool`, *optional*, defaults to `False`):
+            Count infinite losses, and their gradients, as zero.
+        ctc_short_clips (`"error"` or `"skip"`, *optional*, defaults to `"error"`):
+            What to do with clips that have fewer frames than their glosses need, whose loss is infinite: refuse the
+            batch, or leave them out of the loss and count them in the output.
         fusion_layers (`int`, *optional*, defaults to 3):
             k: sign-aware early fusion happens before each of the top k encoder layers. 0 leaves it out (ablation): the
             matching encoder then reads states that have not met.
@@ -138,7 +151,7 @@ class SigmaConfig(PreTrainedConfig):
     """
 
     model_type = "sigma"
-    keys_to_ignore_at_inference = ["past_key_values"]
+    keys_to_ignore_at_inference = ["past_key_values", "num_skipped_clips"]
     sub_configs_defaults = {
         "text_config": SubConfigSpec(config_class=AutoConfig, model_type="mt5"),
         "pose_config": SubConfigSpec(config_class=SigmaPoseConfig),
@@ -153,6 +166,11 @@ class SigmaConfig(PreTrainedConfig):
     max_frames: int = 256
     label_smoothing: float | int = 0.2
     classifier_dropout: float | int = 0.0
+    class_weights: list[float] | None = None
+    ctc_blank_id: int = 0
+    ctc_loss_reduction: Literal["mean", "sum"] = "mean"
+    ctc_zero_infinity: bool = False
+    ctc_short_clips: Literal["error", "skip"] = "error"
     fusion_layers: int = 3
     share_fusion_weights: bool = True
     sgt_layers: int = 1
@@ -211,5 +229,9 @@ class SigmaConfig(PreTrainedConfig):
         for name in ("alpha", "beta", "label_smoothing", "classifier_dropout"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"expected {name} between 0 and 1, received {getattr(self, name)}")
+        if self.class_weights is not None and not all(0 <= weight < float("inf") for weight in self.class_weights):
+            raise ValueError(f"expected class_weights >= 0, received {self.class_weights}")
+        if self.ctc_blank_id < 0:
+            raise ValueError(f"expected ctc_blank_id >= 0, received {self.ctc_blank_id}")
         if self.local_temperature is not None and self.local_temperature <= 0:
             raise ValueError(f"expected local_temperature > 0 or None, received {self.local_temperature}")

@@ -175,6 +175,7 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
 
 
 def _as_list(poses: PoseInput | Sequence[PoseInput]) -> Sequence[PoseInput]:
+    # A PoseClip may come from another copy of this code: the package\'s, or one that travelled with a checkpoint.
     single = isinstance(poses, (str, os.PathLike, np.ndarray, Mapping)) or not isinstance(poses, Iterable)
     return [poses] if single else list(poses)  # type: ignore[list-item, arg-type]
 

@@ -25,6 +25,8 @@ PRETRAINING_ONLY_KEYS = [
     r"^matching_head\.",
     r"^logit_scale$",
 ]
+# Output layers of the label heads, which no other model needs.
+LABEL_HEAD_KEYS = [r"^classifier\.", r"^ctc_head\."]
 
 
 class SigmaPreTrainedModel(PreTrainedModel):

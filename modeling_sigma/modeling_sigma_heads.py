@@ -11,7 +11,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import can_return_tuple
 
 from .configuration_sigma import SigmaConfig
-from .modeling_sigma import SigmaPreTrainedModel
+from .modeling_sigma import LABEL_HEAD_KEYS, SigmaPreTrainedModel
 from .objectives_sigma import label_smoothed_cross_entropy
 from .outputs_sigma import SigmaEncoderOutput, SigmaSeq2SeqLMOutput, SigmaSequenceClassifierOutput
 from .text_backbone_sigma import build_stack, shift_right
@@ -25,7 +25,7 @@ class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
 
     decoder: Any
     lm_head: nn.Module
-    _keys_to_ignore_on_load_unexpected = [*SigmaPreTrainedModel._keys_to_ignore_on_load_unexpected, r"^classifier\."]
+    _keys_to_ignore_on_load_unexpected = [*SigmaPreTrainedModel._keys_to_ignore_on_load_unexpected, *LABEL_HEAD_KEYS]
 
     def __init__(self, config: SigmaConfig) -> None:
         super().__init__(config)
@@ -188,11 +188,19 @@ class SigmaForSequenceClassification(SigmaPreTrainedModel):
         r"^decoder\.",
         r"^lm_head\.",
         r"^shared\.",
+        r"^ctc_head\.",
     ]
+    # The Trainer is to divide the loss by the number of accumulated batches: labels are counted here, not there.
+    accepts_loss_kwargs = False
 
     def __init__(self, config: SigmaConfig) -> None:
         super().__init__(config)
         self.num_labels = config.num_labels
+        if config.class_weights is not None and len(config.class_weights) != config.num_labels:
+            raise ValueError(
+                f"expected a class weight for each of the {config.num_labels} labels, received "
+                f"{len(config.class_weights)}"
+            )
         if config.use_prompt:
             self.shared = nn.Embedding(config.text_config.vocab_size, config.hidden_size)
         self._build_pose_stream()
@@ -233,7 +241,13 @@ class SigmaForSequenceClassification(SigmaPreTrainedModel):
         logits = self.classifier(self.dropout(pooled))
         loss = None
         if labels is not None:
-            loss = label_smoothed_cross_entropy(logits, labels, self.config.label_smoothing)
+            weights = self.config.class_weights
+            loss = label_smoothed_cross_entropy(
+                logits,
+                labels,
+                self.config.label_smoothing,
+                class_weights=None if weights is None else torch.tensor(weights, device=logits.device),
+            )
         return SigmaSequenceClassifierOutput(
             loss=loss,
             logits=logits,

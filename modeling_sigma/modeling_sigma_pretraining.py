@@ -17,7 +17,7 @@ from .distributed_gather_sigma import (
 )
 from .fusion_sigma import SignAwareFusion
 from .local_alignment_sigma import local_similarity, word_frame_cosines
-from .modeling_sigma import SigmaPreTrainedModel
+from .modeling_sigma import LABEL_HEAD_KEYS, SigmaPreTrainedModel
 from .objectives_sigma import (
     contrastive_loss,
     draw_hard_negatives,
@@ -48,7 +48,7 @@ class SigmaModel(SigmaPreTrainedModel):
     _keys_to_ignore_on_load_unexpected = [
         r"^decoder\.",
         r"^lm_head\.",
-        r"^classifier\.",
+        *LABEL_HEAD_KEYS,
         r"^fusion\.",
         r"^matching_encoder\.",
         r"^matching_head\.",
@@ -212,7 +212,9 @@ class SigmaForPreTraining(SigmaModel):
     matching_head: nn.Linear
     decoder: Any
     lm_head: nn.Module
-    _keys_to_ignore_on_load_unexpected = [r"^classifier\."]
+    _keys_to_ignore_on_load_unexpected = LABEL_HEAD_KEYS
+    # The Trainer is to divide the loss by the number of accumulated batches: it is a mean over pairs, not tokens.
+    accepts_loss_kwargs = False
 
     def _build_objectives(self) -> None:
         config = self.config

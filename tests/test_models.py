@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from modeling_sigma.modeling_sigma_ctc import SigmaForCTC
 from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
 from modeling_sigma.modeling_sigma_pretraining import SigmaForPreTraining, SigmaModel
 from modeling_sigma.pose_encoder_sigma import SigmaPoseEncoder
@@ -28,7 +29,13 @@ from tests.factories import (
 )
 
 
-MODEL_CLASSES = [SigmaForConditionalGeneration, SigmaForSequenceClassification, SigmaModel, SigmaForPreTraining]
+MODEL_CLASSES = [
+    SigmaForConditionalGeneration,
+    SigmaForSequenceClassification,
+    SigmaForCTC,
+    SigmaModel,
+    SigmaForPreTraining,
+]
 HEADS = MODEL_CLASSES[:2]
 TEXTS = ["hello world", "rain in the north", "snow"]
 LENGTHS = (12, 7, 1)
@@ -44,13 +51,15 @@ def _targets(cls: type) -> dict[str, torch.Tensor]:
         return {"labels": texts["labels"]}
     if cls is SigmaForSequenceClassification:
         return {"labels": torch.tensor([0, 2, 1])}
+    if cls is SigmaForCTC:
+        return {"labels": torch.tensor([[1, 2, 2], [2, 1, -100], [1, -100, -100]])}
     if cls is SigmaModel:
         texts.pop("labels")
     return texts
 
 
 def _model(cls: type, **overrides: Any) -> Any:
-    if cls is SigmaForSequenceClassification:
+    if cls in (SigmaForSequenceClassification, SigmaForCTC):
         overrides.setdefault("num_labels", 3)
     return tiny_model(cls, **overrides)
 
