@@ -45,7 +45,7 @@ from modeling_sigma.metrics import retrieval_scores, translation_scores  # noqa:
 from modeling_sigma.pose_transforms import even_frame_indices  # noqa: E402
 from modeling_sigma.processing_sigma import SigmaProcessor  # noqa: E402
 from modeling_sigma.training.matrix_optimizer import MatrixOptimizer  # noqa: E402
-from modeling_sigma.training.synthetic_demo import word_tokenizer  # noqa: E402
+from modeling_sigma.training.word_tokenizer import word_tokenizer  # noqa: E402
 
 
 VARIANTS: dict[str, dict[str, Any] | None] = {

@@ -12,7 +12,6 @@ from transformers.utils import can_return_tuple, logging
 from .configuration_sigma import SigmaConfig
 from .distributed_gather_sigma import (
     gather_ragged,
-    gather_with_gradients,
     gathered_positions,
     mean_over_ranks,
 )
@@ -327,9 +326,7 @@ class SigmaForPreTraining(SigmaModel):
         word_ids = self._word_ids(text_input_ids, texts, text_word_ids)
         masks = (poses.attention_mask, texts.attention_mask)
         pose_cls, text_cls = map(cls_of, aligned, masks)
-        logits = global_alignment_logits(
-            gather_with_gradients(pose_cls), gather_with_gradients(text_cls), self.logit_scale
-        )
+        logits = global_alignment_logits(gather_ragged(pose_cls), gather_ragged(text_cls), self.logit_scale)
         terms: dict[str, torch.Tensor | None] = dict.fromkeys(
             ("global_alignment_loss", "local_alignment_loss", "matching_loss", "lm_loss")
         )
@@ -343,7 +340,7 @@ class SigmaForPreTraining(SigmaModel):
             # The similarities that choose the negatives are those of the pose-only path, as at inference.
             pair_logits = logits.detach()
             if config.alignment_source == "fused":
-                chosen = [gather_with_gradients(cls_of(states.detach(), m)) for states, m in zip(unimodal, masks)]
+                chosen = [gather_ragged(cls_of(states.detach(), m)) for states, m in zip(unimodal, masks)]
                 pair_logits = global_alignment_logits(*chosen, self.logit_scale.detach())
             all_ids = gather_ragged(text_input_ids, pad_value=self.config.text_config.pad_token_id)
             all_masks = gather_ragged(texts.attention_mask[:, 1:].contiguous())

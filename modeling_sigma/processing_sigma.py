@@ -65,7 +65,7 @@ class SigmaProcessor(ProcessorMixin):
         return_tensors: str | None = "pt",
         max_frames: int | None = None,
         training: bool = False,
-        generator: np.random.Generator | int | None = None,
+        generator: np.random.Generator | Sequence[np.random.Generator] | int | None = None,
         word_segmenter: WordSegmenter | None = None,
     ) -> BatchFeature:
         """Prepares clips, texts, or pairs of both.

@@ -6,18 +6,16 @@ while training, and no clip is seen twice.
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from string import ascii_letters
 from typing import Any
 
 import numpy as np
 import torch
 from sacrebleu.metrics import BLEU
-from transformers import MT5Config, T5Tokenizer
+from transformers import MT5Config
 
 from datasets_scripts.synthetic import SyntheticSample, SyntheticSigns
 from modeling_sigma.configuration_sigma import SigmaConfig
@@ -25,6 +23,7 @@ from modeling_sigma.feature_extraction_sigma import SigmaFeatureExtractor
 from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration
 from modeling_sigma.processing_sigma import PROMPT_TEMPLATE, SigmaProcessor
 from modeling_sigma.training.matrix_optimizer import MatrixOptimizer
+from modeling_sigma.training.word_tokenizer import word_tokenizer
 
 
 # Progress: (what is going on, steps done, steps in all, loss or None).
@@ -89,23 +88,6 @@ def build_demo(language: SyntheticSigns, recipe: DemoRecipe) -> tuple[SigmaForCo
     )
     torch.manual_seed(recipe.seed)
     return SigmaForConditionalGeneration(config), processor
-
-
-def word_tokenizer(texts: Sequence[str]) -> T5Tokenizer:
-    """A T5 tokenizer with one piece a word of `texts`, and their letters for other words.
-
-    A trained vocabulary would cut so small a language into letters: sequences get two and a half times as long.
-    """
-    counts = Counter(word for text in texts for word in text.split())
-    total = sum(counts.values())
-    words = [("\u2581" + word, math.log(count / total)) for word, count in sorted(counts.items())]
-    letters = sorted({letter for word in counts for letter in word} | set(ascii_letters) | {"\u2581"})
-    rare = 2 * min(score for _, score in words)
-    specials = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
-    known = {piece for piece, _ in words}
-    return T5Tokenizer(
-        vocab=specials + words + [(letter, rare) for letter in letters if letter not in known], extra_ids=0
-    )
 
 
 def train_demo(

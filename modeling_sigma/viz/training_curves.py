@@ -39,15 +39,20 @@ def read_curves(path: str | Path) -> dict[str, list[tuple[float, float]]]:
         except json.JSONDecodeError as error:
             raise ValueError(f"{path}: expected JSON or JSON lines of a training log ({error})") from error
     log = content.get("log_history") if isinstance(content, dict) else content
-    curves: dict[str, list[tuple[float, float]]] = {}
-    for number, entry in enumerate(log if isinstance(log, list) else []):
-        step = entry.get("step", number) if isinstance(entry, dict) else number
-        for name, value in entry.items() if isinstance(entry, dict) else ():
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if is_number and not any(part in name for part in _NOT_SHOWN) and name not in ("train_loss",):
-                curves.setdefault(name, []).append((float(step), float(value)))
+    curves = collect_curves([entry for entry in log if isinstance(entry, dict)] if isinstance(log, list) else [])
     if not curves:
         raise ValueError(f"{path}: expected a trainer_state.json or logged dicts with numbers, found none")
+    return curves
+
+
+def collect_curves(log: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[float, float]]]:
+    """For each number in a Trainer's log its `(step, value)` pairs; where a line names no step, its place counts."""
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for number, entry in enumerate(log):
+        for name, value in entry.items():
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if is_number and not any(part in name for part in _NOT_SHOWN) and name not in ("train_loss",):
+                curves.setdefault(name, []).append((float(entry.get("step", number)), float(value)))
     return curves
 
 
