@@ -45,6 +45,8 @@ CORPORA: Mapping[str, type[CorpusBuilder]] = _LazyClasses(
     openasl="OpenAsl",
     phoenix2014t="Phoenix2014T",
     youtube_asl="YoutubeAsl",
+    wlasl_hands="WlaslHands",
+    bdsl_words="BdslWords",
     synthetic="Synthetic",
     folder="Folder",
 )
