@@ -80,8 +80,8 @@ def labels_of(splits: Any, head: str, task: str) -> list[str] | None:
         unseen = sorted(found - names["train"])
         if unseen:
             raise ValueError(
-                f"the {name} split has {len(unseen)} labels that no training clip has, first {unseen[0]!r}: move clips "
-                "of them to train, leave them out, or use --head generation"
+                f"the {name} split has {len(unseen)} labels that no training clip has, first {unseen[0]!r}: move "
+                "clips of them to train, leave them out, or use --head generation"
             )
     return sorted(names["train"])
 
