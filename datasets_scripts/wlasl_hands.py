@@ -272,6 +272,8 @@ def _find(data_dir: Path, name: str) -> Path:
 
 def _read_columns(path: Path) -> dict[str, np.ndarray]:
     try:
+        with zipfile.ZipFile(path):
+            pass  # numpy takes anything else for a pickle
         with np.load(path, allow_pickle=False) as archive:
             missing = [name for name in _COLUMNS if name not in archive.files]
             if missing:
