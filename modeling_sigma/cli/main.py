@@ -21,6 +21,7 @@ COMMANDS = {  # name -> (module, one line of help)
     "inspect": ("modeling_sigma.cli.inspect", "what is in a skeleton file: layout, length, parts"),
     "convert-checkpoint": ("modeling_sigma.cli.convert_checkpoint", "a released checkpoint into a model folder"),
     "evaluate": ("modeling_sigma.cli.evaluate", "scores of predictions against references"),
+    "trim-vocabulary": ("modeling_sigma.cli.trim_vocabulary", "a model without the pieces its texts never use"),
 }
 
 
