@@ -12,11 +12,14 @@ sentences of one split occur in no other.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
+from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig, CorpusFacts
 from datasets_scripts.synthetic_grammar import CATEGORIES, SPLITS, SyntheticGrammar
 from datasets_scripts.synthetic_signing import SigningPlan, SyntheticSigner, draw_signer, sign
 from datasets_scripts.synthetic_vocabulary import SignForm, SyntheticVocabulary
@@ -269,3 +272,66 @@ def _check_split(split: str) -> str:
 def _check_seed(seed: int) -> None:
     if seed < 0:
         raise ValueError(f"expected a seed of 0 or more, received {seed}")
+
+
+@dataclass
+class SyntheticConfig(CorpusConfig):
+    """Which clips of the synthetic language: how many of each split, and the seed of the language."""
+
+    num_train: int = 800
+    num_validation: int = 100
+    num_test: int = 200
+    seed: int = 0
+
+
+class Synthetic(CorpusBuilder):
+    """The synthetic language as a corpus: `sentences` (default; gloss and text) or `isolated` (single signs).
+
+    Args:
+        config_name (`str`, *optional*, defaults to `"sentences"`):
+            `"sentences"` or `"isolated"`.
+        num_train, num_validation, num_test, seed:
+            Fields of [`SyntheticConfig`].
+        **kwargs:
+            See [`CorpusBuilder`]; no `data_dir` is needed.
+    """
+
+    FACTS = CorpusFacts(
+        title="Synthetic signing",
+        sign_language=SIGN_LANGUAGE,
+        spoken_language=SPOKEN_LANGUAGE,
+        sign_language_code="",
+        spoken_language_code="en",
+        tasks=("islr", "cslr", "slt"),
+        license="Apache-2.0",
+        homepage="https://arxiv.org/abs/2509.21223",
+        citation="",
+        notes="An invented language for tests and demonstrations; scores on it say nothing about real signing.",
+    )
+    BUILDER_CONFIG_CLASS = SyntheticConfig
+    BUILDER_CONFIGS = [SyntheticConfig(name="sentences"), SyntheticConfig(name="isolated")]
+    DEFAULT_CONFIG_NAME = "sentences"
+
+    def available_splits(self) -> tuple[str, ...]:
+        return tuple(split for split in SPLITS if getattr(self.config, f"num_{split}") > 0)
+
+    def list_clips(self, split: str) -> list[ClipEntry]:
+        number = getattr(self.config, f"num_{split}")
+        return [ClipEntry(f"{split}_{index:06d}", split, str(index)) for index in range(number)]
+
+    def read_clip(self, entry: ClipEntry) -> PoseClip:
+        return self._sample(entry).clip
+
+    def encode(self, entry: ClipEntry) -> dict[str, Any]:
+        sample = self._sample(entry)
+        return self.encode_clip(
+            sample.clip, replace(entry, text=sample.text, gloss=tuple(sample.gloss), signer_id=sample.signer_id)
+        )
+
+    def _sample(self, entry: ClipEntry) -> SyntheticSample:
+        draw = self._language.isolated if self.config.name == "isolated" else self._language.sentence
+        return draw(int(entry.source), split=entry.split)
+
+    @cached_property
+    def _language(self) -> SyntheticSigns:
+        return SyntheticSigns(self.config.seed)

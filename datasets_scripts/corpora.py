@@ -1,0 +1,117 @@
+"""All corpora by name, and one function that loads any of them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import datasets
+
+from datasets_scripts.schema import features
+
+
+if TYPE_CHECKING:
+    from datasets_scripts.corpus_builder import CorpusBuilder
+
+
+class _LazyClasses(Mapping[str, "type[CorpusBuilder]"]):
+    """Name to class; the module of a corpus, which has the corpus's name, is imported when it is asked for."""
+
+    def __init__(self, **class_names: str) -> None:
+        self._class_names = class_names
+
+    def __getitem__(self, name: str) -> type[CorpusBuilder]:
+        class_name = self._class_names[name]
+        builder: type[CorpusBuilder] = getattr(importlib.import_module(f"datasets_scripts.{name}"), class_name)
+        return builder
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._class_names)
+
+    def __len__(self) -> int:
+        return len(self._class_names)
+
+
+# A new corpus is a file of this folder and one line here.
+CORPORA: Mapping[str, type[CorpusBuilder]] = _LazyClasses(
+    wlasl="Wlasl",
+    msasl="Msasl",
+    csl_daily="CslDaily",
+    csl_news="CslNews",
+    how2sign="How2Sign",
+    openasl="OpenAsl",
+    phoenix2014t="Phoenix2014T",
+    youtube_asl="YoutubeAsl",
+    wlasl_hands="WlaslHands",
+    bdsl_words="BdslWords",
+    synthetic="Synthetic",
+    folder="Folder",
+)
+
+
+def load_corpus(
+    name_or_path: str | os.PathLike[str],
+    config_name: str | None = None,
+    split: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    **options: object,
+) -> datasets.Dataset | datasets.DatasetDict:
+    """Loads a corpus from its own files, a folder that `sigma-slu build-dataset` made, or the Hub.
+
+    Args:
+        name_or_path (`str` or `os.PathLike`):
+            A name of [`CORPORA`] (`"wlasl_hands"`, `"folder"`, `"synthetic"`, ...), an existing folder of Parquet
+            files, or a name on the Hub (`"org/name"`).
+        config_name (`str`, *optional*):
+            A config of the corpus, such as `"wlasl100"`.
+        split (`str`, *optional*):
+            `"train"`, `"validation"` or `"test"`, also with datasets' slices: `"train[:10%]"`.
+        data_dir (`str` or `os.PathLike`, *optional*):
+            The folder of the corpus's own files; for names of [`CORPORA`] only.
+        **options:
+            Options of the corpus: fields of its config, and `cache_dir`.
+
+    Returns:
+        `datasets.Dataset` with the columns of `datasets_scripts.schema.features`; without `split` a
+        `datasets.DatasetDict` of all splits.
+
+    Raises:
+        ValueError: for an unknown name, or data of another schema.
+        FileNotFoundError: if a folder or all files of a corpus are missing.
+
+    Example:
+
+    ```python
+    >>> import tempfile
+    >>> from datasets_scripts.corpora import load_corpus
+    >>> from datasets_scripts.schema import decode_clip
+    >>> with tempfile.TemporaryDirectory() as cache:
+    ...     dataset = load_corpus("synthetic", "isolated", "test", num_test=3, cache_dir=cache)
+    ...     decode_clip(dataset[0]).layout
+    'sigma_69'
+
+    ```
+    """
+    name = os.fspath(name_or_path)
+    if name in CORPORA:
+        builder = CORPORA[name](config_name=config_name, data_dir=data_dir, **options)
+        builder.download_and_prepare()
+        return builder.as_dataset(split=split)
+    if data_dir is not None:
+        raise ValueError(f"data_dir belongs to one of {', '.join(CORPORA)}, received {name!r}: leave it out")
+    if not Path(name).is_dir() and name.count("/") != 1:
+        raise ValueError(
+            f"expected one of {', '.join(CORPORA)}, a folder of Parquet files or org/name on the Hub, "
+            f"received {name!r}"
+        )
+    if Path(name).is_dir() and not any(Path(name).rglob("*.parquet")):
+        raise FileNotFoundError(f"{name}: no Parquet files: a folder of clips needs load_corpus('folder', data_dir=)")
+    dataset = datasets.load_dataset(name, config_name, split=split, **options)
+    for part in dataset.values() if isinstance(dataset, dict) else [dataset]:
+        missing = [column for column in features() if column not in part.column_names]
+        if missing:
+            raise ValueError(f"{name}: expected the columns of datasets_scripts.schema, {', '.join(missing)} missing")
+    return dataset

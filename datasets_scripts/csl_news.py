@@ -1,0 +1,67 @@
+"""CSL-News: broadcast sentences of Chinese Sign Language with text, for pre-training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from datasets_scripts.corpus_builder import CorpusConfig, CorpusFacts
+from datasets_scripts.label_tables import TableRow, find_column, read_table, read_text
+from datasets_scripts.pose_file_corpus import ClipLabel, PoseFileCorpus
+
+
+class CslNews(PoseFileCorpus):
+    """CSL-News. It has one split, `train`, and neither glosses nor signers.
+
+    Files:
+        - `pose_format/<name>.pkl`, unpacked from the archives of the pose version,
+        - `CSL_News_Labels.json` or `CSL_News_Labels.csv`.
+    """
+
+    FACTS = CorpusFacts(
+        title="CSL-News",
+        sign_language="Chinese Sign Language",
+        spoken_language="Chinese",
+        sign_language_code="csl",
+        spoken_language_code="zh",
+        tasks=("slt",),
+        license="CC BY-NC 4.0",
+        homepage="https://huggingface.co/datasets/ZechengLi19/CSL-News_pose",
+        citation="""@inproceedings{li2025unisign,
+  title = {Uni-Sign: Toward Unified Sign Language Understanding at Scale},
+  author = {Li, Zecheng and Zhou, Wengang and Zhao, Weichao and Wu, Kepeng and Hu, Hezhen and Li, Houqiang},
+  booktitle = {International Conference on Learning Representations},
+  year = {2025}
+}""",
+        sizes={"default": {"train": 722711}},
+        notes="Keypoints by RTMPose, in shares of the image. The texts come from subtitles and speech recognition.",
+    )
+    BUILDER_CONFIGS = [CorpusConfig(name="default")]
+    DEFAULT_CONFIG_NAME = "default"
+    LABEL_FILES = (r"CSL_News_Labels\.json", r"CSL_News_Labels\.csv", r"(.*\.)?labels\.train")
+
+    def label_path(self, split: str) -> Path | None:
+        return super().label_path(split) if split == "train" else None
+
+    def labels(self, split: str, path: Path) -> list[ClipLabel]:
+        if path.suffix.lower() not in (".json", ".csv"):
+            return super().labels(split, path)
+        rows = read_table(path) if path.suffix.lower() == ".csv" else _json_rows(path)
+        columns = list(rows[0].cells) if rows else []
+        name = find_column(columns, ("pose", "video", "name"))
+        if name is None or "text" not in columns:
+            raise ValueError(f"{path}: expected pose or video, and text, received {', '.join(columns) or 'nothing'}")
+        return [ClipLabel(row.cells[name], row.cells["text"]) for row in rows]
+
+
+def _json_rows(path: Path) -> list[TableRow]:
+    try:
+        clips = json.loads(read_text(path))
+        return [
+            TableRow(number, {column: str(cell) for column, cell in clip.items()})
+            for number, clip in enumerate(clips, 1)
+        ]
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"{path}: expected a list of clips with pose and text ({error}): is it CSL-News's?"
+        ) from error

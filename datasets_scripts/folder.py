@@ -1,0 +1,311 @@
+"""Your own corpus: a folder of clips in any readable format, and a table that says what is signed in them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig, CorpusFacts, cut_out
+from datasets_scripts.label_tables import TableRow, find_column, read_table, seconds_of, split_of
+from datasets_scripts.pose_files import state_of_clips
+from datasets_scripts.schema import SPLITS
+from datasets_scripts.split_by_signer import split_by_clip, split_by_signer
+from modeling_sigma.io.load_clip import READERS, load_clip
+from modeling_sigma.io.video import SUFFIXES as VIDEO_SUFFIXES
+from modeling_sigma.pose_clip import PoseClip
+
+
+_TABLES = (".csv", ".tsv", ".jsonl")
+UNKNOWN = "unknown"
+
+# What a column may be called; options of the same name plus `_column` name another.
+COLUMNS = {
+    "path": ("path", "file", "file_name", "filename", "clip", "pose", "video", "video_path", "name"),
+    "text": ("text", "sentence", "translation", "caption"),
+    "gloss": ("gloss", "glosses", "orth"),
+    "label": ("label", "word", "sign", "class"),
+    "signer": ("signer_id", "signer", "speaker", "participant"),
+    "split": ("split", "subset", "partition"),
+    "id": ("sample_id", "id"),
+    "start": ("start", "start_time"),
+    "end": ("end", "end_time"),
+}
+
+
+@dataclass
+class FolderConfig(CorpusConfig):
+    """Options of your own corpus.
+
+    Args:
+        metadata (`str`, *optional*):
+            The table; by default the one `.csv`, `.tsv` or `.jsonl` in `data_dir`.
+        path_column, text_column, gloss_column, label_column, signer_column, split_column, id_column, start_column,
+        end_column (`str`, *optional*):
+            Columns with names that are not in [`COLUMNS`].
+        sign_language, spoken_language (`str`, *optional*):
+            English names, such as "Swiss German Sign Language" and "German".
+        license (`str`, *optional*):
+            The terms of your clips, for the data card.
+        validation_share, test_share (`float`, *optional*, defaults to 0.1), seed (`int`, *optional*, defaults to 0):
+            Of the splits that are made where the table has none.
+        estimator (`str`, *optional*):
+            For videos: see `modeling_sigma.io.estimate_clip`.
+        person (`int`, *optional*, defaults to 0):
+            Which person of each file.
+    """
+
+    metadata: str | None = None
+    path_column: str | None = None
+    text_column: str | None = None
+    gloss_column: str | None = None
+    label_column: str | None = None
+    signer_column: str | None = None
+    split_column: str | None = None
+    id_column: str | None = None
+    start_column: str | None = None
+    end_column: str | None = None
+    sign_language: str = UNKNOWN
+    spoken_language: str = UNKNOWN
+    license: str = UNKNOWN
+    validation_share: float = 0.1
+    test_share: float = 0.1
+    seed: int = 0
+    estimator: str | None = None
+    person: int = 0
+
+
+class Folder(CorpusBuilder):
+    """A folder of clips and a table (csv, tsv or jsonl) with a line for each.
+
+    ```
+    my_corpus/
+      metadata.csv        path,text,signer
+      clips/hello.pose    clips/hello.pose,hello,Ada
+      clips/thanks.pkl    clips/thanks.pkl,thank you,Ben
+    ```
+
+    A path is relative to the table's folder; its extension may be left out. One of text, gloss (separated by spaces)
+    and label is needed; a label is the text of an isolated sign. Signer, split, id, and start and end (seconds of a
+    longer recording) are optional. Without a split column, splits are made so that nobody signs in two of them; where
+    signers are not known, by clip, and a warning says so.
+
+    Args:
+        data_dir (`str`):
+            The folder.
+        **kwargs:
+            Fields of [`FolderConfig`]; see also [`datasets_scripts.corpus_builder.CorpusBuilder`].
+
+    Example:
+
+    ```python
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from datasets_scripts.folder import Folder
+    >>> from modeling_sigma.io import save_clip
+    >>> from modeling_sigma.pose_clip import PoseClip
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_clip(f"{folder}/hello.npz", PoseClip(np.ones((24, 133, 2)), np.ones((24, 133))))
+    ...     _ = Path(folder, "metadata.csv").write_text("path,label,split\\nhello,hello,train\\n")
+    ...     builder = Folder(data_dir=folder, cache_dir=f"{folder}/cache", sign_language="British Sign Language",
+    ...                      spoken_language="English")
+    ...     builder.download_and_prepare()
+    ...     builder.as_dataset(split="train")[0]["text"]
+    'hello'
+
+    ```
+    """
+
+    FACTS = CorpusFacts(
+        title="Your corpus",
+        sign_language=UNKNOWN,
+        spoken_language=UNKNOWN,
+        sign_language_code="",
+        spoken_language_code="",
+        tasks=("islr", "cslr", "slt"),
+        license="Yours: state it with license=",
+        homepage="the people who signed",
+        citation="",
+        notes="Made from a folder of clips and a table.",
+    )
+    BUILDER_CONFIG_CLASS = FolderConfig
+    BUILDER_CONFIGS = [FolderConfig(name="default")]
+    DEFAULT_CONFIG_NAME = "default"
+
+    @property
+    def sign_language(self) -> str:
+        return str(self.config.sign_language)
+
+    @property
+    def spoken_language(self) -> str:
+        return str(self.config.spoken_language)
+
+    def available_splits(self) -> tuple[str, ...]:
+        present = {entry.split for entry, _ in self._rows}
+        return tuple(split for split in SPLITS if split in present)
+
+    def list_clips(self, split: str) -> list[ClipEntry]:
+        rows = [(entry, line) for entry, line in self._rows if entry.split == split]
+        missing = [entry.source for entry, _ in rows if not os.path.exists(entry.source)]
+        self.report_missing(split, [os.path.relpath(path, self._table.parent) for path in missing], len(rows), "clips")
+        clips = []
+        for entry, line in rows:
+            if not os.path.exists(entry.source):
+                continue
+            if not entry.text.strip() and not entry.gloss:
+                self.report(split, entry.sample_id, f"{self._table.name}, line {line}: neither text nor gloss")
+                self.say(f"{self._table}, line {line}: neither text, gloss nor label: {entry.sample_id} is left out")
+                continue
+            clips.append(entry)
+        return clips
+
+    def read_clip(self, entry: ClipEntry) -> PoseClip:
+        return cut_out(load_clip(entry.source, self.config.person, self.config.estimator), entry)
+
+    def source_files(self, data_dir: str | None, options: dict[str, Any]) -> Iterable[str]:
+        if options.get("metadata"):
+            yield os.fspath(options["metadata"])
+        if data_dir is not None and os.path.isdir(data_dir):
+            yield from (entry.path for entry in os.scandir(data_dir) if entry.name.lower().endswith(_TABLES))
+
+    def _source_state(self, data_dir: str | None, options: dict[str, Any]) -> str:
+        state = super()._source_state(data_dir, options)
+        return state + state_of_clips(data_dir) if data_dir is not None and os.path.isdir(data_dir) else state
+
+    def _split_generators(self, dl_manager: Any) -> Any:
+        self.__dict__.pop("_rows", None)  # what there is to say is said for each build
+        return super()._split_generators(dl_manager)
+
+    @cached_property
+    def _table(self) -> Path:
+        if self.config.metadata is not None:
+            table = self.folder / self.config.metadata
+            if not table.is_file():
+                raise FileNotFoundError(f"{table}: no such file: give metadata, the table of your clips")
+            return table
+        tables = sorted(path for path in self.folder.iterdir() if path.suffix.lower() in _TABLES)
+        named = [path for path in tables if path.stem.lower() in ("metadata", "labels")]
+        if len(named) == 1 or len(tables) == 1:
+            return (named or tables)[0]
+        found = ", ".join(path.name for path in tables) or "none"
+        raise FileNotFoundError(
+            f"{self.folder}: expected one table (.csv, .tsv or .jsonl) with a line for each clip, received {found}: "
+            "name it metadata.csv or give metadata="
+        )
+
+    @cached_property
+    def _rows(self) -> list[tuple[ClipEntry, int]]:
+        """Every row of the table, with its line; `source` is a path that need not exist."""
+        rows = read_table(self._table)
+        if not rows:
+            raise ValueError(f"{self._table}: expected a line for each clip, received an empty table")
+        columns = self._columns(list(dict.fromkeys(name for row in rows for name in row.cells)))
+        entries = [self._entry(row, columns) for row in rows]
+        self._check_ids(entries, rows)
+        if columns["split"] is None:
+            entries = self._with_made_splits(entries)
+        else:
+            self._say_shared_signers(entries)
+        return [(entry, row.line) for entry, row in zip(entries, rows)]
+
+    def _columns(self, names: Sequence[str]) -> dict[str, str | None]:
+        """For each meaning the column that has it."""
+        columns: dict[str, str | None] = {}
+        for meaning, known in COLUMNS.items():
+            given = getattr(self.config, f"{meaning}_column")
+            if given is not None and given not in names:
+                raise ValueError(
+                    f"{self._table}: expected the column {given!r} ({meaning}_column), received {', '.join(names)}"
+                )
+            columns[meaning] = given or find_column(names, known)
+        if columns["path"] is None:
+            raise ValueError(
+                f"{self._table}: expected a column of paths ({', '.join(COLUMNS['path'])}), received "
+                f"{', '.join(names)}: rename it or give path_column="
+            )
+        if all(columns[meaning] is None for meaning in ("text", "gloss", "label")):
+            raise ValueError(
+                f"{self._table}: expected a column text, gloss or label, received {', '.join(names)}: rename it or "
+                "give text_column=, gloss_column= or label_column="
+            )
+        unused = [name for name in names if name not in columns.values()]
+        if unused:
+            self.say(f"{self._table.name}: columns that are not used: {', '.join(unused)}")
+        if UNKNOWN in (self.sign_language, self.spoken_language):
+            self.say("sign_language and spoken_language are unknown: name them, prompts and data card need them")
+        return columns
+
+    def _entry(self, row: TableRow, columns: dict[str, str | None]) -> ClipEntry:
+        cells = {meaning: row.cells.get(column, "").strip() if column else "" for meaning, column in columns.items()}
+        where = f"{self._table}, line {row.line}"
+        if not cells["path"]:
+            raise ValueError(f"{where}: expected a path, received an empty cell")
+        times = f" {cells['start']}-{cells['end']}" if cells["start"] or cells["end"] else ""
+        return ClipEntry(
+            sample_id=cells["id"] or _without_suffix(cells["path"].replace("\\", "/")) + times,
+            split=split_of(cells["split"], where) if columns["split"] else SPLITS[0],
+            source=_existing(self._table.parent / cells["path"].replace("\\", "/")),
+            text=cells["text"] or cells["label"],
+            gloss=tuple(cells["gloss"].split()),
+            signer_id=cells["signer"] or None,
+            start=seconds_of(cells["start"], where),
+            end=seconds_of(cells["end"], where),
+        )
+
+    def _check_ids(self, entries: Sequence[ClipEntry], rows: Sequence[TableRow]) -> None:
+        lines: dict[str, int] = {}
+        for entry, row in zip(entries, rows):
+            first = lines.setdefault(entry.sample_id, row.line)
+            if first != row.line:
+                raise ValueError(
+                    f"{self._table}: lines {first} and {row.line} have the same id, {entry.sample_id}: remove one, or "
+                    "give each an id of its own in a column sample_id"
+                )
+
+    def _with_made_splits(self, entries: Sequence[ClipEntry]) -> list[ClipEntry]:
+        shares = (self.config.validation_share, self.config.test_share, self.config.seed)
+        signers = [entry.signer_id for entry in entries]
+        if any(signers):
+            splits = split_by_signer(signers, *shares)
+            num_signers, num_unknown = len(set(signers) - {None}), signers.count(None)
+            self.say(
+                f"splits were made by signer ({num_signers} of them): nobody signs in two splits"
+                + (f"; {num_unknown} clips without a signer are in train" if num_unknown else "")
+                + ("; too few signers for three splits" if len(set(splits)) < 3 else "")
+            )
+        else:
+            splits = split_by_clip([entry.sample_id for entry in entries], *shares)
+            self.say(
+                "splits were made by clip, because signers are not known: the same people may be in several splits, "
+                "so expect worse results for new signers than on test"
+            )
+        return [replace(entry, split=split) for entry, split in zip(entries, splits)]
+
+    def _say_shared_signers(self, entries: Sequence[ClipEntry]) -> None:
+        splits: dict[str, set[str]] = {}
+        for entry in entries:
+            if entry.signer_id is not None:
+                splits.setdefault(entry.signer_id, set()).add(entry.split)
+        shared = sorted(signer for signer, of in splits.items() if len(of) > 1)
+        if shared:
+            self.say(f"{len(shared)} of {len(splits)} signers are in several splits: {', '.join(shared[:5])}")
+        elif not splits:
+            self.say("signers are not known: the same people may be in several splits")
+
+
+def _without_suffix(path: str) -> str:
+    stem, suffix = os.path.splitext(path)
+    return stem if suffix.lower() in (*READERS, *VIDEO_SUFFIXES) else path
+
+
+def _existing(path: Path) -> str:
+    """The path, with the extension that it has on disk where the table leaves it out."""
+    if not path.exists():
+        for suffix in (*READERS, *VIDEO_SUFFIXES):
+            if path.with_name(path.name + suffix).is_file():
+                return f"{path}{suffix}"
+    return os.fspath(path)

@@ -1,0 +1,74 @@
+"""How2Sign: instructional sentences of American Sign Language with text."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from datasets_scripts.corpus_builder import CorpusConfig, CorpusFacts
+from datasets_scripts.label_tables import find_column, read_table, seconds_of
+from datasets_scripts.pose_file_corpus import ClipLabel, PoseFileCorpus
+from datasets_scripts.pose_files import clip_name
+
+
+class How2Sign(PoseFileCorpus):
+    """How2Sign, frontal view.
+
+    Files:
+        - OpenPose folders `<sentence name>/` anywhere below `data_dir`, as the authors share them, or
+          `pose_format/<sentence name>.pkl` (or any other skeleton format); a clip without a file of its own is cut
+          out of that of the whole video, `<video name>.pose`, by the times of the labels,
+        - `labels.train`, `labels.dev`, `labels.test` (gzip-pickled), or the official
+          `how2sign_realigned_train.csv`, ... (`how2sign_train.csv`, ... where there are no realigned ones).
+
+    Names often begin with `-` or `_`. They say who signs: 3 of `_2FBDaOPYig_4-3-rgb_front`. The texts are left as
+    they are; some lines of the official files have garbled characters.
+    """
+
+    FACTS = CorpusFacts(
+        title="How2Sign",
+        sign_language="American Sign Language",
+        spoken_language="English",
+        sign_language_code="ase",
+        spoken_language_code="en",
+        tasks=("slt",),
+        license="CC BY-NC 4.0",
+        homepage="https://how2sign.github.io/",
+        citation="""@inproceedings{duarte2021how2sign,
+  title = {{How2Sign}: A Large-scale Multimodal Dataset for Continuous American Sign Language},
+  author = {Duarte, Amanda and Palaskar, Shruti and Ventura, Lucas and Ghadiyaram, Deepti and DeHaan, Kenneth and
+            Metze, Florian and Torres, Jordi and Giro-i-Nieto, Xavier},
+  booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition},
+  year = {2021}
+}""",
+        notes="The numbers of clips differ between the original and the realigned labels: say which you used.",
+    )
+    BUILDER_CONFIGS = [CorpusConfig(name="default")]
+    DEFAULT_CONFIG_NAME = "default"
+    LABEL_FILES = (r"(.*\.)?labels\.{split}", r"how2sign_realigned_{split}\.csv", r"how2sign_{split}\.csv")
+
+    def signer_of(self, name: str) -> str | None:
+        match = re.search(r"-(\d+)-rgb_front$", clip_name(name))
+        return match.group(1) if match else None
+
+    def labels(self, split: str, path: Path) -> list[ClipLabel]:
+        if path.suffix.lower() != ".csv":
+            return super().labels(split, path)
+        rows = read_table(path, delimiter="\t")
+        columns = list(rows[0].cells) if rows else []
+        missing = [name for name in ("SENTENCE_NAME", "SENTENCE") if name not in columns]
+        if missing:
+            raise ValueError(f"{path}: expected the columns SENTENCE_NAME and SENTENCE, received {', '.join(columns)}")
+        start = find_column(columns, ("START_REALIGNED", "START"))
+        end = find_column(columns, ("END_REALIGNED", "END"))
+        return [
+            ClipLabel(
+                name=row.cells["SENTENCE_NAME"],
+                text=row.cells["SENTENCE"],
+                signer_id=self.signer_of(row.cells["SENTENCE_NAME"]),
+                recording=row.cells.get("VIDEO_NAME"),
+                start=seconds_of(row.cells[start], f"{path}, line {row.line}") if start else None,
+                end=seconds_of(row.cells[end], f"{path}, line {row.line}") if end else None,
+            )
+            for row in rows
+        ]

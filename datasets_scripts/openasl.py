@@ -1,0 +1,73 @@
+"""OpenASL: sentences of American Sign Language from the web, with text."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from datasets_scripts.corpus_builder import CorpusConfig, CorpusFacts
+from datasets_scripts.label_tables import TableRow, find_column, read_table, seconds_of, split_of
+from datasets_scripts.pose_file_corpus import ClipLabel, PoseFileCorpus
+
+
+class OpenAsl(PoseFileCorpus):
+    """OpenASL.
+
+    Files:
+        - `pose_format/<clip name>.pkl` (or any other skeleton format). Clip names have colons, such as
+          `abcdefghijk-00:01:02.5-00:01:07.5`; on disk these may also be `%` (the authors' own script), `_`, `-` or
+          nothing. A clip without a file of its own is cut out of that of the whole video, `<YouTube id>.pose`,
+        - `labels.train`, `labels.dev`, `labels.test` (gzip-pickled), or the official `openasl-v1.0.tsv`.
+    """
+
+    FACTS = CorpusFacts(
+        title="OpenASL",
+        sign_language="American Sign Language",
+        spoken_language="English",
+        sign_language_code="ase",
+        spoken_language_code="en",
+        tasks=("slt",),
+        license="Not known to us: ask the authors; the videos belong to their owners",
+        homepage="https://github.com/chevalierNoir/OpenASL",
+        citation="""@inproceedings{shi2022open,
+  title = {Open-Domain Sign Language Translation Learned from Online Video},
+  author = {Shi, Bowen and Brentari, Diane and Shakhnarovich, Greg and Livescu, Karen},
+  booktitle = {Conference on Empirical Methods in Natural Language Processing},
+  year = {2022}
+}""",
+        notes="The official table does not say who signs. Some of the videos are no longer on the web.",
+    )
+    BUILDER_CONFIGS = [CorpusConfig(name="default")]
+    DEFAULT_CONFIG_NAME = "default"
+    LABEL_FILES = (r"(.*\.)?labels\.{split}", r"openasl-v\d+\.\d+\.tsv")
+
+    def label_path(self, split: str) -> Path | None:
+        path = super().label_path(split)
+        if path is not None and path.suffix.lower() == ".tsv" and not self.labels(split, path):
+            return None
+        return path
+
+    def labels(self, split: str, path: Path) -> list[ClipLabel]:
+        if path.suffix.lower() != ".tsv":
+            return super().labels(split, path)
+        rows = _read_official(path)
+        columns = list(rows[0].cells) if rows else []
+        text = find_column(columns, ("raw-text", "text", "tokenized-text"))
+        if text is None or not {"vid", "split"} <= set(columns):
+            raise ValueError(f"{path}: expected the columns vid, raw-text and split, received {', '.join(columns)}")
+        return [
+            ClipLabel(
+                name=row.cells["vid"],
+                text=row.cells[text],
+                recording=row.cells.get("yid"),
+                start=seconds_of(row.cells.get("start", ""), f"{path}, line {row.line}"),
+                end=seconds_of(row.cells.get("end", ""), f"{path}, line {row.line}"),
+            )
+            for row in rows
+            if split_of(row.cells["split"], f"{path}, line {row.line}") == split
+        ]
+
+
+@lru_cache(maxsize=1)
+def _read_official(path: Path) -> list[TableRow]:
+    return read_table(path, delimiter="\t")

@@ -1,0 +1,74 @@
+"""YouTube-ASL: captioned videos in American Sign Language, for pre-training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from datasets_scripts.corpus_builder import CorpusConfig, CorpusFacts
+from datasets_scripts.label_tables import find_column, read_table, seconds_of
+from datasets_scripts.pose_file_corpus import ClipLabel, PoseFileCorpus
+
+
+_NAME = ("sentence_name", "sample_id", "clip", "clip_id", "clip_name", "file", "path", "name", "id")
+_RECORDING = ("video_id", "video_name", "video", "youtube_id", "yid")
+_TEXT = ("sentence", "text", "caption", "translation", "raw-text")
+_START, _END = ("start_realigned", "start", "start_time"), ("end_realigned", "end", "end_time")
+
+
+class YoutubeAsl(PoseFileCorpus):
+    """YouTube-ASL. It has one split, `train`, and does not say who signs.
+
+    The authors share the ids of the videos alone. Everybody makes clips and captions from them, so the table is yours:
+
+    Files:
+        - `poses/<clip>.pose` or `.pkl` (or any other skeleton format); a clip without a file of its own is cut out of
+          that of the whole video, `<YouTube id>.pose`,
+        - one `.tsv` or `.csv` with a caption a line: a text column (`text`, `sentence` or `caption`), and the clip's
+          name (`name`, `sentence_name`, ...) or `video_id`, `start` and `end` (seconds or hh:mm:ss).
+    """
+
+    FACTS = CorpusFacts(
+        title="YouTube-ASL",
+        sign_language="American Sign Language",
+        spoken_language="English",
+        sign_language_code="ase",
+        spoken_language_code="en",
+        tasks=("slt",),
+        license="CC BY 4.0 for the list of videos; the videos and captions belong to their owners",
+        homepage="https://github.com/google-research/google-research/tree/master/youtube_asl",
+        citation="""@inproceedings{uthus2023youtubeasl,
+  title = {{YouTube-ASL}: A Large-Scale, Open-Domain {American Sign Language}-{English} Parallel Corpus},
+  author = {Uthus, David and Tanzer, Garrett and Georg, Manfred},
+  booktitle = {Advances in Neural Information Processing Systems, Datasets and Benchmarks Track},
+  year = {2023}
+}""",
+        notes="11,093 videos, 984 hours, more than 2,519 signers, by the authors' count.",
+    )
+    BUILDER_CONFIGS = [CorpusConfig(name="default")]
+    DEFAULT_CONFIG_NAME = "default"
+    LABEL_FILES = (r"(.*\.)?labels\.train", r".*\.(tsv|csv)")
+
+    def label_path(self, split: str) -> Path | None:
+        return super().label_path(split) if split == "train" else None
+
+    def labels(self, split: str, path: Path) -> list[ClipLabel]:
+        if path.suffix.lower() not in (".tsv", ".csv"):
+            return super().labels(split, path)
+        rows = read_table(path, delimiter="\t" if path.suffix.lower() == ".tsv" else None)
+        columns = list(rows[0].cells) if rows else []
+        name, recording, text, start, end = (
+            find_column(columns, names) for names in (_NAME, _RECORDING, _TEXT, _START, _END)
+        )
+        if text is None or (name is None and (recording is None or start is None or end is None)):
+            raise ValueError(
+                f"{path}: expected a column of text (text, sentence, caption), and one of names (name, "
+                f"sentence_name) or video_id, start and end; received {', '.join(columns) or 'nothing'}"
+            )
+        labels = []
+        for row in rows:
+            where = f"{path}, line {row.line}"
+            video = row.cells[recording] if recording else None
+            times = [None if column is None else seconds_of(row.cells[column], where) for column in (start, end)]
+            clip = row.cells[name] if name else f"{video}_{times[0]:g}_{times[1]:g}"
+            labels.append(ClipLabel(clip, row.cells[text], recording=video, start=times[0], end=times[1]))
+        return labels

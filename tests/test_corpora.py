@@ -1,0 +1,85 @@
+"""All corpora by name; the synthetic one through the builder, the cache, Parquet, streaming and load_corpus."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import Dataset, DatasetDict
+
+from datasets_scripts.corpora import CORPORA, load_corpus
+from datasets_scripts.corpus_builder import CorpusBuilder
+from datasets_scripts.schema import decode_clip, features
+from datasets_scripts.synthetic import Synthetic, SyntheticSigns
+
+
+def test_every_corpus_is_a_builder_with_facts() -> None:
+    for name, builder in CORPORA.items():
+        assert issubclass(builder, CorpusBuilder), name
+        assert builder.FACTS.title and builder.FACTS.license and builder.FACTS.homepage, name
+        assert set(builder.FACTS.tasks) <= {"islr", "cslr", "slt"} and builder.FACTS.tasks, name
+        assert builder.BUILDER_CONFIGS and builder.DEFAULT_CONFIG_NAME in builder.builder_configs, name
+
+
+def test_synthetic_builder_and_load_corpus_agree(tmp_path: Path) -> None:
+    sizes = {"num_train": 5, "num_validation": 2, "num_test": 3}
+    builder = Synthetic(config_name="sentences", cache_dir=tmp_path, **sizes)
+    builder.download_and_prepare()
+    dataset = builder.as_dataset(split="train")
+    assert len(dataset) == 5 and dataset.features == features()
+    sample = SyntheticSigns().sentence(2, split="train")
+    assert (dataset[2]["text"], dataset[2]["gloss"], dataset[2]["signer_id"]) == (
+        sample.text,
+        sample.gloss,
+        sample.signer_id,
+    )
+    assert np.array_equal(decode_clip(dataset[2]).scores > 0, sample.clip.scores[:, _SIGMA_JOINTS] > 0)
+    loaded = load_corpus("synthetic", "sentences", cache_dir=tmp_path, **sizes)
+    assert isinstance(loaded, DatasetDict)
+    assert {split: len(part) for split, part in loaded.items()} == {"train": 5, "validation": 2, "test": 3}
+    assert loaded["train"][2] == dataset[2]
+
+
+def test_streaming_and_processes_give_the_same_rows(tmp_path: Path) -> None:
+    def builder(folder: str) -> Synthetic:
+        return Synthetic(
+            config_name="isolated", cache_dir=tmp_path / folder, num_train=6, num_validation=0, num_test=1
+        )
+
+    one, two = builder("one"), builder("two")
+    one.download_and_prepare()
+    two.download_and_prepare(num_proc=2)
+    rows = list(one.as_dataset(split="train"))
+    assert list(two.as_dataset(split="train")) == rows
+    assert list(builder("three").as_streaming_dataset(split="train")) == rows
+    assert set(one.as_dataset()) == {"train", "test"}
+
+
+def test_a_folder_of_parquet_files(tmp_path: Path) -> None:
+    dataset = load_corpus(
+        "synthetic", split="test", num_test=2, num_train=0, num_validation=0, cache_dir=tmp_path / "a"
+    )
+    (tmp_path / "built").mkdir()
+    dataset.to_parquet(str(tmp_path / "built" / "test-00000-of-00001.parquet"))
+    again = load_corpus(tmp_path / "built", split="test", cache_dir=str(tmp_path / "b"))
+    assert list(again) == list(dataset)
+
+
+def test_mistakes_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected one of .*synthetic.*received 'wlsal'"):
+        load_corpus("wlsal")
+    with pytest.raises(FileNotFoundError, match="no Parquet files: a folder of clips needs"):
+        load_corpus(tmp_path)
+    with pytest.raises(ValueError, match="data_dir belongs to one of"):
+        load_corpus(tmp_path, data_dir=tmp_path)
+    with pytest.raises(ValueError, match="unknown option 'num_trian'"):
+        load_corpus("synthetic", num_trian=3)
+    with pytest.raises(ValueError, match="'sentence' not found. Available: .*'sentences'"):
+        load_corpus("synthetic", "sentence")
+    folder = tmp_path / "other"
+    folder.mkdir()
+    Dataset.from_dict({"text": ["a"]}).to_parquet(str(folder / "train.parquet"))
+    with pytest.raises(ValueError, match="expected the columns of datasets_scripts.schema, sample_id"):
+        load_corpus(folder, cache_dir=str(tmp_path / "cache"))
+
+
+_SIGMA_JOINTS = [0, *range(3, 11), *range(91, 133), *range(23, 40, 2), *range(83, 91), 53]

@@ -1,0 +1,238 @@
+"""Your own corpus: tables as people save them, splits by signer, and mistakes that are named."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from factories import random_clip
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datasets_scripts.corpora import load_corpus
+from datasets_scripts.folder import Folder
+from datasets_scripts.label_tables import read_table
+from datasets_scripts.schema import decode_clip
+from datasets_scripts.split_by_signer import split_by_clip, split_by_signer
+from modeling_sigma.io import save_clip
+
+
+LANGUAGES = {"sign_language": "Swiss German Sign Language", "spoken_language": "German"}
+
+
+def write_clips(folder: Path, *names: str) -> None:
+    for seed, name in enumerate(names):
+        path = folder / f"{name}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_clip(path, random_clip(4 + seed, seed=seed))
+
+
+def build(folder: Path, **options: Any) -> Folder:
+    builder = Folder(data_dir=folder, cache_dir=folder.parent / "cache", **{**LANGUAGES, **options})
+    builder.download_and_prepare()
+    return builder
+
+
+def rows_of(builder: Folder) -> dict[str, dict[str, Any]]:
+    return {row["sample_id"]: row for part in builder.as_dataset().values() for row in part}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "mine"
+    path.mkdir()
+    return path
+
+
+def test_a_table_of_clips_becomes_splits(folder: Path) -> None:
+    write_clips(folder, "clips/hello", "clips/thanks", "clips/bye")
+    (folder / "metadata.csv").write_text(
+        "path,text,glosses,signer,split\n"
+        'clips/hello.npz,"Hello, you",HELLO YOU,Ada,train\n'
+        "clips/thanks.npz,Thanks,THANKS,Ben,dev\n"
+        "clips/bye,Bye,BYE,Cy,test\n"
+    )
+    builder = build(folder)
+    rows = rows_of(builder)
+    assert {name: row["split"] for name, row in rows.items()} == {
+        "clips/hello": "train",
+        "clips/thanks": "validation",
+        "clips/bye": "test",
+    }
+    hello = rows["clips/hello"]
+    assert (hello["text"], hello["gloss"], hello["signer_id"]) == ("Hello, you", ["HELLO", "YOU"], "Ada")
+    assert (hello["sign_language"], hello["spoken_language"]) == tuple(LANGUAGES.values())
+    assert len(decode_clip(rows["clips/bye"])) == 6
+    loaded = load_corpus("folder", split="test", data_dir=folder, cache_dir=folder.parent / "other", **LANGUAGES)
+    assert loaded["sample_id"][:] == ["clips/bye"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("labels.csv", "file;label;subset\r\nä;Größe, klein;train\r\n".encode()),
+        ("labels.csv", b"\xef\xbb\xbf" + 'file,label,subset\n\nä,"Größe, klein",Train\n\n'.encode()),
+        ("labels.tsv", "file\tlabel\tsubset\r\nä\tGröße, klein\ttraining\r\n".encode()),
+        ("labels.csv", "file\tlabel\tsubset\r\nä\tGröße, klein\ttrain\r\n".encode("utf-16")),
+        ("labels.jsonl", (json.dumps({"file": "ä", "label": "Größe, klein", "subset": "train"}) + "\r\n").encode()),
+    ],
+    ids=["semicolons-windows", "byte-order-mark", "tabs", "utf-16", "jsonl"],
+)
+def test_tables_as_programs_save_them(folder: Path, name: str, content: bytes) -> None:
+    write_clips(folder, "ä")
+    (folder / name).write_bytes(content)
+    assert rows_of(build(folder))["ä"]["text"] == "Größe, klein"
+
+
+def test_nobody_is_in_two_splits_and_it_is_said(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names = [f"{signer}_{k}" for signer in "abcdefghij" for k in range(3)]
+    write_clips(folder, *names)
+    (folder / "metadata.csv").write_text("path,label,signer\n" + "".join(f"{n},w,{n[0]}\n" for n in names))
+    with caplog.at_level(logging.WARNING):
+        builder = build(folder)
+    rows = rows_of(builder)
+    assert len(rows) == 30
+    signers: dict[str, set[str]] = {}
+    for row in rows.values():
+        signers.setdefault(row["split"], set()).add(row["signer_id"])
+    assert {split: len(of) for split, of in signers.items()} == {"train": 8, "validation": 1, "test": 1}
+    assert not signers["train"] & signers["test"] and not signers["train"] & signers["validation"]
+    message = "splits were made by signer (10 of them): nobody signs in two splits"
+    assert message in caplog.text and message in builder.info.description
+
+
+def test_without_signers_the_risk_is_said(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names = [f"clip{k}" for k in range(40)]
+    write_clips(folder, *names)
+    (folder / "metadata.csv").write_text("path,label\n" + "".join(f"{name},w\n" for name in names))
+    with caplog.at_level(logging.WARNING):
+        assert set(build(folder, validation_share=0.2, test_share=0.2).as_dataset()) == {"train", "validation", "test"}
+    assert "the same people may be in several splits" in caplog.text
+    (folder / "metadata.csv").write_text("path,label,signer,split\nclip0,w,Ada,train\nclip1,w,Ada,test\n")
+    with caplog.at_level(logging.WARNING):
+        build(folder)
+    assert "1 of 1 signers are in several splits: Ada" in caplog.text
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.sampled_from("ABCDEFGHIJKL")), min_size=1, max_size=60),
+    st.floats(0, 0.4),
+    st.floats(0, 0.4),
+    st.integers(0, 9),
+)
+@settings(max_examples=60, deadline=None)
+def test_splits_by_signer_never_share_one(
+    signers: list[str | None], validation: float, test: float, seed: int
+) -> None:
+    splits = split_by_signer(signers, validation, test, seed)
+    assert len(splits) == len(signers) and "train" in splits
+    of: dict[str, set[str]] = {}
+    for signer, split in zip(signers, splits):
+        of.setdefault(str(signer), set()).add(split)
+    assert all(len(found) == 1 for found in of.values())
+    num_signers = len({signer for signer in signers if signer is not None})
+    if test > 0 and num_signers >= 2:
+        assert "test" in splits
+    if test > 0 and validation > 0 and num_signers >= 3:
+        assert "validation" in splits
+
+
+def test_a_clip_keeps_its_split_when_others_come() -> None:
+    ids = [f"clip{k}" for k in range(500)]
+    splits = split_by_clip(ids)
+    assert split_by_clip(ids[100:]) == splits[100:]
+    assert 30 <= splits.count("test") <= 70 and 30 <= splits.count("validation") <= 70
+    assert split_by_clip(ids, seed=1) != splits
+
+
+def test_clips_of_a_longer_recording(folder: Path) -> None:
+    save_clip(folder / "talk.npz", random_clip(100, fps=25.0))
+    (folder / "metadata.tsv").write_text(
+        "path\ttext\tstart\tend\tsplit\ntalk\tone\t0\t2\ttrain\ntalk\ttwo\t00:00:02\t00:00:03.2\ttrain\n"
+    )
+    rows = rows_of(build(folder))
+    assert [row["num_frames"] for row in rows.values()] == [50, 30]
+    whole = random_clip(100, fps=25.0)
+    second = decode_clip(rows["talk 00:00:02-00:00:03.2"])
+    assert np.abs(second.keypoints[0, 0] - whole.keypoints[50, 0]).max() < 0.05
+
+
+def test_missing_and_damaged_clips_are_reported(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names = [f"clip{k}" for k in range(10)]
+    write_clips(folder, *names)
+    (folder / "clip3.npz").write_bytes(b"PK\x03\x04 not an archive")
+    (folder / "metadata.csv").write_text(
+        "path,label,split\n" + "".join(f"{name},w,train\n" for name in [*names, "gone"]) + "clip9.npz,,test\n"
+    )
+    (folder / "metadata.csv").write_text((folder / "metadata.csv").read_text().replace("clip9,w,train\n", ""))
+    with caplog.at_level(logging.WARNING):
+        builder = build(folder, test_share=0.0)
+    assert len(builder.as_dataset(split="train")) == 8
+    assert {(p.sample_id, p.split) for p in builder.problems} == {
+        ("gone", "train"), ("clip3", "train"), ("clip9", "test")
+    }  # fmt: skip
+    assert "train: 1 of 10 clips not found: gone" in caplog.text
+    assert "train: 1 of 9 clips cannot be read and are left out: clip3" in caplog.text
+    assert "line 12: neither text, gloss nor label: clip9 is left out" in caplog.text
+    assert "clip3" in builder.info.description
+    with pytest.raises(FileNotFoundError, match="1 of 10 clips not found: gone"):
+        build(folder, on_problem="raise")
+
+
+def test_a_changed_table_is_built_again(folder: Path) -> None:
+    write_clips(folder, "a", "b")
+    (folder / "metadata.csv").write_text("path,label,split\na,x,train\n")
+    assert set(rows_of(build(folder))) == {"a"}
+    (folder / "metadata.csv").write_text("path,label,split\na,x,train\nb,y,train\n")
+    assert set(rows_of(build(folder))) == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "message"),
+    [
+        ("clip_at,text\na,x\n", {}, "expected a column of paths .*received clip_at, text: rename it or give path_co"),
+        ("path,meaning\na,x\n", {}, "expected a column text, gloss or label, received path, meaning"),
+        ("path,text\na,x\n", {"text_column": "txt"}, "expected the column 'txt' .text_column., received path, text"),
+        ("path,text\na,x\na,y\n", {}, "lines 2 and 3 have the same id, a: remove one"),
+        ("path,text,split\na,x,tset\n", {}, "line 2: expected a split .*received 'tset'"),
+        ("path,text\na,x,y\n", {}, "line 2: expected 2 cells .path, text., received 3: put text"),
+        ("path,text,text\na,x,y\n", {}, "two columns are called 'text'"),
+        ('path,text\na,"x\n', {}, "is a double quote left open"),
+        ("path,text\n,x\n", {}, "line 2: expected a path, received an empty cell"),
+        ("path,text,start,end\na,x,soon,2\n", {}, "expected seconds or hh:mm:ss, received 'soon'"),
+        ("path,text\n", {}, "expected a line for each clip, received an empty table"),
+        ("path,text\na,x\n", {"validation_share": 0.7, "test_share": 0.5}, "leave something for train"),
+        ("path,text\nb,x\n", {}, "1 of 1 clips not found: b"),
+    ],
+)
+def test_mistakes_are_named(folder: Path, table: str, options: dict[str, Any], message: str) -> None:
+    write_clips(folder, "a")
+    (folder / "metadata.csv").write_text(table)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        build(folder, **options)
+
+
+def test_wrong_encoding_and_wrong_json_name_their_line(folder: Path) -> None:
+    (folder / "metadata.csv").write_bytes("path,text\na,ok\nb,größe\n".encode("latin-1"))
+    with pytest.raises(ValueError, match="line 3: expected UTF-8, received byte 0xf6: save the file as UTF-8"):
+        build(folder)
+    path = folder / "table.jsonl"
+    path.write_text('{"path": "a"}\n[1]\n')
+    with pytest.raises(ValueError, match="line 2: expected a JSON object, received list"):
+        read_table(path)
+    path.write_text('{"path": \n')
+    with pytest.raises(ValueError, match="line 1: expected a JSON object"):
+        read_table(path)
+
+
+def test_a_folder_without_or_with_two_tables(folder: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="received none: name it metadata.csv or give metadata="):
+        build(folder)
+    (folder / "a.csv").write_text("path,text\n")
+    (folder / "b.tsv").write_text("path,text\n")
+    with pytest.raises(FileNotFoundError, match="received a.csv, b.tsv"):
+        build(folder)
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        build(folder / "nowhere")
