@@ -1,7 +1,6 @@
 """Configuration of Sigma: a pose encoder, a T5 / mT5 text backbone, and how pre-training joins them."""
 
-from __future__ import annotations
-
+# No `from __future__ import annotations` here: @strict checks values against the annotations themselves.
 from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
@@ -58,6 +57,7 @@ class SigmaPoseConfig(PreTrainedConfig):
         self.spatial_hidden_sizes = list(self.spatial_hidden_sizes)
         self.temporal_hidden_sizes = list(self.temporal_hidden_sizes)
         super().__post_init__(**kwargs)
+        self.validate_architecture()  # here too: behind `__init__` @strict wraps the ValueError in one of its own
 
     def validate_architecture(self) -> None:
         """Part of `@strict` validation.
@@ -110,7 +110,8 @@ class SigmaConfig(PreTrainedConfig):
             What to do with clips that have fewer frames than their glosses need, whose loss is infinite: refuse the
             batch, or leave them out of the loss and count them in the output.
         fusion_layers (`int`, *optional*, defaults to 3):
-            k: sign-aware early fusion happens before each of the top k encoder layers.
+            k: sign-aware early fusion happens before each of the top k encoder layers. 0 leaves it out (ablation): the
+            matching encoder then reads states that have not met.
         share_fusion_weights (`bool`, *optional*, defaults to `True`):
             One set of cross-attention weights for all of them.
         sgt_layers (`int`, *optional*, defaults to 1):
@@ -136,6 +137,9 @@ class SigmaConfig(PreTrainedConfig):
             Start of the global alignment's learned log scale: ln(1 / 0.07).
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation for the parts that belong to neither backbone.
+        weights_licence (`str`, *optional*):
+            Licence that these weights inherited, such as `"cc-by-nc-4.0"` for converted Uni-Sign weights; it stays
+            with whatever is trained from them.
 
     Example:
 
@@ -186,9 +190,14 @@ class SigmaConfig(PreTrainedConfig):
     local_temperature: float | None = None
     logit_scale_init: float = 2.6592
     initializer_range: float = 0.02
+    weights_licence: str | None = None
     is_encoder_decoder: bool = True
     # mT5 has an output matrix of its own, although its configuration class claims that it is tied.
     tie_word_embeddings: bool = False
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        self.validate_architecture()  # see SigmaPoseConfig
 
     @property
     def hidden_size(self) -> int:
@@ -196,7 +205,7 @@ class SigmaConfig(PreTrainedConfig):
         return int(self.text_config.d_model)
 
     @classmethod
-    def from_text_pretrained(cls, name_or_path: str, **kwargs: Any) -> SigmaConfig:
+    def from_text_pretrained(cls, name_or_path: str, **kwargs: Any) -> "SigmaConfig":
         """A Sigma configuration around the text backbone of a T5 or mT5 checkpoint.
 
         Args:

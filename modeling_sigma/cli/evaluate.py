@@ -131,7 +131,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
 
     Returns:
         `dict`: that of `translation_scores`, `word_error_rates` or `recognition_scores`, and with `--compare` also
-        `comparison`, whose `scores` are those of `paired_bootstrap`; of a model also `data`, what was evaluated on what.
+        `comparison`, whose `scores` are those of `paired_bootstrap`; of a model also `data`: its names.
     """
     from modeling_sigma.metrics import paired_bootstrap
     from modeling_sigma.metrics.prediction_files import (

@@ -58,7 +58,8 @@ def save_bundle(model: PreTrainedModel, processor: Any, directory: str | Path) -
     feature_extractor = getattr(processor, "feature_extractor", processor)
     if feature_extractor is not processor:
         feature_extractor.save_pretrained(directory)
-    _add_to_json(directory / "config.json", auto_map=AUTO_MAP, custom_pipelines=custom_pipelines(model))
+    facts = {"sigma_slu_version": modeling_sigma.__version__}
+    _add_to_json(directory / "config.json", auto_map=AUTO_MAP, custom_pipelines=custom_pipelines(model), **facts)
     for name in ("preprocessor_config.json", "processor_config.json"):
         if (directory / name).exists():
             classes = {auto: AUTO_MAP[auto] for auto in ("AutoFeatureExtractor", "AutoProcessor")}

@@ -19,6 +19,11 @@ MAX_FRAMES = 500_000
 _PLACING_SCORE = 0.3
 
 
+def nobody(num_keypoints: int) -> Detection:
+    """A frame without persons."""
+    return np.zeros((0, num_keypoints, 2), np.float32), np.zeros((0, num_keypoints), np.float32)
+
+
 def check_person(person: int) -> int:
     """`person` as an `int`.
 
