@@ -9,6 +9,7 @@ COMMANDS = {  # name -> (module, one line of help)
     "build-dataset": ("modeling_sigma.cli.build_dataset", "a corpus to a folder that load_dataset opens"),
     "audit-dataset": ("modeling_sigma.cli.audit_dataset", "duplicates, odd lengths, label errors of a data set"),
     "evaluate": ("modeling_sigma.cli.evaluate", "scores of predictions against references"),
+    "trim-vocabulary": ("modeling_sigma.cli.trim_vocabulary", "a model without the pieces its texts never use"),
     "view": ("modeling_sigma.cli.view", "a clip as GIF, video or picture; what a model sees; training curves"),
     "card": ("modeling_sigma.cli.card", "the model card of a folder, from facts and measured results"),
     "publish": ("modeling_sigma.cli.publish", "a model folder to the Hub, checked and in one commit"),
