@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import EarlyStoppingCallback
+from transformers import EarlyStoppingCallback, set_seed
 from transformers.utils import logging as transformers_logging
 
 from modeling_sigma.hub.bundle import save_bundle
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 def set_up(arguments: SigmaTrainingArguments, task: str, has_validation: bool) -> None:
     """Fills in what depends on the task: the metric that chooses, and no evaluation where there is nothing to
-    evaluate on. Also turns the logs of all our modules on.
+    evaluate on. Also seeds what is random, and turns the logs of our modules on.
 
     Raises:
         ValueError: if the output folder holds another run's checkpoints.
@@ -38,6 +38,7 @@ def set_up(arguments: SigmaTrainingArguments, task: str, has_validation: bool) -
     logging.basicConfig(format="%(message)s", level=logging.INFO if arguments.should_log else logging.ERROR)
     transformers_logging.set_verbosity_warning()
     transformers_logging.disable_progress_bar()  # of single files; training has its own
+    set_seed(arguments.seed)  # before the model is made
     arguments.remove_unused_columns = False
     if not has_validation:
         arguments.eval_strategy = type(arguments.eval_strategy)("no")
