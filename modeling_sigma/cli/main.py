@@ -20,6 +20,7 @@ COMMANDS = {  # name -> (module, one line of help)
     "predict": ("modeling_sigma.cli.predict", "text for skeleton files, with a trained model"),
     "inspect": ("modeling_sigma.cli.inspect", "what is in a skeleton file: layout, length, parts"),
     "convert-checkpoint": ("modeling_sigma.cli.convert_checkpoint", "a released checkpoint into a model folder"),
+    "adapt": ("modeling_sigma.cli.adapt", "a trained model to your own clips: other signs, signers, languages"),
     "evaluate": ("modeling_sigma.cli.evaluate", "scores of predictions against references"),
 }
 

@@ -98,6 +98,21 @@ class DataArguments:
 
 
 @dataclass
+class AdapterArguments:
+    """What of a trained model an adapter changes (`finetune_lora.py`)."""
+
+    _argument_group_name = "adapter"
+
+    lora_rank: int = _help("rank of the changes", 8)
+    lora_alpha: float | None = _help("their scale is alpha / rank (default: twice the rank)")
+    lora_dropout: float = _help("dropout in front of them", 0.0)
+    pose_encoder: Literal["full", "frozen", "lora"] = _help(
+        "the pose encoder trains in full, stays as it is, or gets low-rank changes and trains its norms", "lora"
+    )
+    modules_to_save: list[str] = _help("further modules that train in full, for example lm_head", [])
+
+
+@dataclass
 class SigmaTrainingArguments(Seq2SeqTrainingArguments):
     """`Seq2SeqTrainingArguments` with the paper's defaults, and what clips need on top.
 
