@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         required=True,
         metavar="FOLDER",
-        help="clips with a table (metadata.csv: path; label, text or gloss; signer), a folder made by build-dataset, or "
+        help="clips with a table (metadata.csv: path; label, text or gloss; signer), a folder of build-dataset, or "
         "NAME[:CONFIG] of a corpus",
     )
     parser.add_argument(
