@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig, CorpusFacts
+from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
+from datasets_scripts.corpus_facts import CorpusFacts
 from modeling_sigma.pose_clip import PoseClip
 from modeling_sigma.skeleton_layouts import LAYOUTS, PART_SLICES
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig, CorpusFacts
+from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
+from datasets_scripts.corpus_facts import CorpusFacts
 from datasets_scripts.hand_tracking import track_hands
 from datasets_scripts.schema import SPLITS
 from modeling_sigma.pose_clip import PoseClip
