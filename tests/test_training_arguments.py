@@ -68,7 +68,10 @@ def test_shipped_configurations(path: Path, tmp_path: Path) -> None:
     classes = (ModelArguments, DataArguments, AdapterArguments, SigmaTrainingArguments)
     model, data, _, args = parse_arguments(classes, [str(path), "--output_dir", str(tmp_path), "--use_cpu", "true"])
     assert args.do_train and args.bf16
-    assert path.name.startswith(("pretrain", "lora")) or choose_head(model, data.task) in ("generation", "classification")
+    assert path.name.startswith(("pretrain", "lora")) or choose_head(model, data.task) in (
+        "generation",
+        "classification",
+    )
     if model.text_model is not None:
         found = (args.learning_rate, args.adam_epsilon, args.weight_decay, args.lr_scheduler_type.value, args.seed)
         assert found == (1e-4, 1e-9, 1e-4, "cosine", 42)
@@ -78,7 +81,13 @@ def test_shipped_configurations(path: Path, tmp_path: Path) -> None:
 
 
 def test_recorded_configuration_runs_again(tmp_path: Path) -> None:
-    argv = [str(EXAMPLES / "configs" / "finetune_wlasl_hands.yaml"), "--output_dir", str(tmp_path), "--use_cpu", "true"]
+    argv = [
+        str(EXAMPLES / "configs" / "finetune_wlasl_hands.yaml"),
+        "--output_dir",
+        str(tmp_path),
+        "--use_cpu",
+        "true",
+    ]
     first = parse_arguments(CLASSES, [*argv, "--seed", "3"])
     RunFolder(tmp_path).start(first, _tiny_module(), {"train": {"clips": 3}})
     recorded = yaml.safe_load((tmp_path / "config.yaml").read_text())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import sys
 from typing import Any
 
 
@@ -56,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
     fields = vars(args)
     names = [name for name in AdaptOptions.__dataclass_fields__ if name in fields]
     try:
-        results = adapt(AdaptOptions(**{name: fields[name] for name in names}, use_cpu=args.cpu))
+        with contextlib.redirect_stdout(sys.stderr):  # progress; the results alone go to the output
+            results = adapt(AdaptOptions(**{name: fields[name] for name in names}, use_cpu=args.cpu))
     except MemoryError as error:
         raise ValueError(f"{error}, or use a smaller --batch-size") from error
     if args.json:
