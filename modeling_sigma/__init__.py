@@ -31,6 +31,7 @@ _EXPORTS = {
     "SigmaForSequenceClassification": "modeling_sigma_heads",
     "SignLanguageTranslationPipeline": "pipeline_sigma",
     "IsolatedSignRecognitionPipeline": "pipeline_sigma",
+    "SignTextRetrievalPipeline": "pipeline_retrieval_sigma",
     "register_sigma": "registration_sigma",
     "save_bundle": "hub.bundle",
 }
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from .modeling_sigma import SigmaPreTrainedModel
     from .modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
     from .modeling_sigma_pretraining import SigmaForPreTraining, SigmaModel
+    from .pipeline_retrieval_sigma import SignTextRetrievalPipeline
     from .pipeline_sigma import IsolatedSignRecognitionPipeline, SignLanguageTranslationPipeline
     from .pose_augmentation import PoseAugmentation
     from .pose_clip import PoseClip

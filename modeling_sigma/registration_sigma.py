@@ -17,6 +17,7 @@ from .configuration_sigma import SigmaConfig, SigmaPoseConfig
 from .feature_extraction_sigma import SigmaFeatureExtractor
 from .modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
 from .modeling_sigma_pretraining import SigmaForPreTraining, SigmaModel
+from .pipeline_retrieval_sigma import SignTextRetrievalPipeline
 from .pipeline_sigma import IsolatedSignRecognitionPipeline, SignLanguageTranslationPipeline
 from .processing_sigma import SigmaProcessor
 
@@ -25,6 +26,7 @@ from .processing_sigma import SigmaProcessor
 PIPELINES = {
     "sign-language-translation": (SignLanguageTranslationPipeline, AutoModelForSeq2SeqLM),
     "isolated-sign-recognition": (IsolatedSignRecognitionPipeline, AutoModelForSequenceClassification),
+    "sign-text-retrieval": (SignTextRetrievalPipeline, AutoModel),
 }
 
 

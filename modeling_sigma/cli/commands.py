@@ -7,6 +7,8 @@ COMMANDS = {  # name -> (module, one line of help)
     "convert-checkpoint": ("modeling_sigma.cli.convert_checkpoint", "a released checkpoint into a model folder"),
     "evaluate": ("modeling_sigma.cli.evaluate", "scores of predictions against references"),
     "view": ("modeling_sigma.cli.view", "a clip as GIF, video or picture; what a model sees; training curves"),
+    "index": ("modeling_sigma.cli.index", "embed clips or texts, to search among them"),
+    "search": ("modeling_sigma.cli.search", "clips for a text, or texts for a clip, in an index"),
     "card": ("modeling_sigma.cli.card", "the model card of a folder, from facts and measured results"),
     "publish": ("modeling_sigma.cli.publish", "a model folder to the Hub, checked and in one commit"),
 }

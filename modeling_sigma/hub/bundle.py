@@ -33,6 +33,11 @@ CUSTOM_PIPELINES = {
         "pt": ["AutoModelForSequenceClassification"],
         "type": "multimodal",
     },
+    "sign-text-retrieval": {
+        "impl": "pipeline_retrieval_sigma.SignTextRetrievalPipeline",
+        "pt": ["AutoModel"],
+        "type": "multimodal",
+    },
 }
 _NOT_REMOTE_CODE = ("__init__.py", "registration_sigma.py")
 
@@ -82,6 +87,7 @@ def save_bundle(model: PreTrainedModel, processor: Any, directory: str | Path) -
 _TASK_MODELS = {
     "sign-language-translation": "SigmaForConditionalGeneration",
     "isolated-sign-recognition": "SigmaForSequenceClassification",
+    "sign-text-retrieval": "SigmaModel",
 }
 
 
