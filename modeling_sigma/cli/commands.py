@@ -12,6 +12,8 @@ COMMANDS = {  # name -> (module, one line of help)
     "evaluate": ("modeling_sigma.cli.evaluate", "scores of predictions against references"),
     "trim-vocabulary": ("modeling_sigma.cli.trim_vocabulary", "a model without the pieces its texts never use"),
     "view": ("modeling_sigma.cli.view", "a clip as GIF, video or picture; what a model sees; training curves"),
+    "index": ("modeling_sigma.cli.index", "embed clips or texts, to search among them"),
+    "search": ("modeling_sigma.cli.search", "clips for a text, or texts for a clip, in an index"),
     "card": ("modeling_sigma.cli.card", "the model card of a folder, from facts and measured results"),
     "publish": ("modeling_sigma.cli.publish", "a model folder to the Hub, checked and in one commit"),
 }
