@@ -140,15 +140,15 @@ def _assemble(parts: dict[str, np.ndarray], scales: np.ndarray, swap_hands: bool
         keypoints[:, PART_SLICES[part]] = np.where(found[:, None, None], points, 0)
         scores[:, PART_SLICES[part]] = found[:, None]
 
-    found_body = body.any(axis=(1, 2))
+    found_body = _found(body)
     put("body", body[:, _BODY, :2], found_body)
     for side in ("left", "right"):
         hand = parts[f"{_other(side) if swap_hands else side}_hand"]
         points = hand[..., :2] / hand_scale + body[:, [_WRIST_OF_BODY[side]], :2]
-        put(f"{side}_hand", points, hand.any(axis=(1, 2)) & found_body)
+        put(f"{side}_hand", points, _found(hand) & found_body)
     face = parts["face18"][..., :2]
     face = (face - face[:, [_NOSE_OF_FACE]]) / face_scale + body[:, [_NOSE], :2]
-    put("face", face, parts["face18"].any(axis=(1, 2)) & found_body)
+    put("face", face, _found(parts["face18"]) & found_body)
     return PoseClip(keypoints, scores, "sigma_69")
 
 
@@ -158,17 +158,22 @@ def _scales(parts: dict[str, np.ndarray]) -> np.ndarray:
     hand_ratios = []
     for side in ("left", "right"):
         hand = parts[f"{_other(side)}_hand"][..., :2].astype(np.float64)
-        found = hand.any(axis=(1, 2))
+        found = _found(hand)
         in_hand = hand[:, _KNUCKLES_OF_HAND] - hand[:, :1]
         in_body = body[:, _KNUCKLES_OF_BODY[side]] - body[:, [_WRIST_OF_BODY[side]]]
         hand_ratios.append((_length(in_hand) / np.maximum(_length(in_body), 1e-6))[found])
     face = parts["face18"][..., :2].astype(np.float64)
     in_face = face[:, _HEAD_OF_FACE] - face[:, [_NOSE_OF_FACE]]
     in_body = body[:, _HEAD_OF_BODY] - body[:, [_NOSE]]
-    face_ratios = (_length(in_face) / np.maximum(_length(in_body), 1e-6))[face.any(axis=(1, 2))]
+    face_ratios = (_length(in_face) / np.maximum(_length(in_body), 1e-6))[_found(face)]
     return np.array(
         [np.median(ratios) if len(ratios) else 1.0 for ratios in (np.concatenate(hand_ratios), face_ratios)]
     )
+
+
+def _found(part: np.ndarray) -> np.ndarray:
+    """Frames `(T,)` in which a part `(T, n, 2 or 3)` is not all zeros."""
+    return np.asarray(part.any(axis=(1, 2)))
 
 
 def _length(vectors: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import importlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import datasets
 
@@ -57,7 +57,7 @@ def load_corpus(
     config_name: str | None = None,
     split: str | None = None,
     data_dir: str | os.PathLike[str] | None = None,
-    **options: object,
+    **options: Any,
 ) -> datasets.Dataset | datasets.DatasetDict:
     """Loads a corpus from its own files, a folder that `sigma-slu build-dataset` made, or the Hub.
 

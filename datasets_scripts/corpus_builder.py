@@ -99,6 +99,9 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
     builder.problems  # what was left out, and why
     ```
 
+    What is left out is also logged as a warning. With several processes, `problems` lists missing clips alone, and
+    damaged ones are in the warnings; `sigma-slu build-dataset` reports all of them.
+
     Args:
         cache_dir (`str`, *optional*):
             Where Arrow files go; by default the cache of `datasets`.
