@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig, CorpusFacts
+from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
+from datasets_scripts.corpus_facts import CorpusFacts
 from modeling_sigma.pose_clip import PoseClip
 from modeling_sigma.skeleton_layouts import LAYOUTS, PART_SLICES
 
@@ -123,7 +124,7 @@ def _entries(path: Path, signer: dict[str, np.ndarray]) -> Iterable[ClipEntry]:
     who = path.stem.rpartition("_")[2]
     for index, (word, session, rep, grammar) in enumerate(zip(*(signer[name] for name in _LABELS[1:]))):
         if session not in SESSION_SPLITS:
-            raise ValueError(f"{path}: expected the sessions {', '.join(SESSION_SPLITS)}, received {session!r}")
+            raise ValueError(f"{path}: expected the sessions {', '.join(SESSION_SPLITS)}, received {str(session)!r}")
         sample_id = re.sub(r"\s+", "_", f"{who}_{session}_{word}_{grammar}_{rep}")
         yield ClipEntry(sample_id, SESSION_SPLITS[session], f"{path.name}:{index}", str(word), signer_id=who)
 
@@ -184,6 +185,8 @@ def _read_signer(path: Path, changed: int) -> dict[str, np.ndarray]:
     """The arrays of a signer's file and `scales`; `changed` is the file's time of change."""
     names = (*_LABELS, *_PARTS)
     try:
+        with zipfile.ZipFile(path):
+            pass  # numpy takes anything else for a pickle
         with np.load(path, allow_pickle=False) as archive:
             missing = [name for name in names if name not in archive.files]
             if missing:

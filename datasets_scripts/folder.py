@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig, CorpusFacts, cut_out
+from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig, cut_out
+from datasets_scripts.corpus_facts import CorpusFacts
 from datasets_scripts.label_tables import TableRow, find_column, read_table, seconds_of, split_of
 from datasets_scripts.pose_files import state_of_clips
 from datasets_scripts.schema import SPLITS

@@ -59,6 +59,20 @@ def track_hands(detections: np.ndarray) -> np.ndarray:
     return hands
 
 
+def count_jumps(hands: np.ndarray, distance: float = 0.15) -> int:
+    """How often a hand is found in two successive frames, and its joints are `distance` or more apart.
+
+    Args:
+        hands (`np.ndarray` of shape `(T, 2, 21, 2 or more)`):
+            x, y (shares of the image); NaN where not found.
+        distance (`float`, *optional*, defaults to 0.15):
+            Root mean square over the joints. Hands rarely move so far in a 30th of a second.
+    """
+    points = np.asarray(hands, np.float64)[..., :2]
+    moved = np.sqrt(np.square(np.diff(points, axis=0)).sum(-1).mean(-1))  # (T - 1, 2), NaN unless found twice
+    return int((moved >= distance).sum())
+
+
 def _best_readings(hands: np.ndarray, found: np.ndarray) -> np.ndarray:
     """Whether slot 1 is the left hand, `(T,)` bool, by dynamic programming over frames with hands."""
     evidence = _left_evidence(hands, found)
@@ -102,7 +116,7 @@ def _best_readings(hands: np.ndarray, found: np.ndarray) -> np.ndarray:
 def _left_evidence(hands: np.ndarray, found: np.ndarray) -> np.ndarray:
     """How much speaks for slot 0 being the left hand rather than slot 1, frame by frame: `(T,)`."""
     sign = np.array([1.0, -1.0]) * found  # (T, 2)
-    shape = (sign * _left_handed_shape(hands)).sum(axis=1)
+    shape = (sign * hand_shape(hands)).sum(axis=1)
     x = hands[..., 0].mean(axis=2)  # (T, 2)
     # With one hand its side of the image counts; with two, which is further left.
     side = np.where(found.all(axis=1), x[:, 0] - x[:, 1], 0.5 * (sign * (x - 0.5)).sum(axis=1))
@@ -110,8 +124,8 @@ def _left_evidence(hands: np.ndarray, found: np.ndarray) -> np.ndarray:
     return _SHAPE_WEIGHT * shape + _SIDE_WEIGHT * np.tanh(side / _SIDE_DISTANCE) - _DOMINANT_WEIGHT * dominant
 
 
-def _left_handed_shape(hands: np.ndarray) -> np.ndarray:
-    """From -1 (surely the shape of a right hand) to 1 (left), for `(..., 21, 3)` -> `(...,)`."""
+def hand_shape(hands: np.ndarray) -> np.ndarray:
+    """From -1 (surely the shape of a right hand) to 1 (left), for x, y, z: `(..., 21, 3)` -> `(...,)`."""
     wrist = hands[..., _WRIST, :]
     palm = np.cross(hands[..., _INDEX_BASE, :] - wrist, hands[..., _LITTLE_BASE, :] - wrist)
     thumb = hands[..., _THUMB_BASE, :] - wrist

@@ -7,7 +7,8 @@ import re
 from functools import cached_property
 from pathlib import Path
 
-from datasets_scripts.corpus_builder import CorpusConfig, CorpusFacts
+from datasets_scripts.corpus_builder import CorpusConfig
+from datasets_scripts.corpus_facts import CorpusFacts
 from datasets_scripts.label_tables import read_text, split_of
 from datasets_scripts.pose_file_corpus import ClipLabel, PoseFileCorpus, first_words
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig, CorpusFacts
+from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
+from datasets_scripts.corpus_facts import CorpusFacts
 from datasets_scripts.hand_tracking import track_hands
 from datasets_scripts.schema import SPLITS
 from modeling_sigma.pose_clip import PoseClip
@@ -272,6 +273,8 @@ def _find(data_dir: Path, name: str) -> Path:
 
 def _read_columns(path: Path) -> dict[str, np.ndarray]:
     try:
+        with zipfile.ZipFile(path):
+            pass  # numpy takes anything else for a pickle
         with np.load(path, allow_pickle=False) as archive:
             missing = [name for name in _COLUMNS if name not in archive.files]
             if missing:

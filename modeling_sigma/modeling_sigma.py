@@ -210,7 +210,7 @@ class SigmaPreTrainedModel(PreTrainedModel):
         stream, mask, pose_embeds = self.embed_poses(
             pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask
         )
-        states = self.encoder(inputs_embeds=stream, attention_mask=mask, **kwargs)
+        states = self.encoder(inputs_embeds=stream, attention_mask=mask, **given(kwargs))
         return SigmaEncoderOutput(
             last_hidden_state=states.last_hidden_state,
             hidden_states=states.hidden_states,
@@ -218,6 +218,11 @@ class SigmaPreTrainedModel(PreTrainedModel):
             attention_mask=mask,
             pose_embeds=pose_embeds,
         )
+
+
+def given(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Those that are not None: PEFT names every argument of a text model, and passes None for what we do not have."""
+    return {name: value for name, value in kwargs.items() if value is not None}
 
 
 def _repeat_last_frame(pose_values: torch.Tensor, pose_attention_mask: torch.Tensor) -> torch.Tensor:

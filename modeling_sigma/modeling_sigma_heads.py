@@ -11,7 +11,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import can_return_tuple
 
 from .configuration_sigma import SigmaConfig
-from .modeling_sigma import LABEL_HEAD_KEYS, SigmaPreTrainedModel
+from .modeling_sigma import LABEL_HEAD_KEYS, SigmaPreTrainedModel, given
 from .objectives_sigma import label_smoothed_cross_entropy
 from .outputs_sigma import SigmaEncoderOutput, SigmaSeq2SeqLMOutput, SigmaSequenceClassifierOutput
 from .text_backbone_sigma import build_stack, shift_right
@@ -110,7 +110,7 @@ class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
             encoder_attention_mask=encoder_outputs.attention_mask,
             past_key_values=past_key_values,
             use_cache=use_cache,
-            **kwargs,
+            **given(kwargs),
         )
         logits = self.lm_head(decoded.last_hidden_state)
         loss = None

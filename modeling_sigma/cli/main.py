@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from modeling_sigma import __version__
 from modeling_sigma.cli.commands import COMMANDS
+from modeling_sigma.cli.user_errors import user_errors
 
 
 def build_parser(command: str | None) -> argparse.ArgumentParser:
@@ -41,22 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        if args.debug or not isinstance(error, _user_errors()):
+        if args.debug or not isinstance(error, user_errors()):
             raise
         print(f"sigma-slu {command}: error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
         return 1
-
-
-def _user_errors() -> tuple[type[Exception], ...]:
-    """Errors whose message is for users; of a library only where a command has imported it."""
-    strict = () if "huggingface_hub" not in sys.modules else (_strict_error(),)
-    return (ValueError, OSError, ImportError, *strict)
-
-
-def _strict_error() -> type[Exception]:
-    from huggingface_hub.errors import StrictDataclassError  # a configuration with a field of the wrong type
-
-    return StrictDataclassError
 
 
 if __name__ == "__main__":

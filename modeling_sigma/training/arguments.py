@@ -39,7 +39,9 @@ class ModelArguments:
     _argument_group_name = "model"
 
     model: str | None = _help("Sigma checkpoint to start from: a folder, or a name on the Hub")
-    text_model: str | None = _help("T5 or mT5 to build a new Sigma around: a folder, or a name on the Hub")
+    text_model: str | None = _help(
+        "T5 or mT5 to build a new Sigma around: a folder, or a name on the Hub; not used with `model`"
+    )
     model_config: dict | str | None = _help(
         "fields of SigmaConfig, as JSON on the command line; with `model` they change its configuration"
     )
@@ -57,8 +59,6 @@ class ModelArguments:
     def __post_init__(self) -> None:
         self.model_config = as_mapping("model_config", self.model_config)
         self.feature_extractor = as_mapping("feature_extractor", self.feature_extractor)
-        if self.model is not None and self.text_model is not None:
-            raise ValueError("expected model or text_model, received both: a checkpoint has its text model already")
 
 
 @dataclass
@@ -95,6 +95,21 @@ class DataArguments:
             raise ValueError(
                 f"expected one data_dir, or one for each of {len(self.corpus)} corpora, received {len(self.data_dir)}"
             )
+
+
+@dataclass
+class AdapterArguments:
+    """What of a trained model an adapter changes (`finetune_lora.py`)."""
+
+    _argument_group_name = "adapter"
+
+    lora_rank: int = _help("rank of the changes", 8)
+    lora_alpha: float | None = _help("their scale is alpha / rank (default: twice the rank)")
+    lora_dropout: float = _help("dropout in front of them", 0.0)
+    pose_encoder: Literal["full", "frozen", "lora"] = _help(
+        "the pose encoder trains in full, stays as it is, or gets low-rank changes and trains its norms", "lora"
+    )
+    modules_to_save: list[str] = _help("further modules that train in full, for example lm_head", [])
 
 
 @dataclass

@@ -91,3 +91,8 @@ def target_of(sample: ClipSample | Mapping[str, Any], task: str) -> str:
         missing = "glosses" if task == "cslr" else "text"
         raise ValueError(f"sample {row['sample_id']}: expected {missing} for {task}, it has none: leave the clip out")
     return str(target)
+
+
+def text_rows(rows: Any) -> Any:
+    """A split without its keypoints: quick to read through."""
+    return rows.select_columns(["sample_id", "text", "gloss", "spoken_language"])

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from modeling_sigma.metrics.trainer_metrics import build_compute_metrics, decode_token_ids
+from modeling_sigma.training.adapters import import_peft, lora_config
 from modeling_sigma.training.arguments import (
+    AdapterArguments,
     DataArguments,
     ModelArguments,
     SigmaTrainingArguments,
     parse_arguments,
 )
 from modeling_sigma.training.corpus_splits import load_splits
-from modeling_sigma.training.data_collator import SigmaDataCollator, target_of
+from modeling_sigma.training.data_collator import SigmaDataCollator, target_of, text_rows
 from modeling_sigma.training.model_building import build_model, choose_head
-from modeling_sigma.training.trainers import SigmaSeq2SeqTrainer, SigmaTrainer
+from modeling_sigma.training.task_scores import build_metrics, keep_scores, prediction_writer
+from modeling_sigma.training.trainers import SigmaCTCTrainer, SigmaSeq2SeqTrainer, SigmaTrainer
 from modeling_sigma.training.training_run import run_training, set_up
 
 
+TRAINERS = {"generation": SigmaSeq2SeqTrainer, "classification": SigmaTrainer, "ctc": SigmaCTCTrainer}
 DESCRIPTION = "Fine-tune Sigma for isolated signs, glosses or translation."
 
 
@@ -31,36 +31,67 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     return finetune(*parse_arguments(classes, argv, description=DESCRIPTION))
 
 
-def finetune(model_args: ModelArguments, data_args: DataArguments, args: SigmaTrainingArguments) -> dict[str, Any]:
+def finetune(
+    model_args: ModelArguments,
+    data_args: DataArguments,
+    args: SigmaTrainingArguments,
+    adapter_args: AdapterArguments | None = None,
+    splits: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """One run; see [`run_training`] for what it leaves behind.
+
+    Args:
+        model_args, data_args, args:
+            What to train, on what, and how.
+        adapter_args ([`AdapterArguments`], *optional*):
+            Train an adapter of the model, not the model.
+        splits (`dict`, *optional*):
+            Clips that are loaded already, instead of those that `data_args` names.
 
     Raises:
         ValueError, OSError: for arguments, data or a checkpoint that cannot be used.
     """
-    splits = load_splits(data_args)
-    set_up(args, data_args.task, "validation" in splits)
-    head = choose_head(model_args, data_args.task)
-    labels = labels_of(splits, head, data_args.task)
-    texts = [target_of(row, data_args.task) for row in text_rows(splits["train"])]
+    task = data_args.task
+    splits = load_splits(data_args) if splits is None else splits
+    set_up(args, task, "validation" in splits)
+    head = choose_head(model_args, task)
+    labels = labels_of(splits, head, task)
+    texts = [target_of(row, task) for row in text_rows(splits["train"])]
     languages = [data_args.language] if data_args.language else splits["train"].unique("spoken_language")
     model, processor = build_model(model_args, head, texts, languages, labels, data_args.augmentation)
-    collator = SigmaDataCollator(processor, data_args.task, head, model.config.label2id, data_args.language)
+    collator = SigmaDataCollator(processor, task, head, model.config.label2id, data_args.language)
+    arguments: list[Any] = [model_args, data_args]
+    if adapter_args is not None:
+        model = add_adapter(model, adapter_args)
+        arguments.append(adapter_args)
     return run_training(
-        SigmaSeq2SeqTrainer if head == "generation" else SigmaTrainer,
+        TRAINERS[head],
         model,
         processor,
         collator,
         splits,
-        (model_args, data_args, args),
+        [*arguments, args],
         build_metrics(processor, data_args, head, labels),
-        prediction_writer(processor, data_args.task, head, labels),
-        **({} if head == "generation" else {"preprocess_logits_for_metrics": keep_scores}),
+        prediction_writer(processor, task, head, labels),
+        base=model_args.model,
+        **({"preprocess_logits_for_metrics": keep_scores} if head == "classification" else {}),
     )
 
 
-def text_rows(rows: Any) -> Any:
-    """A split without its keypoints: quick to read through."""
-    return rows.select_columns(["sample_id", "text", "gloss", "spoken_language"])
+def add_adapter(model: Any, arguments: AdapterArguments) -> Any:
+    """The model with a new adapter, which alone trains."""
+    peft = import_peft()
+    return peft.get_peft_model(
+        model,
+        lora_config(
+            model,
+            arguments.lora_rank,
+            arguments.lora_alpha,
+            arguments.lora_dropout,
+            arguments.pose_encoder,
+            arguments.modules_to_save,
+        ),
+    )
 
 
 def labels_of(splits: Any, head: str, task: str) -> list[str] | None:
@@ -84,34 +115,3 @@ def labels_of(splits: Any, head: str, task: str) -> list[str] | None:
                 "clips of them to train, leave them out, or use --head generation"
             )
     return sorted(names["train"])
-
-
-def build_metrics(
-    processor: Any, data_args: DataArguments, head: str, labels: list[str] | None
-) -> Callable[[Any], dict[str, float]]:
-    """The scores of the task; see `modeling_sigma.metrics`."""
-    tokenizer = getattr(processor, "tokenizer", None)
-    return build_compute_metrics(tokenizer, data_args.task, data_args.preset, label_names=labels)
-
-
-def keep_scores(logits: Any, labels: Any) -> Any:
-    """Of all that a model returns, the label scores alone are gathered."""
-    return logits[0] if isinstance(logits, tuple) else logits
-
-
-def prediction_writer(
-    processor: Any, task: str, head: str, labels: list[str] | None
-) -> Callable[[Any, Any, Path, str], None]:
-    """Writes `predictions_SPLIT.txt` and `references_SPLIT.txt`, one clip a line, for `sigma-slu evaluate`."""
-
-    def write(output: Any, rows: Any, folder: Path, split: str) -> None:
-        if head == "classification" and labels is not None:
-            texts = [labels[number] for number in np.asarray(output.predictions).argmax(axis=-1)]
-        else:
-            texts = decode_token_ids(np.asarray(output.predictions), processor)
-        references = [target_of(row, task) for row in text_rows(rows)]
-        for name, lines in (("predictions", texts), ("references", references)):
-            content = "".join(" ".join(line.split()) + "\n" for line in lines)
-            (folder / f"{name}_{split}.txt").write_text(content, encoding="utf-8")
-
-    return write

@@ -92,10 +92,9 @@ class FrameBudgetSampler(BatchSampler):
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:  # type: ignore[override]
         for step in self._steps():
-            # From long to short, dealt in turn: the parts have as many frames as each other, as nearly as can be.
-            by_length = step[np.argsort(-self.lengths[step], kind="stable")]
-            for part in range(self.num_parts):
-                yield [(self.epoch, int(index)) for index in by_length[part :: self.num_parts]]
+            # Joined again, the parts have the order of one: losses that compare clips draw the same negatives.
+            for part in np.array_split(step, self.num_parts):
+                yield [(self.epoch, int(index)) for index in part]
 
     def _steps(self) -> list[np.ndarray]:
         rng = np.random.default_rng([self.seed, self.epoch])
@@ -108,6 +107,7 @@ class FrameBudgetSampler(BatchSampler):
             # No part may be empty: clips of this epoch come a second time.
             missing = self.num_parts - len(steps[-1])
             steps[-1] = np.concatenate([steps[-1], rng.choice(order[: len(order) - len(steps[-1])], missing, False)])
+        steps = [rng.permutation(step) for step in steps]
         places = rng.permutation(len(steps))
         if self.epoch == 0:
             frames = [len(step) * int(self.lengths[step].max()) for step in steps]

@@ -17,6 +17,14 @@ from modeling_sigma.training.arguments import ModelArguments
 from modeling_sigma.training.word_tokenizer import unigram_tokenizer, word_tokenizer
 
 
+HEAD_OF_CLASS = {
+    "SigmaForPreTraining": "pretrain",
+    "SigmaForConditionalGeneration": "generation",
+    "SigmaForSequenceClassification": "classification",
+    "SigmaForCTC": "ctc",
+}
+
+
 def model_class(head: str) -> type:
     """The class that trains a head: `"pretrain"`, `"generation"`, `"classification"` or `"ctc"`."""
     if head == "ctc":
@@ -42,7 +50,7 @@ def choose_head(arguments: ModelArguments, task: str) -> str:
         if arguments.model is not None:
             config = AutoConfig.from_pretrained(arguments.model, trust_remote_code=False)
             architecture = (config.architectures or [""])[0]
-        own = {"SigmaForSequenceClassification": "classification", "SigmaForCTC": "ctc"}.get(architecture)
+        own = HEAD_OF_CLASS.get(architecture)
         head = own if (own, task) in (("classification", "islr"), ("ctc", "cslr")) else "generation"  # type: ignore[assignment]
     if (head, task) in (("classification", "cslr"), ("classification", "slt"), ("ctc", "islr"), ("ctc", "slt")):
         serves = {"classification": "islr", "ctc": "cslr"}[head]

@@ -16,8 +16,7 @@ from modeling_sigma.training.arguments import (
     parse_arguments,
 )
 from modeling_sigma.training.corpus_splits import load_splits
-from modeling_sigma.training.data_collator import SigmaDataCollator
-from modeling_sigma.training.finetune import text_rows
+from modeling_sigma.training.data_collator import SigmaDataCollator, text_rows
 from modeling_sigma.training.model_building import build_model
 from modeling_sigma.training.trainers import SigmaPreTrainer
 from modeling_sigma.training.training_run import run_training, set_up

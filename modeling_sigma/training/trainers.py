@@ -238,11 +238,42 @@ class ClipTrainer(Trainer):
 
 
 class SigmaTrainer(ClipTrainer):
-    """Trains label and gloss heads."""
+    """Trains label heads."""
+
+
+class SigmaCTCTrainer(ClipTrainer):
+    """Trains [`SigmaForCTC`]; evaluation reads the best path of every clip."""
+
+    def prediction_step(
+        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None
+    ) -> Any:
+        """Loss, the best gloss or blank of every frame (-100 behind a clip), and the glosses."""
+        mask = inputs["pose_attention_mask"]
+        loss, logits, labels = super().prediction_step(model, inputs, prediction_loss_only, ["pose_embeds"])
+        if logits is None:
+            return loss, None, None
+        best = logits[0] if isinstance(logits, tuple) else logits
+        return loss, best.argmax(dim=-1).masked_fill(mask.to(best.device) == 0, -100), labels
 
 
 class SigmaSeq2SeqTrainer(ClipTrainer, Seq2SeqTrainer):
-    """Trains models that write; evaluation generates."""
+    """Trains models that write; evaluation generates, at most `generation_max_length` tokens."""
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        return super().evaluate(*args, **self._with_length(kwargs))
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        return super().predict(*args, **self._with_length(kwargs))
+
+    def prediction_step(self, *args: Any, **kwargs: Any) -> Any:
+        result = super().prediction_step(*args, **kwargs)
+        # transformers fills in its default of 20, and then wonders about a second length.
+        self.model.generation_config.max_length = None
+        return result
+
+    def _with_length(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        length = self.args.generation_max_length
+        return kwargs if length is None else {"max_new_tokens": length, **kwargs}
 
     def _pad_tensors_to_max_len(self, tensor: torch.Tensor, max_length: int) -> torch.Tensor:
         # The evaluation loop pads batches of different lengths itself, with -100.

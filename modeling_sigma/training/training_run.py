@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import sys
 from collections import Counter
@@ -9,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import EarlyStoppingCallback
+from transformers import EarlyStoppingCallback, set_seed
 from transformers.utils import logging as transformers_logging
 
 from modeling_sigma.hub.bundle import save_bundle
+from modeling_sigma.training.adapters import save_adapter
 from modeling_sigma.training.arguments import BEST_METRICS, SigmaTrainingArguments
 from modeling_sigma.training.callbacks import RunRecorder
 from modeling_sigma.training.checkpoints import (
@@ -30,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 def set_up(arguments: SigmaTrainingArguments, task: str, has_validation: bool) -> None:
     """Fills in what depends on the task: the metric that chooses, and no evaluation where there is nothing to
-    evaluate on. Also turns the logs of all our modules on.
+    evaluate on. Also seeds what is random, and turns the logs of our modules on.
 
     Raises:
         ValueError: if the output folder holds another run's checkpoints.
@@ -38,6 +40,7 @@ def set_up(arguments: SigmaTrainingArguments, task: str, has_validation: bool) -
     logging.basicConfig(format="%(message)s", level=logging.INFO if arguments.should_log else logging.ERROR)
     transformers_logging.set_verbosity_warning()
     transformers_logging.disable_progress_bar()  # of single files; training has its own
+    set_seed(arguments.seed)  # before the model is made
     arguments.remove_unused_columns = False
     if not has_validation:
         arguments.eval_strategy = type(arguments.eval_strategy)("no")
@@ -63,10 +66,11 @@ def run_training(
     arguments: Sequence[Any],
     compute_metrics: Callable[[Any], dict[str, float]] | None,
     write_predictions: Callable[[Any, Any, Path, str], None] | None = None,
+    base: str | None = None,
     **trainer_options: Any,
 ) -> dict[str, Any]:
     """Trains (or goes on with) a model, scores it on validation and test, and saves it as a folder that
-    `from_pretrained` loads.
+    `from_pretrained` loads. Of an adapter, the folder is the merged model, and `adapter` in it the adapter alone.
 
     Args:
         trainer_class (`Callable`):
@@ -81,6 +85,8 @@ def run_training(
             Scores of predictions.
         write_predictions (`Callable`, *optional*):
             Writes the predictions of a split into the output folder.
+        base (`str`, *optional*):
+            For adapters: where the model that they change is found.
         **trainer_options:
             Further arguments of the trainer.
 
@@ -111,8 +117,7 @@ def run_training(
         result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         metrics["train"] = result.metrics
         trainer.save_state()
-        if args.should_save:
-            save_trained(trainer, processor, splits["train"], args.output_dir)
+        _save_trained(trainer, processor, type(model), splits["train"], base)
     for name in ("validation", "test"):
         if name not in data or not (args.do_eval if name == "validation" else args.do_predict):
             continue
@@ -147,12 +152,23 @@ def _checkpoint_to_resume(args: SigmaTrainingArguments, trainer: Any) -> Path | 
     return checkpoint
 
 
-def save_trained(trainer: Any, processor: Any, rows: Any, directory: str | Path) -> None:
+def _save_trained(trainer: Any, processor: Any, model_class: Any, rows: Any, base: str | None) -> None:
     """The trained model as a bundle. Its extractor remembers the layout that most clips came in."""
+    folder = Path(trainer.args.output_dir)
+    is_sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
+    if is_sharded:
+        trainer.save_model()  # all processes together
+    if not trainer.args.should_save:
+        return
     layouts = Counter(rows["source_layout"])
     extractor = getattr(processor, "feature_extractor", processor)
     extractor.training_layout = layouts.most_common(1)[0][0]
-    save_bundle(trainer.accelerator.unwrap_model(trainer.model), processor, directory)
+    model = model_class.from_pretrained(folder) if is_sharded else trainer.accelerator.unwrap_model(trainer.model)
+    if hasattr(model, "merge_and_unload"):
+        save_adapter(model, processor, folder / "adapter", str(base))
+        # A copy: the trainer goes on with the adapter.
+        model = copy.deepcopy(model).merge_and_unload()
+    save_bundle(model, processor, folder)
     extractor.training_layout = None
 
 
