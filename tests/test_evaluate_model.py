@@ -156,9 +156,8 @@ def test_a_model_that_writes_is_compared_as_strings_or_held_to_labels(capsys: py
     free = evaluate(capsys, *argv)
     assert "top5_per_instance" not in free and "decoding:free" in free["signature"]
     assert free["top1_per_instance"] == 0, "an untrained model babbles"
-    held = evaluate(
-        capsys, *argv, "--labels", "labels.txt", "--language", "English", "--save-predictions", "held.json"
-    )
+    argv = (*argv, "--labels", "labels.txt", "--language", "English")
+    held = evaluate(capsys, *argv, "--save-predictions", "held.json")
     assert "top5_per_instance" in held and "decoding:constrained" in held["signature"]
     assert held["num_outside_vocabulary"] == 0
     recognize = load_predictor("writer", task="isolated-sign-recognition")
@@ -184,6 +183,7 @@ def test_comparison_with_an_older_system(capsys: pytest.CaptureFixture[str]) -> 
     assert comparison["other_score"] == 25
 
 
+@pytest.mark.slow  # the whole corpus is made first
 def test_a_corpus_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     argv = (
         "--task",
