@@ -77,10 +77,11 @@ def attention_of(
     if model.generation_config.max_new_tokens is None:  # pre-training checkpoints say nothing about decoding
         options = {"max_new_tokens": 100, **options}
     tokens = model.generate(**inputs, **options)[:1]
+    encoded = model.encode_poses(**inputs)
     kept = model.decoder.config._attn_implementation
     model.decoder.set_attn_implementation("eager")  # the fast kernels do not say where they look
     try:
-        output = model(**inputs, decoder_input_ids=tokens, output_attentions=True)
+        output = model(encoder_outputs=encoded, decoder_input_ids=tokens, output_attentions=True)
     finally:
         model.decoder.set_attn_implementation(kept)
     num_frames = inputs["pose_values"].shape[1]
