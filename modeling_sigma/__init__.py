@@ -29,8 +29,11 @@ _EXPORTS = {
     "SigmaForPreTraining": "modeling_sigma_pretraining",
     "SigmaForConditionalGeneration": "modeling_sigma_heads",
     "SigmaForSequenceClassification": "modeling_sigma_heads",
+    "SigmaForCTC": "modeling_sigma_ctc",
     "SignLanguageTranslationPipeline": "pipeline_sigma",
     "IsolatedSignRecognitionPipeline": "pipeline_sigma",
+    "ContinuousSignRecognitionPipeline": "pipeline_sigma",
+    "SignTextRetrievalPipeline": "pipeline_retrieval_sigma",
     "register_sigma": "registration_sigma",
     "save_bundle": "hub.bundle",
 }
@@ -41,9 +44,15 @@ if TYPE_CHECKING:
     from .configuration_sigma import SigmaConfig, SigmaPoseConfig
     from .feature_extraction_sigma import SigmaFeatureExtractor
     from .modeling_sigma import SigmaPreTrainedModel
+    from .modeling_sigma_ctc import SigmaForCTC
     from .modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
     from .modeling_sigma_pretraining import SigmaForPreTraining, SigmaModel
-    from .pipeline_sigma import IsolatedSignRecognitionPipeline, SignLanguageTranslationPipeline
+    from .pipeline_retrieval_sigma import SignTextRetrievalPipeline
+    from .pipeline_sigma import (
+        ContinuousSignRecognitionPipeline,
+        IsolatedSignRecognitionPipeline,
+        SignLanguageTranslationPipeline,
+    )
     from .pose_augmentation import PoseAugmentation
     from .pose_clip import PoseClip
     from .processing_sigma import SigmaProcessor

@@ -1,7 +1,6 @@
 """Configuration of Sigma: a pose encoder, a T5 / mT5 text backbone, and how pre-training joins them."""
 
-from __future__ import annotations
-
+# No `from __future__ import annotations` here: @strict checks values against the annotations themselves.
 from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
@@ -58,6 +57,7 @@ class SigmaPoseConfig(PreTrainedConfig):
         self.spatial_hidden_sizes = list(self.spatial_hidden_sizes)
         self.temporal_hidden_sizes = list(self.temporal_hidden_sizes)
         super().__post_init__(**kwargs)
+        self.validate_architecture()  # here too: behind `__init__` @strict wraps the ValueError in one of its own
 
     def validate_architecture(self) -> None:
         """Part of `@strict` validation.
@@ -95,9 +95,23 @@ class SigmaConfig(PreTrainedConfig):
         label_smoothing (`float`, *optional*, defaults to 0.2):
             Of the language-modelling and the label loss.
         classifier_dropout (`float`, *optional*, defaults to 0.0):
-            Dropout in front of the label head of [`SigmaForSequenceClassification`].
+            Dropout in front of the label head of [`SigmaForSequenceClassification`] and [`SigmaForCTC`].
+        class_weights (`list[float]`, *optional*):
+            Weight of each label in the loss of [`SigmaForSequenceClassification`], for unbalanced data: one number a
+            label, as in `torch.nn.CrossEntropyLoss`.
+        ctc_blank_id (`int`, *optional*, defaults to 0):
+            Which entry of `id2label` is [`SigmaForCTC`]'s blank; the other entries are glosses.
+        ctc_loss_reduction (`"mean"` or `"sum"`, *optional*, defaults to `"mean"`):
+            Mean over the clips of the loss a gloss, or sum over the clips. `Wav2Vec2Config` sums by default, which
+            ties the learning rate to the batch size.
+        ctc_zero_infinity (`bool`, *optional*, defaults to `False`):
+            Count infinite losses, and their gradients, as zero.
+        ctc_short_clips (`"error"` or `"skip"`, *optional*, defaults to `"error"`):
+            What to do with clips that have fewer frames than their glosses need, whose loss is infinite: refuse the
+            batch, or leave them out of the loss and count them in the output.
         fusion_layers (`int`, *optional*, defaults to 3):
-            k: sign-aware early fusion happens before each of the top k encoder layers.
+            k: sign-aware early fusion happens before each of the top k encoder layers. 0 leaves it out (ablation): the
+            matching encoder then reads states that have not met.
         share_fusion_weights (`bool`, *optional*, defaults to `True`):
             One set of cross-attention weights for all of them.
         sgt_layers (`int`, *optional*, defaults to 1):
@@ -123,6 +137,9 @@ class SigmaConfig(PreTrainedConfig):
             Start of the global alignment's learned log scale: ln(1 / 0.07).
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation for the parts that belong to neither backbone.
+        weights_licence (`str`, *optional*):
+            Licence that these weights inherited, such as `"cc-by-nc-4.0"` for converted Uni-Sign weights; it stays
+            with whatever is trained from them.
 
     Example:
 
@@ -137,7 +154,7 @@ class SigmaConfig(PreTrainedConfig):
     """
 
     model_type = "sigma"
-    keys_to_ignore_at_inference = ["past_key_values"]
+    keys_to_ignore_at_inference = ["past_key_values", "num_skipped_clips"]
     sub_configs_defaults = {
         "text_config": SubConfigSpec(config_class=AutoConfig, model_type="mt5"),
         "pose_config": SubConfigSpec(config_class=SigmaPoseConfig),
@@ -152,6 +169,11 @@ class SigmaConfig(PreTrainedConfig):
     max_frames: int = 256
     label_smoothing: float | int = 0.2
     classifier_dropout: float | int = 0.0
+    class_weights: list[float] | None = None
+    ctc_blank_id: int = 0
+    ctc_loss_reduction: Literal["mean", "sum"] = "mean"
+    ctc_zero_infinity: bool = False
+    ctc_short_clips: Literal["error", "skip"] = "error"
     fusion_layers: int = 3
     share_fusion_weights: bool = True
     sgt_layers: int = 1
@@ -168,9 +190,14 @@ class SigmaConfig(PreTrainedConfig):
     local_temperature: float | None = None
     logit_scale_init: float = 2.6592
     initializer_range: float = 0.02
+    weights_licence: str | None = None
     is_encoder_decoder: bool = True
     # mT5 has an output matrix of its own, although its configuration class claims that it is tied.
     tie_word_embeddings: bool = False
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        self.validate_architecture()  # see SigmaPoseConfig
 
     @property
     def hidden_size(self) -> int:
@@ -178,7 +205,7 @@ class SigmaConfig(PreTrainedConfig):
         return int(self.text_config.d_model)
 
     @classmethod
-    def from_text_pretrained(cls, name_or_path: str, **kwargs: Any) -> SigmaConfig:
+    def from_text_pretrained(cls, name_or_path: str, **kwargs: Any) -> "SigmaConfig":
         """A Sigma configuration around the text backbone of a T5 or mT5 checkpoint.
 
         Args:
@@ -206,5 +233,9 @@ class SigmaConfig(PreTrainedConfig):
         for name in ("alpha", "beta", "label_smoothing", "classifier_dropout"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"expected {name} between 0 and 1, received {getattr(self, name)}")
+        if self.class_weights is not None and not all(0 <= weight < float("inf") for weight in self.class_weights):
+            raise ValueError(f"expected class_weights >= 0, received {self.class_weights}")
+        if self.ctc_blank_id < 0:
+            raise ValueError(f"expected ctc_blank_id >= 0, received {self.ctc_blank_id}")
         if self.local_temperature is not None and self.local_temperature <= 0:
             raise ValueError(f"expected local_temperature > 0 or None, received {self.local_temperature}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,7 +96,7 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
         poses: PoseInput | Sequence[PoseInput],
         max_frames: int | None = None,
         training: bool = False,
-        generator: np.random.Generator | int | None = None,
+        generator: np.random.Generator | Sequence[np.random.Generator] | int | None = None,
         return_tensors: str | None = "pt",
     ) -> BatchFeature:
         """Selects, samples, normalises, (in training) augments, and pads.
@@ -110,8 +110,9 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
             training (`bool`, *optional*, defaults to `False`):
                 Draw frames of long clips at random and apply the augmentation. Otherwise long clips lose frames
                 evenly, always the same ones.
-            generator (`np.random.Generator` or `int`, *optional*):
-                Randomness of `training`; an int is a seed.
+            generator (`np.random.Generator`, a list of them, or `int`, *optional*):
+                Randomness of `training`; an int is a seed. With a list, one a clip, what happens to a clip does not
+                depend on the others of its batch.
             return_tensors (`str`, *optional*, defaults to `"pt"`):
                 `"pt"` or `"np"`.
 
@@ -120,14 +121,20 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
             `pose_attention_mask` `(B, T)` int64, 1 = real frame.
 
         Raises:
-            ValueError: for clips of wrong shape, with NaN, or without a frame.
+            ValueError: for clips of wrong shape, with NaN, or without a frame, or not one generator a clip.
         """
         clips = [as_pose_clip(pose) for pose in _as_list(poses)]
         if not clips:
             raise ValueError("expected at least one clip, received an empty list")
-        rng = np.random.default_rng(generator) if training else None
+        generators: Sequence[np.random.Generator | None] = [None] * len(clips)
+        if training and isinstance(generator, (list, tuple)):
+            generators = generator
+        elif training:
+            generators = [np.random.default_rng(generator)] * len(clips)  # type: ignore[arg-type]
+        if len(generators) != len(clips):
+            raise ValueError(f"expected one generator a clip, received {len(generators)} for {len(clips)} clips")
         limit = self.max_frames if max_frames is None else max_frames
-        values = [self.extract(clip, limit, rng) for clip in clips]
+        values = [self.extract(clip, limit, rng) for clip, rng in zip(clips, generators)]
         longest = max(len(clip_values) for clip_values in values)
         pose_values = np.zeros((len(values), longest, NUM_JOINTS, 3), np.float32)
         pose_attention_mask = np.zeros((len(values), longest), np.int64)
@@ -153,6 +160,8 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
         if len(frames) != len(clip) or generator is not None:
             clip = clip.frames(frames)
         keypoints, scores = select_joints(clip)
+        if self.scale_reference == "image" and clip.width is None:
+            _check_shares_of_image(keypoints[scores > self.score_threshold])
         values = normalize_joints(
             keypoints,
             scores,
@@ -166,8 +175,18 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
 
 
 def _as_list(poses: PoseInput | Sequence[PoseInput]) -> Sequence[PoseInput]:
-    single = isinstance(poses, (PoseClip, str, os.PathLike, np.ndarray, Mapping))
+    # A PoseClip may come from another copy of this code: the package\'s, or one that travelled with a checkpoint.
+    single = isinstance(poses, (str, os.PathLike, np.ndarray, Mapping)) or not isinstance(poses, Iterable)
     return [poses] if single else list(poses)  # type: ignore[list-item, arg-type]
+
+
+def _check_shares_of_image(points: np.ndarray) -> None:
+    """Without an image size coordinates are shares of the image; detectors guess a little beyond its border."""
+    if points.size and np.abs(points).max() > 2:
+        raise ValueError(
+            'expected clips with width and height for scale_reference="image", received pixels up to '
+            f"{np.abs(points).max():.0f} of an image of unknown size: pass PoseClip(..., width=, height=)"
+        )
 
 
 def as_pose_clip(pose: PoseInput) -> PoseClip:

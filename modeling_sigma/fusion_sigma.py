@@ -72,7 +72,7 @@ class SignAwareFusion(nn.Module):
     def __init__(self, config: SigmaConfig) -> None:
         super().__init__()
         self.num_fused = config.fusion_layers
-        num_sets = 1 if config.share_fusion_weights else config.fusion_layers
+        num_sets = min(1, config.fusion_layers) if config.share_fusion_weights else config.fusion_layers
         self.layers = nn.ModuleList(FusionLayer(config) for _ in range(num_sets))
 
     def forward(self, pose_pass: EncoderPass, text_pass: EncoderPass) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,7 +12,7 @@ from transformers import initialization as init
 from .configuration_sigma import SigmaConfig
 from .graph_convolution_sigma import GraphConvolutionBlock
 from .outputs_sigma import SigmaEncoderOutput
-from .pose_encoder_sigma import SigmaPoseEncoder
+from .pose_encoder_sigma import SigmaPoseEncoder, check_pose_inputs
 from .text_backbone_sigma import build_stack, is_text_module, load_text_model, text_backbone_state
 
 
@@ -25,6 +25,8 @@ PRETRAINING_ONLY_KEYS = [
     r"^matching_head\.",
     r"^logit_scale$",
 ]
+# Output layers of the label heads, which no other model needs.
+LABEL_HEAD_KEYS = [r"^classifier\.", r"^ctc_head\."]
 
 
 class SigmaPreTrainedModel(PreTrainedModel):
@@ -72,6 +74,12 @@ class SigmaPreTrainedModel(PreTrainedModel):
             init.zeros_(module.bias)
         elif isinstance(module, SigmaPreTrainedModel):
             self._init_own_weights(module)
+        elif module is getattr(self, "shared", None):
+            # As in T5: the encoder's first norm brings the embeddings to unit scale.
+            init.normal_(module.weight, std=1.0)
+        elif module is getattr(self, "lm_head", None):
+            # Departure from T5 v1.1 in transformers (std 1): logits of unit scale let a model learn from scratch.
+            init.normal_(module.weight, std=self.config.hidden_size**-0.5)
         elif is_text_module(module):
             self.encoder._init_weights(module)  # fusion and matching start as the backbone's own layers would
         else:
@@ -83,12 +91,6 @@ class SigmaPreTrainedModel(PreTrainedModel):
                 init.normal_(getattr(model, name), std=self.config.initializer_range)
         if hasattr(model, "logit_scale"):
             init.constant_(model.logit_scale, self.config.logit_scale_init)
-        if hasattr(model, "shared"):
-            # As in T5: the encoder's first norm brings the embeddings to unit scale.
-            init.normal_(model.shared.weight, std=1.0)
-        if hasattr(model, "lm_head"):
-            # Departure from T5 v1.1 in transformers (std 1): logits of unit scale let a model learn from scratch.
-            init.normal_(model.lm_head.weight, std=self.config.hidden_size**-0.5)
 
     @classmethod
     def from_text_pretrained(cls, name_or_path: str, text_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> Any:
@@ -158,8 +160,9 @@ class SigmaPreTrainedModel(PreTrainedModel):
                 The prompt and its padding mask.
 
         Returns:
-            `tuple`: stream `(batch_size, sequence_length, hidden_size)` of [CLS], prompt and frames; its mask
-            `(batch_size, sequence_length)`; the pose embeddings `(batch_size, num_frames, hidden_size)`.
+            `tuple`: stream `(batch_size, sequence_length, hidden_size)` of the prompt's padding, [CLS], prompt and
+            frames; its mask `(batch_size, sequence_length)`; the pose embeddings `(batch_size, num_frames,
+            hidden_size)`.
 
         Raises:
             ValueError: when shapes disagree or a prompt comes to a model that reads none.
@@ -167,6 +170,7 @@ class SigmaPreTrainedModel(PreTrainedModel):
         if pose_attention_mask is None:
             pose_attention_mask = torch.ones(pose_values.shape[:2], dtype=torch.long, device=pose_values.device)
         if self.config.pad_mode == "repeat":
+            check_pose_inputs(pose_values, pose_attention_mask)
             pose_embeds = self.pose_encoder(_repeat_last_frame(pose_values, pose_attention_mask))
         else:
             pose_embeds = self.pose_encoder(pose_values, pose_attention_mask)
@@ -184,7 +188,15 @@ class SigmaPreTrainedModel(PreTrainedModel):
         if self.config.use_cls_token:
             pieces.insert(0, self.pose_cls_token.to(pose_embeds.dtype).expand(batch_size, 1, -1))
             masks.insert(0, masks[0].new_ones(batch_size, 1))
-        return torch.cat(pieces, dim=1), torch.cat(masks, dim=1), pose_embeds
+        stream, mask = torch.cat(pieces, dim=1), torch.cat(masks, dim=1)
+        if prompt_input_ids is not None:
+            # Padding of short prompts goes to the very front: attention counts distances, and none may change.
+            front = mask.shape[1] - pose_embeds.shape[1]
+            order = mask[:, :front].sort(dim=1, stable=True).indices  # (B, front)
+            mask = torch.cat([mask[:, :front].gather(1, order), mask[:, front:]], dim=1)
+            order = order[:, :, None].expand(-1, -1, stream.shape[2])
+            stream = torch.cat([stream[:, :front].gather(1, order), stream[:, front:]], dim=1)
+        return stream, mask, pose_embeds
 
     def encode_poses(
         self,
@@ -198,7 +210,7 @@ class SigmaPreTrainedModel(PreTrainedModel):
         stream, mask, pose_embeds = self.embed_poses(
             pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask
         )
-        states = self.encoder(inputs_embeds=stream, attention_mask=mask, **kwargs)
+        states = self.encoder(inputs_embeds=stream, attention_mask=mask, **given(kwargs))
         return SigmaEncoderOutput(
             last_hidden_state=states.last_hidden_state,
             hidden_states=states.hidden_states,
@@ -206,6 +218,11 @@ class SigmaPreTrainedModel(PreTrainedModel):
             attention_mask=mask,
             pose_embeds=pose_embeds,
         )
+
+
+def given(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Those that are not None: PEFT names every argument of a text model, and passes None for what we do not have."""
+    return {name: value for name, value in kwargs.items() if value is not None}
 
 
 def _repeat_last_frame(pose_values: torch.Tensor, pose_attention_mask: torch.Tensor) -> torch.Tensor:

@@ -8,9 +8,10 @@ import torch
 from torch import nn
 from transformers import GenerationConfig, GenerationMixin
 from transformers.modeling_outputs import BaseModelOutput
+from transformers.utils import can_return_tuple
 
 from .configuration_sigma import SigmaConfig
-from .modeling_sigma import SigmaPreTrainedModel
+from .modeling_sigma import LABEL_HEAD_KEYS, SigmaPreTrainedModel, given
 from .objectives_sigma import label_smoothed_cross_entropy
 from .outputs_sigma import SigmaEncoderOutput, SigmaSeq2SeqLMOutput, SigmaSequenceClassifierOutput
 from .text_backbone_sigma import build_stack, shift_right
@@ -24,7 +25,7 @@ class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
 
     decoder: Any
     lm_head: nn.Module
-    _keys_to_ignore_on_load_unexpected = [*SigmaPreTrainedModel._keys_to_ignore_on_load_unexpected, r"^classifier\."]
+    _keys_to_ignore_on_load_unexpected = [*SigmaPreTrainedModel._keys_to_ignore_on_load_unexpected, *LABEL_HEAD_KEYS]
 
     def __init__(self, config: SigmaConfig) -> None:
         super().__init__(config)
@@ -50,6 +51,7 @@ class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
         """Labels shifted to the right, as `transformers`' collators and label smoothers expect."""
         return shift_right(labels, self.config.text_config)
 
+    @can_return_tuple
     def forward(
         self,
         pose_values: torch.Tensor | None = None,
@@ -88,6 +90,7 @@ class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
         Raises:
             ValueError: without clip and encoder states, or without anything for the decoder to read.
         """  # noqa: E501
+        kwargs = _without_text_arguments(kwargs)
         if encoder_outputs is None:
             if pose_values is None:
                 raise ValueError("expected pose_values or encoder_outputs, received neither")
@@ -107,7 +110,7 @@ class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
             encoder_attention_mask=encoder_outputs.attention_mask,
             past_key_values=past_key_values,
             use_cache=use_cache,
-            **kwargs,
+            **given(kwargs),
         )
         logits = self.lm_head(decoded.last_hidden_state)
         loss = None
@@ -186,11 +189,19 @@ class SigmaForSequenceClassification(SigmaPreTrainedModel):
         r"^decoder\.",
         r"^lm_head\.",
         r"^shared\.",
+        r"^ctc_head\.",
     ]
+    # The Trainer is to divide the loss by the number of accumulated batches: labels are counted here, not there.
+    accepts_loss_kwargs = False
 
     def __init__(self, config: SigmaConfig) -> None:
         super().__init__(config)
         self.num_labels = config.num_labels
+        if config.class_weights is not None and len(config.class_weights) != config.num_labels:
+            raise ValueError(
+                f"expected a class weight for each of the {config.num_labels} labels, received "
+                f"{len(config.class_weights)}"
+            )
         if config.use_prompt:
             self.shared = nn.Embedding(config.text_config.vocab_size, config.hidden_size)
         self._build_pose_stream()
@@ -198,6 +209,7 @@ class SigmaForSequenceClassification(SigmaPreTrainedModel):
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()
 
+    @can_return_tuple
     def forward(
         self,
         pose_values: torch.Tensor,
@@ -219,6 +231,7 @@ class SigmaForSequenceClassification(SigmaPreTrainedModel):
             labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
                 Label numbers in [0, num_labels); -100 is ignored.
         """  # noqa: E501
+        kwargs = _without_text_arguments(kwargs)
         encoded = self.encode_poses(
             pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask, **kwargs
         )
@@ -230,7 +243,13 @@ class SigmaForSequenceClassification(SigmaPreTrainedModel):
         logits = self.classifier(self.dropout(pooled))
         loss = None
         if labels is not None:
-            loss = label_smoothed_cross_entropy(logits, labels, self.config.label_smoothing)
+            weights = self.config.class_weights
+            loss = label_smoothed_cross_entropy(
+                logits,
+                labels,
+                self.config.label_smoothing,
+                class_weights=None if weights is None else torch.tensor(weights, device=logits.device),
+            )
         return SigmaSequenceClassifierOutput(
             loss=loss,
             logits=logits,
@@ -238,3 +257,16 @@ class SigmaForSequenceClassification(SigmaPreTrainedModel):
             attentions=encoded.attentions,
             pose_embeds=encoded.pose_embeds,
         )
+
+
+def _without_text_arguments(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments for the encoder. PEFT hands on by name what text models read: `attention_mask=None` and the like.
+
+    Raises:
+        ValueError: when one of them holds something.
+    """
+    foreign = ("input_ids", "attention_mask", "inputs_embeds", "decoder_inputs_embeds")
+    given = [name for name in foreign if kwargs.get(name) is not None]
+    if given:
+        raise ValueError(f"expected pose_values and prompt_input_ids, received {', '.join(given)}")
+    return {name: value for name, value in kwargs.items() if value is not None and name not in foreign}

@@ -7,18 +7,17 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import PreTrainedModel
-from transformers.utils import logging
+from transformers.utils import can_return_tuple, logging
 
 from .configuration_sigma import SigmaConfig
 from .distributed_gather_sigma import (
     gather_ragged,
-    gather_with_gradients,
     gathered_positions,
     mean_over_ranks,
 )
 from .fusion_sigma import SignAwareFusion
 from .local_alignment_sigma import local_similarity, word_frame_cosines
-from .modeling_sigma import SigmaPreTrainedModel
+from .modeling_sigma import LABEL_HEAD_KEYS, SigmaPreTrainedModel
 from .objectives_sigma import (
     contrastive_loss,
     draw_hard_negatives,
@@ -49,7 +48,7 @@ class SigmaModel(SigmaPreTrainedModel):
     _keys_to_ignore_on_load_unexpected = [
         r"^decoder\.",
         r"^lm_head\.",
-        r"^classifier\.",
+        *LABEL_HEAD_KEYS,
         r"^fusion\.",
         r"^matching_encoder\.",
         r"^matching_head\.",
@@ -107,15 +106,18 @@ class SigmaModel(SigmaPreTrainedModel):
     ) -> torch.Tensor:
         """One unit vector a clip, `(batch_size, hidden_size)`; no text is read. For the arguments see `forward`."""
         start = self.start_pose_pass(pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask)
-        return nn.functional.normalize(start.run(0, len(self.encoder.block)).finish()[:, 0], dim=-1)
+        states = start.run(0, len(self.encoder.block)).finish()
+        return nn.functional.normalize(cls_of(states, start.attention_mask), dim=-1)
 
     def get_text_features(
         self, text_input_ids: torch.Tensor, text_attention_mask: torch.Tensor | None = None
     ) -> torch.Tensor:
         """One unit vector a sentence, `(batch_size, hidden_size)`."""
         start = self.start_text_pass(text_input_ids, text_attention_mask)
-        return nn.functional.normalize(start.run(0, len(self.text_encoder.block)).finish()[:, 0], dim=-1)
+        states = start.run(0, len(self.text_encoder.block)).finish()
+        return nn.functional.normalize(cls_of(states, start.attention_mask), dim=-1)
 
+    @can_return_tuple
     def forward(
         self,
         pose_values: torch.Tensor,
@@ -161,9 +163,10 @@ class SigmaModel(SigmaPreTrainedModel):
         frames, frame_mask = frames_of(pose_states, poses.attention_mask, pose_values.shape[1])
         words, word_mask = pool_words(text_states[:, 1:], self._word_ids(text_input_ids, texts, text_word_ids))
 
-        cosines = global_alignment_logits(pose_states[:, 0], text_states[:, 0], 0.0)
+        pose_cls, text_cls = cls_of(pose_states, poses.attention_mask), cls_of(text_states, texts.attention_mask)
+        cosines = global_alignment_logits(pose_cls, text_cls, 0.0)
         if similarity == "global":
-            logits_per_pose = global_alignment_logits(pose_states[:, 0], text_states[:, 0], self.logit_scale)
+            logits_per_pose = global_alignment_logits(pose_cls, text_cls, self.logit_scale)
             logits_per_text = logits_per_pose.T
         else:
             local = self._local_similarity(frames, frame_mask, words, word_mask)
@@ -173,8 +176,8 @@ class SigmaModel(SigmaPreTrainedModel):
         return SigmaOutput(
             logits_per_pose=logits_per_pose,
             logits_per_text=logits_per_text,
-            pose_embeds=nn.functional.normalize(pose_states[:, 0], dim=-1),
-            text_embeds=nn.functional.normalize(text_states[:, 0], dim=-1),
+            pose_embeds=nn.functional.normalize(pose_cls, dim=-1),
+            text_embeds=nn.functional.normalize(text_cls, dim=-1),
             alignment=word_frame_cosines(frames, frame_mask, words, word_mask) if output_alignment else None,
             encoder_last_hidden_state=pose_states,
         )
@@ -209,14 +212,16 @@ class SigmaForPreTraining(SigmaModel):
     matching_head: nn.Linear
     decoder: Any
     lm_head: nn.Module
-    _keys_to_ignore_on_load_unexpected = [r"^classifier\."]
+    _keys_to_ignore_on_load_unexpected = LABEL_HEAD_KEYS
+    # The Trainer is to divide the loss by the number of accumulated batches: it is a mean over pairs, not tokens.
+    accepts_loss_kwargs = False
 
     def _build_objectives(self) -> None:
         config = self.config
         layers = config.text_config.num_layers
-        if not 1 <= config.fusion_layers <= layers:
+        if not 0 <= config.fusion_layers <= layers:
             raise ValueError(
-                f"expected fusion_layers from 1 to the encoder's {layers}, received {config.fusion_layers}"
+                f"expected fusion_layers from 0 to the encoder's {layers}, received {config.fusion_layers}"
             )
         self.fusion = SignAwareFusion(config)
         self.matching_encoder = CrossAttendingEncoder(self.text_encoder.config, config.sgt_layers)
@@ -270,7 +275,8 @@ class SigmaForPreTraining(SigmaModel):
             block.layer[1].load_state_dict(reading.state_dict())
             block.layer[2].load_state_dict(source.layer[1].state_dict())
 
-    def forward(  # type: ignore[override]
+    @can_return_tuple
+    def forward(
         self,
         pose_values: torch.Tensor,
         pose_attention_mask: torch.Tensor | None = None,
@@ -318,8 +324,9 @@ class SigmaForPreTraining(SigmaModel):
 
         aligned = fused if config.alignment_source == "fused" else unimodal
         word_ids = self._word_ids(text_input_ids, texts, text_word_ids)
-        cls_pose, cls_text = (gather_with_gradients(states[:, 0].contiguous()) for states in aligned)
-        logits = global_alignment_logits(cls_pose, cls_text, self.logit_scale)
+        masks = (poses.attention_mask, texts.attention_mask)
+        pose_cls, text_cls = map(cls_of, aligned, masks)
+        logits = global_alignment_logits(gather_ragged(pose_cls), gather_ragged(text_cls), self.logit_scale)
         terms: dict[str, torch.Tensor | None] = dict.fromkeys(
             ("global_alignment_loss", "local_alignment_loss", "matching_loss", "lm_loss")
         )
@@ -333,8 +340,8 @@ class SigmaForPreTraining(SigmaModel):
             # The similarities that choose the negatives are those of the pose-only path, as at inference.
             pair_logits = logits.detach()
             if config.alignment_source == "fused":
-                pose_cls, text_cls = (gather_with_gradients(states[:, 0].detach()) for states in unimodal)
-                pair_logits = global_alignment_logits(pose_cls, text_cls, self.logit_scale.detach())
+                chosen = [gather_ragged(cls_of(states.detach(), m)) for states, m in zip(unimodal, masks)]
+                pair_logits = global_alignment_logits(*chosen, self.logit_scale.detach())
             all_ids = gather_ragged(text_input_ids, pad_value=self.config.text_config.pad_token_id)
             all_masks = gather_ragged(texts.attention_mask[:, 1:].contiguous())
             terms["matching_loss"], matching_logits, matching_labels = self._matching(
@@ -354,8 +361,8 @@ class SigmaForPreTraining(SigmaModel):
             matching_logits=matching_logits,
             matching_labels=matching_labels,
             lm_logits=lm_logits,
-            pose_embeds=nn.functional.normalize(aligned[0][:, 0], dim=-1),
-            text_embeds=nn.functional.normalize(aligned[1][:, 0], dim=-1),
+            pose_embeds=nn.functional.normalize(pose_cls, dim=-1),
+            text_embeds=nn.functional.normalize(text_cls, dim=-1),
             encoder_last_hidden_state=pose_states,
         )
 
@@ -428,6 +435,12 @@ class SigmaForPreTraining(SigmaModel):
         ).last_hidden_state
         logits = self.lm_head(states)
         return _token_mean(logits, labels, self.config.label_smoothing), logits
+
+
+def cls_of(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The [CLS], first of the real positions of each stream: `(B, S, D)` and `(B, S)` -> `(B, D)`."""
+    first = mask.long().argmax(dim=1)[:, None, None]
+    return states.gather(1, first.expand(-1, 1, states.shape[2])).squeeze(1)
 
 
 def frames_of(states: torch.Tensor, mask: torch.Tensor, num_frames: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -256,6 +256,7 @@ def label_smoothed_cross_entropy(
     smoothing: float = 0.0,
     ignore_index: int = -100,
     num_items_in_batch: Tensor | int | None = None,
+    class_weights: Tensor | None = None,
 ) -> Tensor:
     """Cross-entropy with label smoothing, over the positions that are not ignored.
 
@@ -270,7 +271,9 @@ def label_smoothed_cross_entropy(
             Label of a position that does not count.
         num_items_in_batch (`torch.Tensor` of shape `()` or `int`, *optional*):
             What the sum is divided by, as the `Trainer` gives it: the number of positions that count in all batches of
-            one accumulated step. Defaults to the number in `labels`.
+            one accumulated step. Defaults to the number in `labels`, or the sum of their weights.
+        class_weights (`torch.Tensor` of shape `(vocab_size,)`, *optional*):
+            How much each class counts.
 
     Returns:
         `torch.Tensor` of shape `()`. 0 when every position is ignored.
@@ -295,13 +298,20 @@ def label_smoothed_cross_entropy(
             "expected logits of shape (*, vocab_size) and labels of shape (*), received "
             f"{tuple(logits.shape)} and {tuple(labels.shape)}"
         )
+    logits = _full_precision(logits).reshape(-1, logits.shape[-1])
+    if class_weights is not None:
+        class_weights = class_weights.to(logits)
     total = F.cross_entropy(
-        _full_precision(logits).reshape(-1, logits.shape[-1]),
+        logits,
         labels.reshape(-1),
+        weight=class_weights,
         ignore_index=ignore_index,
         reduction="sum",
         label_smoothing=smoothing,
     )
+    if num_items_in_batch is None and class_weights is not None:
+        weight = class_weights[labels[labels != ignore_index]].sum()
+        return total / torch.where(weight > 0, weight, 1.0)
     if num_items_in_batch is None:
         return total / (labels != ignore_index).sum().clamp(min=1)
     if isinstance(num_items_in_batch, Tensor):

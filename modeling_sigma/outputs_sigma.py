@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers.modeling_outputs import BaseModelOutput, ModelOutput, Seq2SeqLMOutput, SequenceClassifierOutput
+from transformers.modeling_outputs import (
+    BaseModelOutput,
+    CausalLMOutput,
+    ModelOutput,
+    Seq2SeqLMOutput,
+    SequenceClassifierOutput,
+)
 
 
 @dataclass
@@ -48,6 +54,23 @@ class SigmaSequenceClassifierOutput(SequenceClassifierOutput):
     """
 
     pose_embeds: torch.Tensor | None = None
+
+
+@dataclass
+class SigmaCTCOutput(CausalLMOutput):
+    """Output of [`SigmaForCTC`].
+
+    Args:
+        logits (`torch.FloatTensor` of shape `(batch_size, num_frames, num_labels)`):
+            Scores of blank and glosses in every frame.
+        pose_embeds (`torch.FloatTensor` of shape `(batch_size, num_frames, hidden_size)`, *optional*):
+            What the pose encoder made of each frame.
+        num_skipped_clips (`torch.LongTensor` of shape `()`, *optional*):
+            Clips that the loss leaves out, because they are shorter than their glosses (`ctc_short_clips="skip"`).
+    """
+
+    pose_embeds: torch.Tensor | None = None
+    num_skipped_clips: torch.Tensor | None = None
 
 
 @dataclass

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from transformers import GenerationConfig, Pipeline
 
+from .clip_windows_sigma import LongClips
+from .ctc_decoding_sigma import GlossSpan, decode_greedily, decode_with_beams
+from .feature_extraction_sigma import as_pose_clip
+from .label_trie_sigma import LabelTrie, score_labels
+from .pose_transforms import even_frame_indices
 
-class SignLanguageTranslationPipeline(Pipeline):
+
+class SignLanguageTranslationPipeline(LongClips, Pipeline):
     """`pipeline("sign-language-translation")`: writes what is signed in a clip.
 
     Inputs are file paths (with the sigma-slu package installed), [`PoseClip`]s, arrays `(T, K, 3)` or `(T, K, 2)`,
     and dicts of keypoints and scores; lists and generators of them are batched with `batch_size`.
 
     Call arguments: `language` (spoken language to write, "English" by default), `max_frames`, `num_return_sequences`,
-    and everything `generate` takes.
+    and everything `generate` takes. `window_seconds` (and `stride_seconds`) cuts long clips at pauses or into
+    overlapping windows: the result then has `"text"`, stitched, and `"segments"` with `"start"`, `"end"` (seconds) and
+    `"text"`.
 
     Returns:
         `dict` with `"text"` for each clip; a list of such dicts, best first, with `num_return_sequences > 1`.
@@ -32,8 +41,7 @@ class SignLanguageTranslationPipeline(Pipeline):
     def _sanitize_parameters(
         self, language: str | None = None, max_frames: int | None = None, **generate_kwargs: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        preprocess = {"language": language, "max_frames": max_frames}
-        return {name: value for name, value in preprocess.items() if value is not None}, generate_kwargs, {}
+        return _given({"language": language, "max_frames": max_frames}), generate_kwargs, {}
 
     def preprocess(self, inputs: Any, language: str = "English", max_frames: int | None = None) -> dict[str, Any]:
         features = self.processor(poses=inputs, language=language, max_frames=max_frames, return_tensors="pt")
@@ -54,40 +62,203 @@ class SignLanguageTranslationPipeline(Pipeline):
         return results[0] if len(results) == 1 else results
 
 
-class IsolatedSignRecognitionPipeline(Pipeline):
-    """`pipeline("isolated-sign-recognition")`: names the one sign in a clip, with a label head.
+class _SignRecognitionPipeline(Pipeline):
+    """What isolated and continuous recognition share: label heads need clips only, models that write a prompt too."""
+
+    _load_processor = None
+    _load_tokenizer = False
+    _load_feature_extractor = None
+    _load_image_processor = False
+    _pipeline_calls_generate = True
+    _default_generation_config = GenerationConfig(max_new_tokens=100, num_beams=4)
+
+    def preprocess(self, inputs: Any, language: str = "English", max_frames: int | None = None) -> dict[str, Any]:
+        if self.processor is not None:
+            features = self.processor(poses=inputs, language=language, max_frames=max_frames, return_tensors="pt")
+        elif self.feature_extractor is not None:
+            features = self.feature_extractor(inputs, max_frames=max_frames, return_tensors="pt")
+        else:
+            raise ValueError("expected a processor or a feature_extractor, received neither: pass one to the pipeline")
+        if not self.model.config.use_prompt:
+            features = {name: value for name, value in features.items() if not name.startswith("prompt_")}
+        return dict(features)
+
+    def _in_model_dtype(self, model_inputs: dict[str, Any]) -> dict[str, Any]:
+        return {**model_inputs, "pose_values": model_inputs["pose_values"].to(self.model.dtype)}
+
+
+class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
+    """`pipeline("isolated-sign-recognition")`: names the one sign in a clip.
+
+    With a label head ([`SigmaForSequenceClassification`]), or with a model that writes
+    ([`SigmaForConditionalGeneration`]) and the set of `labels` that it may choose from.
 
     Inputs as in [`SignLanguageTranslationPipeline`].
 
-    Call arguments: `top_k` (5 by default) and `max_frames`.
+    Call arguments: `top_k` (5 by default), `max_frames`, `language`; for a model that writes also `labels` (by default
+    the configuration's, if it names any) and `num_beams`. The likelihood of every label is computed; with `num_beams`
+    a beam search among them finds the best ones instead, which is faster for thousands of labels.
 
     Returns:
-        A list of `{"label": str, "score": float}`, best first, for each clip; scores are probabilities.
+        A list of `{"label": str, "score": float}`, best first, for each clip. Scores are probabilities among the
+        labels (with `num_beams` among those that the search found).
     """
 
-    _load_processor = False
-    _load_tokenizer = False
-    _load_feature_extractor = True
-    _load_image_processor = False
+    _non_generation_params = ("top_k", "num_beams")
 
     def _sanitize_parameters(
-        self, top_k: int | None = None, max_frames: int | None = None
+        self,
+        top_k: int | None = None,
+        max_frames: int | None = None,
+        labels: Sequence[str] | None = None,
+        language: str | None = None,
+        num_beams: int | None = None,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        if top_k is not None and top_k < 1:
-            raise ValueError(f"expected top_k >= 1, received {top_k}")
-        preprocess = {} if max_frames is None else {"max_frames": max_frames}
-        return preprocess, {}, {} if top_k is None else {"top_k": top_k}
+        for name, value in (("top_k", top_k), ("num_beams", num_beams)):
+            if value is not None and value < 1:
+                raise ValueError(f"expected {name} >= 1, received {value}")
+        preprocess = {"max_frames": max_frames, "language": language}
+        forward = {"labels": labels, "num_beams": num_beams}
+        postprocess = {"top_k": top_k, "labels": labels}
+        if not self.model.can_generate() and (labels is not None or num_beams is not None):
+            raise ValueError("expected labels and num_beams for a model that writes only: this one has a label head")
+        return _given(preprocess), _given(forward), _given(postprocess)
 
-    def preprocess(self, inputs: Any, max_frames: int | None = None) -> dict[str, Any]:
-        return self.feature_extractor(inputs, max_frames=max_frames, return_tensors="pt")
+    def _forward(
+        self, model_inputs: dict[str, Any], labels: Sequence[str] | None = None, num_beams: int | None = None
+    ) -> dict[str, Any]:
+        model_inputs = self._in_model_dtype(model_inputs)
+        if not self.model.can_generate():
+            return {"logits": self.model(**model_inputs).logits}
+        trie = self._trie(self._labels(labels))
+        if num_beams is None:
+            return {"logits": score_labels(self.model, self.model.encode_poses(**model_inputs), trie)}
+        return {"logits": self._search_labels(model_inputs, trie, min(num_beams, len(trie)))}
 
-    def _forward(self, model_inputs: dict[str, Any]) -> dict[str, Any]:
-        model_inputs["pose_values"] = model_inputs["pose_values"].to(self.model.dtype)
-        return {"logits": self.model(**model_inputs).logits}
-
-    def postprocess(self, model_outputs: dict[str, Any], top_k: int = 5) -> list[dict[str, Any]]:
+    def postprocess(
+        self, model_outputs: dict[str, Any], top_k: int = 5, labels: Sequence[str] | None = None
+    ) -> list[dict[str, Any]]:
         probabilities = torch.softmax(model_outputs["logits"].float(), dim=-1).squeeze(0)
-        scores, labels = probabilities.topk(min(top_k, len(probabilities)))
+        scores, numbers = probabilities.topk(min(top_k, len(probabilities)))
+        names = self._labels(labels) if self.model.can_generate() else self.model.config.id2label
+        pairs = zip(scores.tolist(), numbers.tolist(), strict=True)
+        return [{"label": names[number], "score": score} for score, number in pairs if score > 0]
+
+    def _labels(self, labels: Sequence[str] | None) -> Sequence[str]:
+        if labels is None:
+            named = self.model.config.id2label
+            labels = [named[number] for number in sorted(named)]
+            if all(label == f"LABEL_{number}" for number, label in enumerate(labels)):
+                raise ValueError(
+                    "expected labels=[...], received none: this model writes text, and its configuration names no "
+                    "labels to choose from"
+                )
+        return labels
+
+    def _trie(self, labels: Sequence[str]) -> LabelTrie:
+        """The trie of the labels, kept for the next clip."""
+        cached: tuple[Any, LabelTrie] | None = getattr(self, "_cached_trie", None)
+        if cached is None or cached[0] != labels:
+            if self.processor is None:
+                raise ValueError("expected a processor, received none: labels need the model's tokenizer")
+            cached = self._cached_trie = (labels, LabelTrie.from_labels(labels, self.processor.tokenizer))
+        return cached[1]
+
+    def _search_labels(self, model_inputs: dict[str, Any], trie: LabelTrie, num_beams: int) -> torch.Tensor:
+        """Log-likelihoods of the labels that a beam search finds, `(B, labels)`; minus infinity for the others."""
+        found = self.model.generate(
+            **model_inputs,
+            prefix_allowed_tokens_fn=trie,
+            num_beams=num_beams,
+            num_return_sequences=num_beams,
+            max_new_tokens=trie.max_length,
+            length_penalty=0.0,  # a label's log-likelihood, not its mean over the tokens
+            do_sample=False,
+            return_dict_in_generate=True,
+            output_scores=True,
+        )
+        scores = torch.full((len(model_inputs["pose_values"]), len(trie)), -torch.inf)
+        if num_beams == 1:
+            values = self.model.compute_transition_scores(found.sequences, found.scores).sum(dim=1)
+        else:
+            values = found.sequences_scores
+        for row, (sequence, value) in enumerate(zip(found.sequences.tolist(), values.tolist(), strict=True)):
+            number = trie.label_of(sequence)
+            if number is not None:
+                scores[row // num_beams, number] = value
+        return scores
+
+
+class ContinuousSignRecognitionPipeline(_SignRecognitionPipeline):
+    """`pipeline("continuous-sign-recognition")`: the glosses of a clip in the order of signing.
+
+    With frame scores ([`SigmaForCTC`]) it also says when; with a model that writes glosses
+    ([`SigmaForConditionalGeneration`]) it does not.
+
+    Inputs as in [`SignLanguageTranslationPipeline`].
+
+    Call arguments: `max_frames`, `language`, `num_beams` (frame scores: 10 by default, 1 takes the best label of each
+    frame); a model that writes takes everything `generate` does.
+
+    Returns:
+        `dict` for each clip: `"glosses"`, a list of `str`, and `"text"`, the same between spaces. With frame scores
+        also `"spans"`, a list of `{"gloss", "start", "end", "score"}`: frames of the clip, `end` the first one behind;
+        and `"start_seconds"`, `"end_seconds"` where the frame rate is known. [`GlossSpan`] says what a span is.
+    """
+
+    def _sanitize_parameters(
+        self, max_frames: int | None = None, language: str | None = None, **options: Any
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        preprocess = _given({"max_frames": max_frames, "language": language})
+        if self.model.can_generate():
+            return preprocess, options, {}
+        unknown = options.keys() - {"num_beams"}
+        if unknown:
+            raise ValueError(f"expected max_frames, language or num_beams, received {sorted(unknown)}")
+        return preprocess, {}, options
+
+    def preprocess(self, inputs: Any, language: str = "English", max_frames: int | None = None) -> dict[str, Any]:
+        clip = as_pose_clip(inputs)
+        features = super().preprocess(clip, language, max_frames)
+        # Tensors, which batches stack.
+        features["clip_length"] = torch.tensor([len(clip)])
+        features["clip_fps"] = torch.tensor([clip.fps or torch.nan])
+        return features
+
+    def _forward(self, model_inputs: dict[str, Any], **generate_kwargs: Any) -> dict[str, Any]:
+        model_inputs = self._in_model_dtype(model_inputs)
+        about = {name: model_inputs.pop(name) for name in ("clip_length", "clip_fps")}
+        if self.model.can_generate():
+            tokens = self.model.generate(**model_inputs, **self._prepare_generate_kwargs(generate_kwargs))
+            return {**about, "tokens": tokens}
+        num_frames = model_inputs["pose_attention_mask"].sum(dim=1)
+        return {**about, "logits": self.model(**model_inputs).logits, "num_frames": num_frames}
+
+    def postprocess(self, model_outputs: dict[str, Any], num_beams: int = 10) -> dict[str, Any]:
+        if "tokens" in model_outputs:
+            text = self.processor.batch_decode(model_outputs["tokens"], skip_special_tokens=True)[0]
+            return {"glosses": text.split(), "text": " ".join(text.split())}
+        logits, num_frames = model_outputs["logits"], model_outputs["num_frames"]
+        blank_id = self.model.config.ctc_blank_id
+        if num_beams == 1:
+            best = decode_greedily(logits, num_frames, blank_id)[0]
+        else:
+            best = decode_with_beams(logits, num_frames, blank_id, num_beams)[0][0]
+        frames = even_frame_indices(int(model_outputs["clip_length"]), int(num_frames))
+        bounds = [*frames.tolist(), int(model_outputs["clip_length"])]
         names = self.model.config.id2label
-        pairs = zip(scores.tolist(), labels.tolist(), strict=True)
-        return [{"label": names[label], "score": score} for score, label in pairs]
+        spans = [self._name_span(span, names, bounds, float(model_outputs["clip_fps"])) for span in best.spans]
+        glosses = [span["gloss"] for span in spans]
+        return {"glosses": glosses, "text": " ".join(glosses), "spans": spans}
+
+    @staticmethod
+    def _name_span(span: GlossSpan, names: dict[int, str], bounds: list[int], fps: float) -> dict[str, Any]:
+        start, end = bounds[span.start], bounds[span.end]
+        named = {"gloss": names[span.label], "start": start, "end": end, "score": span.score}
+        if fps > 0:  # NaN where it is unknown
+            named.update(start_seconds=start / fps, end_seconds=end / fps)
+        return named
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}

@@ -78,7 +78,7 @@ class SigmaPoseEncoder(nn.Module):
         Raises:
             ValueError: for wrong shapes or a clip without a real frame.
         """
-        _check_pose_inputs(pose_values, pose_attention_mask)
+        check_pose_inputs(pose_values, pose_attention_mask)
         if pose_attention_mask is None:
             pose_attention_mask = torch.ones(pose_values.shape[:2], dtype=torch.bool, device=pose_values.device)
         on_cpu = pose_values.device.type == "cpu"
@@ -121,7 +121,12 @@ class SigmaPoseEncoder(nn.Module):
         return joints
 
 
-def _check_pose_inputs(pose_values: torch.Tensor, pose_attention_mask: torch.Tensor | None) -> None:
+def check_pose_inputs(pose_values: torch.Tensor, pose_attention_mask: torch.Tensor | None) -> None:
+    """Whether shapes fit and every clip has a frame.
+
+    Raises:
+        ValueError: if not.
+    """
     if pose_values.dim() != 4 or pose_values.shape[2:] != (NUM_JOINTS, 3):
         raise ValueError(
             f"expected pose_values of shape (batch_size, num_frames, {NUM_JOINTS}, 3), received "

@@ -33,6 +33,9 @@ class SigmaProcessor(ProcessorMixin):
             Text in front of the frames; `{language}` is the spoken language to write.
         max_text_length (`int`, *optional*, defaults to 50):
             Longest target in tokens, the closing one included.
+        entities (`list[str]`, *optional*):
+            Names and fixed expressions of several words that are signed as one, such as `"New York"`: each counts as
+            one word in the word-frame alignment, in any case of letters. From left to right, the longest wins.
 
     Source: arXiv:2509.21223, fine-tuning (prompt and target length).
     """
@@ -43,10 +46,12 @@ class SigmaProcessor(ProcessorMixin):
         tokenizer: Any,
         prompt_template: str = PROMPT_TEMPLATE,
         max_text_length: int = 50,
+        entities: list[str] | None = None,
     ) -> None:
         super().__init__(feature_extractor, tokenizer)
         self.prompt_template = prompt_template
         self.max_text_length = max_text_length
+        self.entities = None if entities is None else [entity for entity in entities if entity.strip()]
 
     @property
     def model_input_names(self) -> list[str]:
@@ -60,7 +65,7 @@ class SigmaProcessor(ProcessorMixin):
         return_tensors: str | None = "pt",
         max_frames: int | None = None,
         training: bool = False,
-        generator: np.random.Generator | int | None = None,
+        generator: np.random.Generator | Sequence[np.random.Generator] | int | None = None,
         word_segmenter: WordSegmenter | None = None,
     ) -> BatchFeature:
         """Prepares clips, texts, or pairs of both.
@@ -136,7 +141,8 @@ class SigmaProcessor(ProcessorMixin):
         content = (mask == 1) & (encoded["special_tokens_mask"] == 0)
         for row, text in enumerate(texts):
             columns = np.flatnonzero(content[row])
-            word_ids[row, columns] = _word_of_each_token(text, encoded["offset_mapping"][row][columns], word_segmenter)
+            spans = _joined_spans(text, _word_spans(text, word_segmenter), self.entities or ())
+            word_ids[row, columns] = _word_of_each_token(len(text), encoded["offset_mapping"][row][columns], spans)
         return {
             "text_input_ids": input_ids,
             "text_attention_mask": mask,
@@ -161,10 +167,10 @@ class SigmaProcessor(ProcessorMixin):
         return self.tokenizer.decode(*args, **kwargs)
 
 
-def _word_of_each_token(text: str, offsets: np.ndarray, word_segmenter: WordSegmenter | None) -> np.ndarray:
-    """Numbers, from 0 in the order of the text, of the words that tokens with these character spans lie in."""
-    word_of_character = np.full(len(text) + 1, -1)
-    for number, (start, stop) in enumerate(_word_spans(text, word_segmenter)):
+def _word_of_each_token(text_length: int, offsets: np.ndarray, spans: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Numbers, from 0 in the order of the text, of the words (`spans`) that tokens at `offsets` lie in."""
+    word_of_character = np.full(text_length + 1, -1)
+    for number, (start, stop) in enumerate(spans):
         word_of_character[start:stop] = number
     numbers = np.empty(len(offsets), np.int64)
     for row, (start, stop) in enumerate(offsets):
@@ -175,6 +181,20 @@ def _word_of_each_token(text: str, offsets: np.ndarray, word_segmenter: WordSegm
     # Truncation may cut words off, never leave holes; a segmenter may skip characters: number what is there.
     present = np.unique(numbers[numbers >= 0])
     return np.where(numbers >= 0, np.searchsorted(present, numbers), -1)
+
+
+def _joined_spans(text: str, spans: list[tuple[int, int]], entities: Sequence[str]) -> list[tuple[int, int]]:
+    """Word spans, those of the words of one entity joined."""
+    if not entities:
+        return spans
+    longest_first = sorted(entities, key=len, reverse=True)
+    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE)
+    for match in pattern.finditer(text):
+        inside = [span for span in spans if span[0] < match.end() and match.start() < span[1]]
+        if len(inside) > 1:
+            joined = (inside[0][0], inside[-1][1])
+            spans = sorted([span for span in spans if span not in inside] + [joined])
+    return spans
 
 
 def _word_spans(text: str, word_segmenter: WordSegmenter | None) -> list[tuple[int, int]]:

@@ -6,6 +6,7 @@ from transformers import (
     AutoConfig,
     AutoFeatureExtractor,
     AutoModel,
+    AutoModelForCTC,
     AutoModelForPreTraining,
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
@@ -15,9 +16,15 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from .configuration_sigma import SigmaConfig, SigmaPoseConfig
 from .feature_extraction_sigma import SigmaFeatureExtractor
+from .modeling_sigma_ctc import SigmaForCTC
 from .modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
 from .modeling_sigma_pretraining import SigmaForPreTraining, SigmaModel
-from .pipeline_sigma import IsolatedSignRecognitionPipeline, SignLanguageTranslationPipeline
+from .pipeline_retrieval_sigma import SignTextRetrievalPipeline
+from .pipeline_sigma import (
+    ContinuousSignRecognitionPipeline,
+    IsolatedSignRecognitionPipeline,
+    SignLanguageTranslationPipeline,
+)
 from .processing_sigma import SigmaProcessor
 
 
@@ -25,6 +32,8 @@ from .processing_sigma import SigmaProcessor
 PIPELINES = {
     "sign-language-translation": (SignLanguageTranslationPipeline, AutoModelForSeq2SeqLM),
     "isolated-sign-recognition": (IsolatedSignRecognitionPipeline, AutoModelForSequenceClassification),
+    "continuous-sign-recognition": (ContinuousSignRecognitionPipeline, AutoModelForCTC),
+    "sign-text-retrieval": (SignTextRetrievalPipeline, AutoModel),
 }
 
 
@@ -38,6 +47,7 @@ def register_sigma() -> None:
     AutoModelForPreTraining.register(SigmaConfig, SigmaForPreTraining, exist_ok=True)
     AutoModelForSeq2SeqLM.register(SigmaConfig, SigmaForConditionalGeneration, exist_ok=True)
     AutoModelForSequenceClassification.register(SigmaConfig, SigmaForSequenceClassification, exist_ok=True)
+    AutoModelForCTC.register(SigmaConfig, SigmaForCTC, exist_ok=True)
     for task, (pipeline_class, auto_model) in PIPELINES.items():
         if task not in PIPELINE_REGISTRY.get_supported_tasks():
             PIPELINE_REGISTRY.register_pipeline(

@@ -12,6 +12,7 @@ from transformers import (
     AutoConfig,
     AutoFeatureExtractor,
     AutoModel,
+    AutoModelForCTC,
     AutoModelForPreTraining,
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
@@ -23,6 +24,7 @@ import modeling_sigma
 from modeling_sigma.configuration_sigma import SigmaConfig, SigmaPoseConfig
 from modeling_sigma.feature_extraction_sigma import SigmaFeatureExtractor
 from modeling_sigma.hub.bundle import save_bundle
+from modeling_sigma.modeling_sigma_ctc import SigmaForCTC
 from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
 from modeling_sigma.modeling_sigma_pretraining import SigmaForPreTraining, SigmaModel
 from modeling_sigma.pipeline_sigma import SignLanguageTranslationPipeline
@@ -44,6 +46,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_bundle(tiny_model(), tiny_processor(), folder / "sigma-slu")
     save_bundle(labeller, SigmaFeatureExtractor(max_frames=32), folder / "labeller")
     save_bundle(tiny_model(SigmaForPreTraining), tiny_processor(), folder / "pretrained")
+    reader = tiny_model(SigmaForCTC, use_prompt=False, **labels)
+    save_bundle(reader, SigmaFeatureExtractor(max_frames=32), folder / "glosses")
     for row, clip in enumerate(random_clips()):
         np.savez(folder / f"clip{row}.npz", keypoints=clip.keypoints, scores=clip.scores, fps=25.0)
     return folder
@@ -67,6 +71,7 @@ def test_auto_classes_load_our_classes(options: dict[str, bool]) -> None:
         (AutoModelForPreTraining, "pretrained", SigmaForPreTraining),
         (AutoModelForSeq2SeqLM, "sigma-slu", SigmaForConditionalGeneration),
         (AutoModelForSequenceClassification, "labeller", SigmaForSequenceClassification),
+        (AutoModelForCTC, "glosses", SigmaForCTC),
     ):
         model, info = auto.from_pretrained(name, output_loading_info=True, **options)
         assert type(model) is cls

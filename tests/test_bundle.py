@@ -11,6 +11,7 @@ from transformers import (
     AutoConfig,
     AutoFeatureExtractor,
     AutoModel,
+    AutoModelForCTC,
     AutoModelForPreTraining,
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
@@ -24,6 +25,7 @@ from modeling_sigma import (
     SigmaConfig,
     SigmaFeatureExtractor,
     SigmaForConditionalGeneration,
+    SigmaForCTC,
     SigmaForPreTraining,
     SigmaForSequenceClassification,
     SigmaModel,
@@ -31,13 +33,14 @@ from modeling_sigma import (
     register_sigma,
     save_bundle,
 )
-from modeling_sigma.hub.bundle import AUTO_MAP, CUSTOM_PIPELINES, remote_code_files
+from modeling_sigma.hub.bundle import AUTO_MAP, PIPELINE_CLASSES, remote_code_files
 from tests.factories import random_clips, tiny_inputs, tiny_model, tiny_processor
 
 
 MODELS = [
     (SigmaForConditionalGeneration, AutoModelForSeq2SeqLM),
     (SigmaForSequenceClassification, AutoModelForSequenceClassification),
+    (SigmaForCTC, AutoModelForCTC),
     (SigmaForPreTraining, AutoModelForPreTraining),
     (SigmaModel, AutoModel),
 ]
@@ -67,7 +70,7 @@ def test_code_in_a_bundle_is_complete(bundle: Path) -> None:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         siblings = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
         assert all((bundle / f"{name}.py").is_file() for name in siblings), path.name
-    implementations = [*AUTO_MAP.values(), *(task["impl"] for task in CUSTOM_PIPELINES.values())]
+    implementations = [*AUTO_MAP.values(), *PIPELINE_CLASSES.values()]
     for implementation in implementations:
         module, name = str(implementation).split(".")
         tree = ast.parse((bundle / f"{module}.py").read_text(encoding="utf-8"))
@@ -77,17 +80,25 @@ def test_code_in_a_bundle_is_complete(bundle: Path) -> None:
 def test_configuration_names_the_code(bundle: Path) -> None:
     config = json.loads((bundle / "config.json").read_text())
     assert config["auto_map"] == AUTO_MAP
-    assert list(config["custom_pipelines"]) == ["sign-language-translation"], "the tasks of this model"
+    assert list(config["custom_pipelines"]) == list(PIPELINE_CLASSES), "a model that writes serves every task"
+    assert all(task["pt"] == ["AutoModelForSeq2SeqLM"] for task in config["custom_pipelines"].values())
     for name in ("preprocessor_config.json", "processor_config.json"):
         auto_map = json.loads((bundle / name).read_text())["auto_map"]
         assert auto_map == {auto: AUTO_MAP[auto] for auto in ("AutoFeatureExtractor", "AutoProcessor")}
 
 
-def test_label_heads_have_their_own_task(tmp_path: Path) -> None:
-    model = tiny_model(SigmaForSequenceClassification, use_prompt=False, num_labels=3)
+@pytest.mark.parametrize(
+    ("cls", "task", "auto"),
+    [
+        (SigmaForSequenceClassification, "isolated-sign-recognition", "AutoModelForSequenceClassification"),
+        (SigmaForCTC, "continuous-sign-recognition", "AutoModelForCTC"),
+    ],
+)
+def test_label_heads_have_their_own_task(cls: type, task: str, auto: str, tmp_path: Path) -> None:
+    model = tiny_model(cls, use_prompt=False, num_labels=3)
     save_bundle(model, SigmaFeatureExtractor(), tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
-    assert list(config["custom_pipelines"]) == ["isolated-sign-recognition"]
+    assert list(config["custom_pipelines"]) == [task] and config["custom_pipelines"][task]["pt"] == [auto]
     assert not (tmp_path / "tokenizer.json").exists()
     assert type(AutoFeatureExtractor.from_pretrained(tmp_path)) is SigmaFeatureExtractor
 
@@ -165,7 +176,7 @@ def test_a_bundle_serves_other_tasks(bundle: Path) -> None:
 def test_registering_again_changes_nothing() -> None:
     register_sigma()
     register_sigma()
-    assert {"sign-language-translation", "isolated-sign-recognition"} <= set(PIPELINE_REGISTRY.get_supported_tasks())
+    assert set(PIPELINE_CLASSES) <= set(PIPELINE_REGISTRY.get_supported_tasks())
     assert type(AutoConfig.for_model("sigma")) is SigmaConfig
 
 

@@ -14,10 +14,6 @@ from tests.factories import tiny_config, tiny_text_config
 
 CONFIG_ERRORS = (ValueError, StrictDataclassError)
 
-NO_TYPE_CHECKS = pytest.mark.xfail(
-    strict=True, reason="`from __future__ import annotations` hides the field types from @strict"
-)
-
 
 def test_defaults_are_the_papers() -> None:
     config = SigmaConfig()
@@ -105,13 +101,11 @@ def test_values_are_checked(fields: dict[str, Any], message: str) -> None:
     ],
     ids=str,
 )
-@NO_TYPE_CHECKS
 def test_types_and_choices_are_checked(fields: dict[str, Any]) -> None:
     with pytest.raises(CONFIG_ERRORS):
         SigmaConfig(**fields)
 
 
-@pytest.mark.xfail(strict=True, raises=StrictDataclassError, reason="@strict wraps it in an error of its own")
 def test_users_get_a_value_error() -> None:
     with pytest.raises(ValueError, match="^expected alpha between 0 and 1, received 1.5"):
         SigmaConfig(alpha=1.5)

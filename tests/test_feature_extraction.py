@@ -130,13 +130,11 @@ def test_clips_of_another_copy_of_this_code() -> None:
     assert (_values(SigmaFeatureExtractor()([_OtherClip(), random_clip(4)])) == expected).all()
 
 
-@pytest.mark.xfail(strict=True, reason="_as_list knows only its own PoseClip", raises=TypeError)
 def test_one_clip_of_another_copy_of_this_code() -> None:
     expected = _values(SigmaFeatureExtractor()(random_clip(4)))
     assert (_values(SigmaFeatureExtractor()(_OtherClip())) == expected).all()
 
 
-@pytest.mark.xfail(strict=True, reason="_as_list iterates over anything that it does not know", raises=AssertionError)
 @pytest.mark.parametrize("pose", [3, None])
 def test_one_thing_that_is_no_clip(pose: Any) -> None:
     with pytest.raises(TypeError, match="expected a PoseClip, path, array or dict of keypoints and scores, received"):
@@ -152,9 +150,6 @@ def test_image_size_of_a_clip_is_used() -> None:
     assert np.abs(_values(extractor(shares)) - expected).max() <= 1e-6
 
 
-@pytest.mark.xfail(
-    strict=True, reason="pixels of an unknown image are read as shares of it: every joint lands on the border"
-)
 def test_image_reference_needs_the_size_of_the_image() -> None:
     clip = random_clip(5)
     with pytest.raises(ValueError, match="width and height"):

@@ -153,6 +153,7 @@ def test_labels_are_the_sentences_when_left_out(model: SigmaForPreTraining) -> N
     [
         {},
         {"fusion_layers": 2, "share_fusion_weights": False, "sgt_layers": 2},
+        {"fusion_layers": 0, "sgt_layers": 2},
         {"alignment_source": "fused"},
         {"lm_source": "fused"},
         {"text_config": tiny_text_config("t5")},
@@ -382,8 +383,8 @@ def test_mistakes(model: SigmaForPreTraining) -> None:
         tiny_model(SigmaModel)(**poses, text_input_ids=batch["text_input_ids"], similarity="cosine")
     with pytest.raises(ValueError, match="use_cls_token=True"):
         SigmaModel(tiny_config(use_cls_token=False))
-    for fusion_layers in (0, 3):
-        with pytest.raises(ValueError, match=f"fusion_layers from 1 to the encoder's 2, received {fusion_layers}"):
+    for fusion_layers in (-1, 3):
+        with pytest.raises(ValueError, match=f"fusion_layers from 0 to the encoder's 2, received {fusion_layers}"):
             SigmaForPreTraining(tiny_config(fusion_layers=fusion_layers))
 
 

@@ -174,6 +174,18 @@ def test_segmenter_may_leave_characters_out(processor: SigmaProcessor) -> None:
     assert (numbers[:-1] == -1).any(), "the comma is in no word"
 
 
+def test_entities_are_one_word(tmp_path: Path) -> None:
+    plain = tiny_processor()
+    processor = SigmaProcessor(
+        plain.feature_extractor, plain.tokenizer, entities=["hello world", "hello world rain", " "]
+    )
+    assert _words(processor(text="the hello world is rain")) == ["the", "helloworld", "is", "rain"]
+    assert _words(processor(text="hello world rain snow")) == ["helloworldrain", "snow"], "the longest wins"
+    assert _words(processor(text="hello worlds")) == ["hello", "worlds"], "no part of a word"
+    processor.save_pretrained(tmp_path)
+    assert SigmaProcessor.from_pretrained(tmp_path).entities == ["hello world", "hello world rain"]
+
+
 def test_segmenter_that_invents_words(processor: SigmaProcessor) -> None:
     with pytest.raises(ValueError, match="the word segmenter returned '明天', which does not follow in '今天天气'"):
         processor(text="今天天气", word_segmenter=lambda text: ["今天", "明天"])

@@ -13,6 +13,7 @@ import torch
 from modeling_sigma import (
     SigmaFeatureExtractor,
     SigmaForConditionalGeneration,
+    SigmaForCTC,
     SigmaForPreTraining,
     SigmaForSequenceClassification,
     save_bundle,
@@ -35,7 +36,7 @@ sys.meta_path.insert(0, NoPackage())
 import numpy as np
 import torch
 from transformers import (
-    AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForPreTraining, AutoModelForSeq2SeqLM,
+    AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForCTC, AutoModelForPreTraining, AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification, AutoProcessor, pipeline,
 )
 
@@ -114,6 +115,19 @@ def recognition_pipeline():
     return [pipe(clips[0], top_k=2), pipe(clips, top_k=2, batch_size=3), pipe(dicts, top_k=2)]
 
 @check
+def continuous():
+    model = AutoModelForCTC.from_pretrained("glosses", **TRUST)
+    inputs = AutoFeatureExtractor.from_pretrained("glosses", **TRUST)(clips)
+    pipe = pipeline("continuous-sign-recognition", model="glosses", **TRUST)
+    with torch.no_grad():
+        return [type(model).__name__, model(**inputs).logits.tolist(), pipe(clips), pipe(dicts, batch_size=3)]
+
+@check
+def constrained():
+    pipe = pipeline("isolated-sign-recognition", model="sigma-slu", **TRUST)
+    return [type(pipe.model).__name__, pipe(clips, labels=["hello", "rain", "snow"], top_k=2, batch_size=3)]
+
+@check
 def own_pose_clip():
     extractor = AutoFeatureExtractor.from_pretrained("sigma-slu", **TRUST)
     clip_class = sys.modules[type(extractor).__module__].PoseClip
@@ -160,6 +174,7 @@ def _models() -> dict[str, Any]:
         "sigma-slu": tiny_model(SigmaForConditionalGeneration, seed=2),
         "labels": tiny_model(SigmaForSequenceClassification, use_prompt=False, num_labels=3, id2label=LABELS),
         "pretraining": tiny_model(SigmaForPreTraining),
+        "glosses": tiny_model(SigmaForCTC, use_prompt=False, id2label={0: "<blank>", 1: "RAIN", 2: "SNOW"}),
     }
 
 
@@ -167,7 +182,7 @@ def _models() -> dict[str, Any]:
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("elsewhere")
     for name, model in _models().items():
-        processor = SigmaFeatureExtractor() if name == "labels" else tiny_processor(max_frames=20)
+        processor = SigmaFeatureExtractor() if name in ("labels", "glosses") else tiny_processor(max_frames=20)
         save_bundle(model, processor, folder / name)
     np.savez(folder / "clips.npz", **{f"clip{row}": array for row, array in enumerate(_arrays())})
     save_clip(folder / "clip.npz", random_clip(5))
@@ -253,6 +268,24 @@ def test_recognition_pipeline(found: Any) -> None:
         [entry["label"] for entry in result] for result in batched
     ]
     assert len(batched) == 3 and all(len(result) == 2 and result[0]["label"] in LABELS.values() for result in batched)
+
+
+@torch.no_grad()
+def test_continuous_recognition(found: Any) -> None:
+    name, logits, results, batched = found("continuous")
+    expected = _models()["glosses"](**SigmaFeatureExtractor()(_arrays())).logits
+    assert name == "SigmaForCTC"
+    assert (torch.tensor(logits) - expected).abs().max() <= 1e-5
+    assert [result["glosses"] for result in results] == [result["glosses"] for result in batched]
+    assert any(result["spans"] for result in results)
+
+
+def test_label_constrained_recognition(found: Any) -> None:
+    name, results = found("constrained")
+    assert name == "SigmaForConditionalGeneration"
+    assert len(results) == 3
+    for result in results:
+        assert len(result) == 2 and {entry["label"] for entry in result} <= {"hello", "rain", "snow"}
 
 
 def test_clips_of_the_remote_code(found: Any) -> None:

@@ -1,6 +1,6 @@
 """The command `sigma-slu`: imports the subcommand alone, and turns its errors into one line and an exit code.
 
-A subcommand is a line in `COMMANDS` and a module with `add_arguments(parser)` and `run(args) -> int`, which imports
+A subcommand is a line in `commands.py` and a module with `add_arguments(parser)` and `run(args) -> int`, which imports
 torch and the like inside `run`: `--help` stays fast. Exit codes: 0 success, 1 failure, 2 usage, 130 interrupt.
 """
 
@@ -13,18 +13,8 @@ import sys
 from collections.abc import Sequence
 
 from modeling_sigma import __version__
-
-
-COMMANDS = {  # name -> (module, one line of help)
-    "demo": ("modeling_sigma.cli.demo", "train and try a small model on synthetic signs"),
-    "predict": ("modeling_sigma.cli.predict", "text for skeleton files, with a trained model"),
-    "inspect": ("modeling_sigma.cli.inspect", "what is in a skeleton file: layout, length, parts"),
-    "convert-checkpoint": ("modeling_sigma.cli.convert_checkpoint", "a released checkpoint into a model folder"),
-    "extract-poses": ("modeling_sigma.cli.extract_poses", "a folder of videos to a folder of clips"),
-    "build-dataset": ("modeling_sigma.cli.build_dataset", "a corpus to a folder that load_dataset opens"),
-    "audit-dataset": ("modeling_sigma.cli.audit_dataset", "duplicates, odd lengths, label errors of a data set"),
-    "evaluate": ("modeling_sigma.cli.evaluate", "scores of predictions against references"),
-}
+from modeling_sigma.cli.commands import COMMANDS
+from modeling_sigma.cli.user_errors import user_errors
 
 
 def build_parser(command: str | None) -> argparse.ArgumentParser:
@@ -51,8 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(importlib.import_module(COMMANDS[str(command)][0]).run(args))
     except KeyboardInterrupt:
         return 130
-    except (ValueError, OSError, ImportError) as error:
-        if args.debug:
+    except Exception as error:
+        if args.debug or not isinstance(error, user_errors()):
             raise
         print(f"sigma-slu {command}: error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
         return 1

@@ -18,6 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="clips in any format that `sigma-slu inspect` reads")
     parser.add_argument("--model", required=True, metavar="DIR", help="model folder, or a name on the Hub")
     parser.add_argument("--top-k", type=int, default=1, metavar="K", help="K best results a clip (default 1)")
+    parser.add_argument(
+        "--labels", metavar="FILE", help="one label a line: a model that writes text chooses among these signs"
+    )
     parser.add_argument("--language", default="English", help="spoken language to write (default English)")
     parser.add_argument("--person", type=int, default=0, metavar="N", help="which person of each clip (default 0)")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="clips computed together (default 8)")
@@ -29,10 +32,11 @@ def run(args: argparse.Namespace) -> int:
     """Predicts every file that can be read; 1 if some could not."""
     if args.top_k < 1 or args.batch_size < 1:
         raise ValueError("expected --top-k and --batch-size of at least 1")
-    predictor = load_predictor(args.model, args.device)
+    predictor = load_predictor(args.model, args.device, "isolated-sign-recognition" if args.labels else None)
+    options = _OPTIONS[predictor.task](args)
     results: list[dict[str, Any]] = []
     for chunk in _progress(args.files):
-        results += _predict_files(predictor, chunk, args)
+        results += _predict_files(predictor, chunk, args, options)
         if not args.json:
             _print_lines(results[-len(chunk) :], num_files=len(args.files))
     if args.json:
@@ -43,14 +47,38 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def load_predictor(name_or_path: str, device: str = "cpu") -> Any:
-    """The pipeline that fits the model of a folder or Hub name. No code from there is run.
+# Architecture -> what it is for. The first two write text, and can serve every task.
+DEFAULT_TASKS = {
+    "SigmaForConditionalGeneration": "sign-language-translation",
+    "SigmaForPreTraining": "sign-language-translation",
+    "SigmaForSequenceClassification": "isolated-sign-recognition",
+    "SigmaForCTC": "continuous-sign-recognition",
+}
+
+
+def load_predictor(name_or_path: str, device: str = "cpu", task: str | None = None) -> Any:
+    """The pipeline for the model of a folder or Hub name. No code from there is run.
+
+    Args:
+        name_or_path (`str`):
+            The model.
+        device (`str`, *optional*, defaults to `"cpu"`):
+            Where it computes.
+        task (`str`, *optional*):
+            A pipeline's name; by default what the model is for.
 
     Raises:
-        ValueError: if there is no Sigma model of a kind that predicts.
+        ValueError: if there is no Sigma model of a kind that predicts, or one that does not serve the task.
     """
     import torch
-    from transformers import AutoConfig, pipeline
+    from transformers import (
+        AutoConfig,
+        AutoFeatureExtractor,
+        AutoModelForCTC,
+        AutoModelForSeq2SeqLM,
+        AutoModelForSequenceClassification,
+        AutoProcessor,
+    )
     from transformers.utils import logging
 
     from modeling_sigma.registration_sigma import PIPELINES, register_sigma
@@ -62,20 +90,43 @@ def load_predictor(name_or_path: str, device: str = "cpu") -> Any:
     if config.model_type != "sigma":
         raise ValueError(f"{name_or_path}: expected a Sigma model, found one of type {config.model_type}")
     architecture = (config.architectures or ["none"])[0]
-    tasks = {
-        "SigmaForSequenceClassification": "isolated-sign-recognition",
-        "SigmaForConditionalGeneration": "sign-language-translation",
-        "SigmaForPreTraining": "sign-language-translation",
+    if architecture not in DEFAULT_TASKS:
+        raise ValueError(
+            f"{name_or_path}: expected a model that predicts ({', '.join(DEFAULT_TASKS)}), found {architecture}"
+        )
+    label_heads = {
+        "SigmaForSequenceClassification": AutoModelForSequenceClassification,
+        "SigmaForCTC": AutoModelForCTC,
     }
-    if architecture not in tasks:
-        raise ValueError(f"{name_or_path}: expected a model that predicts ({', '.join(tasks)}), found {architecture}")
-    task = tasks[architecture]
-    return pipeline(
-        task, model=name_or_path, device=torch.device(device), pipeline_class=PIPELINES[task][0], dtype="auto"
-    )
+    task = task or DEFAULT_TASKS[architecture]
+    if architecture in label_heads and task != DEFAULT_TASKS[architecture]:
+        raise ValueError(f"{name_or_path}: expected a model for {task}, found {architecture}")
+    auto_model = label_heads.get(architecture, AutoModelForSeq2SeqLM)
+    model = auto_model.from_pretrained(name_or_path, trust_remote_code=False, dtype="auto")
+    if architecture in label_heads and not config.use_prompt:  # they come without a tokenizer
+        reader = {"feature_extractor": AutoFeatureExtractor.from_pretrained(name_or_path, trust_remote_code=False)}
+    else:
+        reader = {"processor": AutoProcessor.from_pretrained(name_or_path, trust_remote_code=False)}
+    return PIPELINES[task][0](model=model, task=task, device=torch.device(device), **reader)
 
 
-def _predict_files(predictor: Any, files: list[str], args: argparse.Namespace) -> list[dict[str, Any]]:
+def read_labels(path: str) -> list[str]:
+    """The labels of a text file, one a line.
+
+    Raises:
+        ValueError: for a file without any.
+    """
+    from pathlib import Path
+
+    labels = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    if not labels:
+        raise ValueError(f"{path}: expected one label a line, found none")
+    return labels
+
+
+def _predict_files(
+    predictor: Any, files: list[str], args: argparse.Namespace, options: dict[str, Any]
+) -> list[dict[str, Any]]:
     from modeling_sigma.io import load_clip
 
     results: list[dict[str, Any]] = [{"file": file} for file in files]
@@ -89,16 +140,15 @@ def _predict_files(predictor: Any, files: list[str], args: argparse.Namespace) -
                 raise
             results[row]["error"] = " ".join(str(error).split())
     if clips:
-        is_recognition = predictor.task == "isolated-sign-recognition"
-        options = _recognition_options(args) if is_recognition else _translation_options(args)
         for row, output in zip(rows, predictor(clips, batch_size=args.batch_size, **options), strict=True):
             candidates = output if isinstance(output, list) else [output]
             results[row]["predictions"] = candidates[: args.top_k]
     return results
 
 
-def _recognition_options(args: argparse.Namespace) -> dict[str, Any]:
-    return {"top_k": args.top_k}
+def _isolated_options(args: argparse.Namespace) -> dict[str, Any]:
+    options = {"top_k": args.top_k, "language": args.language}
+    return options if args.labels is None else {**options, "labels": read_labels(args.labels)}
 
 
 def _translation_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -106,6 +156,13 @@ def _translation_options(args: argparse.Namespace) -> dict[str, Any]:
     if args.top_k > 1:
         options.update(num_return_sequences=args.top_k, num_beams=max(4, args.top_k))
     return options
+
+
+_OPTIONS = {
+    "isolated-sign-recognition": _isolated_options,
+    "continuous-sign-recognition": lambda args: {"language": args.language},
+    "sign-language-translation": _translation_options,
+}
 
 
 def _print_lines(results: list[dict[str, Any]], num_files: int) -> None:

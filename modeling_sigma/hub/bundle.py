@@ -21,18 +21,14 @@ AUTO_MAP = {
     "AutoModelForPreTraining": "modeling_sigma_pretraining.SigmaForPreTraining",
     "AutoModelForSeq2SeqLM": "modeling_sigma_heads.SigmaForConditionalGeneration",
     "AutoModelForSequenceClassification": "modeling_sigma_heads.SigmaForSequenceClassification",
+    "AutoModelForCTC": "modeling_sigma_ctc.SigmaForCTC",
 }
-CUSTOM_PIPELINES = {
-    "sign-language-translation": {
-        "impl": "pipeline_sigma.SignLanguageTranslationPipeline",
-        "pt": ["AutoModelForSeq2SeqLM"],
-        "type": "multimodal",
-    },
-    "isolated-sign-recognition": {
-        "impl": "pipeline_sigma.IsolatedSignRecognitionPipeline",
-        "pt": ["AutoModelForSequenceClassification"],
-        "type": "multimodal",
-    },
+# task -> the pipeline's class
+PIPELINE_CLASSES = {
+    "sign-language-translation": "pipeline_sigma.SignLanguageTranslationPipeline",
+    "isolated-sign-recognition": "pipeline_sigma.IsolatedSignRecognitionPipeline",
+    "continuous-sign-recognition": "pipeline_sigma.ContinuousSignRecognitionPipeline",
+    "sign-text-retrieval": "pipeline_retrieval_sigma.SignTextRetrievalPipeline",
 }
 _NOT_REMOTE_CODE = ("__init__.py", "registration_sigma.py")
 
@@ -63,10 +59,8 @@ def save_bundle(model: PreTrainedModel, processor: Any, directory: str | Path) -
     feature_extractor = getattr(processor, "feature_extractor", processor)
     if feature_extractor is not processor:
         feature_extractor.save_pretrained(directory)
-    tasks = {type_name: task for task, type_name in _TASK_MODELS.items()}
-    task = tasks.get(type(model).__name__)
-    pipelines = {task: CUSTOM_PIPELINES[task]} if task else CUSTOM_PIPELINES
-    _add_to_json(directory / "config.json", auto_map=AUTO_MAP, custom_pipelines=pipelines)
+    facts = {"sigma_slu_version": modeling_sigma.__version__}
+    _add_to_json(directory / "config.json", auto_map=AUTO_MAP, custom_pipelines=custom_pipelines(model), **facts)
     for name in ("preprocessor_config.json", "processor_config.json"):
         if (directory / name).exists():
             classes = {auto: AUTO_MAP[auto] for auto in ("AutoFeatureExtractor", "AutoProcessor")}
@@ -78,10 +72,23 @@ def save_bundle(model: PreTrainedModel, processor: Any, directory: str | Path) -
     return directory
 
 
-_TASK_MODELS = {
-    "sign-language-translation": "SigmaForConditionalGeneration",
-    "isolated-sign-recognition": "SigmaForSequenceClassification",
-}
+def custom_pipelines(model: PreTrainedModel) -> dict[str, dict[str, Any]]:
+    """The pipelines that a model of this class serves, as `config.json` lists them.
+
+    A label head serves its own task, a model of two encoders retrieval, and a model that writes all others. The
+    pre-training model serves all that its weights load as.
+    """
+    writing = {task: "AutoModelForSeq2SeqLM" for task in PIPELINE_CLASSES if task != "sign-text-retrieval"}
+    retrieval = {"sign-text-retrieval": "AutoModel"}
+    served = {
+        "SigmaForSequenceClassification": {"isolated-sign-recognition": "AutoModelForSequenceClassification"},
+        "SigmaForCTC": {"continuous-sign-recognition": "AutoModelForCTC"},
+        "SigmaModel": retrieval,
+        "SigmaForPreTraining": {**writing, **retrieval},
+    }.get(type(model).__name__, writing)
+    return {
+        task: {"impl": PIPELINE_CLASSES[task], "pt": [auto], "type": "multimodal"} for task, auto in served.items()
+    }
 
 
 def _add_to_json(path: Path, within: str | None = None, **fields: Any) -> None:

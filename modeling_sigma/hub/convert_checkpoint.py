@@ -147,7 +147,7 @@ def _convert(state_dict: Mapping[str, torch.Tensor], names: list[tuple[str, str]
         name = _our_name(foreign, names)
         if name is None or name not in own:
             continue
-        if tensor.numel() != own[name].numel():
+        if _shape(tensor) != _shape(own[name]):
             raise ValueError(
                 f"{foreign} has shape {tuple(tensor.shape)}, but {name} needs {tuple(own[name].shape)}: does the text "
                 "configuration belong to this checkpoint?"
@@ -164,6 +164,11 @@ def _convert(state_dict: Mapping[str, torch.Tensor], names: list[tuple[str, str]
     model.load_state_dict(converted, strict=False)
     model.conversion_report = report
     return model.eval()
+
+
+def _shape(tensor: torch.Tensor) -> list[int]:
+    """Sizes without axes of one: a [CLS] is (1, 1, D) there and (D,) here."""
+    return [size for size in tensor.shape if size != 1]
 
 
 def _our_name(foreign: str, names: list[tuple[str, str]]) -> str | None:
@@ -204,7 +209,7 @@ def load_foreign_checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
     try:
         content: Any = load_file(path) if path.suffix == ".safetensors" else _load_tensors_only(path)
     except Exception as error:  # torch and safetensors raise many kinds for a damaged file
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(f"{path}: expected a file of tensors; it was not loaded ({reason:.160})") from error
     for key in ("model", "state_dict", "module"):
         if isinstance(content.get(key), Mapping):

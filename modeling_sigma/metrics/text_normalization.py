@@ -7,9 +7,10 @@ the signature of every score.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import groupby
+
+from modeling_sigma.metrics.gloss_cleanup import PHOENIX_2014_RULES, PHOENIX_2014_T_RULES, clean_glosses
 
 
 @dataclass(frozen=True)
@@ -29,25 +30,6 @@ class TextPreset:
     prediction: Callable[[str], str]
     reference: Callable[[str], str]
     summary: str
-
-
-@dataclass(frozen=True)
-class GlossRule:
-    """One rule of a gloss clean-up.
-
-    Args:
-        name (`str`):
-            What the rule does.
-        apply (`Callable[[list[str]], list[str]]`):
-            Takes the glosses of a sentence and returns the cleaned ones.
-        certain (`bool`):
-            True for a rule that the public description of the corpus's own evaluation script lists. False for one that
-            we know from the field's practice alone.
-    """
-
-    name: str
-    apply: Callable[[list[str]], list[str]]
-    certain: bool
 
 
 # --- sentences
@@ -109,135 +91,6 @@ def repair_mojibake(text: str) -> str:
             return match.group()
 
     return _LOST_APOSTROPHE.sub("'", _MOJIBAKE.sub(decode, text)).translate(_STRAIGHT_QUOTES)
-
-
-# --- glosses: the clean-up of RWTH-PHOENIX-Weather 2014 and 2014 T
-
-_MARKER = re.compile(r"__\S*__")
-_PREFIXES = ("loc-", "cl-")
-_ALL_PREFIXES = (*_PREFIXES, "qu-", "poss-", "lh-")
-_CORRECTIONS = {"S0NNE": "SONNE", "HABEN2": "HABEN", "ZEIGEN": "ZEIGEN-BILDSCHIRM"}
-_PLAIN_GLOSS = re.compile(r"[A-Z]+")
-# How a finger-spelled piece may continue: two letters, and SCH or NN beside a letter.
-_SPELLED_PAIR = re.compile(r"[A-Z] [A-Z]|SCH [A-Z]|NN [A-Z]|[A-Z] NN")
-
-
-def drop_markers(glosses: list[str]) -> list[str]:
-    """Drops what is no sign: `__ON__`, `__OFF__`, `__LEFTHAND__`, `__EPENTHESIS__`, `__EMOTION__`, `__PU__`."""
-    return [gloss for gloss in glosses if not _MARKER.fullmatch(gloss)]
-
-
-def strip_prefixes(glosses: list[str], prefixes: tuple[str, ...] = _PREFIXES) -> list[str]:
-    """Strips prefixes, repeatedly and in every part of a compound: `loc-NORD` is `NORD`."""
-
-    def strip(piece: str) -> str:
-        while any(piece.startswith(prefix) for prefix in prefixes):
-            piece = piece.split("-", 1)[1]
-        return piece
-
-    return _without_empty("+".join(strip(piece) for piece in gloss.split("+")) for gloss in glosses)
-
-
-def strip_plusplus(glosses: list[str]) -> list[str]:
-    """Strips `-PLUSPLUS`, the mark of a repeated movement: `WOLKE-PLUSPLUS` is `WOLKE`."""
-    return _without_empty(gloss.replace("-PLUSPLUS", "") for gloss in glosses)
-
-
-def strip_raum(glosses: list[str]) -> list[str]:
-    """Strips `RAUM` (room) from the end of a gloss: `NORDRAUM` is `NORD`, `RAUM` stays."""
-    return [re.sub(r"(?<=[A-Z][A-Z])RAUM$", "", gloss) for gloss in glosses]
-
-
-def join_wie_aussehen(glosses: list[str]) -> list[str]:
-    """Joins `WIE AUSSEHEN` (to look like) into one sign, `WIE-AUSSEHEN`."""
-    return _joined(glosses, lambda left, right: (left, right) == ("WIE", "AUSSEHEN"), "-")
-
-
-def join_spelled_letters(glosses: list[str]) -> list[str]:
-    """Joins finger-spelled letters into one compound: `A S` is `A+S`, also beside `SCH` and `NN`."""
-    return _joined(
-        glosses,
-        lambda left, right: bool(_SPELLED_PAIR.fullmatch(f"{left.rsplit('+', 1)[-1]} {right.split('+', 1)[0]}")),
-        "+",
-    )
-
-
-def correct_spellings(glosses: list[str]) -> list[str]:
-    """Merges spellings of one sign: `S0NNE` (a zero) is `SONNE`, `HABEN2` `HABEN`, `ZEIGEN` `ZEIGEN-BILDSCHIRM`."""
-    return [_CORRECTIONS.get(gloss, gloss) for gloss in glosses]
-
-
-def merge_repeated(glosses: list[str]) -> list[str]:
-    """Merges a run of one gloss into a single one, where the gloss is of capital letters alone."""
-    merged: list[str] = []
-    for gloss, run in groupby(glosses):
-        merged += [gloss] if _PLAIN_GLOSS.fullmatch(gloss) else list(run)
-    return merged
-
-
-def _without_empty(glosses: Iterable[str]) -> list[str]:
-    return [gloss for gloss in glosses if gloss]
-
-
-def _joined(glosses: list[str], belong_together: Callable[[str, str], bool], separator: str) -> list[str]:
-    joined: list[str] = []
-    for gloss in glosses:
-        if joined and belong_together(joined[-1], gloss):
-            joined[-1] += separator + gloss
-        else:
-            joined.append(gloss)
-    return joined
-
-
-_WORD_RULES = (
-    GlossRule("drop __MARKERS__", drop_markers, certain=True),
-    GlossRule("strip loc-, cl-", strip_prefixes, certain=True),
-    GlossRule("strip qu-, poss-, lh-", lambda glosses: strip_prefixes(glosses, _ALL_PREFIXES), certain=False),
-    GlossRule("strip -PLUSPLUS", strip_plusplus, certain=True),
-    GlossRule("strip RAUM at the end", strip_raum, certain=True),
-)
-_SENTENCE_RULES = (
-    GlossRule("join WIE AUSSEHEN", join_wie_aussehen, certain=False),
-    GlossRule("join spelled letters", join_spelled_letters, certain=False),
-    GlossRule("merge repeated glosses", merge_repeated, certain=False),
-)
-
-PHOENIX_2014_RULES = (*_WORD_RULES, *_SENTENCE_RULES)
-"""The clean-up of PHOENIX-2014, in order. The certain rules are those that the comments of the corpus's own script
-`evaluatePhoenix2014.sh` list, as quoted in github.com/neccam/SubUNets/issues/2."""
-
-PHOENIX_2014_T_RULES = (
-    *_WORD_RULES,
-    GlossRule("correct spellings", correct_spellings, certain=False),
-    *_SENTENCE_RULES,
-)
-"""The clean-up of PHOENIX-2014 T: that of 2014 and three merged spellings. `neg-` stays in both: `neg-HABEN` is a sign
-of its own."""
-
-
-def clean_glosses(text: str, rules: tuple[GlossRule, ...]) -> str:
-    """Applies rules to a sentence of glosses.
-
-    Args:
-        text (`str`):
-            Glosses between white space.
-        rules (`tuple[GlossRule]`):
-            Applied in order.
-
-    Returns:
-        `str`: the cleaned glosses between single spaces.
-
-    ```python
-    >>> from modeling_sigma.metrics.text_normalization import PHOENIX_2014_RULES, clean_glosses
-    >>> clean_glosses("__ON__ loc-NORDRAUM WOLKE-PLUSPLUS WOLKE WIE AUSSEHEN __OFF__", PHOENIX_2014_RULES)
-    'NORD WOLKE WIE-AUSSEHEN'
-
-    ```
-    """
-    glosses = text.split()
-    for rule in rules:
-        glosses = rule.apply(glosses)
-    return " ".join(glosses)
 
 
 # --- the tables

@@ -6,24 +6,24 @@ while training, and no clip is seen twice.
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from string import ascii_letters
 from typing import Any
 
 import numpy as np
 import torch
 from sacrebleu.metrics import BLEU
-from transformers import MT5Config, T5Tokenizer
+from transformers import MT5Config
 
 from datasets_scripts.synthetic import SyntheticSample, SyntheticSigns
 from modeling_sigma.configuration_sigma import SigmaConfig
 from modeling_sigma.feature_extraction_sigma import SigmaFeatureExtractor
 from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration
 from modeling_sigma.processing_sigma import PROMPT_TEMPLATE, SigmaProcessor
+from modeling_sigma.training.matrix_optimizer import MatrixOptimizer
+from modeling_sigma.training.word_tokenizer import word_tokenizer
 
 
 # Progress: (what is going on, steps done, steps in all, loss or None).
@@ -39,7 +39,7 @@ class DemoRecipe:
         isolated_steps (`int`): Steps at the start that show single signs only.
         isolated_share (`float`): Share of later steps that still do.
         batch_size (`int`): Sentences a step; twice as many single signs.
-        learning_rate (`float`): Peak of the one-cycle schedule.
+        learning_rate, matrix_learning_rate (`float`): Peaks of [`MatrixOptimizer`]'s one-cycle schedules.
         label_smoothing (`float`): Of the language-modelling loss.
         max_frames (`int`): Longer sentences lose frames.
         hidden_size, num_layers (`int`): Of the text backbone's encoder and decoder.
@@ -47,11 +47,12 @@ class DemoRecipe:
         seed (`int`): Of everything random.
     """
 
-    steps: int = 360
+    steps: int = 400
     isolated_steps: int = 80
     isolated_share: float = 0.15
     batch_size: int = 24
     learning_rate: float = 2e-3
+    matrix_learning_rate: float = 4e-3
     label_smoothing: float = 0.05
     max_frames: int = 56
     hidden_size: int = 128
@@ -89,23 +90,6 @@ def build_demo(language: SyntheticSigns, recipe: DemoRecipe) -> tuple[SigmaForCo
     return SigmaForConditionalGeneration(config), processor
 
 
-def word_tokenizer(texts: Sequence[str]) -> T5Tokenizer:
-    """A T5 tokenizer with one piece a word of `texts`, and their letters for other words.
-
-    A trained vocabulary would cut so small a language into letters: sequences get two and a half times as long.
-    """
-    counts = Counter(word for text in texts for word in text.split())
-    total = sum(counts.values())
-    words = [("\u2581" + word, math.log(count / total)) for word, count in sorted(counts.items())]
-    letters = sorted({letter for word in counts for letter in word} | set(ascii_letters) | {"\u2581"})
-    rare = 2 * min(score for _, score in words)
-    specials = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
-    known = {piece for piece, _ in words}
-    return T5Tokenizer(
-        vocab=specials + words + [(letter, rare) for letter in letters if letter not in known], extra_ids=0
-    )
-
-
 def train_demo(
     model: SigmaForConditionalGeneration,
     processor: SigmaProcessor,
@@ -114,10 +98,7 @@ def train_demo(
     progress: Progress,
 ) -> list[float]:
     """Trains `model` in place; returns the loss of every step."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, total_steps=recipe.steps, pct_start=0.08
-    )
+    optimizer = MatrixOptimizer(model, recipe.steps, recipe.learning_rate, recipe.matrix_learning_rate)
     model.train()
     losses: list[float] = []
     for step in range(recipe.steps):
@@ -125,10 +106,7 @@ def train_demo(
         with torch.autocast("cpu", torch.bfloat16):
             loss = model(**batch).loss
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
         losses.append(loss.item())
         progress("training", step + 1, recipe.steps, losses[-1])
     model.eval()

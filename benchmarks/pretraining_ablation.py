@@ -1,0 +1,362 @@
+"""Does pre-training learn what it should, and which of its parts matter? On the synthetic sign language.
+
+    python benchmarks/pretraining_ablation.py run --variants full no_local --seeds 0 1 2   # one JSON file a run
+    python benchmarks/pretraining_ablation.py table                                        # all runs as a table
+
+A run pre-trains one variant from scratch on pairs of clip and sentence, measures it on signers and sentences that
+training never saw, and fine-tunes it for translation on few labelled clips. `scratch` is the same fine-tuning without
+pre-training. Runs that exist are left out, so that several processes can share the work (`--threads 1` each).
+
+Measured, on 200 test sentences of unseen signers:
+
+- matching: is this the sentence of this clip? True pairs against hard negatives (chosen by the model's own similarity
+  within batches of 32), as balanced accuracy, and against random wrong sentences;
+- retrieval: R@1 in percent among the 200 clips and sentences, both ways, by the global and by the combined similarity;
+- alignment: share of content words whose best frame lies within the true frames of their sign (and what a frame drawn
+  at random would reach);
+- BLEU-4 of greedy translations: straight after pre-training, and after fine-tuning.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import MT5Config
+from transformers.utils import logging
+
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from datasets_scripts.synthetic import SyntheticSample, SyntheticSigns  # noqa: E402
+from modeling_sigma import SigmaConfig, SigmaForConditionalGeneration, SigmaForPreTraining, SigmaModel  # noqa: E402
+from modeling_sigma.feature_extraction_sigma import SigmaFeatureExtractor  # noqa: E402
+from modeling_sigma.metrics import retrieval_scores, translation_scores  # noqa: E402
+from modeling_sigma.pose_transforms import even_frame_indices  # noqa: E402
+from modeling_sigma.processing_sigma import SigmaProcessor  # noqa: E402
+from modeling_sigma.training.matrix_optimizer import MatrixOptimizer  # noqa: E402
+from modeling_sigma.training.synthetic_demo import word_tokenizer  # noqa: E402
+
+
+VARIANTS: dict[str, dict[str, Any] | None] = {
+    "full": {},
+    "no_fusion": {"fusion_layers": 0},
+    "no_local": {"use_local_alignment": False},
+    "no_global": {"use_global_alignment": False},
+    "no_matching": {"use_matching": False},
+    "no_lm": {"use_language_modelling": False},
+    "no_temperature": {"local_temperature": None},
+    "fused": {"alignment_source": "fused", "lm_source": "fused"},
+    "scratch": None,
+}
+RESULTS = Path(__file__).parent / "results" / "pretraining"
+MEASURED = {  # key of a run's results -> (heading, digits)
+    "matching_balanced_accuracy": ("matching, hard", 1),
+    "matching_accuracy_random": ("matching, random", 1),
+    "r1_pose_to_text": ("R@1 to text", 1),
+    "r1_text_to_pose": ("R@1 to clip", 1),
+    "alignment_accuracy": ("words in sign", 1),
+    "bleu4_pretrained": ("BLEU-4 before", 1),
+    "bleu4_finetuned": ("BLEU-4 fine-tuned", 1),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Sizes and schedules; the same for all variants."""
+
+    num_pairs: int = 4000
+    steps: int = 280
+    isolated_steps: int = 70  # single signs first, as for the demo
+    batch_size: int = 32
+    learning_rate: float = 3e-3
+    num_labelled: int = 200
+    finetuning_steps: int = 100
+    finetuning_learning_rate: float = 1e-3
+    max_frames: int = 44
+    hidden_size: int = 96
+    num_layers: int = 2
+    fusion_layers: int = 1
+    pose_size: int = 36
+    local_temperature: float | None = 0.05  # the paper has none: see the variant `no_temperature`
+    num_test: int = 200
+
+
+class Corpus:
+    """Clips of one split as model inputs, made once."""
+
+    def __init__(self, processor: SigmaProcessor, samples: Iterator[SyntheticSample], keep: bool = False) -> None:
+        self.processor = processor
+        self.values: list[np.ndarray] = []
+        self.texts: list[str] = []
+        self.samples: list[SyntheticSample] = []
+        for sample in samples:
+            features = processor.feature_extractor(sample.clip, return_tensors="np")
+            self.values.append(features["pose_values"][0].astype(np.float16))
+            self.texts.append(sample.text)
+            if keep:
+                self.samples.append(sample)
+        self.prompt = processor(poses=np.zeros((1, 69, 3), np.float32))
+
+    def batch(self, indices: np.ndarray, with_text: bool = True) -> dict[str, torch.Tensor]:
+        """Padded inputs of some pairs."""
+        clips = [torch.from_numpy(self.values[index].astype(np.float32)) for index in indices]
+        inputs = {
+            "pose_values": torch.nn.utils.rnn.pad_sequence(clips, batch_first=True),
+            "pose_attention_mask": torch.nn.utils.rnn.pad_sequence(
+                [torch.ones(len(clip), dtype=torch.long) for clip in clips], batch_first=True
+            ),
+        }
+        for name in ("prompt_input_ids", "prompt_attention_mask"):
+            inputs[name] = self.prompt[name].expand(len(clips), -1)
+        return {**inputs, **self.processor(text=[self.texts[index] for index in indices])} if with_text else inputs
+
+    def batches(self, size: int) -> Iterator[np.ndarray]:
+        """All indices in order."""
+        return (np.arange(start, min(start + size, len(self.texts))) for start in range(0, len(self.texts), size))
+
+
+def build_processor(language: SyntheticSigns, recipe: Recipe) -> SigmaProcessor:
+    """Words of training sentences and of the prompt."""
+    texts = [sample.text for sample in language.generate_sentences(1000)]
+    texts += [sample.text for sample in language.generate_isolated(100)]
+    tokenizer = word_tokenizer([*texts, "Translate sign language video to English: "])
+    return SigmaProcessor(SigmaFeatureExtractor(max_frames=recipe.max_frames), tokenizer)
+
+
+@lru_cache(maxsize=1)
+def training_corpora(
+    language: SyntheticSigns, processor: SigmaProcessor, recipe: Recipe, seed: int
+) -> tuple[Corpus, Corpus]:
+    """Single signs and sentences of the training split, kept for the next variant with the same seed."""
+    isolated = language.generate_isolated(recipe.isolated_steps * recipe.batch_size, seed=seed)
+    sentences = language.generate_sentences(recipe.num_pairs, seed=seed)
+    return Corpus(processor, isolated), Corpus(processor, sentences)
+
+
+def build_config(processor: SigmaProcessor, recipe: Recipe, variant: str) -> SigmaConfig:
+    """A small Sigma."""
+    width = recipe.pose_size
+    fields: dict[str, Any] = {
+        "fusion_layers": recipe.fusion_layers,
+        "local_temperature": recipe.local_temperature,
+        "label_smoothing": 0.05,
+        "max_frames": recipe.max_frames,
+    }
+    return SigmaConfig(
+        text_config=MT5Config(
+            vocab_size=len(processor.tokenizer), d_model=recipe.hidden_size, d_kv=recipe.hidden_size // 4,
+            d_ff=2 * recipe.hidden_size, num_heads=4, num_layers=recipe.num_layers, dropout_rate=0.0,
+        ),
+        pose_config={
+            "joint_hidden_size": width // 3,
+            "spatial_hidden_sizes": [width // 3, 2 * width // 3, width],
+            "temporal_hidden_sizes": [width, width],
+        },
+        **{**fields, **(VARIANTS[variant] or {})},
+    )  # fmt: skip
+
+
+def train(
+    model: torch.nn.Module,
+    stages: list[tuple[Corpus, int]],
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+    columns: tuple[str, ...],
+) -> list[float]:
+    """One one-cycle schedule over stages of (corpus, steps); returns the losses."""
+    total = sum(steps for _, steps in stages)
+    optimizer = MatrixOptimizer(model, total, learning_rate, 1.5 * learning_rate)
+    generator, losses, started = np.random.default_rng(seed), [], time.monotonic()
+    model.train()
+    for corpus, steps in stages:
+        order = np.empty(0, np.int64)
+        for _ in range(steps):
+            if len(order) < batch_size:
+                order = generator.permutation(len(corpus.texts))
+            inputs, order = corpus.batch(order[:batch_size]), order[batch_size:]
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = model(**{name: value for name, value in inputs.items() if name in columns}).loss
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+            if len(losses) % 50 == 0:
+                text = f"  step {len(losses)}/{total}  loss {np.mean(losses[-50:]):.3f}"
+                print(f"{text}  {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    model.eval()
+    return losses
+
+
+PAIR_COLUMNS = (
+    "pose_values", "pose_attention_mask", "prompt_input_ids", "prompt_attention_mask",
+    "text_input_ids", "text_attention_mask", "text_word_ids",
+)  # fmt: skip
+WRITER_COLUMNS = (*PAIR_COLUMNS[:4], "labels")
+
+
+@torch.no_grad()
+def measure_matching(model: SigmaForPreTraining, corpus: Corpus) -> dict[str, float]:
+    """Balanced accuracy on hard negatives; accuracy on true and on random wrong pairs, equally many."""
+    generator = torch.Generator().manual_seed(0)
+    hard: dict[int, list[bool]] = {0: [], 1: []}
+    rolled: list[bool] = []
+    for indices in corpus.batches(32):
+        inputs = {name: value for name, value in corpus.batch(indices).items() if name in PAIR_COLUMNS}
+        out = model(**inputs, negatives_generator=generator)
+        if out.matching_logits is None:
+            return {}
+        right = (out.matching_logits.argmax(dim=1) == out.matching_labels).tolist()
+        for label, is_right in zip(out.matching_labels.tolist(), right, strict=True):
+            hard[label].append(is_right)
+        rolled += [is_right for label, is_right in zip(out.matching_labels.tolist(), right) if label == 1]
+        # The sentence of the next clip: a wrong one, unless both say the same.
+        poses = model.start_pose_pass(*(inputs[name] for name in PAIR_COLUMNS[:4]))
+        texts = model.start_text_pass(*(inputs[name].roll(1, 0) for name in PAIR_COLUMNS[4:6]))
+        lower = len(model.encoder.block) - model.config.fusion_layers
+        states = model.fusion(poses.run(0, lower), texts.run(0, lower))
+        read = model.matching_encoder(states[1], texts.attention_mask, states[0], poses.attention_mask)
+        wrong = model.matching_head(read[:, 0]).argmax(dim=1) == 0
+        names = [corpus.texts[index] for index in indices]
+        rolled += [bool(ok) for row, ok in enumerate(wrong) if names[row] != names[row - 1]]
+    balanced = 50 * (np.mean(hard[0]) + np.mean(hard[1]))
+    return {"matching_balanced_accuracy": float(balanced), "matching_accuracy_random": 100 * float(np.mean(rolled))}
+
+
+@torch.no_grad()
+def measure_space(model: SigmaModel, corpus: Corpus, max_frames: int) -> dict[str, float]:
+    """Retrieval and word-frame alignment."""
+    columns = corpus.batch(np.arange(len(corpus.texts)))
+    inputs = {name: columns[name] for name in PAIR_COLUMNS}
+    out = model(**inputs, output_alignment=True)
+    combined = model(**inputs, similarity="combined")
+    results = {}
+    for suffix, similarity in (("", out.logits_per_pose), ("_combined", combined.logits_per_pose)):
+        scores = retrieval_scores(similarity.float().numpy(), corpus.texts)
+        for way in ("pose_to_text", "text_to_pose"):
+            results[f"r1_{way}{suffix}"] = scores[f"{way}_r1"]
+    hits, chance = [], []
+    for row, sample in enumerate(corpus.samples):
+        frames = even_frame_indices(len(sample.clip), max_frames)
+        best = out.alignment[row, :, : len(frames)].argmax(dim=1)
+        for word, gloss in enumerate(sample.text_alignment):
+            if gloss is not None:
+                first, behind = sample.sign_spans[gloss]
+                hits.append(first <= frames[best[word]] < behind)
+                chance.append(np.mean((first <= frames) & (frames < behind)))
+    return {
+        **results,
+        "alignment_accuracy": 100 * float(np.mean(hits)),
+        "alignment_chance": 100 * float(np.mean(chance)),
+    }
+
+
+@torch.no_grad()
+def measure_translation(model: SigmaForConditionalGeneration, corpus: Corpus) -> float:
+    """BLEU-4 of greedy translations."""
+    texts: list[str] = []
+    for indices in corpus.batches(50):
+        tokens = model.generate(**corpus.batch(indices, with_text=False), num_beams=1, max_new_tokens=30)
+        texts += corpus.processor.batch_decode(tokens, skip_special_tokens=True)
+    return float(translation_scores([text.strip() for text in texts], corpus.texts)["bleu4"])
+
+
+def run(
+    variant: str, seed: int, recipe: Recipe, language: SyntheticSigns, processor: SigmaProcessor, split: str
+) -> dict[str, Any]:
+    """One variant with one seed, from nothing to its measurements."""
+    config = build_config(processor, recipe, variant)
+    started = time.monotonic()
+    test = Corpus(processor, language.generate_sentences(recipe.num_test, split=split), keep=True)
+    labelled = Corpus(processor, language.generate_sentences(recipe.num_labelled, seed=1000 + seed))
+    results: dict[str, Any] = {"variant": variant, "seed": seed, "split": split, "recipe": asdict(recipe)}
+    torch.manual_seed(seed)
+    if variant == "scratch":
+        writer = SigmaForConditionalGeneration(config)
+    else:
+        isolated, pairs = training_corpora(language, processor, recipe, seed)
+        model = SigmaForPreTraining(config)
+        stages = [(isolated, recipe.isolated_steps), (pairs, recipe.steps - recipe.isolated_steps)]
+        results["data_seconds"] = round(time.monotonic() - started)
+        losses = train(model, stages, recipe.batch_size, recipe.learning_rate, seed, PAIR_COLUMNS)
+        results["pretraining_loss"] = float(np.mean(losses[-50:]))
+        with tempfile.TemporaryDirectory() as folder:
+            model.save_pretrained(folder)
+            results.update(measure_matching(model, test))
+            results.update(measure_space(SigmaModel.from_pretrained(folder), test, recipe.max_frames))
+            writer = SigmaForConditionalGeneration.from_pretrained(folder)
+        if config.use_language_modelling:
+            results["bleu4_pretrained"] = measure_translation(writer, test)
+    results["pretraining_seconds"] = round(time.monotonic() - started)
+    train(
+        writer, [(labelled, recipe.finetuning_steps)], 24, recipe.finetuning_learning_rate, seed, WRITER_COLUMNS
+    )  # fmt: skip
+    results["bleu4_finetuned"] = measure_translation(writer, test)
+    results["seconds"] = round(time.monotonic() - started)
+    return {**results, "threads": torch.get_num_threads(), "torch": torch.__version__, "machine": platform.machine()}
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """Mean and standard deviation over seeds, a line a variant."""
+    lines = ["| variant | seeds | " + " | ".join(heading for heading, _ in MEASURED.values()) + " |"]
+    lines.append("|---" * (len(MEASURED) + 2) + "|")
+    for variant in VARIANTS:
+        runs = [result for result in results if result["variant"] == variant]
+        if not runs:
+            continue
+        cells = []
+        for key, (_, digits) in MEASURED.items():
+            values = [result[key] for result in runs if key in result]
+            spread = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
+            cells.append(f"{np.mean(values):.{digits}f}{spread}" if values else "-")
+        lines.append(f"| {variant} | {len(runs)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Runs what is missing, or prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=("run", "table"), nargs="?", default="table")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--split", choices=("validation", "test"), default="test", help="validation is for tuning")
+    parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of one JSON file a run")
+    for name, value in asdict(Recipe()).items():
+        kind = float if value is None else type(value)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=value)
+    args = parser.parse_args()
+    args.results.mkdir(parents=True, exist_ok=True)
+    if args.command == "run":
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        if args.threads:
+            torch.set_num_threads(args.threads)
+        recipe = Recipe(**{name: getattr(args, name) for name in asdict(Recipe())})
+        language = SyntheticSigns()
+        processor = build_processor(language, recipe)
+        for seed in args.seeds:
+            for variant in args.variants:
+                path = args.results / f"{variant}-{seed}.json"
+                if path.exists():
+                    continue
+                print(f"{variant}, seed {seed}", file=sys.stderr, flush=True)
+                results = run(variant, seed, recipe, language, processor, args.split)
+                path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+                print(json.dumps({k: v for k, v in results.items() if k != "recipe"}), flush=True)
+    print(table([json.loads(path.read_text()) for path in sorted(args.results.glob("*.json"))]))
+
+
+if __name__ == "__main__":
+    main()

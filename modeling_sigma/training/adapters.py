@@ -1,0 +1,149 @@
+"""Adapters (PEFT): a new sign language or signer for a trained model, in a file of a few per cent of its size."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+from transformers import AutoConfig
+
+from modeling_sigma.registration_sigma import register_sigma
+
+
+PoseMode = Literal["full", "frozen", "lora"]
+POSE_MODES = ("full", "frozen", "lora")
+
+# Regular expressions, since PEFT looks for plain names anywhere: "q" would hit the fusion too.
+_TEXT_TARGETS = (
+    r"(encoder|decoder)\.block\.\d+\.layer\.\d+\."
+    r"(SelfAttention|EncDecAttention|DenseReluDense)\.(q|k|v|o|wi|wi_0|wi_1|wo)"
+)
+_POSE_TARGETS = r"pose_encoder\.(projection|parts\..*\.(joint_projection|spatial_conv|temporal_conv|residual_conv))"
+_POSE_NORMS = ("spatial_norm", "temporal_norm", "residual_norm")
+_HEADS = {"SigmaForSequenceClassification": ["classifier"], "SigmaForCTC": ["ctc_head"]}
+_TASK_TYPES = {"SigmaForConditionalGeneration": "SEQ_2_SEQ_LM", "SigmaForSequenceClassification": "SEQ_CLS"}
+
+
+def lora_config(
+    model: nn.Module,
+    rank: int = 8,
+    alpha: float | None = None,
+    dropout: float = 0.0,
+    pose_encoder: PoseMode = "lora",
+    modules_to_save: Sequence[str] = (),
+) -> Any:
+    """LoRA for a Sigma model: low-rank changes of the text backbone, and a choice for the pose encoder.
+
+    Args:
+        model (`nn.Module`):
+            What is adapted. A head that chooses labels or glosses trains in full: its classes are new.
+        rank (`int`, *optional*, defaults to 8):
+            Of the changes.
+        alpha (`float`, *optional*):
+            Their scale is alpha / rank; twice the rank by default.
+        dropout (`float`, *optional*, defaults to 0.0):
+            In front of them.
+        pose_encoder (`"full"`, `"frozen"` or `"lora"`, *optional*, defaults to `"lora"`):
+            Trains in full, stays as it is, or gets low-rank changes, while its norms train in full.
+        modules_to_save (`Sequence[str]`, *optional*):
+            Further modules that train in full, such as `"lm_head"`.
+
+    Returns:
+        `peft.LoraConfig`
+
+    Raises:
+        ValueError: for an unknown choice or a rank below 1.
+        ImportError: without PEFT.
+    """
+    peft = import_peft()
+    if pose_encoder not in POSE_MODES:
+        raise ValueError(f"expected pose_encoder among {', '.join(POSE_MODES)}, received {pose_encoder!r}")
+    if rank < 1:
+        raise ValueError(f"expected a rank of at least 1, received {rank}")
+    name = type(model).__name__
+    saved = [*_HEADS.get(name, []), *modules_to_save]
+    targets = _TEXT_TARGETS
+    if pose_encoder == "full":
+        saved.append("pose_encoder")
+    elif pose_encoder == "lora":
+        saved += _POSE_NORMS
+        targets = f"({_TEXT_TARGETS}|{_POSE_TARGETS})"
+    return peft.LoraConfig(
+        task_type=_TASK_TYPES.get(name),
+        r=rank,
+        lora_alpha=2 * rank if alpha is None else alpha,
+        lora_dropout=dropout,
+        target_modules=targets,
+        modules_to_save=saved or None,
+    )
+
+
+def save_adapter(model: Any, processor: Any, directory: str | Path, base: str) -> Path:
+    """The adapter alone, with the configuration and the processor that belong to it.
+
+    Args:
+        model (`peft.PeftModel`):
+            The adapted model.
+        processor:
+            Its processor or feature extractor.
+        directory (`str` or `Path`):
+            Made if it does not exist.
+        base (`str`):
+            Where the model that was adapted is found: a folder, or a name on the Hub.
+    """
+    directory = Path(directory)
+    for adapter in model.peft_config.values():
+        adapter.base_model_name_or_path = base
+    model.save_pretrained(directory)
+    config = copy.deepcopy(model.get_base_model().config)
+    config.architectures = [type(model.get_base_model()).__name__]
+    config.save_pretrained(directory)
+    processor.save_pretrained(directory)
+    return directory
+
+
+def load_adapted(directory: str | Path, base: str | None = None, is_trainable: bool = False) -> Any:
+    """The adapted model of a folder that [`save_adapter`] wrote, also where its labels differ from the base's.
+
+    `merge_and_unload()` makes a plain Sigma model of it; `load_adapter(other, name)` and `set_adapter(name)` keep
+    several languages on one base.
+
+    Args:
+        directory (`str` or `Path`):
+            The adapter.
+        base (`str`, *optional*):
+            Where the base is now, if it has moved.
+        is_trainable (`bool`, *optional*, defaults to `False`):
+            Train it further.
+
+    Returns:
+        `peft.PeftModel`
+    """
+    from modeling_sigma.training.model_building import HEAD_OF_CLASS, model_class
+
+    peft = import_peft()
+    register_sigma()
+    config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
+    architecture = (config.architectures or [""])[0]
+    if architecture not in HEAD_OF_CLASS:
+        raise ValueError(f"{directory}: expected the adapter of a Sigma model, found {architecture or 'no model'}")
+    base = base or peft.PeftConfig.from_pretrained(str(directory)).base_model_name_or_path
+    cls: Any = model_class(HEAD_OF_CLASS[architecture])
+    model = cls.from_pretrained(base, config=config, ignore_mismatched_sizes=True)
+    return peft.PeftModel.from_pretrained(model, str(directory), is_trainable=is_trainable)
+
+
+def import_peft() -> Any:
+    """PEFT.
+
+    Raises:
+        ImportError: naming the extra, where it is not installed.
+    """
+    try:
+        import peft
+    except ImportError as error:
+        raise ImportError('adapters need PEFT: pip install "sigma-slu[peft]"') from error
+    return peft

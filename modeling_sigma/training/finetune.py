@@ -1,0 +1,117 @@
+"""Fine-tuning for isolated signs, glosses and translation: what `examples/finetune.py` runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from modeling_sigma.training.adapters import import_peft, lora_config
+from modeling_sigma.training.arguments import (
+    AdapterArguments,
+    DataArguments,
+    ModelArguments,
+    SigmaTrainingArguments,
+    parse_arguments,
+)
+from modeling_sigma.training.corpus_splits import load_splits
+from modeling_sigma.training.data_collator import SigmaDataCollator, target_of, text_rows
+from modeling_sigma.training.model_building import build_model, choose_head
+from modeling_sigma.training.task_scores import build_metrics, keep_scores, prediction_writer
+from modeling_sigma.training.trainers import SigmaCTCTrainer, SigmaSeq2SeqTrainer, SigmaTrainer
+from modeling_sigma.training.training_run import run_training, set_up
+
+
+TRAINERS = {"generation": SigmaSeq2SeqTrainer, "classification": SigmaTrainer, "ctc": SigmaCTCTrainer}
+DESCRIPTION = "Fine-tune Sigma for isolated signs, glosses or translation."
+
+
+def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
+    """Fine-tunes as the command line says; returns the scores."""
+    classes = (ModelArguments, DataArguments, SigmaTrainingArguments)
+    return finetune(*parse_arguments(classes, argv, description=DESCRIPTION))
+
+
+def finetune(
+    model_args: ModelArguments,
+    data_args: DataArguments,
+    args: SigmaTrainingArguments,
+    adapter_args: AdapterArguments | None = None,
+    splits: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """One run; see [`run_training`] for what it leaves behind.
+
+    Args:
+        model_args, data_args, args:
+            What to train, on what, and how.
+        adapter_args ([`AdapterArguments`], *optional*):
+            Train an adapter of the model, not the model.
+        splits (`dict`, *optional*):
+            Clips that are loaded already, instead of those that `data_args` names.
+
+    Raises:
+        ValueError, OSError: for arguments, data or a checkpoint that cannot be used.
+    """
+    task = data_args.task
+    splits = load_splits(data_args) if splits is None else splits
+    set_up(args, task, "validation" in splits)
+    head = choose_head(model_args, task)
+    labels = labels_of(splits, head, task)
+    texts = [target_of(row, task) for row in text_rows(splits["train"])]
+    languages = [data_args.language] if data_args.language else splits["train"].unique("spoken_language")
+    model, processor = build_model(model_args, head, texts, languages, labels, data_args.augmentation)
+    collator = SigmaDataCollator(processor, task, head, model.config.label2id, data_args.language)
+    arguments: list[Any] = [model_args, data_args]
+    if adapter_args is not None:
+        model = add_adapter(model, adapter_args)
+        arguments.append(adapter_args)
+    return run_training(
+        TRAINERS[head],
+        model,
+        processor,
+        collator,
+        splits,
+        [*arguments, args],
+        build_metrics(processor, data_args, head, labels),
+        prediction_writer(processor, task, head, labels),
+        base=model_args.model,
+        **({"preprocess_logits_for_metrics": keep_scores} if head == "classification" else {}),
+    )
+
+
+def add_adapter(model: Any, arguments: AdapterArguments) -> Any:
+    """The model with a new adapter, which alone trains."""
+    peft = import_peft()
+    return peft.get_peft_model(
+        model,
+        lora_config(
+            model,
+            arguments.lora_rank,
+            arguments.lora_alpha,
+            arguments.lora_dropout,
+            arguments.pose_encoder,
+            arguments.modules_to_save,
+        ),
+    )
+
+
+def labels_of(splits: Any, head: str, task: str) -> list[str] | None:
+    """Names of the labels (for CTC blank and glosses) in the order of their numbers; None for heads that write.
+
+    Raises:
+        ValueError: if other splits have labels that training has not.
+    """
+    if head == "generation":
+        return None
+    if head == "ctc":
+        from modeling_sigma.gloss_vocabulary_sigma import build_gloss_labels
+
+        return list(build_gloss_labels(row["gloss"] for row in text_rows(splits["train"])).values())
+    names = {name: {target_of(row, task) for row in text_rows(rows)} for name, rows in splits.items()}
+    for name, found in names.items():
+        unseen = sorted(found - names["train"])
+        if unseen:
+            raise ValueError(
+                f"the {name} split has {len(unseen)} labels that no training clip has, first {unseen[0]!r}: move "
+                "clips of them to train, leave them out, or use --head generation"
+            )
+    return sorted(names["train"])

@@ -1,0 +1,169 @@
+"""The model and the processor of a run: from a checkpoint, around a text model, or from sizes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from transformers import AutoConfig, AutoFeatureExtractor, AutoProcessor, AutoTokenizer
+
+from modeling_sigma.configuration_sigma import SigmaConfig
+from modeling_sigma.feature_extraction_sigma import SigmaFeatureExtractor
+from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
+from modeling_sigma.modeling_sigma_pretraining import SigmaForPreTraining
+from modeling_sigma.processing_sigma import PROMPT_TEMPLATE, SigmaProcessor
+from modeling_sigma.registration_sigma import register_sigma
+from modeling_sigma.training.arguments import ModelArguments
+from modeling_sigma.training.word_tokenizer import unigram_tokenizer, word_tokenizer
+
+
+HEAD_OF_CLASS = {
+    "SigmaForPreTraining": "pretrain",
+    "SigmaForConditionalGeneration": "generation",
+    "SigmaForSequenceClassification": "classification",
+    "SigmaForCTC": "ctc",
+}
+
+
+def model_class(head: str) -> type:
+    """The class that trains a head: `"pretrain"`, `"generation"`, `"classification"` or `"ctc"`."""
+    if head == "ctc":
+        from modeling_sigma.modeling_sigma_ctc import SigmaForCTC
+
+        return SigmaForCTC
+    return {
+        "pretrain": SigmaForPreTraining,
+        "generation": SigmaForConditionalGeneration,
+        "classification": SigmaForSequenceClassification,
+    }[head]
+
+
+def choose_head(arguments: ModelArguments, task: str) -> str:
+    """The head of a run; `auto` keeps the head of a checkpoint where it serves the task, else generates.
+
+    Raises:
+        ValueError: for a head that does not serve the task.
+    """
+    head = arguments.head
+    if head == "auto":
+        architecture = ""
+        if arguments.model is not None:
+            config = AutoConfig.from_pretrained(arguments.model, trust_remote_code=False)
+            architecture = (config.architectures or [""])[0]
+        own = HEAD_OF_CLASS.get(architecture)
+        head = own if (own, task) in (("classification", "islr"), ("ctc", "cslr")) else "generation"  # type: ignore[assignment]
+    if (head, task) in (("classification", "cslr"), ("classification", "slt"), ("ctc", "islr"), ("ctc", "slt")):
+        serves = {"classification": "islr", "ctc": "cslr"}[head]
+        raise ValueError(f"expected task {serves} for the head {head}, received {task}: use --head generation")
+    return head
+
+
+def build_model(
+    arguments: ModelArguments,
+    head: str,
+    texts: Sequence[str],
+    languages: Sequence[str],
+    labels: Sequence[str] | None = None,
+    augmentation: dict[str, Any] | None = None,
+) -> tuple[Any, Any]:
+    """The model that a run trains, and its processor.
+
+    Args:
+        arguments ([`ModelArguments`]):
+            Where to start.
+        head (`str`):
+            See [`model_class`].
+        texts (`Sequence[str]`):
+            Texts of the training split, for a new tokenizer.
+        languages (`Sequence[str]`):
+            Spoken languages of the prompts, for the same.
+        labels (`Sequence[str]`, *optional*):
+            Names of labels or glosses in the order of their numbers, for heads that choose.
+        augmentation (`dict`, *optional*):
+            What training may do to a clip; part of the saved feature extractor.
+
+    Raises:
+        ValueError, OSError: for a checkpoint, tokenizer or configuration that cannot be used.
+    """
+    register_sigma()
+    cls: Any = model_class(head)
+    fields: dict[str, Any] = dict(arguments.model_config or {})
+    if labels is not None:
+        fields["id2label"] = dict(enumerate(labels))
+        fields["label2id"] = {name: number for number, name in enumerate(labels)}
+    if arguments.model is not None:
+        config = _changed_config(arguments.model, fields)
+        model = cls.from_pretrained(arguments.model, config=config, ignore_mismatched_sizes=labels is not None)
+        return model, _processor_of(arguments, model.config, augmentation)
+    tokenizer = None
+    if fields.get("use_prompt", True) or head in ("generation", "pretrain"):
+        prompts = [PROMPT_TEMPLATE.format(language=language) for language in sorted(set(languages))]
+        tokenizer = _new_tokenizer(arguments, [*texts, *prompts])
+    if arguments.text_model is not None:
+        model = cls.from_text_pretrained(arguments.text_model, **fields)
+    else:
+        model = cls(_new_config(fields, tokenizer))
+    return model, _new_processor(arguments, model.config, tokenizer, augmentation)
+
+
+def _changed_config(name: str, fields: dict[str, Any]) -> Any:
+    config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+    if config.model_type != "sigma":
+        raise ValueError(f"{name}: expected a Sigma checkpoint, found {config.model_type}: use --text_model for a T5")
+    for sizes in ("text_config", "pose_config"):
+        for field, value in fields.pop(sizes, {}).items():
+            setattr(getattr(config, sizes), field, value)
+    for field, value in fields.items():
+        if not hasattr(config, field):
+            raise ValueError(f"model_config: SigmaConfig has no field {field!r}")
+        setattr(config, field, value)
+    return config
+
+
+def _new_config(fields: dict[str, Any], tokenizer: Any) -> SigmaConfig:
+    text_config = {"model_type": "mt5", "decoder_start_token_id": 0, **fields.pop("text_config", {})}
+    text_config["vocab_size"] = 2 if tokenizer is None else len(tokenizer)
+    kind = text_config.pop("model_type")
+    return SigmaConfig(text_config=AutoConfig.for_model(kind, **text_config), **fields)
+
+
+def _new_tokenizer(arguments: ModelArguments, texts: Sequence[str]) -> Any:
+    name = arguments.tokenizer or arguments.text_model or "words"
+    if name == "words":
+        return word_tokenizer(texts)
+    if name == "unigram":
+        return unigram_tokenizer(texts, arguments.vocabulary_size)
+    return AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+
+
+def _new_processor(arguments: ModelArguments, config: Any, tokenizer: Any, augmentation: dict[str, Any] | None) -> Any:
+    fields = {"max_frames": config.max_frames, **(arguments.feature_extractor or {})}
+    if fields["max_frames"] > config.max_frames:
+        raise ValueError(
+            f"expected the extractor's max_frames up to the model's {config.max_frames}, received "
+            f"{fields['max_frames']}: set both"
+        )
+    extractor = SigmaFeatureExtractor(**fields, augmentation=augmentation or None)
+    if tokenizer is None:
+        return extractor
+    return SigmaProcessor(extractor, tokenizer, max_text_length=arguments.max_text_length or 50)
+
+
+def _processor_of(arguments: ModelArguments, config: Any, augmentation: dict[str, Any] | None) -> Any:
+    """The checkpoint's, with the fields that the run changes. Its estimator may be another one now."""
+    name = str(arguments.model)
+    if config.use_prompt:
+        processor = AutoProcessor.from_pretrained(name, trust_remote_code=False)
+        extractor = processor.feature_extractor
+        processor.max_text_length = arguments.max_text_length or processor.max_text_length
+    else:
+        processor = extractor = AutoFeatureExtractor.from_pretrained(name, trust_remote_code=False)
+    fields = {**extractor.to_dict(), **(arguments.feature_extractor or {}), "training_layout": None}
+    known = {key: fields[key] for key in fields if key in SigmaFeatureExtractor.__init__.__code__.co_varnames}
+    fresh = SigmaFeatureExtractor(**{**known, "augmentation": augmentation or extractor.augmentation})
+    if fresh.max_frames > config.max_frames:
+        fresh.max_frames = config.max_frames
+    if processor is extractor:
+        return fresh
+    processor.feature_extractor = fresh
+    return processor

@@ -1,0 +1,87 @@
+"""Parts of a model: learning rates of their own, and parts that keep their weights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import nn
+
+
+# First match wins. `embeddings` belong to the text backbone, unless they are frozen by themselves.
+PARTS = ("pose_encoder", "embeddings", "text_backbone", "heads")
+_PATTERNS = {
+    "pose_encoder": re.compile(r"^pose_encoder\."),
+    "embeddings": re.compile(r"^(shared|lm_head)\."),
+    "text_backbone": re.compile(r"^(encoder|decoder|text_encoder)\."),
+}
+_ADAPTER_PREFIX = re.compile(r"^base_model\.model\.")
+
+
+def part_of(parameter_name: str) -> str:
+    """The part that a parameter belongs to: one of [`PARTS`]. Names of PEFT models are understood."""
+    name = _ADAPTER_PREFIX.sub("", parameter_name)
+    return next((part for part, pattern in _PATTERNS.items() if pattern.match(name)), "heads")
+
+
+def parameter_groups(
+    model: nn.Module, rates: Mapping[str, float], weight_decay: float, decayed: Iterable[str]
+) -> list[dict[str, Any]]:
+    """Parameters that train, by part and by whether they decay.
+
+    Args:
+        model (`nn.Module`):
+            A Sigma model, or a PEFT model around one.
+        rates (`Mapping[str, float]`):
+            The learning rate of each part.
+        weight_decay (`float`):
+            Of the parameters named in `decayed`; 0 for the others.
+        decayed (`Iterable[str]`):
+            Names, as `Trainer.get_decay_parameter_names` finds them.
+    """
+    names, groups = set(decayed), {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((part_of(name), name in names), []).append(parameter)
+    return [
+        {
+            "params": groups[part, decays],
+            "lr": rates[part],
+            "weight_decay": weight_decay if decays else 0.0,
+            "part": part,
+        }
+        for part in PARTS
+        for decays in (True, False)
+        if (part, decays) in groups
+    ]
+
+
+def freeze_parts(model: nn.Module, parts: Iterable[str]) -> None:
+    """Lets parts keep their weights, running statistics and (in dropout) their certainty.
+
+    Raises:
+        ValueError: for an unknown part, or if nothing is left to train.
+    """
+    parts = list(parts)
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown:
+        raise ValueError(f"expected parts to freeze among {', '.join(PARTS)}, received {unknown[0]!r}")
+    frozen = {*parts, "embeddings"} if "text_backbone" in parts else set(parts)
+    for name, parameter in model.named_parameters():
+        if part_of(name) in frozen:
+            parameter.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ValueError(f"expected something to train, {', '.join(parts)} are frozen and nothing else is left")
+    for name, module in model.named_children():
+        if part_of(f"{name}.weight") in frozen:
+            keep_in_eval_mode(module)
+
+
+def keep_in_eval_mode(module: nn.Module) -> None:
+    """The module computes in evaluation mode, whatever mode the model is in."""
+    module.register_forward_pre_hook(lambda module, _: _set_eval(module))
+
+
+def _set_eval(module: nn.Module) -> None:
+    module.eval()

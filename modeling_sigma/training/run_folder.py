@@ -1,0 +1,155 @@
+"""The record of a run beside its checkpoints: what was run, on what, with what, and what came out.
+
+| file | content |
+|---|---|
+| `run.json` | command, seed, versions, hardware, sizes of the model, fingerprints of the data |
+| `config.yaml` | every field that differs from its default: `finetune.py config.yaml` runs it again |
+| `log.jsonl` | the log, line by line |
+| `metrics.json` | scores of the splits |
+| `curves.png` | loss, learning rate and scores over the steps |
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+
+_LIBRARIES = ("sigma-slu", "torch", "transformers", "accelerate", "datasets", "peft", "numpy")
+
+
+class RunFolder:
+    """Files of one run in its output folder.
+
+    Args:
+        path (`str` or `Path`):
+            The output folder.
+        is_writer (`bool`, *optional*, defaults to `True`):
+            False in processes that leave writing to another one.
+    """
+
+    def __init__(self, path: str | Path, is_writer: bool = True) -> None:
+        self.path = Path(path)
+        self.is_writer = is_writer
+
+    def start(self, arguments: Sequence[Any], model: torch.nn.Module, data: Mapping[str, Any]) -> None:
+        """Writes `run.json` and `config.yaml`.
+
+        Args:
+            arguments (`Sequence`):
+                The dataclasses that the run was told by.
+            model (`nn.Module`):
+                The model that trains.
+            data (`Mapping[str, Any]`):
+                The fingerprint of each split.
+        """
+        if not self.is_writer:
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        sizes = {"parameters": sum(parameter.numel() for parameter in model.parameters())}
+        sizes["trainable"] = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+        run = {
+            "command": shlex.join([Path(sys.executable).name, *sys.argv]),
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "seed": next((entry.seed for entry in arguments if hasattr(entry, "seed")), None),
+            "versions": versions(),
+            "hardware": hardware(),
+            "model": {"class": type(model).__name__, **sizes},
+            "data": dict(data),
+        }
+        self.write("run.json", run)
+        changed: dict[str, Any] = {}
+        for entry in arguments:
+            changed.update(changed_fields(entry))
+        _write_text(self.path / "config.yaml", yaml.safe_dump(changed, sort_keys=False, allow_unicode=True))
+
+    def write(self, name: str, content: Any) -> None:
+        """One JSON file; a reader never sees half of it."""
+        if self.is_writer:
+            _write_text(self.path / name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+    def append_log(self, line: Mapping[str, Any]) -> None:
+        """One more line of `log.jsonl`."""
+        if self.is_writer:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with open(self.path / "log.jsonl", "a", encoding="utf-8") as file:
+                file.write(json.dumps(dict(line)) + "\n")
+
+    def draw_curves(self, history: Sequence[Mapping[str, Any]]) -> None:
+        """`curves.png`, where the log has more than one line of something."""
+        from modeling_sigma.viz.training_curves import collect_curves, draw_training_curves
+
+        curves = collect_curves(history)
+        if self.is_writer and any(len(points) > 1 for points in curves.values()):
+            draw_training_curves(curves).save(self.path / "curves.png")
+
+
+def changed_fields(entry: Any) -> dict[str, Any]:
+    """The fields of a dataclass that differ from their defaults, as plain values."""
+    changed = {}
+    for field in fields(entry):
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        value = getattr(entry, field.name)
+        if field.init and value != default and not (default is None and value in ({}, [])):
+            plain = _plain(value)
+            if plain is not None:
+                changed[field.name] = plain
+    return changed
+
+
+def _plain(value: Any) -> Any:
+    value = getattr(value, "value", value)  # enumerations of transformers
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return None  # objects that transformers derives from other fields
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that matter."""
+    found = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """What the run computes on."""
+    found: dict[str, Any] = {
+        "system": platform.platform(),
+        "processors": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
+    if torch.cuda.is_available():
+        count = torch.cuda.device_count()
+        found["gpus"] = [torch.cuda.get_device_name(number) for number in range(count)]
+    found["processes"] = int(os.environ.get("WORLD_SIZE", "1"))
+    return found
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,350 @@
+"""Trainers of Sigma models: `transformers`' own, with batches by frames and the care that clips need."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch.utils.data import DataLoader
+from transformers import Seq2SeqTrainer, Trainer
+from transformers.trainer_utils import seed_worker
+
+from modeling_sigma.training.arguments import SigmaTrainingArguments
+from modeling_sigma.training.batch_normalization import freeze_batch_norm, synchronize_batch_norm
+from modeling_sigma.training.callbacks import EpochCallback, NonFiniteGuard
+from modeling_sigma.training.checkpoints import saving_failed
+from modeling_sigma.training.frame_budget import FrameBudgetSampler
+from modeling_sigma.training.optimizer_groups import PARTS, freeze_parts, parameter_groups
+from modeling_sigma.training.weight_average import WeightAverage, WeightAverageCallback
+
+
+logger = logging.getLogger(__name__)
+
+_RATES = {
+    "pose_encoder": "pose_learning_rate",
+    "embeddings": "text_learning_rate",
+    "text_backbone": "text_learning_rate",
+    "heads": "head_learning_rate",
+}
+
+
+class ClipTrainer(Trainer):
+    """A `Trainer` whose training data is a [`ClipDataset`] and whose arguments are [`SigmaTrainingArguments`].
+
+    Losses that are means over the clips of a batch are weighted by its clips, so that accumulation and processes with
+    batches of different sizes give the mean over the whole step; losses of tokens are counted by the Trainer.
+
+    Arguments as for `transformers.Trainer`.
+    """
+
+    args: SigmaTrainingArguments
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        model = self.model
+        freeze_parts(model, self.args.freeze)
+        if self.args.freeze_batch_norm:
+            freeze_batch_norm(model)
+        if self.args.sync_batch_norm and self.args.world_size > 1:
+            self.model = self.model_wrapped = model = synchronize_batch_norm(model, self.args.device.type)
+        # transformers asks for **kwargs, which all our models have; what counts is who divides by the number of items.
+        base = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self.counts_tokens = "num_items_in_batch" in inspect.signature(base.forward).parameters
+        self.model_accepts_loss_kwargs = self.counts_tokens
+        self.loss_is_scaled_for_ga = True
+        self._epochs = EpochCallback()
+        self.guard = NonFiniteGuard(model, self.args.on_non_finite == "skip", not self.args.fp16)
+        self.add_callback(self._epochs)
+        self.add_callback(self.guard)
+        self.average: WeightAverage | None = None
+        if self.args.ema_decay is not None:
+            self.average = WeightAverage(model, self.args.ema_decay)
+            self.add_callback(WeightAverageCallback(self.average))
+        self._step_clips: torch.Tensor | None = None
+        self._step_tokens: torch.Tensor | None = None
+        self._sums: dict[str, torch.Tensor] = {}  # of what is logged beside the loss
+        self._num_summed = 0.0
+
+    # --- data
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Batches by frames; see [`FrameBudgetSampler`]."""
+        if self.train_dataset is None:
+            raise ValueError("expected a train_dataset, received none")
+        args = self.args
+        extractor = getattr(self.data_collator.processor, "feature_extractor", self.data_collator.processor)
+        sampler = FrameBudgetSampler(
+            self.train_dataset.lengths(extractor.max_frames, extractor.augmentation),
+            max_clips=args.per_device_train_batch_size,
+            frames_per_batch=args.frames_per_batch,
+            num_parts=args.world_size * args.gradient_accumulation_steps,
+            length_grouping=args.length_grouping,
+            seed=args.seed if args.data_seed is None else args.data_seed,
+            drop_last=args.dataloader_drop_last,
+        )
+        self._epochs.sampler = sampler
+        loader = DataLoader(
+            self.train_dataset,
+            batch_sampler=sampler,
+            collate_fn=self.data_collator,
+            num_workers=args.dataloader_num_workers,
+            pin_memory=args.dataloader_pin_memory,
+            persistent_workers=args.dataloader_persistent_workers,
+            prefetch_factor=args.dataloader_prefetch_factor,
+            worker_init_fn=partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
+        )
+        return self.accelerator.prepare(loader)
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], Any]:
+        """Also counts the clips and target tokens of the whole step, over all processes."""
+        batches, num_items = super().get_batch_samples(epoch_iterator, num_batches, device)
+        counts = torch.zeros(4, device=device)
+        for batch in batches:
+            mask = batch["pose_attention_mask"]
+            labels = batch["labels"]
+            counts += torch.stack(
+                [counts.new_tensor(len(mask)), (labels != -100).sum(), mask.sum(), counts.new_tensor(mask.numel())]
+            ).to(counts)
+        counts = self.accelerator.reduce(counts, "sum")
+        self._step_clips, self._step_tokens = counts[0], counts[1]
+        self._add_to_log(clips=counts[0], frames=counts[2], padding=1 - counts[2] / counts[3].clamp(min=1))
+        self._num_summed += 1
+        return batches, num_items
+
+    # --- steps
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        """A step on one batch.
+
+        Raises:
+            ValueError: for a loss that is not finite (see `on_non_finite`).
+            MemoryError: when the batch does not fit into memory, naming its size.
+        """
+        sample_ids = inputs.pop("sample_ids", [])
+        try:
+            loss = super().training_step(model, inputs, num_items_in_batch)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            raise MemoryError(self._describe_batch(inputs, sample_ids)) from error
+        self.guard.watch_loss(loss, sample_ids, self.state.global_step)
+        return loss
+
+    def _describe_batch(self, inputs: dict[str, Any], sample_ids: list[str]) -> str:
+        clips, frames = inputs["pose_attention_mask"].shape
+        tokens = inputs["labels"].shape[-1] if inputs["labels"].dim() > 1 else 1
+        budget = self.args.frames_per_batch
+        advice = (
+            f"lower frames_per_batch, now {budget}" if budget else "set frames_per_batch, for example to half of it"
+        )
+        return (
+            f"out of memory in step {self.state.global_step + 1}: a batch of {clips} clips x {frames} frames = "
+            f"{clips * frames} frames and up to {tokens} target tokens ({', '.join(sample_ids[:3])}, ...): {advice}, "
+            "or lower max_frames, use bf16, or set activation_checkpointing"
+        )
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """As in `Trainer`; in training, means over clips are weighted by the batch's share of the step."""
+        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        if model.training and not self.counts_tokens:
+            loss = self.scale_loss(loss, outputs, len(inputs["pose_values"]))
+        return (loss, outputs) if return_outputs else loss
+
+    def scale_loss(self, loss: torch.Tensor, outputs: Any, num_clips: int) -> torch.Tensor:
+        """The batch's part of the loss of the step; gradients are averaged over processes afterwards."""
+        return loss * (num_clips / self._step_clips * self.args.world_size)
+
+    def prediction_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """As in `Trainer`, without the sample ids."""
+        return super().prediction_step(
+            model, {name: value for name, value in inputs.items() if name != "sample_ids"}, *args, **kwargs
+        )
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """As in `Trainer`, on the averaged weights if there are some. Clips that fill up the last batch of several
+        processes do not count (`Seq2SeqTrainer` would count them twice)."""
+        self.gather_function = self.accelerator.gather_for_metrics
+        if self.average is None or not self.is_in_train:
+            return super().evaluation_loop(*args, **kwargs)
+        with self.average.applied():
+            return super().evaluation_loop(*args, **kwargs)
+
+    # --- optimiser
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """As in `Trainer`, with the learning rate of each part."""
+        model = self.model if model is None else model
+        rates = {part: getattr(self.args, _RATES[part]) or self.args.learning_rate for part in PARTS}
+        if self.optimizer is None and len(set(rates.values())) > 1:
+            decayed = self.get_decay_parameter_names(model)
+            groups = parameter_groups(model, rates, self.args.weight_decay, decayed)
+            optimizer_class, options = self.get_optimizer_cls_and_kwargs(self.args, model)
+            self.optimizer = optimizer_class(groups, **options)
+        return super().create_optimizer(model)
+
+    # --- log
+
+    def _add_to_log(self, **values: torch.Tensor) -> None:
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value.detach()
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Adds clips and frames a step, the share of padding, learning rates of the parts, and skipped steps."""
+        if "loss" in logs and self._num_summed:
+            logs.update({name: round(float(total) / self._num_summed, 6) for name, total in self._sums.items()})
+            self._sums, self._num_summed = {}, 0.0
+            groups = getattr(self.optimizer, "param_groups", [])
+            logs.update({f"learning_rate_{group['part']}": group["lr"] for group in groups if "part" in group})
+            if self.guard.num_skipped:
+                logs["num_skipped_steps"] = self.guard.num_skipped
+        super().log(logs, start_time)
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """transformers' estimate, 6 x parameters x tokens, with frames for tokens."""
+        frames = {self.model.main_input_name: inputs["pose_attention_mask"]}
+        return super().floating_point_ops(frames)
+
+    # --- checkpoints
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Also saves the averaged weights beside a checkpoint."""
+        super().save_model(output_dir, _internal_call)
+        if self.average is not None and self.args.should_save and _internal_call:
+            self.average.save(output_dir or self.args.output_dir)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        try:
+            super()._save_checkpoint(model, trial)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            if not self.args.should_save:
+                raise
+            folder = Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"
+            raise saving_failed(folder, error) from error
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if self.average is not None:
+            self.average.load(resume_from_checkpoint)
+
+
+class SigmaTrainer(ClipTrainer):
+    """Trains label heads."""
+
+
+class SigmaCTCTrainer(ClipTrainer):
+    """Trains [`SigmaForCTC`]; evaluation reads the best path of every clip."""
+
+    def prediction_step(
+        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None
+    ) -> Any:
+        """Loss, the best gloss or blank of every frame (-100 behind a clip), and the glosses."""
+        mask = inputs["pose_attention_mask"]
+        loss, logits, labels = super().prediction_step(model, inputs, prediction_loss_only, ["pose_embeds"])
+        if logits is None:
+            return loss, None, None
+        best = logits[0] if isinstance(logits, tuple) else logits
+        return loss, best.argmax(dim=-1).masked_fill(mask.to(best.device) == 0, -100), labels
+
+
+class SigmaSeq2SeqTrainer(ClipTrainer, Seq2SeqTrainer):
+    """Trains models that write; evaluation generates, at most `generation_max_length` tokens."""
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        return super().evaluate(*args, **self._with_length(kwargs))
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        return super().predict(*args, **self._with_length(kwargs))
+
+    def prediction_step(self, *args: Any, **kwargs: Any) -> Any:
+        result = super().prediction_step(*args, **kwargs)
+        # transformers fills in its default of 20, and then wonders about a second length.
+        self.model.generation_config.max_length = None
+        return result
+
+    def _with_length(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        length = self.args.generation_max_length
+        return kwargs if length is None else {"max_new_tokens": length, **kwargs}
+
+    def _pad_tensors_to_max_len(self, tensor: torch.Tensor, max_length: int) -> torch.Tensor:
+        # The evaluation loop pads batches of different lengths itself, with -100.
+        return tensor
+
+
+class SigmaPreTrainer(ClipTrainer):
+    """Trains [`SigmaForPreTraining`]: logs every term, and evaluates retrieval too.
+
+    The language-modelling term is the mean over the tokens of the whole step. The other terms compare the clips of one
+    batch (of all processes), and are averaged over accumulated batches: accumulation does not enlarge their contrast.
+    """
+
+    TERMS = ("global_alignment_loss", "local_alignment_loss", "matching_loss", "lm_loss")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.counts_tokens = self.model_accepts_loss_kwargs = False
+        self._num_batches = 0
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> tuple[list[Any], Any]:
+        batches, num_items = super().get_batch_samples(*args, **kwargs)
+        self._num_batches, self._batch_number = len(batches), 0
+        return batches, num_items
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Hard negatives are drawn from seed and step: equal on all processes, and after a resume."""
+        if model.training:
+            generator = torch.Generator(self.args.device)
+            generator.manual_seed(self.args.seed * 1_000_003 + self.state.global_step * 1009 + self._batch_number)
+            inputs = {**inputs, "negatives_generator": generator}
+            self._batch_number += 1
+        return super().compute_loss(model, inputs, *args, **kwargs)
+
+    def scale_loss(self, loss: torch.Tensor, outputs: Any, num_clips: int) -> torch.Tensor:
+        terms = {name: outputs[name] for name in self.TERMS if outputs.get(name) is not None}
+        self._add_to_log(**{name: value / self._num_batches for name, value in terms.items()})
+        labels = outputs.get("matching_labels")
+        if labels is not None:
+            right = (outputs["matching_logits"].argmax(dim=-1) == labels).float().mean()
+            self._add_to_log(matching_accuracy=right / self._num_batches)
+        scaled = loss / self._num_batches
+        if "lm_loss" in terms and self._num_batches > 1:
+            config = getattr(self.model, "config", None)
+            share = self._batch_tokens / self._step_tokens
+            scaled = scaled + config.beta * terms["lm_loss"] * (share - 1 / self._num_batches)
+        return scaled
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        self._batch_tokens = self.accelerator.reduce((inputs["labels"] != -100).sum().float(), "sum")
+        return super().training_step(model, inputs, num_items_in_batch)
+
+    def prediction_step(
+        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None
+    ) -> Any:
+        """Loss, and for the metrics: unit vectors of clips and texts, and the terms (repeated for every clip)."""
+        inputs = self._prepare_inputs({name: value for name, value in inputs.items() if name != "sample_ids"})
+        with torch.no_grad(), self.compute_loss_context_manager():
+            outputs = model(**inputs, negatives_generator=torch.Generator(self.args.device).manual_seed(0))
+        loss = outputs["loss"].detach()
+        if prediction_loss_only:
+            return loss, None, None
+        terms = [
+            outputs[name] if outputs.get(name) is not None else loss.new_tensor(float("nan")) for name in self.TERMS
+        ]
+        rows = torch.stack(terms).detach().float().expand(len(inputs["pose_values"]), -1)
+        return loss, (outputs["pose_embeds"].float(), outputs["text_embeds"].float(), rows), inputs["labels"]
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    text = str(error)
+    return "can't allocate memory" in text or "out of memory" in text.lower()

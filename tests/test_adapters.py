@@ -1,0 +1,185 @@
+"""Adapters: what trains, round trips through folders, several languages on one base, and the recipe for few clips."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import factories
+import numpy as np
+import pytest
+import torch
+from training_factories import WORDS, tiny_rows
+
+from modeling_sigma.cli import main as cli
+from modeling_sigma.hub.bundle import save_bundle
+from modeling_sigma.io import save_clip
+from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
+from modeling_sigma.training.adapt import first_clips_per_text, guess_task
+from modeling_sigma.training.adapters import load_adapted, lora_config, save_adapter
+from modeling_sigma.training.corpus_splits import hold_out
+from modeling_sigma.training.optimizer_groups import part_of
+
+
+peft = pytest.importorskip("peft")
+
+LABELS = torch.tensor([[5, 6, 1], [5, 1, -100], [7, 1, -100]])
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A tiny model that writes, as a bundle."""
+    folder = tmp_path_factory.mktemp("base")
+    return str(save_bundle(factories.tiny_model(), factories.tiny_processor(), folder))
+
+
+def _adapted(base: str, seed: int = 0, **options: Any) -> Any:
+    model = SigmaForConditionalGeneration.from_pretrained(base)
+    adapted = peft.get_peft_model(model, lora_config(model, rank=4, **options))
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in adapted.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    return adapted.eval()
+
+
+def _logits(model: Any) -> torch.Tensor:
+    with torch.no_grad():
+        return model(**factories.tiny_inputs(), labels=LABELS).logits
+
+
+@pytest.mark.parametrize("pose_encoder", ["full", "frozen", "lora"])
+def test_what_trains(base: str, pose_encoder: str) -> None:
+    model = _adapted(base, pose_encoder=pose_encoder)
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    text = {name for name in trained if part_of(name) == "text_backbone"}
+    pose = {name for name in trained if part_of(name) == "pose_encoder"}
+    assert text and all("lora_" in name for name in text) and trained == text | pose
+    assert any(".encoder." in name for name in text) and any("EncDecAttention" in name for name in text)
+    plain = {name for name in pose if "lora_" not in name}
+    if pose_encoder == "full":
+        assert pose and all("modules_to_save" in name for name in pose)
+    elif pose_encoder == "frozen":
+        assert not pose
+    else:
+        assert any("lora_" in name and "spatial_conv" in name for name in pose)
+        assert plain and all("_norm.modules_to_save" in name for name in plain)
+
+
+@pytest.mark.parametrize("pose_encoder", ["full", "lora"])
+def test_round_trip_and_merge(base: str, pose_encoder: str, tmp_path: Path) -> None:
+    model = _adapted(base, pose_encoder=pose_encoder)
+    expected, plain = _logits(model), _logits(SigmaForConditionalGeneration.from_pretrained(base).eval())
+    assert not torch.allclose(expected, plain, atol=1e-2)
+    save_adapter(model, factories.tiny_processor(), tmp_path / "adapter", base)
+    loaded = load_adapted(tmp_path / "adapter")
+    torch.testing.assert_close(_logits(loaded.eval()), expected)
+    by_name = peft.AutoPeftModelForSeq2SeqLM.from_pretrained(tmp_path / "adapter")
+    torch.testing.assert_close(_logits(by_name.eval()), expected)
+    tokens = loaded.generate(**factories.tiny_inputs(), num_beams=1, max_new_tokens=4)
+    merged = loaded.merge_and_unload()
+    torch.testing.assert_close(_logits(merged), expected, atol=1e-5, rtol=1e-4)
+    save_bundle(merged, factories.tiny_processor(), tmp_path / "merged")
+    again = SigmaForConditionalGeneration.from_pretrained(tmp_path / "merged").eval()
+    torch.testing.assert_close(_logits(again), expected, atol=1e-5, rtol=1e-4)
+    assert torch.equal(again.generate(**factories.tiny_inputs(), num_beams=1, max_new_tokens=4), tokens)
+
+
+def test_languages_on_one_base(base: str, tmp_path: Path) -> None:
+    expected = {}
+    for seed, language in enumerate(("german", "bangla")):
+        model = _adapted(base, seed, pose_encoder="lora")
+        expected[language] = _logits(model)
+        save_adapter(model, factories.tiny_processor(), tmp_path / language, base)
+    model = load_adapted(tmp_path / "german")
+    model.load_adapter(str(tmp_path / "bangla"), "bangla")
+    model.eval()
+    torch.testing.assert_close(_logits(model), expected["german"])
+    model.set_adapter("bangla")
+    torch.testing.assert_close(_logits(model), expected["bangla"])
+    assert not torch.allclose(expected["german"], expected["bangla"], atol=1e-2)
+
+
+def test_new_labels_travel_with_the_adapter(base: str, tmp_path: Path) -> None:
+    config = SigmaForSequenceClassification.config_class.from_pretrained(base, id2label={0: "a", 1: "b", 2: "c"})
+    model = SigmaForSequenceClassification.from_pretrained(base, config=config)
+    adapted = peft.get_peft_model(model, lora_config(model, pose_encoder="frozen")).eval()
+    expected = adapted(**factories.tiny_inputs()).logits
+    save_adapter(adapted, factories.tiny_processor(), tmp_path, base)
+    loaded = load_adapted(tmp_path).eval()
+    assert loaded.config.id2label == {0: "a", 1: "b", 2: "c"}
+    torch.testing.assert_close(loaded(**factories.tiny_inputs()).logits, expected)
+
+
+def test_mistakes_are_told(base: str, tmp_path: Path) -> None:
+    model = factories.tiny_model()
+    with pytest.raises(ValueError, match="pose_encoder among full, frozen, lora, received 'none'"):
+        lora_config(model, pose_encoder="none")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="rank of at least 1"):
+        lora_config(model, rank=0)
+
+
+# --- data of the recipe
+
+
+def test_signers_are_held_out_where_texts_allow_it() -> None:
+    train, held, how = hold_out(tiny_rows(24), share=0.3)
+    assert not set(train["signer_id"]) & set(held["signer_id"]) and how.startswith("by signer")
+    assert set(train["text"]) == set(WORDS) and len(train) + len(held) == 24
+    # Each text has a signer of its own: nobody can be held out.
+    rows = tiny_rows(24)
+    rows = rows.remove_columns("signer_id").add_column("signer_id", [f"of {text}" for text in rows["text"]])
+    train, held, how = hold_out(rows, share=0.25)
+    assert how.startswith("by clip") and sorted(held["text"]) == sorted(2 * WORDS) and set(train["text"]) == set(WORDS)
+    with pytest.raises(ValueError, match="too few|enough clips"):
+        hold_out(tiny_rows(1))
+
+
+def test_tasks_are_guessed_from_the_texts() -> None:
+    rows = tiny_rows(12)
+    short = rows.remove_columns("text").add_column("text", ["hello", "thanks", "rain"] * 4)
+    assert guess_task(short) == "islr" and guess_task(rows) == "slt"
+    assert guess_task(rows.remove_columns("text").add_column("text", [""] * 12)) == "cslr"
+
+
+def test_fewer_clips_of_each_text() -> None:
+    few = first_clips_per_text(tiny_rows(13), 2)
+    assert sorted(few["text"]) == sorted(2 * WORDS)
+    with pytest.raises(ValueError, match="at least one clip a text"):
+        first_clips_per_text(tiny_rows(4), 0)
+
+
+# --- the command
+
+
+def test_adapt_a_folder(base: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From a folder of files and a table to metrics, a merged model that predicts, and an adapter."""
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    with open(folder / "metadata.csv", "w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["path", "label", "signer"])
+        for number in range(18):
+            save_clip(folder / f"{number}.npz", factories.random_clip(8 + number % 5, seed=number))
+            table.writerow([f"{number}.npz", ("hello", "rain", "snow")[number % 3], "ABC"[number // 6]])
+    out = tmp_path / "adapted"
+    argv = ["adapt", "--model", base, "--data", str(folder), "--out", str(out), "--steps", "3", "--batch-size", "4",
+            "--spoken-language", "English", "--sign-language", "Test Sign Language", "--cpu", "--json"]  # fmt: skip
+    assert cli.main(argv) == 0
+    results = json.loads(capsys.readouterr().out)
+    assert results["task"] == "islr" and results["clips"] == {"train": 12, "test": 6}
+    assert results["held_out"].startswith("by signer") and 0 < results["trainable"] < results["parameters"]
+    assert np.isfinite(results["scores"]["test"]["loss"])
+    assert json.loads((out / "metrics.json").read_text())["test"] == results["scores"]["test"]
+    assert (out / "curves.png").is_file() and (out / "config.yaml").is_file()
+    assert len((out / "predictions_test.txt").read_text().splitlines()) == 6
+    merged = SigmaForSequenceClassification.from_pretrained(out).eval()
+    assert sorted(merged.config.id2label.values()) == ["hello", "rain", "snow"]
+    adapted = load_adapted(out / "adapter").eval()
+    inputs = factories.tiny_inputs()
+    torch.testing.assert_close(merged(**inputs).logits, adapted(**inputs).logits, atol=1e-5, rtol=1e-4)
+    assert cli.main(["predict", "--model", str(out), str(folder / "0.npz"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["predictions"][0]["label"] in ("hello", "rain", "snow")

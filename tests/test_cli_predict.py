@@ -1,0 +1,111 @@
+"""`sigma-slu predict`: text, labels or glosses for files, with the model that a folder holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modeling_sigma import (
+    SigmaFeatureExtractor,
+    SigmaForCTC,
+    SigmaForPreTraining,
+    SigmaForSequenceClassification,
+    SigmaModel,
+    save_bundle,
+)
+from modeling_sigma.cli import main as cli
+from modeling_sigma.cli.predict import load_predictor, read_labels
+from modeling_sigma.io import save_clip
+from tests.factories import random_clips, tiny_model, tiny_processor
+
+
+LABELS = {0: "hello", 1: "rain", 2: "snow"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("predict")
+    writer = tiny_model(seed=2)
+    writer.generation_config.max_new_tokens = 6
+    save_bundle(writer, tiny_processor(), folder / "writer")
+    head = tiny_model(SigmaForSequenceClassification, use_prompt=False, id2label=LABELS)
+    save_bundle(head, SigmaFeatureExtractor(), folder / "head")
+    glosses = tiny_model(SigmaForCTC, use_prompt=False, seed=1, id2label={0: "<blank>", 1: "RAIN", 2: "SNOW"})
+    save_bundle(glosses, SigmaFeatureExtractor(), folder / "glosses")
+    save_bundle(tiny_model(SigmaForPreTraining), tiny_processor(), folder / "pretraining")
+    save_bundle(tiny_model(SigmaModel), tiny_processor(), folder / "retrieval")
+    (folder / "labels.txt").write_text("hello\nrain\n\n snow \n")
+    for row, clip in enumerate(random_clips()):
+        save_clip(folder / f"clip{row}.npz", clip)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+
+
+def run_json(capsys: pytest.CaptureFixture[str], *argv: str, code: int = 0) -> list[dict[str, Any]]:
+    assert cli.main(["predict", *argv, "--json"]) == code
+    results: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return results
+
+
+CLIPS = ("clip0.npz", "clip1.npz", "clip2.npz")
+
+
+def test_text(capsys: pytest.CaptureFixture[str]) -> None:
+    results = run_json(capsys, "--model", "writer", *CLIPS)
+    expected = load_predictor("writer")(list(CLIPS))
+    assert [result["predictions"] for result in results] == [[output] for output in expected]
+    assert cli.main(["predict", "--model", "writer", *CLIPS]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [f"{file}\t{output['text']}" for file, output in zip(CLIPS, expected, strict=True)]
+
+
+def test_labels_of_a_head(capsys: pytest.CaptureFixture[str]) -> None:
+    [result] = run_json(capsys, "--model", "head", "--top-k", "2", "clip0.npz")
+    assert len(result["predictions"]) == 2 and result["predictions"][0]["label"] in LABELS.values()
+
+
+def test_labels_that_a_model_which_writes_may_choose(capsys: pytest.CaptureFixture[str]) -> None:
+    assert read_labels("labels.txt") == ["hello", "rain", "snow"]
+    options = ("--model", "writer", "--labels", "labels.txt", "--top-k", "3")
+    for result in run_json(capsys, *options, *CLIPS):
+        assert sorted(entry["label"] for entry in result["predictions"]) == ["hello", "rain", "snow"]
+        assert sum(entry["score"] for entry in result["predictions"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_glosses_with_their_times(capsys: pytest.CaptureFixture[str]) -> None:
+    results = run_json(capsys, "--model", "glosses", *CLIPS)
+    assert any(result["predictions"][0]["spans"] for result in results)
+    assert cli.main(["predict", "--model", "glosses", "clip0.npz"]) == 0
+    assert capsys.readouterr().out.strip() == results[0]["predictions"][0]["text"]
+
+
+def test_a_pretraining_model_writes() -> None:
+    assert load_predictor("pretraining").task == "sign-language-translation"
+
+
+def test_unreadable_files_do_not_stop_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    results = run_json(capsys, "--model", "head", "clip0.npz", "nothing.npz", code=1)
+    assert "predictions" in results[0] and "nothing.npz" in results[1]["error"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--model", "head", "--labels", "labels.txt"], "a model that writes only: this one has a label head"),
+        (["--model", "glosses", "--labels", "labels.txt"], "a model for isolated-sign-recognition, found SigmaForCTC"),
+        (["--model", "retrieval"], "expected a model that predicts"),
+        (["--model", "writer", "--labels", "clips.txt"], "clips.txt"),
+        (["--model", "head", "--top-k", "0"], "--top-k and --batch-size of at least 1"),
+    ],
+)
+def test_errors_take_one_line(argv: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["predict", *argv, "clip0.npz"]) == 1
+    captured = capsys.readouterr()
+    assert message in captured.err and captured.err.count("\n") == 1 and not captured.out

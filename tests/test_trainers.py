@@ -1,0 +1,337 @@
+"""Trainers: what a step is, where randomness comes from, and what happens when something goes wrong."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import factories
+import pytest
+import torch
+from torch import nn
+from training_factories import losses, tiny_arguments, tiny_rows, tiny_trainer
+
+from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
+from modeling_sigma.modeling_sigma_pretraining import SigmaForPreTraining
+from modeling_sigma.training.batch_normalization import GatheredBatchNorm1d, synchronize_batch_norm
+from modeling_sigma.training.checkpoints import last_complete_checkpoint, remove_incomplete_checkpoints
+from modeling_sigma.training.optimizer_groups import part_of
+from modeling_sigma.training.pretrain import pretraining_metrics
+from modeling_sigma.training.trainers import SigmaPreTrainer, SigmaSeq2SeqTrainer, SigmaTrainer
+
+
+def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def _classifier(**fields: Any) -> Any:
+    labels = sorted({row["text"] for row in tiny_rows()})
+    text_config = factories.tiny_text_config(dropout_rate=0.0)
+    return factories.tiny_model(
+        SigmaForSequenceClassification,
+        text_config=text_config,
+        id2label=dict(enumerate(labels)),
+        label2id={name: number for number, name in enumerate(labels)},
+        **fields,
+    )
+
+
+# --- what a step is
+
+
+KINDS = {
+    "generation": (SigmaSeq2SeqTrainer, SigmaForConditionalGeneration, "slt", "generation"),
+    "classification": (SigmaTrainer, SigmaForSequenceClassification, "islr", "classification"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_accumulation_is_exact(kind: str, tmp_path: Path) -> None:
+    """Two accumulated batches, of different numbers of clips and tokens, give the step of one batch with all of them.
+    The running statistics do not train here: BatchNorm alone sees how clips are batched."""
+    cls, model_cls, task, head = KINDS[kind]
+    runs = []
+    for clips, accumulation in ((10, 1), (5, 2)):
+        model = _classifier() if kind == "classification" else None
+        trainer = tiny_trainer(
+            tmp_path,
+            cls,
+            model_cls,
+            task,
+            head,
+            rows=tiny_rows(9),
+            model=model,
+            per_device_train_batch_size=clips,
+            gradient_accumulation_steps=accumulation,
+            freeze_batch_norm=True,
+            max_steps=3,
+        )
+        trainer.train()
+        runs.append((losses(trainer), _weights(trainer.model)))
+    assert runs[0][0] == pytest.approx(runs[1][0], abs=2e-6)
+    torch.testing.assert_close(runs[0][1], runs[1][1], atol=2e-5, rtol=1e-4)
+
+
+def test_loss_is_the_mean_over_clips(tmp_path: Path) -> None:
+    model = _classifier()
+    trainer = tiny_trainer(
+        tmp_path, SigmaTrainer, task="islr", head="classification", rows=tiny_rows(7), model=model,
+        augmentation=None, per_device_train_batch_size=4, gradient_accumulation_steps=2, max_steps=1,
+        freeze_batch_norm=True,
+    )  # fmt: skip
+    rows = [trainer.train_dataset[number] for number in range(7)]
+    batch = trainer.data_collator(rows)
+    batch.pop("sample_ids")
+    expected = model.eval()(**batch).loss.item()
+    trainer.train()
+    assert losses(trainer)[0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_pretraining_logs_all_terms_and_adds_them_up(tmp_path: Path) -> None:
+    trainer = tiny_trainer(tmp_path, SigmaPreTrainer, SigmaForPreTraining, "pretrain", max_steps=2)
+    trainer.train()
+    config = trainer.model.config
+    for line in trainer.state.log_history[:2]:
+        total = (1 - config.alpha) * line["global_alignment_loss"] + config.alpha * line["local_alignment_loss"]
+        total += (1 - config.beta) * line["matching_loss"] + config.beta * line["lm_loss"]
+        assert line["loss"] == pytest.approx(total, abs=1e-4)
+        assert 0 <= line["matching_accuracy"] <= 1 and 2 <= line["clips"] <= 4
+
+
+def test_accumulated_language_modelling_of_pretraining_is_the_mean_over_tokens(tmp_path: Path) -> None:
+    fields = {"use_global_alignment": False, "use_local_alignment": False, "use_matching": False}
+    runs = []
+    for clips, accumulation in ((10, 1), (5, 2)):
+        model = factories.tiny_model(
+            SigmaForPreTraining, text_config=factories.tiny_text_config(dropout_rate=0.0), **fields
+        )
+        trainer = tiny_trainer(
+            tmp_path, SigmaPreTrainer, task="pretrain", rows=tiny_rows(9), model=model, max_steps=2,
+            per_device_train_batch_size=clips, gradient_accumulation_steps=accumulation, freeze_batch_norm=True,
+        )  # fmt: skip
+        trainer.train()
+        runs.append(losses(trainer))
+    assert runs[0] == pytest.approx(runs[1], abs=2e-6)
+
+
+def test_pretraining_evaluates_terms_and_retrieval(tmp_path: Path) -> None:
+    trainer = tiny_trainer(
+        tmp_path, SigmaPreTrainer, SigmaForPreTraining, "pretrain",
+        trainer_fields={"compute_metrics": pretraining_metrics(factories.tiny_processor())},
+    )  # fmt: skip
+    scores = trainer.evaluate()
+    assert scores["eval_num_poses"] == 13 and 0 < scores["eval_pose_to_text_r10"] <= 100
+    assert all(math.isfinite(scores[f"eval_{name}"]) for name in SigmaPreTrainer.TERMS)
+
+
+# --- randomness
+
+
+def test_what_happens_to_a_clip_does_not_depend_on_its_batch(tmp_path: Path) -> None:
+    trainer = tiny_trainer(tmp_path)
+    data, collate = trainer.train_dataset, trainer.data_collator
+    together = collate([data[(2, number)] for number in (0, 3, 5)])
+    alone = collate([data[(2, 3)]])
+    length = int(alone["pose_attention_mask"].sum())
+    assert torch.equal(together["pose_values"][1, :length], alone["pose_values"][0, :length])
+    again = collate([data[(3, 3)]])
+    assert alone["pose_values"].shape != again["pose_values"].shape or not torch.equal(
+        alone["pose_values"], again["pose_values"]
+    )
+    still = [collate([data[3]])["pose_values"] for _ in range(2)]
+    assert torch.equal(*still)
+
+
+@pytest.mark.parametrize("stop_at", [3, 4], ids=["within an epoch", "at the end of an epoch"])
+def test_resumed_run_equals_the_undisturbed_one(stop_at: int, tmp_path: Path) -> None:
+    """13 clips, 4 a batch: 4 steps an epoch. With dropout, augmentation and a moving average."""
+
+    def trainer(folder: str, **fields: Any) -> Any:
+        model = factories.tiny_model(text_config=factories.tiny_text_config(dropout_rate=0.2), seed=1)
+        return tiny_trainer(
+            tmp_path / folder, model=model, max_steps=9, save_strategy="steps", save_steps=1, save_total_limit=None,
+            ema_decay=0.5, pose_learning_rate=2e-3, **fields,
+        )  # fmt: skip
+
+    whole = trainer("whole")
+    whole.train()
+    # The second folder holds what a killed run leaves: whole checkpoints, and the beginning of the next.
+    shutil.copytree(tmp_path / "whole" / f"checkpoint-{stop_at}", tmp_path / "broken" / f"checkpoint-{stop_at}")
+    interrupted = tmp_path / "broken" / f"checkpoint-{stop_at + 1}"
+    shutil.copytree(tmp_path / "whole" / f"checkpoint-{stop_at + 1}", interrupted)
+    (interrupted / "trainer_state.json").unlink()
+    (interrupted / "model.safetensors").write_bytes(b"half")
+
+    checkpoint = last_complete_checkpoint(tmp_path / "broken")
+    assert checkpoint is not None and checkpoint.name == f"checkpoint-{stop_at}"
+    assert remove_incomplete_checkpoints(tmp_path / "broken") == [interrupted]
+    torch.manual_seed(12345)
+    resumed = trainer("broken")
+    resumed.train(resume_from_checkpoint=str(checkpoint))
+    assert losses(resumed) == pytest.approx(losses(whole), abs=1e-6)
+    assert len(losses(resumed)) == 9
+    torch.testing.assert_close(_weights(resumed.model), _weights(whole.model), atol=1e-6, rtol=1e-6)
+
+
+# --- parts
+
+
+def test_parts_have_learning_rates_of_their_own(tmp_path: Path) -> None:
+    trainer = tiny_trainer(tmp_path, pose_learning_rate=3e-3, head_learning_rate=5e-4, max_steps=1)
+    optimizer = trainer.create_optimizer()
+    rates = {"pose_encoder": 3e-3, "embeddings": 1e-3, "text_backbone": 1e-3, "heads": 5e-4}
+    names = {id(parameter): name for name, parameter in trainer.model.named_parameters()}
+    found = {}
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            found[names.pop(id(parameter))] = group["lr"]
+    assert not names  # every parameter is in one group
+    assert all(rate == rates[part_of(name)] for name, rate in found.items())
+    assert part_of("base_model.model.decoder.block.0.layer.0.SelfAttention.q.lora_A.default.weight") == "text_backbone"
+    assert part_of("pose_cls_token") == "heads"
+
+
+def test_frozen_parts_keep_weights_and_statistics(tmp_path: Path) -> None:
+    trainer = tiny_trainer(tmp_path, freeze=["pose_encoder", "embeddings"], weight_decay=0.1)
+    before = _weights(trainer.model)
+    trainer.train()
+    for name, tensor in _weights(trainer.model).items():
+        part = part_of(name)
+        if part in ("pose_encoder", "embeddings"):
+            assert torch.equal(tensor, before[name]), name
+    assert not torch.equal(trainer.model.encoder.block[0].layer[0].SelfAttention.q.weight,
+                           before["encoder.block.0.layer.0.SelfAttention.q.weight"])  # fmt: skip
+    with pytest.raises(ValueError, match="expected parts to freeze among .* received 'decoder'"):
+        tiny_trainer(tmp_path, freeze=["decoder"])
+
+
+def test_frozen_statistics_leave_the_weights_free(tmp_path: Path) -> None:
+    trainer = tiny_trainer(tmp_path, freeze_batch_norm=True)
+    before = _weights(trainer.model)
+    trainer.train()
+    after = _weights(trainer.model)
+    assert all(torch.equal(after[name], before[name]) for name in after if "running_" in name)
+    name = next(name for name in after if name.endswith("spatial_norm.weight"))
+    assert not torch.equal(after[name], before[name])
+
+
+def test_average_is_evaluated_and_ends_the_run(tmp_path: Path) -> None:
+    trainer = tiny_trainer(tmp_path, ema_decay=0.5, max_steps=3)
+    states: list[dict[str, torch.Tensor]] = []
+    step = trainer.training_step
+    trainer.training_step = lambda *args: (states.append(_weights(trainer.model)), step(*args))[1]
+    finish = trainer._finalize_training
+    trainer._finalize_training = lambda *args: (states.append(_weights(trainer.model)), finish(*args))[1]
+    trainer.train()
+    name = "encoder.block.0.layer.0.SelfAttention.q.weight"
+    first, second, third = (state[name] for state in states[1:])  # after steps 1, 2, 3
+    expected = 0.25 * first + 0.25 * second + 0.5 * third  # the average starts as the first step's weights
+    torch.testing.assert_close(trainer.model.state_dict()[name], expected)
+
+
+# --- what goes wrong
+
+
+class _Poison(nn.Module):
+    """Wraps a loss: not finite in chosen calls of training."""
+
+    def __init__(self, calls: set[int], value: float) -> None:
+        super().__init__()
+        self.calls, self.value, self.number = calls, value, 0
+
+
+def _poison(trainer: Any, calls: set[int], value: float = math.nan) -> None:
+    forward, state = trainer.model.forward, _Poison(calls, value)
+
+    def poisoned(*args: Any, **kwargs: Any) -> Any:
+        outputs = forward(*args, **kwargs)
+        state.number += 1
+        if state.number in state.calls:
+            outputs["loss"] = outputs["loss"] * state.value
+        return outputs
+
+    trainer.model.forward = poisoned
+
+
+def test_a_loss_that_is_no_number_stops_with_the_clips(tmp_path: Path) -> None:
+    trainer = tiny_trainer(tmp_path)
+    batches = [[trainer.train_dataset[key].sample_id for key in batch] for batch in _order(trainer)]
+    _poison(trainer, {2})
+    with pytest.raises(ValueError, match="loss of step 2 is nan") as error:
+        trainer.train()
+    assert ", ".join(batches[1]) in str(error.value)
+
+
+def _order(trainer: Any) -> list[list[tuple[int, int]]]:
+    trainer.get_train_dataloader()
+    return list(trainer._epochs.sampler)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_steps_that_are_no_number_are_skipped_and_counted(value: float, tmp_path: Path) -> None:
+    """As if the poisoned step had not been: weights and running statistics are those before it."""
+    trainer = tiny_trainer(tmp_path, on_non_finite="skip", max_steps=3)
+    states: list[dict[str, torch.Tensor]] = []
+    step = trainer.training_step
+    trainer.training_step = lambda *args: (states.append(_weights(trainer.model)), step(*args))[1]
+    _poison(trainer, {2}, value)
+    trainer.train()
+    torch.testing.assert_close(states[2], states[1], atol=0, rtol=0)
+    assert not torch.equal(states[1]["shared.weight"], states[0]["shared.weight"])
+    assert trainer.guard.num_skipped == 1
+    assert trainer.state.log_history[1]["num_skipped_steps"] == 1
+    assert all(torch.isfinite(tensor).all() for tensor in trainer.model.state_dict().values())
+
+
+def test_out_of_memory_names_the_batch(tmp_path: Path) -> None:
+    trainer = tiny_trainer(tmp_path, frames_per_batch=56)
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+
+    trainer.model.forward = forward
+    with pytest.raises(MemoryError, match=r"4 clips x 14 frames = 56 frames .* lower frames_per_batch, now 56"):
+        trainer.train()
+
+
+def test_full_disk_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = tiny_trainer(tmp_path, save_strategy="steps", save_steps=1, save_total_limit=1, max_steps=3)
+    save = torch.save
+
+    def full_disk(content: Any, path: Any, *args: Any, **kwargs: Any) -> None:
+        if "checkpoint-2" in os.fspath(path):
+            Path(path).write_bytes(b"half of it")
+            raise OSError(28, "No space left on device")
+        save(content, path, *args, **kwargs)
+
+    monkeypatch.setattr(torch, "save", full_disk)
+    with pytest.raises(OSError, match=r"checkpoint-2 could not be written .*No space left.*checkpoint-1 is complete"):
+        trainer.train()
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-1"]
+    monkeypatch.undo()
+    resumed = tiny_trainer(tmp_path, max_steps=3)
+    resumed.train(resume_from_checkpoint=str(last_complete_checkpoint(tmp_path)))
+    assert resumed.state.global_step == 3
+
+
+# --- BatchNorm
+
+
+def test_gathered_batch_norm_alone_is_batch_norm() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 2))
+    plain = nn.BatchNorm1d(4)
+    assert synchronize_batch_norm(model, "cpu") is model and isinstance(model[0], GatheredBatchNorm1d)
+    values = torch.randn(7, 4)
+    torch.testing.assert_close(model[0](values), plain(values))
+    torch.testing.assert_close(model[0].state_dict(), plain.state_dict())
+
+
+def test_arguments_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="use --freeze"):
+        tiny_arguments(tmp_path, pose_learning_rate=0.0)
+    with pytest.raises(ValueError, match="ema_decay between 0 and 1"):
+        tiny_arguments(tmp_path, ema_decay=1.5)

@@ -1,0 +1,167 @@
+"""Arguments of training: from files and the command line; every configuration that is shipped can be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from modeling_sigma.training.arguments import (
+    AdapterArguments,
+    DataArguments,
+    ModelArguments,
+    SigmaTrainingArguments,
+    parse_arguments,
+)
+from modeling_sigma.training.corpus_splits import split_name
+from modeling_sigma.training.model_building import choose_head
+from modeling_sigma.training.run_folder import RunFolder, changed_fields
+
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+CONFIGS = sorted((EXAMPLES / "configs").glob("*.yaml"))
+LAUNCHERS = sorted((EXAMPLES / "accelerate").glob("*.yaml"))
+CLASSES = (ModelArguments, DataArguments, SigmaTrainingArguments)
+
+
+def _file(folder: Path, text: str) -> str:
+    path = folder / "config.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_command_line_wins_over_file_over_default(tmp_path: Path) -> None:
+    path = _file(
+        tmp_path,
+        "task: islr\ncorpus: wlasl:wlasl100\nlearning_rate: 3e-4\nnum_train_epochs: 5\nfreeze: [pose_encoder]\n"
+        "model_config: {max_frames: 64}\nuse_cpu: true\n",
+    )
+    argv = [path, "--output_dir", str(tmp_path), "--num-train-epochs", "7", "--augmentation", '{"noise": 0.1}']
+    model, data, args = parse_arguments(CLASSES, argv)
+    assert (data.task, data.corpus, data.augmentation) == ("islr", ["wlasl:wlasl100"], {"noise": 0.1})
+    assert (args.learning_rate, args.num_train_epochs, args.freeze) == (3e-4, 7.0, ["pose_encoder"])
+    assert (args.adam_epsilon, args.weight_decay, args.lr_scheduler_type.value) == (1e-9, 1e-4, "cosine")
+    assert model.model_config == {"max_frames": 64}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("learningrate: 1", "unknown field 'learningrate': did you mean learning_rate"),
+        ("- a\n- b", "expected fields and values, received list"),
+        ("a: [", "expected YAML"),
+        ("model_config: 3", "expected model_config as a mapping"),
+        ("augmentation: '{'", "expected augmentation as JSON"),
+        ("data_dir: [a, b, c]", "one data_dir, or one for each of 1 corpora, received 3"),
+        ("resume: true\noverwrite: true", "expected resume or overwrite, received both"),
+    ],
+)
+def test_mistakes_in_a_file_are_told(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_arguments(CLASSES, [_file(tmp_path, text), "--output_dir", str(tmp_path), "--use_cpu", "true"])
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_shipped_configurations(path: Path, tmp_path: Path) -> None:
+    """They parse, and those of the paper hold its hyper-parameters."""
+    classes = (ModelArguments, DataArguments, AdapterArguments, SigmaTrainingArguments)
+    model, data, _, args = parse_arguments(classes, [str(path), "--output_dir", str(tmp_path), "--use_cpu", "true"])
+    assert args.do_train and args.bf16
+    assert path.name.startswith(("pretrain", "lora")) or choose_head(model, data.task) in (
+        "generation",
+        "classification",
+    )
+    if model.text_model is not None:
+        found = (args.learning_rate, args.adam_epsilon, args.weight_decay, args.lr_scheduler_type.value, args.seed)
+        assert found == (1e-4, 1e-9, 1e-4, "cosine", 42)
+        assert args.per_device_train_batch_size * args.gradient_accumulation_steps == 32
+        assert (args.num_train_epochs, args.max_grad_norm, model.text_model) == (10, 1.0, "google/mt5-base")
+        assert model.model_config["max_frames"] == (64 if "asl1000" in path.stem or "wlasl" in path.stem else 256)
+
+
+def test_recorded_configuration_runs_again(tmp_path: Path) -> None:
+    argv = [
+        str(EXAMPLES / "configs" / "finetune_wlasl_hands.yaml"),
+        "--output_dir",
+        str(tmp_path),
+        "--use_cpu",
+        "true",
+    ]
+    first = parse_arguments(CLASSES, [*argv, "--seed", "3"])
+    RunFolder(tmp_path).start(first, _tiny_module(), {"train": {"clips": 3}})
+    recorded = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert recorded["seed"] == 3 and recorded["corpus"] == ["wlasl_hands:wlasl100"]
+    again = parse_arguments(CLASSES, [str(tmp_path / "config.yaml")])
+    assert [changed_fields(one) for one in again] == [changed_fields(one) for one in first]
+    run = yaml.safe_load((tmp_path / "run.json").read_text())
+    assert run["seed"] == 3 and run["data"] == {"train": {"clips": 3}} and run["versions"]["torch"]
+    assert run["model"] == {"class": "Linear", "parameters": 6, "trainable": 6}
+
+
+def _tiny_module() -> object:
+    from torch import nn
+
+    return nn.Linear(2, 2)
+
+
+def test_heads_serve_tasks() -> None:
+    assert choose_head(ModelArguments(), "slt") == "generation"
+    assert choose_head(ModelArguments(head="classification"), "islr") == "classification"
+    with pytest.raises(ValueError, match="expected task islr for the head classification, received slt"):
+        choose_head(ModelArguments(head="classification"), "slt")
+
+
+def test_names_of_corpora(tmp_path: Path) -> None:
+    assert split_name("wlasl_hands:wlasl300") == ("wlasl_hands", "wlasl300")
+    assert split_name("org/name") == ("org/name", None)
+    assert split_name("org/name:small") == ("org/name", "small")
+    assert split_name(str(tmp_path)) == (str(tmp_path), None)
+    assert split_name("C:\\data\\signs") == ("C:\\data\\signs", None)
+
+
+@pytest.mark.parametrize("path", LAUNCHERS, ids=lambda path: path.stem)
+def test_launchers_are_what_they_say(path: Path) -> None:
+    """`accelerate launch` reads each file, knows every field of it, and would start what its name says."""
+    from accelerate.commands.config.config_args import load_config_from_file
+    from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+
+    config = load_config_from_file(str(path))  # refuses unknown fields
+    parser = launch_command_parser()
+    args, _, _ = _validate_launch_command(parser.parse_args(["--config_file", str(path), "examples/finetune.py"]))
+    kinds = {"single_gpu_bf16": "", "two_cpu_processes": "multi_gpu", "multi_gpu": "multi_gpu",
+             "fsdp": "use_fsdp", "deepspeed_zero2": "use_deepspeed"}  # fmt: skip
+    chosen = [kind for kind in ("multi_gpu", "use_fsdp", "use_deepspeed") if getattr(args, kind)]
+    assert chosen == ([kinds[path.stem]] if kinds[path.stem] else [])
+    assert args.num_processes == {"single_gpu_bf16": 1, "two_cpu_processes": 2}.get(path.stem, 8)
+    assert args.mixed_precision == ("no" if path.stem == "two_cpu_processes" else "bf16")
+    assert bool(config.use_cpu) == (path.stem == "two_cpu_processes")
+
+
+def test_fsdp_wraps_blocks_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plugin that accelerate makes of the file finds the blocks of the text backbone in our models."""
+    import factories
+    from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+    from accelerate.utils import FullyShardedDataParallelPlugin
+    from accelerate.utils.launch import prepare_multi_gpu_env
+
+    argv = ["--config_file", str(EXAMPLES / "accelerate" / "fsdp.yaml"), "examples/finetune.py"]
+    args, _, _ = _validate_launch_command(launch_command_parser().parse_args(argv))
+    for name, value in prepare_multi_gpu_env(args).items():
+        if name.startswith(("FSDP_", "ACCELERATE_")):
+            monkeypatch.setenv(name, str(value))
+    plugin = FullyShardedDataParallelPlugin()
+    assert plugin.fsdp_version == 2
+    plugin.set_auto_wrap_policy(factories.tiny_model())
+    assert plugin.auto_wrap_policy is not None
+    assert plugin.transformer_cls_names_to_wrap == ["MT5Block"]
+
+
+def test_zero2_fields_fit_deepspeed() -> None:
+    """DeepSpeed itself is not needed: accelerate turns the fields into the sections that ZeRO-2 has."""
+    config = yaml.safe_load((EXAMPLES / "accelerate" / "deepspeed_zero2.yaml").read_text())["deepspeed_config"]
+    assert config["zero_stage"] == 2 and config["gradient_accumulation_steps"] == "auto"
+    from accelerate.commands.launch import launch_command_parser
+
+    known = {action.dest for action in launch_command_parser()._actions}
+    assert set(config) <= known
