@@ -11,6 +11,7 @@ from modeling_sigma.training.arguments import (
     DataArguments,
     ModelArguments,
     SigmaTrainingArguments,
+    as_mapping,
     parse_arguments,
 )
 from modeling_sigma.training.corpus_splits import load_splits
@@ -58,7 +59,8 @@ def finetune(
     labels = labels_of(splits, head, task)
     texts = [target_of(row, task) for row in text_rows(splits["train"])]
     languages = [data_args.language] if data_args.language else splits["train"].unique("spoken_language")
-    model, processor = build_model(model_args, head, texts, languages, labels, data_args.augmentation)
+    augmentation = as_mapping("augmentation", data_args.augmentation)
+    model, processor = build_model(model_args, head, texts, languages, labels, augmentation)
     collator = SigmaDataCollator(processor, task, head, model.config.label2id, data_args.language)
     arguments: list[Any] = [model_args, data_args]
     if adapter_args is not None:

@@ -44,6 +44,11 @@ class ClipTrainer(Trainer):
     """
 
     args: SigmaTrainingArguments
+    model: Any
+    optimizer: Any
+    data_collator: Any
+    _step_clips: torch.Tensor
+    _step_tokens: torch.Tensor
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -66,8 +71,6 @@ class ClipTrainer(Trainer):
         if self.args.ema_decay is not None:
             self.average = WeightAverage(model, self.args.ema_decay)
             self.add_callback(WeightAverageCallback(self.average))
-        self._step_clips: torch.Tensor | None = None
-        self._step_tokens: torch.Tensor | None = None
         self._sums: dict[str, torch.Tensor] = {}  # of what is logged beside the loss
         self._num_summed = 0.0
 
@@ -317,7 +320,7 @@ class SigmaPreTrainer(ClipTrainer):
             self._add_to_log(matching_accuracy=right / self._num_batches)
         scaled = loss / self._num_batches
         if "lm_loss" in terms and self._num_batches > 1:
-            config = getattr(self.model, "config", None)
+            config: Any = self.model.config
             share = self._batch_tokens / self._step_tokens
             scaled = scaled + config.beta * terms["lm_loss"] * (share - 1 / self._num_batches)
         return scaled
