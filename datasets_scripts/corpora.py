@@ -6,7 +6,7 @@ import importlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import datasets
 
@@ -45,6 +45,8 @@ CORPORA: Mapping[str, type[CorpusBuilder]] = _LazyClasses(
     openasl="OpenAsl",
     phoenix2014t="Phoenix2014T",
     youtube_asl="YoutubeAsl",
+    wlasl_hands="WlaslHands",
+    bdsl_words="BdslWords",
     synthetic="Synthetic",
     folder="Folder",
 )
@@ -55,7 +57,7 @@ def load_corpus(
     config_name: str | None = None,
     split: str | None = None,
     data_dir: str | os.PathLike[str] | None = None,
-    **options: object,
+    **options: Any,
 ) -> datasets.Dataset | datasets.DatasetDict:
     """Loads a corpus from its own files, a folder that `sigma-slu build-dataset` made, or the Hub.
 

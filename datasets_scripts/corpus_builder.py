@@ -1,4 +1,4 @@
-"""What all corpora have in common: a `datasets` builder over a list of labelled clips, and the facts about a corpus.
+"""What all corpora have in common: a `datasets` builder over a list of labelled clips.
 
 A corpus says which splits it has and which clips are in them ([`CorpusBuilder.list_clips`]) and reads one clip
 ([`CorpusBuilder.read_clip`]). Everything else is here: rows of the one schema, a report of what is missing or damaged,
@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import datasets
 from datasets.fingerprint import Hasher
 
+from datasets_scripts.corpus_facts import CorpusFacts
 from datasets_scripts.schema import SPLITS, encode_sample, features
 from modeling_sigma.io.reading_errors import one_line
 from modeling_sigma.pose_clip import PoseClip
@@ -25,42 +26,6 @@ from modeling_sigma.pose_clip import PoseClip
 logger = logging.getLogger(__name__)
 
 _NUM_NAMED = 5  # names in a message; the full list is in `problems`
-
-
-@dataclass(frozen=True)
-class CorpusFacts:
-    """What a data card has to say about a corpus.
-
-    Args:
-        title (`str`):
-            The name that its authors use.
-        sign_language, spoken_language (`str`):
-            English names, as in the rows.
-        sign_language_code, spoken_language_code (`str`):
-            ISO 639-3 of the sign language and BCP 47 of the spoken one; empty where there is none.
-        tasks (`tuple[str, ...]`):
-            Of `islr`, `cslr` and `slt`.
-        license (`str`):
-            The terms, in one line; they are those of the corpus, not of this package.
-        homepage, citation (`str`):
-            Where to get it, and BibTeX.
-        sizes (`dict[str, dict[str, int]]`):
-            For each config the number of clips that the authors state for a split, where they do.
-        notes (`str`):
-            What else a user has to know.
-    """
-
-    title: str
-    sign_language: str
-    spoken_language: str
-    sign_language_code: str
-    spoken_language_code: str
-    tasks: tuple[str, ...]
-    license: str
-    homepage: str
-    citation: str
-    sizes: dict[str, dict[str, int]] = field(default_factory=dict)
-    notes: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,6 +98,9 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
     dataset = builder.as_dataset(split="train")
     builder.problems  # what was left out, and why
     ```
+
+    What is left out is also logged as a warning. With several processes, `problems` lists missing clips alone, and
+    damaged ones are in the warnings; `sigma-slu build-dataset` reports all of them.
 
     Args:
         cache_dir (`str`, *optional*):

@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig, CorpusFacts, cut_out
+from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig, cut_out
+from datasets_scripts.corpus_facts import CorpusFacts
 from datasets_scripts.label_tables import TableRow, find_column, read_table, seconds_of, split_of
 from datasets_scripts.pose_files import state_of_clips
 from datasets_scripts.schema import SPLITS
@@ -88,7 +89,8 @@ class Folder(CorpusBuilder):
       clips/thanks.pkl    clips/thanks.pkl,thank you,Ben
     ```
 
-    A path is relative to the table's folder; its extension may be left out. One of text, gloss (separated by spaces)
+    A path is relative to the table's folder; its extension may be left out, or be that of the video (`a.mp4` for the
+    clip `a.npz` that `sigma-slu extract-poses` made of it). One of text, gloss (separated by spaces)
     and label is needed; a label is the text of an isolated sign. Signer, split, id, and start and end (seconds of a
     longer recording) are optional. Without a split column, splits are made so that nobody signs in two of them; where
     signers are not known, by clip, and a warning says so.
@@ -303,9 +305,11 @@ def _without_suffix(path: str) -> str:
 
 
 def _existing(path: Path) -> str:
-    """The path, with the extension that it has on disk where the table leaves it out."""
+    """The path, with the extension that it has on disk where the table leaves it out, or names the video instead."""
     if not path.exists():
-        for suffix in (*READERS, *VIDEO_SUFFIXES):
-            if path.with_name(path.name + suffix).is_file():
-                return f"{path}{suffix}"
+        stems = [path.name, path.stem] if path.suffix.lower() in VIDEO_SUFFIXES else [path.name]
+        for stem in stems:
+            for suffix in (*READERS, *VIDEO_SUFFIXES):
+                if path.with_name(stem + suffix).is_file():
+                    return os.fspath(path.with_name(stem + suffix))
     return os.fspath(path)

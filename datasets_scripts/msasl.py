@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from datasets_scripts.corpus_builder import CorpusConfig, CorpusFacts
+from datasets_scripts.corpus_builder import CorpusConfig
+from datasets_scripts.corpus_facts import CorpusFacts
 from datasets_scripts.label_tables import read_text
 from datasets_scripts.pose_file_corpus import ClipLabel, PoseFileCorpus, first_words
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from datasets_scripts.corpus_builder import CorpusConfig, CorpusFacts
+from datasets_scripts.corpus_builder import CorpusConfig
+from datasets_scripts.corpus_facts import CorpusFacts
 from datasets_scripts.label_tables import TableRow, find_column, read_table, seconds_of, split_of
 from datasets_scripts.pose_file_corpus import ClipLabel, PoseFileCorpus
 

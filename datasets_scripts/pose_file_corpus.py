@@ -72,6 +72,7 @@ class PoseFileCorpus(CorpusBuilder):
                 text=str(sample.get("text") or ""),
                 gloss=glosses_of(sample.get("gloss")),
                 signer_id=self.signer_of(sample_id),
+                other_names=tuple(str(sample[field]) for field in ("video_path", "name") if sample.get(field)),
             )
             for sample_id, sample in load_label_file(path).items()
         ]

@@ -37,7 +37,7 @@ def split_by_signer(
     ```python
     >>> from datasets_scripts.split_by_signer import split_by_signer
     >>> sorted(zip(split_by_signer(["Ada", "Ben", "Cy", "Ada"]), ["Ada", "Ben", "Cy", "Ada"]))
-    [('test', 'Ben'), ('train', 'Ada'), ('train', 'Ada'), ('validation', 'Cy')]
+    [('test', 'Cy'), ('train', 'Ada'), ('train', 'Ada'), ('validation', 'Ben')]
 
     ```
     """

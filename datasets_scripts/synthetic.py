@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig, CorpusFacts
+from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
+from datasets_scripts.corpus_facts import CorpusFacts
 from datasets_scripts.synthetic_grammar import CATEGORIES, SPLITS, SyntheticGrammar
 from datasets_scripts.synthetic_signing import SigningPlan, SyntheticSigner, draw_signer, sign
 from datasets_scripts.synthetic_vocabulary import SignForm, SyntheticVocabulary

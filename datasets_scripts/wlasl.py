@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from datasets_scripts.corpus_builder import CorpusConfig, CorpusFacts
+from datasets_scripts.corpus_builder import CorpusConfig
+from datasets_scripts.corpus_facts import CorpusFacts
 from datasets_scripts.label_tables import read_text, split_of
 from datasets_scripts.pose_file_corpus import ClipLabel, PoseFileCorpus, first_words
 
@@ -68,10 +70,7 @@ class Wlasl(PoseFileCorpus):
         if path.suffix.lower() == ".json":
             return [label for label, of in self._official if of == split]
         signers = {label.name: label.signer_id for label, _ in self._official}
-        labels = [
-            ClipLabel(label.name, label.text, signer_id=signers.get(label.name))
-            for label in super().labels(split, path)
-        ]
+        labels = [replace(label, signer_id=signers.get(label.name)) for label in super().labels(split, path)]
         if path.stem.endswith(f"labels-{self.num_words}") or self.num_words == SIZES[-1]:
             return labels
         words = self._words

@@ -1,20 +1,25 @@
 """WLASL-hands: real clips of American Sign Language, hands only, with the official WLASL labels and splits.
 
 The file is not part of this project; its terms are WLASL's C-UDA (academic computational use). It holds what MediaPipe
-Hands found: up to two hands a frame, in order of detection, **without** saying which is the left one. [`track_hands`]
-finds that out. There is no body and no face.
+Hands found: up to two hands a frame, in order of detection, **without** saying which is the left one;
+`datasets_scripts.hand_tracking` finds that out. There is no body and no face.
 """
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
+from datasets_scripts.corpus_facts import CorpusFacts
+from datasets_scripts.hand_tracking import track_hands
+from datasets_scripts.schema import SPLITS
 from modeling_sigma.pose_clip import PoseClip
 
 
@@ -23,21 +28,9 @@ CLASS_LIST_NAME = "wlasl_class_list.txt"
 FPS = 29.97
 LAYOUT = "hands_42"
 SUBSETS = ("wlasl100", "wlasl300", "wlasl1000", "wlasl2000")
-SPLITS = ("train", "validation", "test")
 
 _FILE_SPLITS = {"train": "train", "validation": "val", "test": "test"}
 _COLUMNS = ("xyz", "present", "length", "video_id", "subset", "label", "in_100", "in_300", "in_1000")
-
-_WRIST, _THUMB_BASE, _MIDDLE_BASE = 0, 2, 9
-_INDEX_BASE, _LITTLE_BASE = 5, 17
-_FINGER_BASES, _FINGER_TIPS = (5, 9, 13, 17), (8, 12, 16, 20)
-
-# Costs of tracking, in units of a usual step. Lengths are shares of the image.
-_STEP = 0.02  # how far a hand's joints usually move in a frame (root mean square)
-_APPEARANCE = 8.0  # a hand that was never seen before, and the most that any jump costs
-_DUPLICATE = 0.015  # two detections as near as this, joint by joint, are one hand found twice
-_SHAPE_WEIGHT, _SIDE_WEIGHT, _DOMINANT_WEIGHT = 0.6, 0.3, 0.4  # of the evidence of one frame
-_SIDE_DISTANCE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,16 +85,18 @@ def load_wlasl_hands(
         raise ValueError(f"expected subset to be one of {SUBSETS}, received {subset!r}")
     if split not in SPLITS:
         raise ValueError(f"expected split to be one of {SPLITS}, received {split!r}")
-    data_dir = Path(data_dir)
-    words = load_class_list(data_dir)
-    samples = []
-    for clip, label, video_id in _read_clips(_find(data_dir, FILE_NAME), subset, _FILE_SPLITS[split]):
-        if label not in words:
-            raise ValueError(f"{data_dir / CLASS_LIST_NAME}: expected a word for label {label}: another version?")
-        hands = track_hands(clip)
-        pose_clip = hands_to_clip(_without_empty_ends(hands) if trim else hands)
-        samples.append(WlaslHandsSample(pose_clip, label, words[label], subset, split, video_id))
-    return samples
+    archive = _read_archive(Path(data_dir))
+    return [
+        WlaslHandsSample(
+            archive.clip(index, trim),
+            archive.label(index),
+            archive.word(index),
+            subset,
+            split,
+            archive.video_id(index),
+        )
+        for index in archive.select(subset, split)
+    ]
 
 
 def load_class_list(data_dir: str | Path) -> dict[int, str]:
@@ -135,116 +130,133 @@ def hands_to_clip(hands: np.ndarray) -> PoseClip:
     return PoseClip(keypoints.reshape(len(hands), -1, 2), scores, LAYOUT, FPS)
 
 
-def track_hands(detections: np.ndarray) -> np.ndarray:
-    """Sorts the hands of a clip into left and right.
+@dataclass
+class WlaslHandsConfig(CorpusConfig):
+    """`trim` leaves out the frames before the first and after the last seen hand."""
 
-    A frame with hands can be read in two ways (which detection is the left hand). Over the clip, the cheapest sequence
-    of readings is chosen, where it costs
+    trim: bool = True
 
-    - how far each hand has moved since it was last seen, in relation to the time since then. A hand that never was
-      seen, and any jump, cost no more than a fixed amount, so a hand may leave and come back;
-    - a reading that disagrees with the shape of the hands: seen along the palm's normal, thumb and fingers bend to
-      opposite sides in left and right hands (88 % correct for single frames of this corpus, both hands well apart);
-    - a left hand that is on the image's left, in part (signers face the camera), and a little each single left hand
-      (most signers are right-handed).
 
-    Two detections in the same place are one hand, found twice; the second is dropped.
+class WlaslHands(CorpusBuilder):
+    """WLASL with 100, 300, 1000 or 2000 words, hands only, as far as its videos were still to be had.
 
     Args:
-        detections (`np.ndarray` of shape `(T, 2, 21, 3)`):
-            x, y (shares of the image) and z of up to two hands a frame in any order, 21 joints in MediaPipe's order.
-            All NaN where nothing was found.
+        config_name (`str`, *optional*, defaults to `"wlasl2000"`):
+            `"wlasl100"`, `"wlasl300"`, `"wlasl1000"` or `"wlasl2000"`.
+        data_dir (`str`):
+            The folder with `wlasl2000_hands_f16.npz` and `wlasl_class_list.txt`.
+        trim (`bool`, *optional*, defaults to `True`):
+            See [`load_wlasl_hands`].
+        **kwargs:
+            See [`datasets_scripts.corpus_builder.CorpusBuilder`].
+    """
 
-    Returns:
-        `np.ndarray` of shape `(T, 2, 21, 3)`, float32: `[:, 0]` the signer's left hand, `[:, 1]` the right; NaN where
-        not found.
+    FACTS = CorpusFacts(
+        title="WLASL-hands",
+        sign_language="American Sign Language",
+        spoken_language="English",
+        sign_language_code="ase",
+        spoken_language_code="en",
+        tasks=("islr",),
+        license="C-UDA 1.0 (WLASL's): academic and computational use only, no commercial use",
+        homepage="https://dxli94.github.io/WLASL/",
+        citation="""@inproceedings{li2020word,
+  title = {Word-level Deep Sign Language Recognition from Video: A New Large-scale Dataset and Methods Comparison},
+  author = {Li, Dongxu and Rodriguez, Cristian and Yu, Xin and Li, Hongdong},
+  booktitle = {IEEE Winter Conference on Applications of Computer Vision},
+  pages = {1459--1469},
+  year = {2020}
+}""",
+        sizes={
+            "wlasl100": {"train": 748, "validation": 165, "test": 100},
+            "wlasl300": {"train": 1897, "validation": 446, "test": 317},
+            "wlasl1000": {"train": 5001, "validation": 1290, "test": 941},
+            "wlasl2000": {"train": 8313, "validation": 2253, "test": 1414},
+        },
+        notes=(
+            "MediaPipe Hands, no body and no face: use scale_reference='hands' and fill_wrists=True. Left and right "
+            "were found by tracking. About half of the official clips are missing, so no published WLASL result is "
+            "comparable. Coordinates are shares of the image; its aspect ratio is not known."
+        ),
+    )
+    BUILDER_CONFIG_CLASS = WlaslHandsConfig
+    BUILDER_CONFIGS = [WlaslHandsConfig(name=subset) for subset in SUBSETS]
+    DEFAULT_CONFIG_NAME = "wlasl2000"
+
+    def available_splits(self) -> tuple[str, ...]:
+        return SPLITS
+
+    def list_clips(self, split: str) -> list[ClipEntry]:
+        archive = _read_archive(self.folder)
+        return [
+            ClipEntry(archive.video_id(index), split, str(index), archive.word(index))
+            for index in archive.select(self.config.name, split)
+        ]
+
+    def read_clip(self, entry: ClipEntry) -> PoseClip:
+        return _read_archive(self.folder).clip(int(entry.source), self.config.trim)
+
+    def source_files(self, data_dir: str | None, options: dict[str, Any]) -> Iterable[str]:
+        return [] if data_dir is None else [f"{data_dir}/{FILE_NAME}", f"{data_dir}/{CLASS_LIST_NAME}"]
+
+
+class _Archive:
+    """The arrays of the file (about 110 MB) and the words of its labels."""
+
+    def __init__(self, columns: dict[str, np.ndarray], words: dict[int, str]) -> None:
+        self._columns, self._words = columns, words
+        stops = np.cumsum(columns["length"].astype(np.int64))
+        self._frames = np.stack([stops - columns["length"], stops], axis=1)
+        self._hands = np.concatenate([[0], np.cumsum(columns["present"].sum(axis=1))])
+
+    def select(self, subset: str, split: str) -> list[int]:
+        chosen = self._columns["subset"] == _FILE_SPLITS[split]
+        if subset != "wlasl2000":
+            chosen &= self._columns[f"in_{subset.removeprefix('wlasl')}"]
+        return [int(index) for index in np.flatnonzero(chosen)]
+
+    def detections(self, index: int) -> np.ndarray:
+        """`(T, 2, 21, 3)`, NaN where no hand was found."""
+        start, stop = self._frames[index]
+        clip = np.full((stop - start, 2, 21, 3), np.nan, np.float32)
+        clip[self._columns["present"][start:stop]] = self._columns["xyz"][self._hands[start] : self._hands[stop]]
+        return clip
+
+    def clip(self, index: int, trim: bool) -> PoseClip:
+        hands = track_hands(self.detections(index))
+        return hands_to_clip(_without_empty_ends(hands) if trim else hands)
+
+    def label(self, index: int) -> int:
+        return int(self._columns["label"][index])
+
+    def word(self, index: int) -> str:
+        if self.label(index) not in self._words:
+            raise ValueError(f"{CLASS_LIST_NAME}: expected a word for label {self.label(index)}: another version?")
+        return self._words[self.label(index)]
+
+    def video_id(self, index: int) -> str:
+        return str(self._columns["video_id"][index])
+
+
+def read_detections(data_dir: str | Path, subset: str, split: str) -> list[np.ndarray]:
+    """What the detector found in each clip of a split, `(T, 2, 21, 3)` in its own order, NaN where nothing.
 
     Raises:
-        ValueError: for a wrong shape.
-
-    The best path is exact but for one simplification: where a hand was last seen is remembered for the best path into
-    each reading only.
+        FileNotFoundError: if a file is missing.
+        ValueError: for a file of other content.
     """
-    hands = np.array(detections, np.float32)
-    if hands.ndim != 4 or hands.shape[1:] != (2, 21, 3):
-        raise ValueError(f"expected detections (T, 2, 21, 3) with x, y, z, received {hands.shape}")
-    found: np.ndarray = np.asarray(np.isfinite(hands).all(axis=(2, 3)))  # (T, 2)
-    apart = np.sqrt(np.square(hands[:, 0, :, :2] - hands[:, 1, :, :2]).sum(-1).mean(-1))  # (T,), NaN without two
-    found[:, 1] &= ~(apart < _DUPLICATE)
-    hands[~found] = np.nan
-    swap = _best_readings(np.nan_to_num(hands), found)
-    hands[swap] = hands[swap][:, ::-1]
-    return hands
+    archive = _read_archive(Path(data_dir))
+    return [archive.detections(index) for index in archive.select(subset, split)]
 
 
-def _best_readings(hands: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Whether slot 1 is the left hand, `(T,)` bool, by dynamic programming over frames with hands."""
-    evidence = _left_evidence(hands, found)
-    distances = _pairwise_distances(hands[..., :2].reshape(2 * len(hands), -1))  # of detection 2 * frame + slot
-    frames = np.flatnonzero(found.any(axis=1)).tolist()
-
-    def jump(last: int, now: int) -> float:
-        if last < 0:
-            return _APPEARANCE
-        return min(distances[last, now] / (_STEP * (now // 2 - last // 2) ** 0.5), _APPEARANCE)
-
-    # For either reading of the current frame: the cost of the best path, and the detections that were the left and the
-    # right hand when last seen (-1: never).
-    costs, last_seen = [0.0, 0.0], [(-1, -1), (-1, -1)]
-    came_from = []
-    for frame in frames:
-        new_costs, new_last_seen, sources = [], [], []
-        for reading in (0, 1):
-            slots = (reading, 1 - reading)  # of the left and of the right hand
-            now = [2 * frame + slot if found[frame, slot] else -1 for slot in slots]
-            paths = [
-                costs[source] + sum(jump(last, n) for last, n in zip(last_seen[source], now) if n >= 0)
-                for source in (0, 1)
-            ]
-            source = int(paths[1] < paths[0]) if paths[0] != paths[1] else reading
-            left, right = (n if n >= 0 else last for last, n in zip(last_seen[source], now))
-            new_costs.append(paths[source] + (-1, 1)[reading] * evidence[frame])
-            new_last_seen.append((left, right))
-            sources.append(source)
-        costs, last_seen = new_costs, new_last_seen
-        came_from.append(sources)
-
-    swap = np.zeros(len(hands), bool)
-    reading = int(costs[1] < costs[0])
-    for frame, sources in zip(reversed(frames), reversed(came_from)):
-        swap[frame] = reading == 1
-        reading = sources[reading]
-    return swap
+def _read_archive(data_dir: Path) -> _Archive:
+    path = _find(data_dir, FILE_NAME)
+    return _cached_archive(path, _find(data_dir, CLASS_LIST_NAME), path.stat().st_mtime_ns)
 
 
-def _left_evidence(hands: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """How much speaks for slot 0 being the left hand rather than slot 1, frame by frame: `(T,)`."""
-    sign = np.array([1.0, -1.0]) * found  # (T, 2)
-    shape = (sign * _left_handed_shape(hands)).sum(axis=1)
-    x = hands[..., 0].mean(axis=2)  # (T, 2)
-    # With one hand its side of the image counts; with two, which is further left.
-    side = np.where(found.all(axis=1), x[:, 0] - x[:, 1], 0.5 * (sign * (x - 0.5)).sum(axis=1))
-    dominant = np.where(found.all(axis=1), 0.0, sign.sum(axis=1))
-    return _SHAPE_WEIGHT * shape + _SIDE_WEIGHT * np.tanh(side / _SIDE_DISTANCE) - _DOMINANT_WEIGHT * dominant
-
-
-def _left_handed_shape(hands: np.ndarray) -> np.ndarray:
-    """From -1 (surely the shape of a right hand) to 1 (left), for `(..., 21, 3)` -> `(...,)`."""
-    wrist = hands[..., _WRIST, :]
-    palm = np.cross(hands[..., _INDEX_BASE, :] - wrist, hands[..., _LITTLE_BASE, :] - wrist)
-    thumb = hands[..., _THUMB_BASE, :] - wrist
-    fingers = hands[..., _FINGER_TIPS, :].mean(axis=-2) - hands[..., _FINGER_BASES, :].mean(axis=-2)
-    length = np.linalg.norm(hands[..., _MIDDLE_BASE, :] - wrist, axis=-1) * np.linalg.norm(palm, axis=-1)
-    bend = (palm * (fingers + 2 * thumb)).sum(axis=-1) / np.maximum(length, 1e-12)
-    return np.tanh(-3 * bend)
-
-
-def _pairwise_distances(points: np.ndarray) -> np.ndarray:
-    """Root mean square distance of the joints: `(N, 42)` -> `(N, N)`."""
-    points = points.astype(np.float64)
-    squares = np.square(points).sum(axis=1)
-    products = squares[:, None] + squares - 2 * points @ points.T
-    return np.sqrt(np.maximum(products, 0) / (points.shape[1] / 2))
+@lru_cache(maxsize=1)
+def _cached_archive(path: Path, class_list: Path, changed: int) -> _Archive:
+    return _Archive(_read_columns(path), load_class_list(class_list.parent))
 
 
 def _without_empty_ends(hands: np.ndarray) -> np.ndarray:
@@ -259,10 +271,10 @@ def _find(data_dir: Path, name: str) -> Path:
     return path
 
 
-@lru_cache(maxsize=1)
-def _read_columns(path: Path, changed: int) -> dict[str, np.ndarray]:
-    """The arrays of the file (about 110 MB); `changed` is its time of change."""
+def _read_columns(path: Path) -> dict[str, np.ndarray]:
     try:
+        with zipfile.ZipFile(path):
+            pass  # numpy takes anything else for a pickle
         with np.load(path, allow_pickle=False) as archive:
             missing = [name for name in _COLUMNS if name not in archive.files]
             if missing:
@@ -275,19 +287,3 @@ def _read_columns(path: Path, changed: int) -> dict[str, np.ndarray]:
     if uneven or present.shape != (columns["length"].sum(), 2) or columns["xyz"].shape != (present.sum(), 21, 3):
         raise ValueError(f"{path}: expected {num_clips} clips in all arrays, received arrays that do not fit together")
     return columns
-
-
-def _read_clips(path: Path, subset: str, file_split: str) -> Iterator[tuple[np.ndarray, int, str]]:
-    """Detections `(T, 2, 21, 3)`, label and video id of the chosen clips."""
-    columns = _read_columns(path, path.stat().st_mtime_ns)
-    present, lengths = columns["present"], columns["length"].astype(np.int64)
-    chosen = columns["subset"] == file_split
-    if subset != "wlasl2000":
-        chosen &= columns[f"in_{subset.removeprefix('wlasl')}"]
-    stops = np.cumsum(lengths)
-    hands_before = np.concatenate([[0], np.cumsum(present.sum(axis=1))])
-    for index in np.flatnonzero(chosen):
-        start, stop = stops[index] - lengths[index], stops[index]
-        clip = np.full((stop - start, 2, 21, 3), np.nan, np.float32)
-        clip[present[start:stop]] = columns["xyz"][hands_before[start] : hands_before[stop]]
-        yield clip, int(columns["label"][index]), str(columns["video_id"][index])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from datasets_scripts.corpus_builder import CorpusConfig, CorpusFacts
+from datasets_scripts.corpus_builder import CorpusConfig
+from datasets_scripts.corpus_facts import CorpusFacts
 from datasets_scripts.label_tables import find_column, read_table, seconds_of
 from datasets_scripts.pose_file_corpus import ClipLabel, PoseFileCorpus
 

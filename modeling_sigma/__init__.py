@@ -33,6 +33,7 @@ _EXPORTS = {
     "SignLanguageTranslationPipeline": "pipeline_sigma",
     "IsolatedSignRecognitionPipeline": "pipeline_sigma",
     "ContinuousSignRecognitionPipeline": "pipeline_sigma",
+    "SignTextRetrievalPipeline": "pipeline_retrieval_sigma",
     "register_sigma": "registration_sigma",
     "save_bundle": "hub.bundle",
 }
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from .modeling_sigma_ctc import SigmaForCTC
     from .modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
     from .modeling_sigma_pretraining import SigmaForPreTraining, SigmaModel
+    from .pipeline_retrieval_sigma import SignTextRetrievalPipeline
     from .pipeline_sigma import (
         ContinuousSignRecognitionPipeline,
         IsolatedSignRecognitionPipeline,

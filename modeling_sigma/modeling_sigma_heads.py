@@ -90,6 +90,7 @@ class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
         Raises:
             ValueError: without clip and encoder states, or without anything for the decoder to read.
         """  # noqa: E501
+        kwargs = _without_text_arguments(kwargs)
         if encoder_outputs is None:
             if pose_values is None:
                 raise ValueError("expected pose_values or encoder_outputs, received neither")
@@ -230,6 +231,7 @@ class SigmaForSequenceClassification(SigmaPreTrainedModel):
             labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
                 Label numbers in [0, num_labels); -100 is ignored.
         """  # noqa: E501
+        kwargs = _without_text_arguments(kwargs)
         encoded = self.encode_poses(
             pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask, **kwargs
         )
@@ -255,3 +257,16 @@ class SigmaForSequenceClassification(SigmaPreTrainedModel):
             attentions=encoded.attentions,
             pose_embeds=encoded.pose_embeds,
         )
+
+
+def _without_text_arguments(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments for the encoder. PEFT hands on by name what text models read: `attention_mask=None` and the like.
+
+    Raises:
+        ValueError: when one of them holds something.
+    """
+    foreign = ("input_ids", "attention_mask", "inputs_embeds", "decoder_inputs_embeds")
+    given = [name for name in foreign if kwargs.get(name) is not None]
+    if given:
+        raise ValueError(f"expected pose_values and prompt_input_ids, received {', '.join(given)}")
+    return {name: value for name, value in kwargs.items() if value is not None and name not in foreign}

@@ -276,7 +276,7 @@ class SigmaForPreTraining(SigmaModel):
             block.layer[2].load_state_dict(source.layer[1].state_dict())
 
     @can_return_tuple
-    def forward(  # type: ignore[override]
+    def forward(
         self,
         pose_values: torch.Tensor,
         pose_attention_mask: torch.Tensor | None = None,

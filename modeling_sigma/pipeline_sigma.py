@@ -8,20 +8,23 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, Pipeline
 
+from .clip_windows_sigma import LongClips
 from .ctc_decoding_sigma import GlossSpan, decode_greedily, decode_with_beams
 from .feature_extraction_sigma import as_pose_clip
 from .label_trie_sigma import LabelTrie, score_labels
 from .pose_transforms import even_frame_indices
 
 
-class SignLanguageTranslationPipeline(Pipeline):
+class SignLanguageTranslationPipeline(LongClips, Pipeline):
     """`pipeline("sign-language-translation")`: writes what is signed in a clip.
 
     Inputs are file paths (with the sigma-slu package installed), [`PoseClip`]s, arrays `(T, K, 3)` or `(T, K, 2)`,
     and dicts of keypoints and scores; lists and generators of them are batched with `batch_size`.
 
     Call arguments: `language` (spoken language to write, "English" by default), `max_frames`, `num_return_sequences`,
-    and everything `generate` takes.
+    and everything `generate` takes. `window_seconds` (and `stride_seconds`) cuts long clips at pauses or into
+    overlapping windows: the result then has `"text"`, stitched, and `"segments"` with `"start"`, `"end"` (seconds) and
+    `"text"`.
 
     Returns:
         `dict` with `"text"` for each clip; a list of such dicts, best first, with `num_return_sequences > 1`.

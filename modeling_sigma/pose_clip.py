@@ -59,18 +59,8 @@ class PoseClip:
             value = getattr(self, name)
             if value is not None and not (np.isfinite(value) and value > 0):
                 raise ValueError(f"expected a positive number for {name}, received {value!r}: leave it out if unknown")
-        if not np.isfinite(scores).all():
-            raise ValueError(f"expected finite scores, received {_count_bad(scores)}: use 0 for 'not found'")
-        found = scores > 0
-        finite = np.isfinite(keypoints).all(-1)
-        if not finite[found].all():
-            frame = int(np.argwhere(found & ~finite)[0, 0])
-            raise ValueError(
-                f"expected finite keypoints, received {int((found & ~finite).sum())} NaN or infinite ones with a "
-                f"score above 0, first in frame {frame}: set their score to 0"
-            )
-        if not finite.all():
-            keypoints = np.where(finite[..., None], keypoints, keypoints.dtype.type(0))
+        if not sums_are_finite(keypoints, scores):
+            keypoints = _without_bad_points(keypoints, scores)
         object.__setattr__(self, "keypoints", keypoints)
         object.__setattr__(self, "scores", scores)
 
@@ -108,6 +98,25 @@ def _check_shapes(keypoints: np.ndarray, scores: np.ndarray, layout: SkeletonLay
         raise ValueError(f"{expected} with at least one frame, received an empty clip {keypoints.shape}")
     if scores.shape != keypoints.shape[:2]:
         raise ValueError(f"expected scores of shape {keypoints.shape[:2]} like the keypoints, received {scores.shape}")
+
+
+def sums_are_finite(*arrays: np.ndarray) -> bool:
+    """Whether the sum of each array is finite: then all its numbers are, at a tenth of the cost of looking at each."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return all(bool(np.isfinite(array.sum(dtype=np.float64))) for array in arrays)
+
+
+def _without_bad_points(keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    if not np.isfinite(scores).all():
+        raise ValueError(f"expected finite scores, received {_count_bad(scores)}: use 0 for 'not found'")
+    found, finite = scores > 0, np.isfinite(keypoints).all(-1)
+    if not finite[found].all():
+        frame = int(np.argwhere(found & ~finite)[0, 0])
+        raise ValueError(
+            f"expected finite keypoints, received {int((found & ~finite).sum())} NaN or infinite ones with a "
+            f"score above 0, first in frame {frame}: set their score to 0"
+        )
+    return np.where(finite[..., None], keypoints, keypoints.dtype.type(0))
 
 
 def _count_bad(values: np.ndarray) -> str:

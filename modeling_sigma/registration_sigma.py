@@ -19,6 +19,7 @@ from .feature_extraction_sigma import SigmaFeatureExtractor
 from .modeling_sigma_ctc import SigmaForCTC
 from .modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
 from .modeling_sigma_pretraining import SigmaForPreTraining, SigmaModel
+from .pipeline_retrieval_sigma import SignTextRetrievalPipeline
 from .pipeline_sigma import (
     ContinuousSignRecognitionPipeline,
     IsolatedSignRecognitionPipeline,
@@ -32,6 +33,7 @@ PIPELINES = {
     "sign-language-translation": (SignLanguageTranslationPipeline, AutoModelForSeq2SeqLM),
     "isolated-sign-recognition": (IsolatedSignRecognitionPipeline, AutoModelForSequenceClassification),
     "continuous-sign-recognition": (ContinuousSignRecognitionPipeline, AutoModelForCTC),
+    "sign-text-retrieval": (SignTextRetrievalPipeline, AutoModel),
 }
 
 

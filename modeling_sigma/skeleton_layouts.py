@@ -119,6 +119,10 @@ def _span(start: int, count: int) -> tuple[int, ...]:
     return tuple(range(start, start + count))
 
 
+def _fingers_from_the_tip(start: int) -> tuple[int, ...]:
+    return tuple(start + 4 * finger + k for finger in range(5) for k in (3, 2, 1, 0))
+
+
 def _mediapipe(num_face_points: int) -> SkeletonLayout:
     face_start, hands_start = 33, 33 + num_face_points
     mesh = (127, 93, 172, 150, 152, 379, 397, 323, 356, 78, 82, 13, 312, 308, 317, 14, 87, 4)
@@ -156,6 +160,20 @@ LAYOUTS = MappingProxyType(
                 right_hand=_span(116, 21),
                 face=tuple(25 + point for point in (*range(0, 17, 2), *_span(60, 8), 30)),
                 components=(("body", 25), ("face", 70), ("left_hand", 21), ("right_hand", 21)),
+            ),
+            # Goliath's order, as Sapiens writes it: taken from its published names, not yet checked on pictures. A
+            # hand's wrist is the body's, a finger is numbered from its tip, and half of the jaw does not exist. The
+            # order of the points halfway along the lips is not published: our estimator sorts them, 208 to the
+            # subject's right and 209 to the left on the upper lip, 211 and 210 on the lower one.
+            SkeletonLayout(
+                name="sapiens_308",
+                num_keypoints=308,
+                body=(0, 3, 4, 5, 6, 7, 8, 62, 41),
+                left_hand=(62, *_fingers_from_the_tip(42)),
+                right_hand=(41, *_fingers_from_the_tip(21)),
+                face=(270, 269, MISSING, MISSING, 77, MISSING, MISSING, 243, 244)
+                + (204, 208, 206, 209, 205, 210, 207, 211, 178),
+                components=(("wholebody", 308),),
             ),
             SkeletonLayout(
                 name="hands_42",  # hand detectors alone: left hand, then right hand

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from urllib.error import URLError
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 
 from modeling_sigma.io import pose_estimators
-from modeling_sigma.io.pose_estimators import ESTIMATORS, RtmlibEstimator, estimate_clip
+from modeling_sigma.io.pose_estimators import ESTIMATORS, estimate_clip, make_estimator
 from modeling_sigma.io.reading_errors import MissingExtraError
+from modeling_sigma.io.rtmlib_estimator import RtmlibEstimator
 from modeling_sigma.io.video import VideoInfo
 
 
@@ -103,7 +105,7 @@ def test_no_estimator_is_one_clear_line(tmp_path, monkeypatch):
     with pytest.raises(MissingExtraError) as caught:
         estimate_clip(path, "rtmlib")
     assert str(caught.value).startswith(line) and "\n" not in str(caught.value)
-    with pytest.raises(ValueError, match=r"sample.mp4: expected estimator rtmlib, received 'mine'"):
+    with pytest.raises(ValueError, match=r"sample.mp4: expected estimator rtmlib or .*, received 'mine'"):
         estimate_clip(path, "mine")
     with pytest.raises(FileNotFoundError, match=r"nowhere.mp4: no such file"):
         estimate_clip(tmp_path / "nowhere.mp4", "rtmlib")
@@ -166,7 +168,35 @@ def test_the_installed_estimator_is_found(rtmlib, video, monkeypatch):
         clip = estimate_clip(video, estimator)
         assert clip.scores.any(1).tolist() == [False, False, True, True, True, True]
         np.testing.assert_allclose(clip.keypoints[2], someone(5, 10))
-    assert set(ESTIMATORS) == {"rtmlib"}
+
+
+def test_estimators_by_name(rtmlib):
+    assert set(ESTIMATORS) == {"rtmlib", "sapiens2", "mediapipe"}
+    assert make_estimator("rtmlib", mode="lightweight").name == "rtmlib-wholebody-lightweight"
+    with pytest.raises(ValueError, match="expected estimator rtmlib or sapiens2 or mediapipe, received 'mine'"):
+        make_estimator("mine")
+
+
+def test_frames_come_in_batches_and_in_the_context_of_their_video(video):
+    class Batched(Scripted):
+        batch_size = 4
+        sizes: list[int] = []
+        log: list[str] = []
+
+        def detect_batch(self, frames):
+            self.sizes.append(len(frames))
+            return [self(frame) for frame in frames]
+
+        @contextmanager
+        def video(self, fps):
+            self.log.append(f"starts at {fps}")
+            yield
+            self.log.append("ends")
+
+    estimator = Batched([[someone(t, 9)] for t in range(6)])
+    clip = estimate_clip(video, estimator)
+    assert clip.keypoints[:, 0, 0].tolist() == [0, 1, 2, 3, 4, 5]
+    assert estimator.sizes == [4, 2] and estimator.log == ["starts at 25.0", "ends"]
 
 
 def test_networks_that_cannot_be_fetched(rtmlib, monkeypatch):

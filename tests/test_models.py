@@ -793,3 +793,23 @@ def test_nothing_to_read_or_write(writer: SigmaForConditionalGeneration) -> None
         writer(labels=torch.tensor([[1]]))
     with pytest.raises(ValueError, match=r"expected labels or decoder_input_ids, received neither: use generate\(\)"):
         writer(**tiny_inputs(LENGTHS))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("cls", "task"),
+    [(SigmaForConditionalGeneration, "SEQ_2_SEQ_LM"), (SigmaForSequenceClassification, "SEQ_CLS")],
+)
+def test_adapters_call_the_model_as_a_text_model(cls: type, task: str) -> None:
+    """PEFT passes `attention_mask=None` and the like by name; an attention mask that holds something is a mistake."""
+    peft = pytest.importorskip("peft")
+    model = tiny_model(cls)
+    inputs = tiny_inputs()
+    if task == "SEQ_2_SEQ_LM":
+        inputs["decoder_input_ids"] = torch.zeros(3, 1, dtype=torch.long)
+    expected = model(**inputs).logits
+    lora = peft.LoraConfig(task_type=task, r=2, target_modules=r"encoder\..*\.(q|v)")
+    adapted = peft.get_peft_model(model, lora).eval()
+    assert torch.allclose(adapted(**inputs).logits, expected, atol=1e-5), "a new adapter changes nothing"
+    with pytest.raises(ValueError, match="expected pose_values and prompt_input_ids, received attention_mask"):
+        model(**inputs, attention_mask=torch.ones(3, 4))

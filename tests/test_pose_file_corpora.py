@@ -408,6 +408,12 @@ def test_clips_and_labels_in_folders_of_their_own(folder: Path, tmp_path: Path) 
     assert set(rows_of(builder)) == {"a"}
 
 
+def test_the_label_file_may_name_the_clip_otherwise(folder: Path) -> None:
+    write_labels(folder / "labels.train", {"0001": {"text": "b", "video_path": "train/some_clip.mp4"}})
+    write_pickle(folder / "pose_format" / "some_clip.pkl")
+    assert set(rows_of(built("how2sign", folder))) == {"0001"}
+
+
 def test_new_files_are_noticed(folder: Path) -> None:
     write_pickle(folder / "pose_format" / "a.pkl")
     write_labels(folder / "labels.train", {name: {"text": name} for name in "ab"})

@@ -23,6 +23,7 @@ def test_block_runs(
 ) -> None:
     # What the demo leaves behind, with an untrained model.
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     model = factories.tiny_model(SigmaForConditionalGeneration, seed=0)
     model.generation_config.max_new_tokens = 5
     save_bundle(model, factories.tiny_processor(), "sigma-slu")

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from datasets import Dataset, load_dataset
+from datasets import Dataset, Features, load_dataset
 from factories import random_clip
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -172,6 +172,11 @@ def test_rows_survive_arrow_parquet_and_streaming(tmp_path: Path) -> None:
 def test_mistakes_are_named(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         encoded(random_clip(2), **fields)
+
+
+def test_columns_can_be_written_into_a_data_card() -> None:
+    assert Features._from_yaml_list(features()._to_yaml_list()) == features()
+    assert DECODING_RECIPE.count("\n") < 12  # short enough to be read
 
 
 def test_numpy_format_cuts_zeros_that_are_put_back() -> None:

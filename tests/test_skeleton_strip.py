@@ -7,7 +7,8 @@ from PIL import Image
 from datasets_scripts.synthetic import SyntheticSigns
 from modeling_sigma.pose_clip import PoseClip
 from modeling_sigma.skeleton_layouts import LAYOUTS
-from modeling_sigma.viz.skeleton_strip import _DARK, _LIGHT, _font, _wrap, draw_skeleton_strip
+from modeling_sigma.viz.picture_style import DARK, LIGHT, font_for, wrap
+from modeling_sigma.viz.skeleton_strip import draw_skeleton_strip
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def test_panels_stand_side_by_side(clip: PoseClip) -> None:
     assert draw_skeleton_strip(clip.frames(slice(0, 3)), num_frames=9).width < 3 * 1.35 * 240 + 2 * 14 + 2 * 6 + 1
 
 
-@pytest.mark.parametrize(("dark", "theme"), [(False, _LIGHT), (True, _DARK)])
+@pytest.mark.parametrize(("dark", "theme"), [(False, LIGHT), (True, DARK)])
 def test_every_part_has_its_color(clip: PoseClip, dark: bool, theme: object) -> None:
     pixels = panels_area(draw_skeleton_strip(clip, num_frames=3, dark=dark))
     assert len(set(theme.parts.values())) == 4
@@ -54,9 +55,9 @@ def test_left_and_right_hand() -> None:
     keypoints[0, :, 1] = np.tile(np.arange(21.0), 2)
     pixels = panels_area(draw_skeleton_strip(PoseClip(keypoints, scores, "hands_42")))
     middle = pixels.shape[1] // 2
-    assert has_color(pixels[:, middle:], _LIGHT.parts["left_hand"])
-    assert not has_color(pixels[:, :middle], _LIGHT.parts["left_hand"])
-    assert has_color(pixels[:, :middle], _LIGHT.parts["right_hand"])
+    assert has_color(pixels[:, middle:], LIGHT.parts["left_hand"])
+    assert not has_color(pixels[:, :middle], LIGHT.parts["left_hand"])
+    assert has_color(pixels[:, :middle], LIGHT.parts["right_hand"])
 
 
 def test_up_is_up() -> None:
@@ -67,8 +68,8 @@ def test_up_is_up() -> None:
     scores[0, 112] = 1.0
     keypoints[0, 112] = [50.0, 100.0]
     pixels = panels_area(draw_skeleton_strip(PoseClip(keypoints, scores)))
-    assert has_color(pixels[:120], _LIGHT.parts["body"]) and not has_color(pixels[120:], _LIGHT.parts["body"])
-    assert has_color(pixels[120:], _LIGHT.parts["right_hand"])
+    assert has_color(pixels[:120], LIGHT.parts["body"]) and not has_color(pixels[120:], LIGHT.parts["body"])
+    assert has_color(pixels[120:], LIGHT.parts["right_hand"])
 
 
 def test_joints_that_were_not_found_are_hollow_or_absent() -> None:
@@ -83,7 +84,7 @@ def test_joints_that_were_not_found_are_hollow_or_absent() -> None:
         pixels = panels_area(draw_skeleton_strip(PoseClip(keypoints, scores), height=400), 400)
         y, x = 200, pixels.shape[1] // 2
         pictures[score] = pixels[y - 9 : y + 9, x - 9 : x + 9]
-    body, panel = _LIGHT.parts["body"], _LIGHT.panel
+    body, panel = LIGHT.parts["body"], LIGHT.panel
     assert count_color(pictures[0.0], panel) == 18 * 18
     assert tuple(pictures[0.3][9, 9]) == panel and count_color(pictures[0.3], panel) < 18 * 18 - 15
     assert tuple(pictures[0.31][9, 9]) == body
@@ -104,9 +105,7 @@ def test_scale_is_that_of_the_whole_clip() -> None:
     keypoints[0, 4], keypoints[1, 4] = [10.0, 10.0], [100.0, 100.0]
     pixels = panels_area(draw_skeleton_strip(PoseClip(keypoints, scores, "hands_42"), num_frames=2))
     half = pixels.shape[1] // 2
-    marked = [
-        np.argwhere(np.abs(part.astype(int) - _LIGHT.panel).max(-1) > 30) for part in np.split(pixels, [half], 1)
-    ]
+    marked = [np.argwhere(np.abs(part.astype(int) - LIGHT.panel).max(-1) > 30) for part in np.split(pixels, [half], 1)]
     small, large = (np.ptp(points[points[:, 1] < half - 25], axis=0)[0] for points in marked)
     assert large > 6 * small
 
@@ -116,8 +115,8 @@ def test_every_layout(name: str) -> None:
     count = LAYOUTS[name].num_keypoints
     clip = PoseClip(np.random.default_rng(0).random((5, count, 2)), np.ones((5, count)), name)
     pixels = panels_area(draw_skeleton_strip(clip, num_frames=2, height=160), 160)
-    parts = ("left_hand", "right_hand") if name == "hands_42" else tuple(_LIGHT.parts)
-    for part, color in _LIGHT.parts.items():
+    parts = ("left_hand", "right_hand") if name == "hands_42" else tuple(LIGHT.parts)
+    for part, color in LIGHT.parts.items():
         assert has_color(pixels, color) == (part in parts)
 
 
@@ -126,8 +125,8 @@ def test_nothing_found() -> None:
     image = draw_skeleton_strip(clip, num_frames=4, captions=["a", "b", "c", "d"])
     pixels = panels_area(image)
     assert image.width < 300
-    assert not any(has_color(pixels, color) for color in _LIGHT.parts.values())
-    text = np.argwhere(np.abs(pixels.astype(int)[20:-20, 20:-20] - _LIGHT.panel).max(-1) > 60)
+    assert not any(has_color(pixels, color) for color in LIGHT.parts.values())
+    text = np.argwhere(np.abs(pixels.astype(int)[20:-20, 20:-20] - LIGHT.panel).max(-1) > 60)
     assert len(text) > 50 and abs(text[:, 0].mean() + 20 - 120) < 12  # the words in its middle
 
 
@@ -135,7 +134,7 @@ def test_one_point_alone() -> None:
     scores = np.zeros((1, 133))
     scores[0, 0] = 1.0
     pixels = panels_area(draw_skeleton_strip(PoseClip(np.zeros((1, 133, 2)), scores)))
-    assert has_color(pixels[110:130], _LIGHT.parts["body"])
+    assert has_color(pixels[110:130], LIGHT.parts["body"])
 
 
 def test_titles_and_captions_make_room(clip: PoseClip) -> None:
@@ -150,11 +149,11 @@ def test_titles_and_captions_make_room(clip: PoseClip) -> None:
 
 def test_lines_fit_and_lose_no_text() -> None:
     text = "a sentence with some words and averyveryverylongwordthatfitsnowhere at its end\nand a second line"
-    font = _font(13)
-    lines = _wrap(text, font, 120)
+    font = font_for(13)
+    lines = wrap(text, font, 120)
     assert all(font.getlength(line) <= 120 for line in lines)
     assert "".join(lines).replace(" ", "") == "".join(text.split())
-    assert _wrap("short", font, 120) == ["short"] and _wrap("x", font, 0) == ["x"]
+    assert wrap("short", font, 120) == ["short"] and wrap("x", font, 0) == ["x"]
 
 
 def test_bad_arguments(clip: PoseClip) -> None:

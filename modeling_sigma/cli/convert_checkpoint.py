@@ -62,9 +62,10 @@ def run(args: argparse.Namespace) -> int:
     arrays = load_foreign_checkpoint(args.file)
     model: Any = convert(arrays, AutoConfig.from_pretrained(args.text_config))
     report = model.conversion_report
+    licence, note = LICENCES[args.kind]
+    model.config.weights_licence = licence  # stays with whatever is trained from these weights
     processor = _load_processor(args.tokenizer or args.text_config)
     folder = save_bundle(model, processor or SigmaFeatureExtractor(), args.out)
-    licence, note = LICENCES[args.kind]
     if not (folder / "README.md").exists():
         card = CARD.format(file=Path(args.file).name, kind=args.kind, licence=licence, note=note)
         (folder / "README.md").write_text(card, encoding="utf-8")

@@ -47,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
     language = SyntheticSigns(seed=0)
     model, processor = build_demo(language, recipe)
     size = sum(parameter.numel() for parameter in model.parameters())
-    print(f"An invented sign language, {size / 1e6:.1f} million parameters, {torch.get_num_threads()} threads.")
+    about = f"An invented sign language, {size / 1e6:.1f} million parameters, {torch.get_num_threads()} threads."
+    print(about, file=sys.stderr if args.json else sys.stdout)
     train_demo(model, processor, language, recipe, progress)
     results: dict[str, Any] = evaluate_demo(model, processor, language, recipe, progress)
     out = save_bundle(model, processor, args.out)
@@ -55,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     results["translations"] = _translate_from_disk(out, samples)
     picture = _save_strip(out, samples[0])
     results["seconds"] = round(time.monotonic() - started, 1)
+    _write_card(out, model, results, recipe, torch.get_num_threads())
     if args.json:
         print(json.dumps(results, ensure_ascii=False, indent=2))
     else:
@@ -85,6 +87,27 @@ def _save_strip(folder: Path, sample: Any) -> Path:
     draw_skeleton_strip(sample.clip, num_frames=8, title=sample.text, captions=None).save(picture)
     save_clip(folder / "unseen_clip.npz", sample.clip)
     return picture
+
+
+def _write_card(folder: Path, model: Any, results: dict[str, Any], recipe: Any, num_threads: int) -> None:
+    """What `sigma-slu publish` asks for: facts, measured results, and the card made of them."""
+    from dataclasses import asdict
+
+    from modeling_sigma.hub.model_card import FACTS_FILE, build_card, write_results
+    from modeling_sigma.training.demo_card import demo_facts, demo_measurements
+
+    facts = demo_facts(
+        f"`sigma-slu demo --seed {recipe.seed}`: {recipe.steps} optimiser steps from scratch; training and tests took "
+        f"{results['seconds']:.0f} s on {num_threads} processor threads."
+    )
+    measurements = demo_measurements(results, f"sigma-slu demo --seed {recipe.seed}")
+    stated = {name: value for name, value in asdict(facts).items() if value is not None}
+    (folder / FACTS_FILE).write_text(json.dumps(stated, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_results(folder, measurements)
+    card = build_card(
+        facts, measurements, config=model.config.to_dict(), num_parameters=sum(p.numel() for p in model.parameters())
+    )
+    (folder / "README.md").write_text(str(card).rstrip("\n") + "\n", encoding="utf-8")
 
 
 def _print_results(results: dict[str, Any], out: Path, picture: Path) -> None:

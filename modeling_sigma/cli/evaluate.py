@@ -1,4 +1,7 @@
-"""`sigma-slu evaluate`: scores of predictions against references, as the field's papers report them."""
+"""`sigma-slu evaluate`: scores of predictions against references, as the field's papers report them.
+
+The predictions come from files, or from a saved model and a data set.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ examples:
   sigma-slu evaluate --task slt --preset csl_daily --predictions predictions.txt --references references.txt
   sigma-slu evaluate --task cslr --preset phoenix2014t --predictions predictions.json --references glosses.json --json
   sigma-slu evaluate --task islr --predictions a.txt --compare b.txt --references labels.txt --bootstrap 1000
+  sigma-slu evaluate --task slt --model sigma-slu --dataset synthetic --config sentences --save-predictions out.json
+  sigma-slu evaluate --task islr --model sigma-slu --dataset wlasl_hands --config wlasl100 --data-dir DIR --labels FILE
 
 files: text (one sample a line), JSON (list, or object ID -> text), JSON lines, or dumps (lines of
 "sample: ID, prediction: TEXT")
@@ -30,8 +35,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `evaluate`."""
     parser.epilog = _EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--predictions", type=Path, required=True, metavar="FILE", help="what the system produced")
-    parser.add_argument("--references", type=Path, required=True, metavar="FILE", help="what is right")
+    parser.set_defaults(usage_error=parser.error)
+    files = parser.add_argument_group("from files")
+    files.add_argument("--predictions", type=Path, metavar="FILE", help="what the system produced")
+    files.add_argument("--references", type=Path, metavar="FILE", help="what is right")
+    model = parser.add_argument_group("from a model and a data set")
+    model.add_argument("--model", metavar="DIR", help="model folder, or a name on the Hub")
+    model.add_argument(
+        "--dataset", metavar="NAME", help="corpus, folder that build-dataset made, or a name on the Hub"
+    )
+    model.add_argument("--config", metavar="NAME", help="configuration of the corpus, such as wlasl100")
+    model.add_argument("--split", default="test", metavar="NAME", help="train, validation or test (default)")
+    model.add_argument("--data-dir", metavar="DIR", help="the corpus's own files")
+    model.add_argument(
+        "--labels", metavar="FILE", help="islr: one label a line, for a model that writes to choose from"
+    )
+    model.add_argument("--language", help="spoken language of the prompt (default: each clip's)")
+    model.add_argument("--num-beams", type=int, metavar="N", help="beams (default: the model's own)")
+    model.add_argument("--batch-size", type=int, default=8, metavar="N", help="clips computed together (default 8)")
+    model.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, mps")
+    model.add_argument(
+        "--save-predictions", type=Path, metavar="FILE", help="write them, as .json, .jsonl or a dump (other suffixes)"
+    )
     parser.add_argument(
         "--task", choices=TASKS, required=True, help="translation, continuous recognition, or isolated recognition"
     )
@@ -71,11 +96,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Scores, prints, and returns 0."""
+    _check_sources(args)
     if args.bootstrap < 0:
         raise ValueError(f"expected --bootstrap of at least 0, received {args.bootstrap}: 1000 is usual")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        report = evaluate_files(args)
+        report = evaluate(args)
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         print(f"sigma-slu evaluate: warning: {message}", file=sys.stderr)
     if args.json:
@@ -85,17 +111,33 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def evaluate_files(args: argparse.Namespace) -> dict[str, Any]:
-    """The scores of the files that the arguments name.
+def _check_sources(args: argparse.Namespace) -> None:
+    """Ends with a usage error unless predictions come from exactly one source."""
+    of_files, of_model = (args.predictions, args.references), (args.model, args.dataset)
+    if all(of_files) and not any(of_model):
+        if args.save_predictions or args.labels:
+            args.usage_error("--save-predictions and --labels need --model and --dataset")
+    elif all(of_model) and not any(of_files):
+        if args.batch_size < 1 or (args.num_beams or 1) < 1:
+            args.usage_error("--batch-size and --num-beams must be at least 1")
+        if args.labels and args.task != "islr":
+            args.usage_error("--labels belongs to --task islr")
+    else:
+        args.usage_error("expected --predictions and --references, or --model and --dataset")
+
+
+def evaluate(args: argparse.Namespace) -> dict[str, Any]:
+    """The scores of the files, or of the model and data set, that the arguments name.
 
     Returns:
         `dict`: that of `translation_scores`, `word_error_rates` or `recognition_scores`, and with `--compare` also
-        `comparison`, whose `scores` are those of `paired_bootstrap`.
+        `comparison`, whose `scores` are those of `paired_bootstrap`; of a model also `data`: its names.
     """
     from modeling_sigma.metrics import paired_bootstrap
     from modeling_sigma.metrics.prediction_files import (
         PREDICTION_FIELDS,
         REFERENCE_FIELDS,
+        SampleTexts,
         pair_samples,
         read_sample_texts,
     )
@@ -104,12 +146,20 @@ def evaluate_files(args: argparse.Namespace) -> dict[str, Any]:
         pairs = pair_samples(read_sample_texts(path, PREDICTION_FIELDS[args.task]), references)
         return _plain(pairs[0], args.task), _plain(pairs[1], args.task)
 
-    references = read_sample_texts(args.references, REFERENCE_FIELDS[args.task])
-    pairs = read_pairs(args.predictions)
-    other_pairs = None if args.compare is None else read_pairs(args.compare)  # errors come before the work
     progress = _Progress()
+    found = None
+    if args.model is None:
+        references = read_sample_texts(args.references, REFERENCE_FIELDS[args.task])
+        pairs = read_pairs(args.predictions)
+    else:
+        found = _predict(args, progress)
+        references = SampleTexts(f"{args.dataset} ({args.split})", found.references, found.sample_ids)
+        pairs = found.predictions, found.references
+    other_pairs = None if args.compare is None else read_pairs(args.compare)  # errors come before the work
     progress.say(f"scoring {len(pairs[0])} samples")
-    report = _score(args, *pairs, progress)
+    report = _score(args, *pairs, progress, labels=None if found is None else found.labels)
+    if found is not None:
+        report["data"] = {"model": args.model, "dataset": args.dataset, "config": args.config, "split": args.split}
     if other_pairs is not None:
         progress.say("comparing the two systems")
         statistics, other_statistics = _statistics(args, *pairs), _statistics(args, *other_pairs)
@@ -128,8 +178,43 @@ def format_report(report: Mapping[str, Any]) -> str:
     return "\n".join(_report_lines(report))
 
 
+def _predict(args: argparse.Namespace, progress: _Progress) -> Any:
+    """The model's predictions on the data set, which are saved where asked for."""
+    from modeling_sigma.cli.corpus_predictions import load_split, predict_corpus
+    from modeling_sigma.cli.predict import read_labels
+
+    labels = None if args.labels is None else read_labels(args.labels)
+    dataset = load_split(args.dataset, args.config, args.split, args.data_dir)
+    progress.say(f"predicting {len(dataset)} clips")
+    found = predict_corpus(
+        args.model,
+        dataset,
+        args.task,
+        labels=labels,
+        language=args.language,
+        num_beams=args.num_beams,
+        batch_size=args.batch_size,
+        device=args.device,
+    )
+    if found.labels is not None:
+        unknown = sorted(set(found.references) - set(found.labels))
+        if unknown:
+            warnings.warn(
+                f"{len(unknown)} of the data set's labels, such as {unknown[0]!r}, are none of the model's "
+                f"{len(found.labels)}: their clips score zero",
+                stacklevel=2,
+            )
+    if args.save_predictions is not None:
+        found.save(args.save_predictions)
+    return found
+
+
 def _score(
-    args: argparse.Namespace, predictions: list[Any], references: list[Any], progress: _Progress
+    args: argparse.Namespace,
+    predictions: list[Any],
+    references: list[Any],
+    progress: _Progress,
+    labels: list[str] | None = None,
 ) -> dict[str, Any]:
     from modeling_sigma.metrics import recognition_scores, translation_scores, word_error_rates
     from modeling_sigma.metrics.text_normalization import get_preset
@@ -143,6 +228,8 @@ def _score(
     if args.task == "cslr":
         return word_error_rates(predictions, references, args.costs, args.preset, unit=args.unit, **resampling)
     get_preset(args.preset, "islr")
+    if args.model is not None:
+        resampling.update(vocabulary=labels, is_constrained=labels is not None)
     return recognition_scores(predictions, references, num_confusions=args.confusions, **resampling)
 
 
@@ -198,6 +285,9 @@ def _report_lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield from _comparison_lines(report["comparison"], width)
     yield ""
+    for name, value in report.get("data", {}).items():
+        if value is not None:
+            yield f"{name:<9}  {value}"
     yield f"signature  {report['signature']}"
 
 

@@ -1,6 +1,6 @@
 """The command `sigma-slu`: imports the subcommand alone, and turns its errors into one line and an exit code.
 
-A subcommand is a line in `COMMANDS` and a module with `add_arguments(parser)` and `run(args) -> int`, which imports
+A subcommand is a line in `commands.py` and a module with `add_arguments(parser)` and `run(args) -> int`, which imports
 torch and the like inside `run`: `--help` stays fast. Exit codes: 0 success, 1 failure, 2 usage, 130 interrupt.
 """
 
@@ -13,16 +13,8 @@ import sys
 from collections.abc import Sequence
 
 from modeling_sigma import __version__
-
-
-COMMANDS = {  # name -> (module, one line of help)
-    "demo": ("modeling_sigma.cli.demo", "train and try a small model on synthetic signs"),
-    "predict": ("modeling_sigma.cli.predict", "text for skeleton files, with a trained model"),
-    "inspect": ("modeling_sigma.cli.inspect", "what is in a skeleton file: layout, length, parts"),
-    "convert-checkpoint": ("modeling_sigma.cli.convert_checkpoint", "a released checkpoint into a model folder"),
-    "adapt": ("modeling_sigma.cli.adapt", "a trained model to your own clips: other signs, signers, languages"),
-    "evaluate": ("modeling_sigma.cli.evaluate", "scores of predictions against references"),
-}
+from modeling_sigma.cli.commands import COMMANDS
+from modeling_sigma.cli.user_errors import user_errors
 
 
 def build_parser(command: str | None) -> argparse.ArgumentParser:
@@ -50,22 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        if args.debug or not isinstance(error, _user_errors()):
+        if args.debug or not isinstance(error, user_errors()):
             raise
         print(f"sigma-slu {command}: error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
         return 1
-
-
-def _user_errors() -> tuple[type[Exception], ...]:
-    """Errors whose message is for users; of a library only where a command has imported it."""
-    strict = () if "huggingface_hub" not in sys.modules else (_strict_error(),)
-    return (ValueError, OSError, ImportError, *strict)
-
-
-def _strict_error() -> type[Exception]:
-    from huggingface_hub.errors import StrictDataclassError  # a configuration with a field of the wrong type
-
-    return StrictDataclassError
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ PIPELINE_CLASSES = {
     "sign-language-translation": "pipeline_sigma.SignLanguageTranslationPipeline",
     "isolated-sign-recognition": "pipeline_sigma.IsolatedSignRecognitionPipeline",
     "continuous-sign-recognition": "pipeline_sigma.ContinuousSignRecognitionPipeline",
+    "sign-text-retrieval": "pipeline_retrieval_sigma.SignTextRetrievalPipeline",
 }
 _NOT_REMOTE_CODE = ("__init__.py", "registration_sigma.py")
 
@@ -58,7 +59,8 @@ def save_bundle(model: PreTrainedModel, processor: Any, directory: str | Path) -
     feature_extractor = getattr(processor, "feature_extractor", processor)
     if feature_extractor is not processor:
         feature_extractor.save_pretrained(directory)
-    _add_to_json(directory / "config.json", auto_map=AUTO_MAP, custom_pipelines=custom_pipelines(model))
+    facts = {"sigma_slu_version": modeling_sigma.__version__}
+    _add_to_json(directory / "config.json", auto_map=AUTO_MAP, custom_pipelines=custom_pipelines(model), **facts)
     for name in ("preprocessor_config.json", "processor_config.json"):
         if (directory / name).exists():
             classes = {auto: AUTO_MAP[auto] for auto in ("AutoFeatureExtractor", "AutoProcessor")}
@@ -73,19 +75,19 @@ def save_bundle(model: PreTrainedModel, processor: Any, directory: str | Path) -
 def custom_pipelines(model: PreTrainedModel) -> dict[str, dict[str, Any]]:
     """The pipelines that a model of this class serves, as `config.json` lists them.
 
-    A label head serves its own task. A model that writes serves all of them, and so does the pre-training model, whose
-    weights load as one that writes.
+    A label head serves its own task, a model of two encoders retrieval, and a model that writes all others. The
+    pre-training model serves all that its weights load as.
     """
-    label_heads = {
-        "SigmaForSequenceClassification": ("isolated-sign-recognition", "AutoModelForSequenceClassification"),
-        "SigmaForCTC": ("continuous-sign-recognition", "AutoModelForCTC"),
-    }
-    if type(model).__name__ in label_heads:
-        task, auto = label_heads[type(model).__name__]
-        return {task: {"impl": PIPELINE_CLASSES[task], "pt": [auto], "type": "multimodal"}}
+    writing = {task: "AutoModelForSeq2SeqLM" for task in PIPELINE_CLASSES if task != "sign-text-retrieval"}
+    retrieval = {"sign-text-retrieval": "AutoModel"}
+    served = {
+        "SigmaForSequenceClassification": {"isolated-sign-recognition": "AutoModelForSequenceClassification"},
+        "SigmaForCTC": {"continuous-sign-recognition": "AutoModelForCTC"},
+        "SigmaModel": retrieval,
+        "SigmaForPreTraining": {**writing, **retrieval},
+    }.get(type(model).__name__, writing)
     return {
-        task: {"impl": name, "pt": ["AutoModelForSeq2SeqLM"], "type": "multimodal"}
-        for task, name in PIPELINE_CLASSES.items()
+        task: {"impl": PIPELINE_CLASSES[task], "pt": [auto], "type": "multimodal"} for task, auto in served.items()
     }
 
 

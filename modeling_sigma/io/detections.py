@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from modeling_sigma.pose_clip import PoseClip
+from modeling_sigma.pose_clip import PoseClip, sums_are_finite
 
 
 # One frame: keypoints (N, K, 2) and scores (N, K) of the N persons seen in it.
@@ -17,6 +17,11 @@ MAX_FRAMES = 500_000
 
 # Keypoints at least this certain place a person; the less certain ones only where a person has no others.
 _PLACING_SCORE = 0.3
+
+
+def nobody(num_keypoints: int) -> Detection:
+    """A frame without persons."""
+    return np.zeros((0, num_keypoints, 2), np.float32), np.zeros((0, num_keypoints), np.float32)
 
 
 def check_person(person: int) -> int:
@@ -123,17 +128,21 @@ def clip_of(
     was not found: score 0, coordinates 0.
     """
     num_keypoints = frames[0][1].shape[1]
-    keypoints = np.zeros((len(frames), num_keypoints, 2), _precision(k for k, _ in frames))
-    scores = np.zeros((len(frames), num_keypoints), _precision(s for _, s in frames))
-    for t, (pick, frame) in enumerate(zip(picks, frames, strict=True)):
-        if pick is not None:
-            keypoints[t], scores[t] = frame[0][pick], frame[1][pick]
+    nothing = np.zeros((num_keypoints, 3), np.float32)
+    picked = [
+        (frame[0][pick], frame[1][pick]) if pick is not None else (nothing[:, :2], nothing[:, 2])
+        for pick, frame in zip(picks, frames, strict=True)
+    ]
+    keypoints = np.array([k for k, _ in picked], _precision(k for k, _ in frames))
+    scores = np.array([s for _, s in picked], _precision(s for _, s in frames))
     keypoints, scores = hide_invalid(keypoints, scores)
     return PoseClip(keypoints, scores, layout, fps, width, height)
 
 
 def hide_invalid(keypoints: np.ndarray, scores: np.ndarray) -> Detection:
     """Score 0 and coordinates 0 where a coordinate or the score is NaN or infinite: such a keypoint was not found."""
+    if sums_are_finite(keypoints, scores):
+        return keypoints, scores
     valid = np.isfinite(keypoints).all(-1) & np.isfinite(scores)
     if valid.all():
         return keypoints, scores

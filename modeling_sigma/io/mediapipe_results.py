@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from modeling_sigma.io.detections import hide_invalid
+from modeling_sigma.io.detections import Detection, hide_invalid, nobody
 from modeling_sigma.pose_clip import PoseClip
-from modeling_sigma.skeleton_layouts import get_layout
+from modeling_sigma.skeleton_layouts import SkeletonLayout, get_layout
 
 
 # The attribute of a result for each component of the layout.
@@ -62,25 +62,54 @@ def clip_from_mediapipe(results: Iterable[Any], *, width: int, height: int, fps:
             "expected one MediaPipe result per frame, received none: run the detector on the frames first"
         )
     layout = get_layout(_layout_of(frames))
-    keypoints = np.zeros((len(frames), layout.num_keypoints, 2), np.float32)
-    scores = np.zeros((len(frames), layout.num_keypoints), np.float32)
-    for t, frame in enumerate(frames):
-        start = 0
-        for name, size in layout.components:
-            landmarks = frame[name]
-            if landmarks:
-                if len(landmarks) != size:
-                    raise ValueError(
-                        f"expected {size} {name} landmarks as in the other frames, received {len(landmarks)} in frame "
-                        f"{t}: use one model for the whole clip"
-                    )
-                keypoints[t, start : start + size] = [
-                    (landmark.x * width, landmark.y * height) for landmark in landmarks
-                ]
-                scores[t, start : start + size] = [_score(landmark, name) for landmark in landmarks]
-            start += size
-    keypoints, scores = hide_invalid(keypoints, scores)
+    pairs = [_frame_arrays(frame, layout, width, height, t) for t, frame in enumerate(frames)]
+    keypoints, scores = hide_invalid(*map(np.stack, zip(*pairs)))
     return PoseClip(keypoints, scores, layout.name, fps, width, height)
+
+
+def detection_from_mediapipe(result: Any, layout_name: str, width: int, height: int) -> Detection:
+    """What one result of MediaPipe Holistic says of one picture, always in the same layout.
+
+    Args:
+        result:
+            As in `clip_from_mediapipe`.
+        layout_name (`str`):
+            `mediapipe_holistic_543` or `mediapipe_holistic_553`.
+        width, height (`int`):
+            Size of the picture in pixels.
+
+    Returns:
+        `tuple[np.ndarray, np.ndarray]`: keypoints `(N, K, 2)` in pixels and scores `(N, K)`; N is 0 or 1.
+
+    Raises:
+        ValueError: for results of another model.
+    """
+    layout = get_layout(layout_name)
+    frame = _landmarks_of(result, 0)
+    if not any(frame.values()):
+        return nobody(layout.num_keypoints)
+    keypoints, scores = _frame_arrays(frame, layout, width, height, 0)
+    return keypoints[None], scores[None]
+
+
+def _frame_arrays(
+    frame: dict[str, Sequence[Any]], layout: SkeletonLayout, width: int, height: int, t: int
+) -> tuple[np.ndarray, np.ndarray]:
+    keypoints = np.zeros((layout.num_keypoints, 2), np.float32)
+    scores = np.zeros(layout.num_keypoints, np.float32)
+    start = 0
+    for name, size in layout.components:
+        landmarks = frame[name]
+        if landmarks:
+            if len(landmarks) != size:
+                raise ValueError(
+                    f"expected {size} {name} landmarks as in the other frames, received {len(landmarks)} in frame "
+                    f"{t}: use one model for the whole clip"
+                )
+            keypoints[start : start + size] = [(landmark.x * width, landmark.y * height) for landmark in landmarks]
+            scores[start : start + size] = [_score(landmark, name) for landmark in landmarks]
+        start += size
+    return keypoints, scores
 
 
 def _landmarks_of(result: Any, t: int) -> dict[str, Sequence[Any]]:

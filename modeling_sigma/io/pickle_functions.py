@@ -78,8 +78,9 @@ def checked_keys(keys: list[Any]) -> list[Any]:
 def _array(spend: Spend, raw: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
     if not isinstance(dtype, np.dtype) or type(shape) is not tuple or len(shape) > _MAX_DIMENSIONS:
         raise ValueError("a numpy array without a usable dtype or shape")
-    if any(type(size) is not int or size < 0 for size in shape):
-        raise ValueError("a numpy array with a negative or fractional size")
+    for size in shape:
+        if type(size) is not int or size < 0:
+            raise ValueError("a numpy array with a negative or fractional size")
     if type(raw) is str:  # written by python 2
         spend(len(raw))
         raw = raw.encode("latin-1")

@@ -2,8 +2,8 @@
 
 `pickle.load` runs whatever a file asks for, and even an `Unpickler` with a strict `find_class` calls what it finds,
 sets attributes (`BUILD`), consults the extension registry, and allocates what a hostile file tells it to. So nothing
-here unpickles: the standard library's `pickletools` splits the file into its instructions, and this machine carries
-out those that build plain data. Functions that numpy and python name in honest pickles are keys of a table here,
+here unpickles: `pickle_instructions` splits the file into its instructions, and this machine carries out those that
+build plain data. Functions that numpy and python name in honest pickles are keys of a table here,
 never the functions themselves; every array is made from its checked bytes with `np.frombuffer`.
 """
 
@@ -24,6 +24,7 @@ from modeling_sigma.io.pickle_functions import (
     dotted,
     refusal,
 )
+from modeling_sigma.io.pickle_instructions import Reader, argument_reader
 
 
 # Bounds on what a small file can make of itself. A label file of 600,000 samples has 9 million instructions.
@@ -59,12 +60,22 @@ class PickleMachine:
             UnsafePickleError: if the pickle asks for anything but plain data.
             ValueError, LookupError, TypeError: if it is damaged.
         """
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(self._data)):
-            if count == MAX_OPERATIONS:
-                raise ValueError(f"more than {MAX_OPERATIONS:,} instructions")
-            if opcode.name in _REFUSED:
-                raise refusal(_REFUSED[opcode.name].format(dotted(argument)))
-            _OPERATIONS[opcode.name](self, argument)
+        data, place, size = self._data, 0, len(self._data)
+        for _ in range(MAX_OPERATIONS):
+            if place >= size:
+                raise ValueError("it ends before its last instruction")
+            code = data[place]
+            operation, read_argument = _BY_CODE[code]
+            place += 1
+            if read_argument is None:
+                operation(self, None)
+            else:
+                argument, place = read_argument(data, place)
+                operation(self, argument)
+            if code == _STOP:
+                break
+        else:
+            raise ValueError(f"more than {MAX_OPERATIONS:,} instructions")
         result = self._stack.pop()
         _check_plain(result)
         return result
@@ -98,15 +109,10 @@ class PickleMachine:
             self.pop_mark()
 
     def pop_tuple(self, size: int) -> None:
-        if size > len(self._stack):
+        stack = self._stack
+        if size > len(stack):
             raise ValueError("a tuple with too few items")
-        items = tuple(self._stack[-size:])
-        del self._stack[-size:]
-        self._stack.append(items)
-
-    def mark(self) -> None:
-        self._below_marks.append(self._stack)
-        self._stack = []
+        stack[-size:] = (tuple(stack[-size:]),)
 
     def pop_mark(self) -> list[Any]:
         """All values above the topmost mark."""
@@ -118,9 +124,6 @@ class PickleMachine:
 
     def remember(self, index: int) -> None:
         self._memo[index] = self._stack[-1]
-
-    def remember_next(self) -> None:
-        self.remember(len(self._memo))
 
     def recall(self, index: int) -> None:
         value = self._memo[index]
@@ -220,6 +223,23 @@ def _name_on_stack(machine: PickleMachine, argument: None) -> None:
     machine.name_function(module, name)
 
 
+def _remember_next(machine: PickleMachine, argument: None) -> None:
+    machine._memo[len(machine._memo)] = machine._stack[-1]
+
+
+def _mark(machine: PickleMachine, argument: None) -> None:
+    machine._below_marks.append(machine._stack)
+    machine._stack = []
+
+
+def _tuple_of_one(machine: PickleMachine, argument: None) -> None:
+    machine._stack[-1] = (machine._stack[-1],)
+
+
+def _ignore(machine: PickleMachine, argument: Any) -> None:
+    pass
+
+
 def _duplicate(machine: PickleMachine, argument: None) -> None:
     value = machine.pop()
     machine.push(value)
@@ -228,17 +248,14 @@ def _duplicate(machine: PickleMachine, argument: None) -> None:
 
 _OPERATIONS: dict[str, _Operation] = {
     "PROTO": _check_protocol,
-    "FRAME": lambda machine, argument: None,
-    "STOP": lambda machine, argument: None,
+    "FRAME": _ignore,
+    "STOP": _ignore,
     # constants
     "NONE": lambda machine, argument: machine.push(None),
     "NEWTRUE": lambda machine, argument: machine.push(True),
     "NEWFALSE": lambda machine, argument: machine.push(False),
-    **dict.fromkeys(
-        ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"),
-        PickleMachine.push_number,
-    ),
-    **dict.fromkeys(("FLOAT", "BINFLOAT"), PickleMachine.push),
+    **dict.fromkeys(("INT", "LONG", "LONG1", "LONG4"), PickleMachine.push_number),
+    **dict.fromkeys(("BININT", "BININT1", "BININT2", "FLOAT", "BINFLOAT"), PickleMachine.push),
     **dict.fromkeys(("STRING", "BINSTRING", "SHORT_BINSTRING"), PickleMachine.push),
     **dict.fromkeys(("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"), PickleMachine.push),
     **dict.fromkeys(("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"), PickleMachine.push),
@@ -247,7 +264,7 @@ _OPERATIONS: dict[str, _Operation] = {
     "EMPTY_LIST": lambda machine, argument: machine.push([]),
     "EMPTY_DICT": lambda machine, argument: machine.push({}),
     "EMPTY_SET": lambda machine, argument: machine.push_set(),
-    "TUPLE1": lambda machine, argument: machine.pop_tuple(1),
+    "TUPLE1": _tuple_of_one,
     "TUPLE2": lambda machine, argument: machine.pop_tuple(2),
     "TUPLE3": lambda machine, argument: machine.pop_tuple(3),
     "TUPLE": lambda machine, argument: machine.push(tuple(machine.pop_mark())),
@@ -260,12 +277,12 @@ _OPERATIONS: dict[str, _Operation] = {
     "SETITEMS": lambda machine, argument: machine.set_items(machine.pop_mark()),
     "ADDITEMS": lambda machine, argument: machine.add(machine.pop_mark()),
     # stack and memo
-    "MARK": lambda machine, argument: machine.mark(),
+    "MARK": _mark,
     "POP": lambda machine, argument: machine.drop(),
     "POP_MARK": lambda machine, argument: machine.drop_mark(),
     "DUP": _duplicate,
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), PickleMachine.remember),
-    "MEMOIZE": lambda machine, argument: machine.remember_next(),
+    "MEMOIZE": _remember_next,
     **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), PickleMachine.recall),
     # names, calls and states
     "GLOBAL": lambda machine, argument: machine.name_function(*argument.split(" ", 1)),
@@ -273,3 +290,27 @@ _OPERATIONS: dict[str, _Operation] = {
     "REDUCE": lambda machine, argument: machine.reduce(),
     "BUILD": lambda machine, argument: machine.build(),
 }
+
+
+def _refuse(what: str) -> _Operation:
+    def operation(machine: PickleMachine, argument: Any) -> None:
+        raise refusal(what.format(dotted(argument)))
+
+    return operation
+
+
+def _unknown(machine: PickleMachine, argument: None) -> None:
+    raise ValueError("an unknown instruction")
+
+
+def _instructions() -> list[tuple[_Operation, Reader | None]]:
+    """What to do, and how to read the argument, for each code."""
+    table: list[tuple[_Operation, Reader | None]] = [(_unknown, None)] * 256
+    for opcode in pickletools.opcodes:
+        operation = _refuse(_REFUSED[opcode.name]) if opcode.name in _REFUSED else _OPERATIONS[opcode.name]
+        table[ord(opcode.code)] = (operation, argument_reader(opcode))
+    return table
+
+
+_BY_CODE = _instructions()
+_STOP = ord(".")

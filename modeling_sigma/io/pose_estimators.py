@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -22,7 +23,10 @@ from modeling_sigma.io.detections import (
     clip_of,
     follow_person,
 )
-from modeling_sigma.io.reading_errors import MissingExtraError, naming_file, one_line
+from modeling_sigma.io.mediapipe_estimator import MediapipeEstimator
+from modeling_sigma.io.reading_errors import MissingExtraError, naming_file
+from modeling_sigma.io.rtmlib_estimator import RtmlibEstimator, needs_estimator
+from modeling_sigma.io.sapiens2_estimator import Sapiens2Estimator
 from modeling_sigma.io.video import read_frames, video_info
 from modeling_sigma.pose_clip import PoseClip
 from modeling_sigma.skeleton_layouts import get_layout
@@ -36,6 +40,11 @@ class PoseEstimator(Protocol):
             What to call it in data sets and model cards: two estimators give two different clips of one video.
         layout (`str`):
             A name of `modeling_sigma.skeleton_layouts.LAYOUTS`.
+        versions (`dict[str, str]`, *optional*):
+            Packages and networks with their versions, for manifests.
+
+    An estimator that takes several frames at a time is a [`BatchPoseEstimator`]. One that remembers earlier frames has
+    a method `video(fps)`: a context in which the frames are those of one video.
     """
 
     @property
@@ -58,54 +67,39 @@ class PoseEstimator(Protocol):
         ...
 
 
-class RtmlibEstimator:
-    """RTMW through the `rtmlib` package: 133 keypoints, on a CPU or a GPU. Its networks are downloaded at first use.
+@runtime_checkable
+class BatchPoseEstimator(Protocol):
+    """A [`PoseEstimator`] that works on `batch_size` frames at a time."""
+
+    batch_size: int
+
+    def detect_batch(self, frames: Sequence[np.ndarray]) -> list[Detection]:
+        """As `PoseEstimator.__call__`, for each of at most `batch_size` frames."""
+        ...
+
+
+# By the name that `--estimator` takes.
+ESTIMATORS: Mapping[str, Callable[..., PoseEstimator]] = MappingProxyType(
+    {"rtmlib": RtmlibEstimator, "sapiens2": Sapiens2Estimator, "mediapipe": MediapipeEstimator}
+)
+
+
+def make_estimator(name: str, **options: Any) -> PoseEstimator:
+    """The estimator called `name`.
 
     Args:
-        mode (`str`, *optional*, defaults to `"balanced"`):
-            `"lightweight"`, `"balanced"` or `"performance"`.
-        device (`str`, *optional*, defaults to `"cpu"`):
-            `"cpu"`, `"cuda"` or what else `rtmlib` knows.
+        name (`str`):
+            A name of `ESTIMATORS`.
+        options:
+            Arguments of its class: `RtmlibEstimator`, `Sapiens2Estimator` or `MediapipeEstimator`.
 
     Raises:
-        ValueError: for another mode, a GPU that cannot be used, or networks that cannot be fetched; also
-            `MissingExtraError` where `rtmlib` is not installed.
+        ValueError: for another name, or what the class raises; also `MissingExtraError` where it needs a package that
+            is not installed.
     """
-
-    package: ClassVar[str] = "rtmlib"
-    extra: ClassVar[str] = "rtmlib"
-    layout: ClassVar[str] = "coco_wholebody_133"
-
-    def __init__(self, mode: str = "balanced", device: str = "cpu") -> None:
-        if mode not in ("lightweight", "balanced", "performance"):
-            raise ValueError(f"expected mode lightweight, balanced or performance, received {mode!r}")
-        try:
-            import rtmlib
-        except ImportError as error:
-            raise MissingExtraError(f"{_needs_estimator(self.extra)} ({one_line(error)})") from error
-        if device.startswith("cuda"):
-            _check_cuda()
-        self.name = f"rtmlib-wholebody-{mode}"
-        try:
-            with contextlib.redirect_stdout(sys.stderr):  # it reports what it loads; our output may be parsed
-                self._model: Any = rtmlib.Wholebody(mode=mode, to_openpose=False, backend="onnxruntime", device=device)
-        except Exception as error:  # of the network, the archive or the runtime: the library lets all of them pass
-            raise ValueError(
-                f"rtmlib could not load the networks of mode {mode} ({type(error).__name__}: {one_line(error)[:99]}): "
-                "they are downloaded at first use, so go online once, or copy rtmlib's cache folder"
-            ) from error
-
-    def __call__(self, frame: np.ndarray) -> Detection:
-        image = np.ascontiguousarray(frame[..., ::-1])  # rtmlib expects BGR
-        boxes = self._model.det_model(image)
-        if len(boxes) == 0:  # asked for no boxes, rtmlib would place a person on the whole picture
-            num_keypoints = get_layout(self.layout).num_keypoints
-            return np.zeros((0, num_keypoints, 2), np.float32), np.zeros((0, num_keypoints), np.float32)
-        keypoints, scores = self._model.pose_model(image, bboxes=boxes)
-        return np.asarray(keypoints, np.float32), np.asarray(scores, np.float32)
-
-
-ESTIMATORS: Mapping[str, type[RtmlibEstimator]] = MappingProxyType({"rtmlib": RtmlibEstimator})
+    if name not in ESTIMATORS:
+        raise ValueError(f"expected estimator {' or '.join(ESTIMATORS)}, received {name!r}")
+    return ESTIMATORS[name](**options)
 
 
 def estimate_clip(
@@ -123,7 +117,7 @@ def estimate_clip(
         path (`str` or `os.PathLike`):
             The video.
         estimator (`PoseEstimator` or `str`, *optional*):
-            An estimator, or a name of `ESTIMATORS`; by default the first of these that is installed.
+            An estimator, or a name of `ESTIMATORS`; `"rtmlib"` by default.
         person (`int`, *optional*, defaults to 0):
             Which person.
         progress (*optional*):
@@ -143,13 +137,14 @@ def estimate_clip(
     info = video_info(path)
     frames: list[Detection] = []
     height = width = 0
-    for picture in read_frames(path):
-        height, width = picture.shape[:2]
-        frames.append(_checked(model(picture), model, path))
-        if len(frames) > MAX_FRAMES:
-            break
-        if progress is not None:
-            progress(len(frames), info.num_frames)
+    pictures = islice(read_frames(path), MAX_FRAMES + 1)
+    with model.video(info.fps) if hasattr(model, "video") else nullcontext():
+        while batch := list(islice(pictures, model.batch_size if isinstance(model, BatchPoseEstimator) else 1)):
+            height, width = batch[0].shape[:2]
+            for detection in _detections(model, batch):
+                frames.append(_checked(detection, model, path))
+                if progress is not None:
+                    progress(len(frames), info.num_frames)
     with naming_file(path, "a video"):
         check_num_frames(len(frames))
         picks = follow_person(frames, person, rank=by_box_area)
@@ -157,39 +152,21 @@ def estimate_clip(
 
 
 def _find_estimator(path: str | os.PathLike[str], estimator: PoseEstimator | str | None) -> PoseEstimator:
-    if estimator is None:
-        for kind in ESTIMATORS.values():
-            if kind.package in sys.modules or find_spec(kind.package) is not None:
-                return _made(path, kind)
-        extras = " or ".join(f'pip install "sigma-slu[{kind.extra}]"' for kind in ESTIMATORS.values())
-        raise MissingExtraError(f"{os.fspath(path)}: reading a video needs a pose estimator: {extras}")
-    if isinstance(estimator, str):
-        if estimator not in ESTIMATORS:
-            raise ValueError(f"expected estimator {' or '.join(ESTIMATORS)}, received {estimator!r}")
-        return _made(path, ESTIMATORS[estimator])
-    return estimator
-
-
-def _made(path: str | os.PathLike[str], kind: type[RtmlibEstimator]) -> PoseEstimator:
+    if estimator is not None and not isinstance(estimator, str):
+        return estimator
+    if estimator is None and "rtmlib" not in sys.modules and find_spec("rtmlib") is None:
+        raise MissingExtraError(f"{os.fspath(path)}: {needs_estimator('rtmlib')}")
     try:
-        return kind()
+        return make_estimator(estimator or "rtmlib")
     except MissingExtraError as error:
         raise MissingExtraError(f"{os.fspath(path)}: {error}") from error
 
 
-def _needs_estimator(extra: str) -> str:
-    return f'reading a video needs a pose estimator: pip install "sigma-slu[{extra}]"'
-
-
-def _check_cuda() -> None:
-    # Without its GPU build onnxruntime runs on the CPU and says nothing.
-    import onnxruntime
-
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        raise ValueError(
-            "expected onnxruntime with CUDA, received one without, which would run on the CPU: "
-            "pip install onnxruntime-gpu, or use device='cpu'"
-        )
+def _detections(model: PoseEstimator, batch: Sequence[np.ndarray]) -> Iterator[Detection]:
+    if isinstance(model, BatchPoseEstimator):
+        yield from model.detect_batch(batch)
+    else:
+        yield from (model(picture) for picture in batch)
 
 
 def _checked(detection: Detection, model: PoseEstimator, path: str | os.PathLike[str]) -> Detection:

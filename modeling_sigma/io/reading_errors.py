@@ -12,6 +12,10 @@ class MissingExtraError(ImportError, ValueError):
     """An optional dependency is not installed; the message is one line that says which extra to install."""
 
 
+class DeviceError(ValueError):
+    """The machine cannot do it, whatever the file: out of memory, for example."""
+
+
 @contextmanager
 def naming_file(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
     """Turns whatever goes wrong while a file's content is read into a one-line `ValueError` that names the file.

@@ -91,6 +91,8 @@ def _per_frame(values: Any, name: str) -> Any:
 
 
 def _detection(keypoints: Any, scores: Any, t: int) -> Detection:
+    if _is_detection(keypoints, scores):  # as nearly all are
+        return keypoints, scores
     for name, array in (("keypoints", keypoints), ("scores", scores)):
         if type(array) is not np.ndarray or array.dtype.kind not in "fiu":
             if type(array) is list and not array:
@@ -110,3 +112,13 @@ def _detection(keypoints: Any, scores: Any, t: int) -> Detection:
             f"{scores.shape}: N persons with K keypoints each"
         )
     return keypoints, scores
+
+
+def _is_detection(keypoints: Any, scores: Any) -> bool:
+    return (
+        type(keypoints) is np.ndarray is type(scores)
+        and keypoints.dtype.kind == scores.dtype.kind == "f"
+        and keypoints.shape == (*scores.shape, 2)
+        and scores.ndim == 2
+        and scores.size > 0
+    )

@@ -89,14 +89,12 @@ class RunFolder:
                 file.write(json.dumps(dict(line)) + "\n")
 
     def draw_curves(self, history: Sequence[Mapping[str, Any]]) -> None:
-        """`curves.png`, where matplotlib is installed (the `viz` and `train` extras)."""
-        if not self.is_writer:
-            return
-        try:
-            from modeling_sigma.viz.training_curves import draw_training_curves
-        except ImportError:
-            return
-        draw_training_curves(history, self.path / "curves.png")
+        """`curves.png`, where the log has more than one line of something."""
+        from modeling_sigma.viz.training_curves import collect_curves, draw_training_curves
+
+        curves = collect_curves(history)
+        if self.is_writer and any(len(points) > 1 for points in curves.values()):
+            draw_training_curves(curves).save(self.path / "curves.png")
 
 
 def changed_fields(entry: Any) -> dict[str, Any]:

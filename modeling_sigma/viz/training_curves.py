@@ -1,53 +1,192 @@
-"""Curves of a training run: loss, its terms, learning rates and scores over the steps."""
+"""How a training went: losses and scores over its steps, from a Trainer's log."""
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+import numpy as np
+from PIL import Image, ImageDraw
+
+from modeling_sigma.viz.picture_style import Color, Theme, draw_title, font_for, nice_ticks, theme_of, tick_text, wrap
 
 
-# Numbers of the log that are no curves.
-_NO_CURVES = ("runtime", "per_second", "epoch", "total_flos", "step", "num_", "preparation_time", "train_loss")
+_BORDER, _PANEL_HEIGHT, _PANEL_GAP = 14, 230, 44  # pixels
+_LEFT, _LABELS = 52, 190  # for numbers on the left, for names on the right
+_OVERSAMPLING = 3
+# What logs hold beside losses and scores.
+_NOT_SHOWN = ("epoch", "step", "total_flos", "learning_rate", "grad_norm", "runtime", "per_second", "num_")
+
+# Name -> (step, value) pairs.
+Curves = Mapping[str, Sequence[tuple[float, float]]]
 
 
-def collect_curves(history: Sequence[Mapping[str, Any]]) -> dict[str, tuple[list[int], list[float]]]:
-    """For each logged number its steps and values.
+def read_curves(path: str | Path) -> dict[str, list[tuple[float, float]]]:
+    """The curves in a `trainer_state.json`, or in a JSON list or JSON lines of logged dicts.
 
-    Args:
-        history (`Sequence[Mapping[str, Any]]`):
-            Lines of a Trainer's log, each with its `step`.
+    Raises:
+        ValueError: if no logged numbers are in it.
     """
-    curves: dict[str, tuple[list[int], list[float]]] = {}
-    for line in history:
-        for name, value in line.items():
-            if isinstance(value, (int, float)) and not any(word in name for word in _NO_CURVES):
-                steps, values = curves.setdefault(name, ([], []))
-                steps.append(int(line["step"]))
-                values.append(float(value))
+    text = Path(path).read_text(encoding="utf-8")
+    try:
+        content: Any = json.loads(text)
+    except json.JSONDecodeError:
+        try:
+            content = [json.loads(line) for line in text.splitlines() if line.strip()]
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}: expected JSON or JSON lines of a training log ({error})") from error
+    log = content.get("log_history") if isinstance(content, dict) else content
+    curves = collect_curves([entry for entry in log if isinstance(entry, dict)] if isinstance(log, list) else [])
+    if not curves:
+        raise ValueError(f"{path}: expected a trainer_state.json or logged dicts with numbers, found none")
     return curves
 
 
-def draw_training_curves(history: Sequence[Mapping[str, Any]], path: str | Path) -> None:
-    """Writes a picture with three panels: losses, learning rates, and scores of the validation split."""
-    curves = collect_curves(history)
-    panels = {
-        "loss": [name for name in curves if name.endswith("loss")],
-        "learning rate": [name for name in curves if "learning_rate" in name],
-        "validation": [name for name in curves if name.startswith("eval_") and not name.endswith("loss")],
-    }
-    figure = Figure(figsize=(15, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    for axes, (title, names) in zip(figure.subplots(1, len(panels)), panels.items()):
-        for name in names:
-            steps, values = curves[name]
-            axes.plot(steps, values, label=name.removeprefix("eval_"), marker="." if len(steps) < 30 else None)
-        axes.set_title(title)
-        axes.set_xlabel("step")
-        axes.grid(alpha=0.3)
-        if names:
-            axes.legend(fontsize="small")
-    figure.savefig(path, dpi=100)
+def collect_curves(log: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[float, float]]]:
+    """For each number in a Trainer's log its `(step, value)` pairs; where a line names no step, its place counts."""
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for number, entry in enumerate(log):
+        for name, value in entry.items():
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if is_number and not any(part in name for part in _NOT_SHOWN) and name not in ("train_loss",):
+                curves.setdefault(name, []).append((float(entry.get("step", number)), float(value)))
+    return curves
+
+
+def draw_training_curves(
+    curves: Curves, *, title: str | None = None, width: int = 560, dark: bool = False
+) -> Image.Image:
+    """Draws losses in one panel and scores in another, names at the ends of their lines.
+
+    Args:
+        curves (`Mapping[str, Sequence[tuple[float, float]]]`):
+            `(step, value)` pairs, steps rising; names with "loss" are losses. Values that are not finite leave a gap
+            and are marked at the lower edge: a training that broke shows where.
+        title (`str`, *optional*):
+            A line above.
+        width (`int`, *optional*, defaults to 560):
+            Of a panel in pixels.
+        dark (`bool`, *optional*, defaults to `False`):
+            On a dark ground.
+
+    Returns:
+        `PIL.Image.Image` in mode RGB. Noisy curves (more than 200 points) get a smooth one on top.
+
+    Raises:
+        ValueError: without a curve that has two finite points.
+    """
+    shown = {name: np.asarray(points, float) for name, points in curves.items() if len(points) > 1}
+    shown = {name: points for name, points in shown.items() if np.isfinite(points[:, 1]).sum() > 1}
+    if not shown:
+        raise ValueError("expected at least one curve with two finite values, received none: log more often")
+    theme = theme_of(dark)
+    panels = [
+        {name: points for name, points in shown.items() if ("loss" in name) == is_loss} for is_loss in (True, False)
+    ]
+    panels = [panel for panel in panels if panel]
+    lines = wrap(title, font_for(17, title), width) if title else []
+    top = _BORDER + 23 * len(lines) + (10 if lines else 0)
+    height = top + len(panels) * (_PANEL_HEIGHT + _PANEL_GAP)
+    image = Image.new("RGB", (_BORDER + _LEFT + width + _LABELS, height), theme.background)
+    draw_title(ImageDraw.Draw(image), lines, (_BORDER, _BORDER), theme)
+    steps = np.concatenate([points[:, 0] for points in shown.values()])
+    for number, panel in enumerate(panels):
+        corner = (_BORDER + _LEFT, top + number * (_PANEL_HEIGHT + _PANEL_GAP))
+        _draw_panel(image, panel, corner, width, (float(steps.min()), float(steps.max())), theme)
+    return image
+
+
+def _draw_panel(
+    image: Image.Image,
+    curves: Mapping[str, np.ndarray],
+    corner: tuple[int, int],
+    width: int,
+    steps: tuple[float, float],
+    theme: Theme,
+) -> None:
+    left, top = corner
+    values = np.concatenate([points[:, 1] for points in curves.values()])
+    values = values[np.isfinite(values)]
+    low, high = min(0.0, float(values.min())), float(values.max())
+    high = high if high > low else low + 1.0
+    large = Image.new("RGB", (width * _OVERSAMPLING, _PANEL_HEIGHT * _OVERSAMPLING), theme.panel)
+    draw, small = ImageDraw.Draw(image), font_for(12)
+
+    def place(points: np.ndarray) -> np.ndarray:
+        x = (points[:, 0] - steps[0]) / max(steps[1] - steps[0], 1e-9)
+        y = 1 - (points[:, 1] - low) / (high - low)
+        margin = 6 / _PANEL_HEIGHT
+        return np.stack([x * (width - 1), (margin + y * (1 - 2 * margin)) * _PANEL_HEIGHT], axis=1)
+
+    ticks = nice_ticks(low, high)
+    step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
+    grid = ImageDraw.Draw(large)
+    for tick in ticks:
+        y = float(place(np.array([[steps[0], tick]]))[0, 1])
+        grid.line([(0, y * _OVERSAMPLING), (large.width, y * _OVERSAMPLING)], fill=theme.grid, width=_OVERSAMPLING)
+        draw.text((left - 8, top + y), tick_text(tick, step), fill=theme.faint, font=small, anchor="rm")
+    ends = []
+    for number, (name, points) in enumerate(curves.items()):
+        color = theme.series[number % len(theme.series)]
+        _draw_curve(grid, points, place, color, theme)
+        finite = points[np.isfinite(points[:, 1])]
+        ends.append((float(place(finite[-1:])[0, 1]), f"{name}  {finite[-1, 1]:.3g}", color))
+    image.paste(large.reduce(_OVERSAMPLING), corner)
+    for y, (text, color) in zip(_spread([end[0] for end in ends]), [end[1:] for end in ends]):
+        draw.text((left + width + 10, top + y), text, fill=color, font=font_for(13, text), anchor="lm")
+    for number, tick in enumerate(ticks := nice_ticks(*steps)):
+        x = left + (tick - steps[0]) / max(steps[1] - steps[0], 1e-9) * (width - 1)
+        text = f"{tick:g}" + (" steps" if number == len(ticks) - 1 else "")
+        anchor = "ra" if number == len(ticks) - 1 and x > left + width - 40 else "ma"
+        draw.text((x, top + _PANEL_HEIGHT + 6), text, fill=theme.faint, font=small, anchor=anchor)
+
+
+def _draw_curve(draw: ImageDraw.ImageDraw, points: np.ndarray, place: Any, color: Color, theme: Theme) -> None:
+    is_noisy = len(points) > 200
+    pale = tuple((2 * panel + channel) // 3 for panel, channel in zip(theme.panel, color))
+    where = place(points) * _OVERSAMPLING
+    for piece in _finite_pieces(where):
+        draw.line([tuple(point) for point in piece], fill=pale if is_noisy else color, width=2 * _OVERSAMPLING)
+    if is_noisy:
+        for piece in _finite_pieces(place(_smooth(points)) * _OVERSAMPLING):
+            draw.line([tuple(point) for point in piece], fill=color, width=2 * _OVERSAMPLING)
+    for x in where[~np.isfinite(where[:, 1]), 0]:  # a cross where a value is not finite
+        size, y = 4 * _OVERSAMPLING, (_PANEL_HEIGHT - 8) * _OVERSAMPLING
+        draw.line([(x - size, y - size), (x + size, y + size)], fill=theme.wrong, width=2 * _OVERSAMPLING)
+        draw.line([(x - size, y + size), (x + size, y - size)], fill=theme.wrong, width=2 * _OVERSAMPLING)
+
+
+def _finite_pieces(points: np.ndarray) -> list[np.ndarray]:
+    good = np.isfinite(points[:, 1])
+    cuts = np.flatnonzero(np.diff(good.astype(int))) + 1
+    pieces = np.split(points, cuts)
+    return [piece for piece in pieces if len(piece) > 1 and math.isfinite(piece[0, 1])]
+
+
+def _smooth(points: np.ndarray) -> np.ndarray:
+    """A running mean over a fiftieth of the points, of those that are finite."""
+    size = max(3, len(points) // 50) | 1
+    kernel, values = np.ones(size), points[:, 1]
+    good = np.isfinite(values)
+    total = np.convolve(np.where(good, values, 0.0), kernel, "same")
+    count = np.convolve(good.astype(float), kernel, "same")
+    mean = np.divide(total, count, out=np.full_like(total, np.nan), where=good & (count > 0))
+    return np.stack([points[:, 0], mean], axis=1)
+
+
+def _spread(wanted: Sequence[float], step: float = 18.0) -> list[float]:
+    """Heights near the wanted ones that leave room for a line of text each."""
+    order = np.argsort(wanted, kind="stable")
+    places = np.array(wanted, float)[order]
+    for number in range(1, len(places)):
+        places[number] = max(places[number], places[number - 1] + step)
+    if len(places):
+        places -= max(0.0, places[-1] - (_PANEL_HEIGHT - 6))
+    for number in range(len(places) - 2, -1, -1):
+        places[number] = min(places[number], places[number + 1] - step)
+    result = np.empty_like(places)
+    result[order] = places
+    return result.tolist()

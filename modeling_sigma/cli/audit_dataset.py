@@ -1,0 +1,66 @@
+"""`sigma-slu audit-dataset`: what is suspicious about a data set."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("dataset", metavar="DATASET", help="folder of build-dataset, name on the Hub, or a corpus")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="of a corpus: its folder")
+    parser.add_argument("--config", metavar="NAME", help="config of the data set")
+    parser.add_argument("--task", choices=("islr", "cslr", "slt"), help="what it is for (default: by its texts)")
+    parser.add_argument(
+        "--tokenizer", metavar="DIR", help="check texts with this tokenizer: folder or name on the Hub"
+    )
+    parser.add_argument("--min-frames", type=int, default=8, metavar="N", help="report shorter clips (default 8)")
+    parser.add_argument("--max-frames", type=int, default=256, metavar="N", help="report longer clips (default 256)")
+    parser.add_argument("--max-tokens", type=int, default=50, metavar="N", help="report longer texts (default 50)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the report as JSON here too")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if anything was found")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Audits; 0 unless `--strict` and something was found."""
+    from tqdm import tqdm
+
+    from datasets_scripts.audit import AuditLimits, audit_dataset, format_audit
+
+    limits = AuditLimits(args.min_frames, args.max_frames, max_text_tokens=args.max_tokens)
+    tokenizer = _tokenizer(args.tokenizer) if args.tokenizer else None
+    with tqdm(unit="clip", disable=not sys.stderr.isatty(), leave=False) as bar:
+        report = audit_dataset(
+            _splits(args), args.task, tokenizer, limits, progress=lambda done: bool(bar.update(done - bar.n))
+        )
+    text = json.dumps(report, indent=2, ensure_ascii=False)
+    if args.out is not None:
+        args.out.write_text(text + "\n", encoding="utf-8")
+    print(text if args.json else format_audit(report))
+    return 1 if args.strict and report["num_findings"] else 0
+
+
+def _splits(args: argparse.Namespace) -> Any:
+    from datasets.utils import logging
+
+    from datasets_scripts.corpora import CORPORA, load_corpus
+
+    logging.disable_progress_bar()
+    if args.dataset in CORPORA:
+        return load_corpus(args.dataset, args.config, data_dir=args.data_dir)
+    if args.data_dir is not None:
+        raise ValueError(f"--data-dir belongs to one of {', '.join(CORPORA)}, received {args.dataset!r}: leave it out")
+    return load_corpus(args.dataset, args.config, streaming=True)
+
+
+def _tokenizer(name: str) -> Any:
+    from transformers import AutoTokenizer
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    return AutoTokenizer.from_pretrained(name, trust_remote_code=False)

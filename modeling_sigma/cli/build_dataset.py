@@ -1,0 +1,107 @@
+"""`sigma-slu build-dataset`: a corpus to a folder that `datasets.load_dataset` opens."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from modeling_sigma.cli.progress_bar import ProgressBar
+
+
+_NUM_SHOWN = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("corpus", metavar="CORPUS", help="name of a corpus, or folder for your own clips and labels")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="folder of the corpus")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the data set; resumes there")
+    parser.add_argument("--config", metavar="NAME", help="config of the corpus, such as wlasl100")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="option of the corpus, such as sign_language='Bangla Sign Language'; may be repeated",
+    )
+    parser.add_argument("--keep-layout", action="store_true", help="store all keypoints, not only Sigma's 69 joints")
+    parser.add_argument("--strict", action="store_true", help="stop at the first clip that is missing or damaged")
+    parser.add_argument(
+        "--num-proc", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)"
+    )
+    parser.add_argument("--clips-per-shard", type=int, default=500, metavar="N", help="clips of a file (default 500)")
+    parser.add_argument("--push", metavar="ORG/NAME", help="send the data set to the Hub, private")
+    parser.add_argument("--public", action="store_true", help="with --push: open to everybody")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Builds, and pushes where asked. Clips that are left out are a matter of the report, not a failure."""
+    from datasets.utils import logging
+
+    from datasets_scripts.build import REPORT, build_dataset, push_dataset
+
+    if args.public and not args.push:
+        raise ValueError("--public belongs to --push ORG/NAME: give both, or none")
+    logging.disable_progress_bar()
+    options = dict(_option(text) for text in args.set)
+    if args.keep_layout:
+        options["keep_layout"] = True
+    if args.strict:
+        options["on_problem"] = "raise"
+    with ProgressBar("clip") as bar:
+        report = build_dataset(
+            args.corpus,
+            args.out,
+            args.data_dir,
+            args.config,
+            num_proc=args.num_proc,
+            clips_per_shard=args.clips_per_shard,
+            progress=bar.show,
+            **options,
+        )
+    url = push_dataset(args.out, args.push, is_public=args.public) if args.push else None
+    if args.json:
+        print(json.dumps({**report, "url": url} if url else report, indent=2, ensure_ascii=False))
+    else:
+        _print_report(report, args.out)
+        if url:
+            print(f"sent to {url}")
+    left_out = report["missing"] + report["set_aside"]
+    for problem in left_out[:_NUM_SHOWN]:
+        print(f"sigma-slu build-dataset: left out: {problem['sample_id']}: {problem['reason']}", file=sys.stderr)
+    if left_out:
+        print(
+            f"sigma-slu build-dataset: {len(report['missing'])} clips are missing and {len(report['set_aside'])} "
+            f"cannot be read: see {args.out / REPORT}",
+            file=sys.stderr,
+        )
+    return 0
+
+
+def _option(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise ValueError(f"expected --set NAME=VALUE, received {text!r}: for example --set text_column=sentence")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):  # plain text
+        return name, value
+
+
+def _print_report(report: dict[str, Any], out: Path) -> None:
+    num_clips = sum(split["num_clips"] for split in report["splits"].values())
+    print(f"{report['title']}, {report['config']}: {num_clips:,} clips in {out}")
+    for split, counts in report["splits"].items():
+        print(
+            f"  {split:<11}{counts['num_clips']:>8,} clips  {counts['num_texts']:>7,} texts  "
+            f"{counts['num_signers'] or 'unknown':>7} signers  median {counts['frames_median']} frames"
+        )
+    for pair, signers in report["signer_overlap"].items():
+        if signers:
+            print(f"  {len(signers)} signers are in both {pair}")

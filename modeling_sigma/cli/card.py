@@ -1,0 +1,68 @@
+"""`sigma-slu card`: the model card of a folder, from its owner's facts and its measured results."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+
+_EXAMPLES = """
+examples:
+  sigma-slu card sigma-slu --init       # writes sigma-slu/card.json, to be filled in
+  sigma-slu card sigma-slu              # card.json + results.json -> README.md
+  sigma-slu card --facts facts.json --results results.json --out MODEL_CARD.md
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.epilog = _EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="model folder")
+    parser.add_argument("--init", action="store_true", help="write a card.json to fill in, and no card")
+    parser.add_argument("--facts", type=Path, metavar="FILE", help="facts (default DIR/card.json)")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="results (default DIR/results.json, if there)")
+    parser.add_argument("--name", metavar="ORG/NAME", help="name on the Hub, for the example of use")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="where the card goes (default DIR/README.md)")
+    parser.add_argument("--force", action="store_true", help="replace a card that is there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the card, or the file to fill in."""
+    from modeling_sigma.hub.card_facts import BLANK_FACTS, read_facts, read_measurements
+    from modeling_sigma.hub.model_card import FACTS_FILE, RESULTS_FILE, build_card, num_parameters_of
+
+    folder: Path | None = args.folder
+    if folder is None and (args.init or args.facts is None or args.out is None):
+        raise ValueError("expected the folder of a model, or --facts and --out")
+    if folder is not None and not folder.is_dir():
+        raise ValueError(f"{folder}: expected the folder of a model, found none")
+    facts_path = args.facts or (folder or Path()) / FACTS_FILE
+    if args.init:
+        _write(facts_path, json.dumps(dict(BLANK_FACTS), indent=2) + "\n", args.force)
+        print(f"Fill in {facts_path}, then run: sigma-slu card {folder}")
+        return 0
+    if not facts_path.is_file():
+        raise ValueError(f"{facts_path}: expected the facts of the card, found none: sigma-slu card {folder} --init")
+    results_path = args.results or (folder or Path()) / RESULTS_FILE
+    has_results = args.results is not None or (folder is not None and results_path.is_file())
+    config_path = None if folder is None else folder / "config.json"
+    config = json.loads(config_path.read_text(encoding="utf-8")) if config_path and config_path.is_file() else None
+    card = build_card(
+        read_facts(facts_path),
+        read_measurements(results_path) if has_results else [],
+        model_name=args.name or "ORG/NAME",
+        config=config,
+        num_parameters=None if folder is None else num_parameters_of(folder),
+    )
+    out = args.out or (folder or Path()) / "README.md"
+    _write(out, str(card).rstrip("\n") + "\n", args.force)
+    print(f"Wrote {out}" + ("." if has_results else "; it says that nothing has been measured."))
+    return 0
+
+
+def _write(path: Path, text: str, force: bool) -> None:
+    if path.exists() and not force:
+        raise ValueError(f"{path} exists already: --force replaces it")
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,89 @@
+"""`sigma-slu trim-vocabulary`: a model without the pieces that its corpora never use."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+
+_EXAMPLES = """
+examples:
+  sigma-slu trim-vocabulary --model sigma-mt5 --texts train.txt dev.txt --out sigma-small
+  sigma-slu trim-vocabulary --model sigma-mt5 --texts sentences.json --size 30000 --out sigma-30k
+
+texts: files of sentences, glosses or labels: text (one a line), JSON or JSON lines
+"""
+# Which field of a JSON object is a text.
+_TEXT_FIELDS = ("text", "reference", "translation", "gloss", "label", "prediction")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.epilog = _EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--model", required=True, metavar="DIR", help="model folder, or a name on the Hub")
+    parser.add_argument(
+        "--texts", required=True, nargs="+", metavar="FILE", help="all texts that must be cut into pieces as before"
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="where the trimmed model goes")
+    parser.add_argument(
+        "--languages", nargs="+", metavar="NAME", help="language names in prompts (default: those of public corpora)"
+    )
+    parser.add_argument(
+        "--size", type=int, metavar="N", help="keep N pieces: fill up with the likeliest of the texts' scripts"
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trims, saves and reports."""
+    from transformers import AutoProcessor
+    from transformers.utils import logging
+
+    import modeling_sigma
+    from modeling_sigma.hub.bundle import save_bundle
+    from modeling_sigma.hub.vocabulary_trimming import LANGUAGES, trim_vocabulary
+    from modeling_sigma.registration_sigma import register_sigma
+
+    if Path(args.out).resolve() == Path(args.model).resolve():
+        raise ValueError("expected --out to differ from --model: the whole model is not to be lost")
+    register_sigma()
+    logging.disable_progress_bar()
+    texts = [text for file in args.texts for text in _read_texts(file)]
+    config = modeling_sigma.SigmaConfig.from_pretrained(args.model)
+    model_class = getattr(modeling_sigma, (config.architectures or ["none"])[0], None)
+    if model_class is None:
+        raise ValueError(f"{args.model}: expected a Sigma model, found {config.architectures}")
+    model = model_class.from_pretrained(args.model)
+    model.get_input_embeddings()  # a label head without a prompt has no vocabulary, and says so
+    processor = AutoProcessor.from_pretrained(args.model, trust_remote_code=False)
+    report = trim_vocabulary(model, processor, texts, args.languages or LANGUAGES, args.size)
+    folder = save_bundle(model, processor, args.out)
+    card = Path(args.model) / "README.md"
+    if card.is_file() and not (folder / "README.md").exists():
+        shutil.copyfile(card, folder / "README.md")  # its licence stays
+    facts: dict[str, Any] = {"out": str(folder), "num_texts": len(texts), **asdict(report)}
+    if args.json:
+        print(json.dumps({**facts, "removed_share": report.removed_share}, indent=2))
+        return 0
+    print(f"{len(texts)} texts use {report.num_corpus_pieces} pieces.")
+    print(f"pieces      {report.num_pieces_before:>13,} -> {report.num_pieces:>13,}")
+    print(f"parameters  {report.num_parameters_before:>13,} -> {report.num_parameters:>13,}", end="")
+    print(f"  ({report.removed_share:.1%} removed)")
+    print(f"Saved to {folder}. Texts of other scripts or languages need the whole model.")
+    return 0
+
+
+def _read_texts(file: str) -> list[str]:
+    from modeling_sigma.metrics.prediction_files import read_sample_texts
+
+    values = read_sample_texts(file, _TEXT_FIELDS).values
+    texts = [" ".join(map(str, value)) if isinstance(value, list) else value for value in values]
+    wrong = next((text for text in texts if not isinstance(text, str)), None)
+    if wrong is not None:
+        raise ValueError(f"{file}: expected texts, found {wrong!r:.60}")
+    return [text for text in texts if text.strip()]

@@ -1,0 +1,194 @@
+"""Long clips in pieces: cut where the hands pause, or into overlapping windows, and stitched again with times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .feature_extraction_sigma import as_pose_clip
+from .pose_clip import PoseClip
+from .pose_transforms import select_joints
+from .skeleton_layouts import PART_SLICES
+
+
+# Hands are at rest below this speed, in widths of the signer a second: noise alone gives 0.2, signing 1 to 5.
+PAUSE_SPEED = 0.5
+# Shorter rests are holds inside of signs.
+PAUSE_SECONDS = 0.3
+_SEEN = 0.3
+
+
+def overlapping_windows(num_frames: int, size: int, stride: int) -> list[tuple[int, int]]:
+    """Windows `(start, stop)` of `size` frames, each `stride` after the one before; the last ends with the clip.
+
+    Raises:
+        ValueError: for sizes under 1, or a stride longer than the window, which would skip frames.
+    """
+    if size < 1 or stride < 1 or stride > size:
+        raise ValueError(
+            f"expected 1 <= stride <= window, received a stride of {stride} and a window of {size} frames"
+        )
+    if num_frames <= size:
+        return [(0, num_frames)]
+    starts = [*range(0, num_frames - size, stride), num_frames - size]
+    return [(start, start + size) for start in starts]
+
+
+def hand_speed(clip: PoseClip) -> np.ndarray:
+    """How fast the faster hand moves, in widths of the signer a second.
+
+    Returns:
+        `np.ndarray` of shape `(T,)`: the mean speed of the joints seen in two frames running; 0 where no hand is seen.
+
+    Raises:
+        ValueError: for a clip without a frame rate.
+    """
+    fps = _frame_rate(clip)
+    keypoints, scores = select_joints(clip)
+    seen = scores > _SEEN
+    if not seen.any() or len(clip) < 2:
+        return np.zeros(len(clip))
+    points = keypoints[seen]
+    width = max(float(np.ptp(np.percentile(points[:, 0], (2, 98)))), 1e-6)
+    steps = np.linalg.norm(np.diff(keypoints, axis=0), axis=-1) * fps / width  # (T - 1, 69)
+    both = seen[1:] & seen[:-1]
+    speeds = []
+    for part in ("left_hand", "right_hand"):
+        joints = PART_SLICES[part]
+        count = both[:, joints].sum(axis=1)
+        total = (steps[:, joints] * both[:, joints]).sum(axis=1)
+        speeds.append(np.divide(total, count, out=np.zeros(len(total)), where=count > 0))
+    fastest = np.maximum(*speeds)
+    return np.concatenate([fastest[:1], fastest])
+
+
+def cut_at_pauses(clip: PoseClip, window_seconds: float, stride_seconds: float | None = None) -> list[tuple[int, int]]:
+    """Pieces `(start, stop)` in frames that cover a clip, none longer than the window.
+
+    The clip is cut in the middle of pauses of the hands, as late as the window allows. Where no pause comes in time,
+    overlapping windows bridge the stretch.
+
+    Args:
+        clip ([`PoseClip`]):
+            A clip with a frame rate.
+        window_seconds (`float`):
+            Longest piece.
+        stride_seconds (`float`, *optional*):
+            From one overlapping window to the next; three quarters of the window by default.
+
+    Raises:
+        ValueError: without a frame rate, or for lengths that are not positive.
+    """
+    fps = _frame_rate(clip)
+    size, stride = _in_frames(window_seconds, stride_seconds, fps)
+    if len(clip) <= size:
+        return [(0, len(clip))]
+    cuts = [(start + stop) // 2 for start, stop in _pauses(hand_speed(clip), round(PAUSE_SECONDS * fps))]
+    cuts = [cut for cut in cuts if 0 < cut < len(clip)]
+    pieces: list[tuple[int, int]] = []
+    start = 0
+    while len(clip) - start > size:
+        within = [cut for cut in cuts if start < cut <= start + size]
+        if within:
+            pieces.append((start, within[-1]))
+            start = within[-1]
+            continue
+        stop = next((cut for cut in cuts if cut > start), len(clip))
+        pieces += [(start + one, start + other) for one, other in overlapping_windows(stop - start, size, stride)]
+        start = stop
+    if start < len(clip):
+        pieces.append((start, len(clip)))
+    return pieces
+
+
+def _pauses(speed: np.ndarray, shortest: int) -> list[tuple[int, int]]:
+    """Stretches of at least `shortest` frames in which the hands rest."""
+    kernel = np.ones(3) / 3
+    smooth = np.convolve(np.pad(speed, 1, mode="edge"), kernel, "valid")
+    resting = np.concatenate([[False], smooth < PAUSE_SPEED, [False]]).astype(int)
+    starts, stops = np.flatnonzero(np.diff(resting) == 1), np.flatnonzero(np.diff(resting) == -1)
+    return [(int(a), int(b)) for a, b in zip(starts, stops) if b - a >= max(1, shortest)]
+
+
+def stitch_texts(texts: Sequence[str], overlaps: Sequence[bool]) -> str:
+    """One text of the texts of pieces.
+
+    Args:
+        texts (`Sequence[str]`):
+            In order of time.
+        overlaps (`Sequence[bool]`):
+            For each text whether its piece shares frames with the one before: then words at its beginning that the
+            text so far ends with are written once.
+    """
+    words: list[str] = []
+    for text, is_overlapping in zip(texts, overlaps, strict=True):
+        new = text.split()
+        shared = 0
+        if is_overlapping:
+            longest = min(len(words), len(new))
+            shared = next((n for n in range(longest, 0, -1) if words[-n:] == new[:n]), 0)
+        words += new[shared:]
+    return " ".join(words)
+
+
+class LongClips:
+    """For pipelines that write text: `window_seconds` and `stride_seconds` as call arguments.
+
+    A long clip is cut with [`cut_at_pauses`], its pieces go through the pipeline (in batches with `batch_size`), and
+    the result has `"text"`, stitched, and `"segments"`, a list of `{"start", "end", "text"}` with times in seconds.
+    """
+
+    def __call__(
+        self,
+        inputs: Any,
+        *args: Any,
+        window_seconds: float | None = None,
+        stride_seconds: float | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        call: Any = super().__call__  # type: ignore[misc]
+        if window_seconds is None:
+            if stride_seconds is not None:
+                raise ValueError("expected window_seconds together with stride_seconds")
+            return call(inputs, *args, **kwargs)
+
+        def in_pieces(one: Any) -> dict[str, Any]:
+            clip = as_pose_clip(one)
+            pieces = cut_at_pauses(clip, window_seconds, stride_seconds)
+            outputs = call([clip.frames(slice(*piece)) for piece in pieces], *args, **kwargs)
+            best = [output[0] if isinstance(output, list) else output for output in outputs]
+            return _stitched(best, pieces, _frame_rate(clip))
+
+        if isinstance(inputs, (list, tuple)):
+            return [in_pieces(one) for one in inputs]
+        if isinstance(inputs, Iterator):
+            return (in_pieces(one) for one in inputs)
+        return in_pieces(inputs)
+
+
+def _stitched(outputs: Sequence[Mapping[str, Any]], pieces: Sequence[tuple[int, int]], fps: float) -> dict[str, Any]:
+    texts = [str(output["text"]) for output in outputs]
+    overlaps = [False, *(start < stop for (_, stop), (start, _) in zip(pieces, pieces[1:]))]
+    segments = [
+        {"start": round(start / fps, 3), "end": round(stop / fps, 3), "text": text}
+        for (start, stop), text in zip(pieces, texts, strict=True)
+    ]
+    return {"text": stitch_texts(texts, overlaps), "segments": segments}
+
+
+def _frame_rate(clip: PoseClip) -> float:
+    if clip.fps is None:
+        raise ValueError("expected a clip with a frame rate to cut it by seconds, received one without: set its fps")
+    return float(clip.fps)
+
+
+def _in_frames(window_seconds: float, stride_seconds: float | None, fps: float) -> tuple[int, int]:
+    stride_seconds = 0.75 * window_seconds if stride_seconds is None else stride_seconds
+    if not 0 < stride_seconds <= window_seconds:
+        raise ValueError(
+            f"expected 0 < stride_seconds <= window_seconds, received {stride_seconds} and {window_seconds}"
+        )
+    size = max(1, round(window_seconds * fps))
+    return size, min(size, max(1, round(stride_seconds * fps)))

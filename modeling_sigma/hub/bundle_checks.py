@@ -1,0 +1,222 @@
+"""What a folder must be before it is published: a complete bundle, not from a newer version, without pickles."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from packaging.version import InvalidVersion, Version
+from safetensors import SafetensorError, safe_open
+
+import modeling_sigma
+
+
+# What a bundle consists of. Anything else in the folder stays at home.
+SENT_SUFFIXES = frozenset(
+    {
+        ".json",
+        ".safetensors",
+        ".py",
+        ".md",
+        ".txt",
+        ".model",
+        ".jinja",
+        ".npz",
+        ".pose",
+        ".png",
+        ".gif",
+        ".jpg",
+        ".mp4",
+    }
+)
+PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy"})
+# What trainers leave beside a model: never sent, and no reason to refuse the rest.
+TRAINING_LEFTOVERS = frozenset({"training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt"})
+NOT_SENT_NAMES = frozenset({"trainer_state.json"})
+
+# Architecture -> files that it cannot be used without.
+_PROCESSOR = ("preprocessor_config.json",)
+_TOKENIZER = ("processor_config.json", "tokenizer_config.json", "tokenizer.json")
+REQUIRED_FILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "SigmaForConditionalGeneration": (*_PROCESSOR, *_TOKENIZER, "generation_config.json"),
+        "SigmaForPreTraining": (*_PROCESSOR, *_TOKENIZER),
+        "SigmaModel": (*_PROCESSOR, *_TOKENIZER),
+    }
+)
+
+
+@dataclass(frozen=True)
+class CheckedBundle:
+    """A folder that may be published.
+
+    Args:
+        folder (`Path`): The folder.
+        config (`dict`): Its `config.json`, or for an adapter its `adapter_config.json`.
+        files (`tuple[Path, ...]`): What is sent, relative to the folder, in order.
+        left_out (`tuple[Path, ...]`): What is not.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    files: tuple[Path, ...]
+    left_out: tuple[Path, ...]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each file that is sent."""
+        return {path.as_posix(): (self.folder / path).stat().st_size for path in self.files}
+
+
+def check_bundle(folder: str | Path) -> CheckedBundle:
+    """Reads a folder and says what of it would be published.
+
+    Raises:
+        ValueError: if it is no bundle, if it is incomplete or damaged, written by a newer version of this package, or
+            holds pickles. The message lists everything that is wrong.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ValueError(
+            f"{folder}: expected the folder of a model, found {'a file' if folder.exists() else 'nothing'}"
+        )
+    is_adapter = (folder / "adapter_config.json").is_file()
+    config = _read_config(folder, "adapter_config.json" if is_adapter else "config.json")
+    check_version(config, folder)
+    sent = tuple(path for path in _files(folder) if _is_sent(path))
+    left_out = tuple(path for path in _files(folder) if not _is_sent(path))
+    problems = [*_pickles(folder), *(_adapter_problems(config) if is_adapter else _model_problems(folder, config))]
+    problems += _weight_problems(folder, "adapter_model" if is_adapter else "model")
+    if problems:
+        raise ValueError(f"{folder} cannot be published: " + "; ".join(problems))
+    return CheckedBundle(folder, config, sent, left_out)
+
+
+def check_version(config: Mapping[str, Any], source: str | Path) -> None:
+    """Refuses what a newer version of this package has written.
+
+    Raises:
+        ValueError: if it is newer, or its version cannot be read.
+    """
+    written_by = config.get("sigma_slu_version")
+    if written_by is None:
+        return
+    try:
+        is_newer = Version(str(written_by)) > Version(modeling_sigma.__version__)
+    except InvalidVersion as error:
+        raise ValueError(f"{source}: expected a version in sigma_slu_version, found {written_by!r}") from error
+    if is_newer:
+        raise ValueError(
+            f"{source} was written by sigma-slu {written_by}, and this is {modeling_sigma.__version__}: "
+            "pip install --upgrade sigma-slu"
+        )
+
+
+def _read_config(folder: Path, name: str) -> dict[str, Any]:
+    advice = "make one with modeling_sigma.save_bundle(model, processor, folder)"
+    if not (folder / name).is_file():
+        raise ValueError(f"{folder}: expected a bundle, found no config.json: {advice}")
+    try:
+        config = json.loads((folder / name).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{folder / name}: expected JSON ({error})") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{folder / name}: expected a JSON object, found a {type(config).__name__}")
+    if name == "config.json" and config.get("model_type") != "sigma":
+        raise ValueError(f"{folder}: expected a Sigma model, found model_type {config.get('model_type')!r}: {advice}")
+    return config
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Files of the folder itself: bundles are flat. Folders inside (checkpoints, logs) stand for their contents."""
+    for path in sorted(folder.iterdir()):
+        yield path.relative_to(folder)
+
+
+def _is_sent(path: Path) -> bool:
+    is_hidden = path.name.startswith(".")
+    return path.suffix.lower() in SENT_SUFFIXES and not is_hidden and path.name not in NOT_SENT_NAMES
+
+
+def _pickles(folder: Path) -> Iterator[str]:
+    for path in sorted(folder.iterdir()):
+        if path.name in TRAINING_LEFTOVERS or path.name.startswith("rng_state"):
+            continue
+        if path.suffix.lower() in PICKLE_SUFFIXES:
+            yield f"{path.name} may hold a pickle, which runs code when it is loaded: save weights as safetensors"
+        elif path.suffix.lower() == ".npz":
+            yield from _objects_in_archive(path)
+
+
+def _objects_in_archive(path: Path) -> Iterator[str]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            for name in archive.files:
+                archive[name]
+    except (ValueError, OSError, KeyError) as error:
+        yield f"{path.name} is no archive of plain arrays ({error})"
+
+
+def _model_problems(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
+    architecture = (config.get("architectures") or ["SigmaForConditionalGeneration"])[0]
+    required = REQUIRED_FILES.get(architecture, _PROCESSOR)
+    missing = [name for name in required if not (folder / name).is_file()]
+    if missing:
+        yield f"{', '.join(missing)} missing: save model and processor with modeling_sigma.save_bundle"
+    yield from _code_problems(folder, config)
+
+
+def _code_problems(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
+    """Every class that the maps name, and every module that those files import, is in the folder."""
+    pipelines = config.get("custom_pipelines") or {}
+    named = [*(config.get("auto_map") or {}).values(), *(task.get("impl", "") for task in pipelines.values())]
+    if not named:
+        yield "config.json has no auto_map, so it loads with this package only: use modeling_sigma.save_bundle"
+    waiting = {str(name).split("--")[-1].split(".")[0] for name in named}
+    seen: set[str] = set()
+    while waiting - seen:
+        module = min(waiting - seen)
+        seen.add(module)
+        path = folder / f"{module}.py"
+        if not path.is_file():
+            yield f"{path.name} missing: its code would not load elsewhere"
+            continue
+        try:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+        except (SyntaxError, UnicodeDecodeError) as error:
+            yield f"{path.name} is no Python file ({error})"
+            continue
+        imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 1)
+        waiting |= {str(node.module) for node in imports}
+
+
+def _adapter_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    base = config.get("base_model_name_or_path")
+    if not base or str(base).count("/") != 1 or Path(str(base)).exists():
+        yield (
+            f"the adapter's base model is {base!r}, which nobody else can find: publish the base model first, and set "
+            "base_model_name_or_path in adapter_config.json to its name on the Hub"
+        )
+
+
+def _weight_problems(folder: Path, stem: str) -> Iterator[str]:
+    index = folder / f"{stem}.safetensors.index.json"
+    if index.is_file():
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8")).get("weight_map", {}).values()))
+    else:
+        names = [f"{stem}.safetensors"]
+    for name in names:
+        if not (folder / name).is_file():
+            yield f"{name} missing: these are the weights"
+            continue
+        try:
+            with safe_open(folder / name, framework="numpy") as file:
+                file.keys()
+        except (SafetensorError, OSError) as error:
+            yield f"{name} is damaged ({error})"

@@ -1,0 +1,159 @@
+"""The model card: the owner's facts and measured results in one tested template, with the Hub's `model-index`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from safetensors import safe_open
+
+import modeling_sigma
+from modeling_sigma.hub.card_facts import METRICS, TASKS, CardFacts, Measurement
+from modeling_sigma.hub.licences import LICENCES, choose_licence
+
+
+TEMPLATE = Path(__file__).with_name("model_card_template.md")
+FACTS_FILE, RESULTS_FILE = "card.json", "results.json"
+
+# Task -> the lines that use a model of it.
+_PIPELINES = {
+    "slt": ("sign-language-translation", "translate"),
+    "cslr": ("sign-language-translation", "recognize"),
+    "islr": ("sign-language-translation", "recognize"),
+    "retrieval": ("sign-text-retrieval", "rank"),
+}
+_LABEL_HEAD = "SigmaForSequenceClassification"
+
+
+def build_card(
+    facts: CardFacts,
+    measurements: Sequence[Measurement] = (),
+    *,
+    model_name: str = "ORG/NAME",
+    config: dict[str, Any] | None = None,
+    num_parameters: int | None = None,
+) -> ModelCard:
+    """Writes a card.
+
+    Args:
+        facts ([`CardFacts`]):
+            What the owner states.
+        measurements (`Sequence[Measurement]`, *optional*):
+            What was measured. Without any the card says that nothing was.
+        model_name (`str`, *optional*):
+            Name on the Hub for the lines that show the use.
+        config (`dict`, *optional*):
+            The model's `config.json`: its inherited licence, and whether it has a label head.
+        num_parameters (`int`, *optional*):
+            Size of the model.
+
+    Returns:
+        `huggingface_hub.ModelCard`: the text with its header.
+
+    Raises:
+        ValueError: for a licence that the inherited one forbids.
+    """
+    config = config or {}
+    inherited = config.get("weights_licence")
+    licence = choose_licence(inherited, facts.licence, None) if facts.licence or inherited else None
+    data = ModelCardData(
+        language=facts.languages,
+        license=licence,
+        library_name="transformers",
+        base_model=facts.base_model,
+        datasets=[corpus.dataset_id for corpus in facts.training_data if corpus.dataset_id] or None,
+        tags=["sigma-slu", "sign-language", "pose", *(TASKS[task].replace(" ", "-") for task in facts.tasks)],
+        model_name=facts.name,
+        eval_results=list(_eval_results(measurements)) or None,
+    )
+    return ModelCard.from_template(
+        data,
+        template_path=str(TEMPLATE),
+        facts=facts,
+        results=[{**asdict(one), "task_words": TASKS[one.task], "table": _table(one)} for one in measurements],
+        usage=_usage(facts, model_name, config),
+        version=modeling_sigma.__version__,
+        size=None if num_parameters is None else _count(num_parameters),
+        licence_words=None if licence is None else LICENCES[licence],
+        inherited=inherited,
+    )
+
+
+def num_parameters_of(folder: str | Path) -> int | None:
+    """How many numbers the weights of a folder hold; None where there are none."""
+    total = 0
+    for path in Path(folder).glob("model*.safetensors"):
+        with safe_open(path, framework="numpy") as file:
+            for name in file.keys():
+                size = 1
+                for length in file.get_slice(name).get_shape():
+                    size *= length
+                total += size
+    return total or None
+
+
+def write_results(folder: str | Path, measurements: Sequence[Measurement]) -> Path:
+    """Stores results beside a model, where `sigma-slu card` finds them."""
+    path = Path(folder) / RESULTS_FILE
+    entries = [{name: value for name, value in asdict(one).items() if value} for one in measurements]
+    path.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
+
+
+def _eval_results(measurements: Sequence[Measurement]) -> Iterator[EvalResult]:
+    for one in measurements:
+        for name, value in one.scores.items():
+            yield EvalResult(
+                task_type=TASKS[one.task].replace(" ", "-"),
+                task_name=TASKS[one.task],
+                dataset_type=one.dataset_id or one.dataset.lower().replace(" ", "-"),
+                dataset_name=one.dataset,
+                dataset_config=one.dataset_config,
+                dataset_split=one.split,
+                metric_type=METRICS[name].hub_type,
+                metric_name=METRICS[name].label,
+                metric_value=round(value, 2),
+                metric_args={"signature": one.signature, "num_samples": one.num_samples},
+            )
+
+
+def _table(one: Measurement) -> str:
+    names = list(one.baselines)
+    has_intervals = bool(one.intervals)
+    head = ["metric", "this model", *(["95 % interval"] if has_intervals else []), *names]
+    rows = [head, ["---"] * len(head)]
+    for score, value in one.scores.items():
+        metric = METRICS[score]
+        direction = "" if metric.is_higher_better else " (lower is better)"
+        low_high = one.intervals.get(score)
+        interval = [f"{low_high[0]:.1f} to {low_high[1]:.1f}" if low_high else "-"] if has_intervals else []
+        others = (one.baselines[name].get(score) for name in names)
+        cells = ["-" if other is None else f"{other:.1f}{metric.unit}" for other in others]
+        rows.append([f"{metric.label}{direction}", f"{value:.1f}{metric.unit}", *interval, *cells])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _usage(facts: CardFacts, model_name: str, config: dict[str, Any]) -> str:
+    task, verb = _PIPELINES[facts.tasks[0]]
+    if config.get("architectures") == [_LABEL_HEAD]:
+        task, verb = "isolated-sign-recognition", "recognize"
+    arguments = 'clip, texts=["hello", "thank you"]' if task == "sign-text-retrieval" else "clip"
+    return "\n".join(
+        [
+            "from transformers import pipeline",
+            "",
+            f'{verb} = pipeline("{task}", model="{model_name}", trust_remote_code=True)',
+            f"{verb}({arguments})  # an array (frames, keypoints, x y score), or with sigma-slu installed a file",
+        ]
+    )
+
+
+def _count(number: int) -> str:
+    for size, word in ((1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
+        if number >= size:
+            return f"{number / size:.1f} {word}"
+    return str(number)

@@ -1,0 +1,178 @@
+"""Work on many files in several processes, of which any may die without taking the others along."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any, Generic, TypeVar
+
+from modeling_sigma.io.reading_errors import DeviceError, MissingExtraError
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Makes what a worker does with each item; called once in each worker with the worker's number.
+TaskMaker = Callable[[int], Callable[[Item], Result]]
+
+# The exceptions that keep their kind on the way here, the special ones first.
+_KINDS: tuple[type[Exception], ...] = (MissingExtraError, DeviceError, ValueError, FileNotFoundError, OSError)
+
+
+@dataclass(frozen=True)
+class WorkerDeath:
+    """In place of a result: the process died over the item, in native code or for lack of memory.
+
+    Args:
+        exit_code (`int`, *optional*):
+            As of the process; -11 for a segmentation fault.
+    """
+
+    exit_code: int | None
+
+
+@dataclass
+class _Worker(Generic[Item]):
+    process: Any
+    number: int
+    items: list[Item]  # that it is working on: one, or none while it starts
+    is_ready: bool = False
+
+
+def run_in_processes(
+    make_task: TaskMaker[Item, Result], items: Sequence[Item], num_proc: int
+) -> Iterator[tuple[Item, Result | WorkerDeath]]:
+    """Does a task for every item, in any order.
+
+    With one process the task runs in this one, where a crash is a crash of all.
+
+    Args:
+        make_task (`Callable`):
+            Makes the task in each worker, from the worker's number: the place to load networks. Has to be picklable,
+            as the items and results.
+        items (sequence):
+            What to work on.
+        num_proc (`int`):
+            Number of processes.
+
+    Yields:
+        `tuple`: an item with its result, or with a [`WorkerDeath`]; a new worker takes the place of a dead one.
+
+    Raises:
+        What a task raises, as far as it is an error of a user; anything else as `RuntimeError`. The workers end.
+    """
+    if num_proc < 1:
+        raise ValueError(f"expected at least 1 process, received {num_proc}")
+    if num_proc == 1:
+        task = make_task(0) if items else None
+        for item in items:
+            assert task is not None
+            yield item, task(item)
+        return
+    waiting = deque(items)
+    workers: dict[Connection, _Worker[Item]] = {}
+    try:
+        for number in range(min(num_proc, len(items))):
+            _start(workers, make_task, number, num_proc)
+        while workers:
+            for connection in wait(list(workers)):
+                assert isinstance(connection, Connection)
+                worker = workers[connection]
+                try:
+                    kind, value = connection.recv()
+                except (EOFError, OSError):
+                    yield from _bury(workers, connection)
+                    if waiting:
+                        _start(workers, make_task, worker.number, num_proc)
+                    continue
+                if kind == "failed":
+                    _raise(*value)
+                if kind == "done":
+                    yield worker.items.pop(), value
+                worker.is_ready = True
+                if waiting:
+                    worker.items.append(waiting.popleft())
+                    connection.send(worker.items[0])
+                else:
+                    del workers[connection]
+                    connection.close()  # the worker ends
+                    worker.process.join()
+    finally:
+        for connection, worker in workers.items():
+            worker.process.terminate()
+            worker.process.join()
+            connection.close()
+
+
+def _start(
+    workers: dict[Connection, _Worker[Any]], make_task: TaskMaker[Any, Any], number: int, num_proc: int
+) -> None:
+    context = multiprocessing.get_context("spawn")  # forks of processes with threads, as torch's, may hang
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, make_task, number, num_proc), daemon=True)
+    with _unnamed_main_module():
+        process.start()
+    theirs.close()  # else its end would go unnoticed
+    workers[ours] = _Worker(process, number, [])
+
+
+@contextmanager
+def _unnamed_main_module() -> Iterator[None]:
+    """Keeps a new process from running the user's script again, which it needs for nothing: tasks are in packages."""
+    main = sys.modules["__main__"]
+    hidden = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
+    try:
+        main.__spec__ = None
+        vars(main).pop("__file__", None)
+        yield
+    finally:
+        vars(main).update(hidden)
+
+
+def _bury(workers: dict[Connection, _Worker[Any]], connection: Connection) -> Iterator[tuple[Any, WorkerDeath]]:
+    worker = workers.pop(connection)
+    connection.close()
+    worker.process.join()
+    if not worker.is_ready:
+        raise RuntimeError(f"a worker process died while it started (exit code {worker.process.exitcode})")
+    for item in worker.items:
+        yield item, WorkerDeath(worker.process.exitcode)
+
+
+def _serve(connection: Connection, make_task: TaskMaker[Any, Any], number: int, num_proc: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # Read when torch is imported. Workers that each take all cores are in each other's way.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // num_proc)))
+    try:
+        task = make_task(number)
+        connection.send(("ready", None))
+        while True:
+            connection.send(("done", task(connection.recv())))
+    except (EOFError, BrokenPipeError, ConnectionResetError):  # nobody asks any more
+        pass
+    except Exception as error:
+        kind = next((number for number, kind in enumerate(_KINDS) if isinstance(error, kind)), None)
+        connection.send(("failed", (kind, str(error), traceback.format_exc())))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _raise(kind: int | None, message: str, trace: str) -> None:
+    if kind is None:
+        raise RuntimeError(f"a worker process failed: {trace}")
+    raise _KINDS[kind](message) from RuntimeError(f"in a worker process: {trace}")

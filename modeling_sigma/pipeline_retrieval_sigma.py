@@ -1,0 +1,136 @@
+"""`pipeline("sign-text-retrieval")`: ranks texts for a clip, or clips for a text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import Pipeline
+
+
+class SignTextRetrievalPipeline(Pipeline):
+    """`pipeline("sign-text-retrieval")`: which of these texts belongs to a clip, which of these clips to a text?
+
+    Clips are file paths (with the sigma-slu package installed), [`PoseClip`]s, arrays `(T, K, 3)` or `(T, K, 2)`, and
+    dicts of keypoints and scores; inputs can be lists and generators, batched with `batch_size`.
+
+    Call arguments, one of:
+
+    - `texts` (list of `str`): inputs are clips; the texts are ranked for each.
+    - `clips` (list of clips): inputs are texts; the clips are ranked for each.
+    - `embeddings` (`torch.Tensor` or `np.ndarray` of shape `(N, hidden_size)`): unit vectors of an earlier call,
+      ranked for each input.
+    - none of them: the vector of each input.
+
+    Further: `inputs_are` (`"clips"` or `"texts"`; needed where inputs are texts and `clips` is not given), `top_k`
+    (all by default), `language` (of the prompt) and `max_frames`.
+
+    Returns:
+        For each input a list of `{"index": int, "score": float}`, best first, with `"text"` where `texts` were given;
+        scores are cosines. Without candidates a `torch.Tensor` of shape `(hidden_size,)` and length 1.
+    """
+
+    _load_processor = True
+    _load_tokenizer = False
+    _load_feature_extractor = False
+    _load_image_processor = False
+
+    def __call__(
+        self,
+        inputs: Any,
+        *args: Any,
+        texts: Sequence[str] | None = None,
+        clips: Sequence[Any] | None = None,
+        embeddings: Any = None,
+        inputs_are: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        given = [
+            name
+            for name, value in (("texts", texts), ("clips", clips), ("embeddings", embeddings))
+            if value is not None
+        ]
+        if len(given) > 1:
+            raise ValueError(f"expected one of texts, clips and embeddings, received {' and '.join(given)}")
+        kind = {"texts": "clips", "clips": "texts"}.get(given[0] if given else "", inputs_are or "clips")
+        if inputs_are not in (None, kind):
+            raise ValueError(
+                f"expected inputs_are='{kind}' to rank {given[0] if given else 'them'}, received {inputs_are!r}"
+            )
+        options = {name: kwargs[name] for name in ("language", "max_frames", "batch_size") if name in kwargs}
+        if texts is not None or clips is not None:
+            candidates = _as_list(texts, "texts") if texts is not None else _as_list(clips, "clips")
+            other = "texts" if texts is not None else "clips"
+            vectors = super().__call__(candidates, inputs_are=other, **options)
+            embeddings = torch.stack(vectors)
+        elif embeddings is not None:
+            embeddings = torch.as_tensor(embeddings, dtype=torch.float32)
+            width = self.model.config.hidden_size
+            if embeddings.ndim != 2 or embeddings.shape[1] != width:
+                raise ValueError(f"expected embeddings of shape (N, {width}), received {tuple(embeddings.shape)}")
+        names = None if texts is None else list(texts)
+        return super().__call__(inputs, *args, inputs_are=kind, embeddings=embeddings, names=names, **kwargs)
+
+    def _sanitize_parameters(
+        self,
+        inputs_are: str | None = None,
+        embeddings: torch.Tensor | None = None,
+        names: list[str] | None = None,
+        top_k: int | None = None,
+        language: str | None = None,
+        max_frames: int | None = None,
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        if top_k is not None and top_k < 1:
+            raise ValueError(f"expected top_k >= 1, received {top_k}")
+        if inputs_are not in (None, "clips", "texts"):
+            raise ValueError(f"expected inputs_are 'clips' or 'texts', received {inputs_are!r}")
+        preprocess = {"inputs_are": inputs_are, "language": language, "max_frames": max_frames}
+        postprocess = {"embeddings": embeddings, "names": names, "top_k": top_k}
+        return _given(preprocess), {}, _given(postprocess)
+
+    def preprocess(
+        self, inputs: Any, inputs_are: str = "clips", language: str = "English", max_frames: int | None = None
+    ) -> dict[str, Any]:
+        if inputs_are == "texts":
+            if not isinstance(inputs, str) or not inputs.strip():
+                raise ValueError(f"expected a text, received {inputs!r:.80}")
+            features = self.processor(text=inputs, return_tensors="pt")
+            return {name: features[name] for name in ("text_input_ids", "text_attention_mask")}
+        features = self.processor(poses=inputs, language=language, max_frames=max_frames, return_tensors="pt")
+        use_prompt = self.model.config.use_prompt
+        return {name: value for name, value in features.items() if use_prompt or not name.startswith("prompt_")}
+
+    def _forward(self, model_inputs: dict[str, Any]) -> dict[str, Any]:
+        if "text_input_ids" in model_inputs:
+            return {"vectors": self.model.get_text_features(**model_inputs)}
+        model_inputs["pose_values"] = model_inputs["pose_values"].to(self.model.dtype)
+        return {"vectors": self.model.get_pose_features(**model_inputs)}
+
+    def postprocess(
+        self,
+        model_outputs: dict[str, Any],
+        embeddings: torch.Tensor | None = None,
+        names: list[str] | None = None,
+        top_k: int | None = None,
+    ) -> Any:
+        vector = model_outputs["vectors"].float().reshape(-1)
+        if embeddings is None:
+            return vector
+        scores = embeddings.to(vector.device) @ vector
+        best = scores.topk(min(top_k or len(scores), len(scores)))
+        results = []
+        for score, index in zip(best.values.tolist(), best.indices.tolist(), strict=True):
+            entry = {"index": index, "score": score}
+            results.append(entry if names is None else {"text": names[index], **entry})
+        return results
+
+
+def _as_list(candidates: Any, name: str) -> list[Any]:
+    if isinstance(candidates, str) or not len(candidates):
+        raise ValueError(f"expected {name} as a list with at least one entry, received {candidates!r:.80}")
+    return list(candidates)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}

@@ -1,0 +1,236 @@
+"""`sigma-slu evaluate` straight from a model and a data set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+
+from datasets_scripts.schema import encode_sample, features
+from modeling_sigma import (
+    SigmaFeatureExtractor,
+    SigmaForConditionalGeneration,
+    SigmaForCTC,
+    SigmaForSequenceClassification,
+    SigmaModel,
+    save_bundle,
+)
+from modeling_sigma.cli import main as cli
+from modeling_sigma.cli.predict import load_predictor
+from modeling_sigma.metrics import recognition_scores, translation_scores, word_error_rates
+from tests.factories import random_clips, tiny_model, tiny_processor
+
+
+LABELS = {0: "hello", 1: "rain", 2: "snow", 3: "world", 4: "north", 5: "south"}
+GLOSSES = {0: "<blank>", 1: "NORTH", 2: "RAIN", 3: "SNOW"}
+TEXTS = ["rain in the north", "hello world", "snow", "hello"]
+LENGTHS = (12, 7, 9, 20)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models, and two corpora as Parquet: sentences with glosses, and single signs."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    writer = tiny_model(SigmaForConditionalGeneration, seed=2)
+    writer.generation_config.max_new_tokens, writer.generation_config.num_beams = 6, 2
+    save_bundle(writer, tiny_processor(), folder / "writer")
+    save_bundle(
+        tiny_model(SigmaForSequenceClassification, use_prompt=False, num_labels=6, id2label=LABELS),
+        SigmaFeatureExtractor(),
+        folder / "head",
+    )
+    save_bundle(
+        tiny_model(SigmaForCTC, use_prompt=False, seed=1, id2label=GLOSSES),
+        SigmaFeatureExtractor(),
+        folder / "glosses",
+    )
+    save_bundle(tiny_model(SigmaModel), tiny_processor(), folder / "retrieval")
+    (folder / "labels.txt").write_text("\n".join([*LABELS.values(), "the weather"]) + "\n")
+    clips = random_clips(LENGTHS)
+    for name, texts, glosses in (
+        ("sentences", TEXTS, [["RAIN", "NORTH"], ["SNOW"], [], ["NORTH"]]),
+        ("signs", ["rain", "hello", "snow", "fog"], [[]] * 4),
+    ):
+        rows = [
+            encode_sample(
+                clip,
+                sample_id=f"{name}-{row}",
+                text=texts[row],
+                gloss=glosses[row],
+                split="test",
+                sign_language="Synthetic",
+                spoken_language="Chinese" if row == 2 else "English",
+                keep_layout=True,
+            )
+            for row, clip in enumerate(clips)
+        ]
+        (folder / name).mkdir()
+        datasets.Dataset.from_list(rows, features=features()).to_parquet(folder / name / "test-00000.parquet")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def inside(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+
+
+def evaluate(capsys: pytest.CaptureFixture[str], *argv: str) -> dict[str, Any]:
+    assert cli.main(["evaluate", *argv, "--json"]) == 0
+    result: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return result
+
+
+def decoded(name: str) -> list[Any]:
+    """The clips as the corpora store them."""
+    from datasets_scripts.corpora import load_corpus
+    from datasets_scripts.schema import decode_clip
+
+    return [decode_clip(row) for row in load_corpus(name, split="test")]
+
+
+def without_data(report: dict[str, Any]) -> dict[str, Any]:
+    assert set(report["data"]) == {"model", "dataset", "config", "split"}
+    return {name: value for name, value in report.items() if name != "data"}
+
+
+@pytest.mark.filterwarnings("ignore:.*are empty")
+@pytest.mark.parametrize("batch_size", ["1", "3"])
+def test_translation_in_the_language_of_each_clip(capsys: pytest.CaptureFixture[str], batch_size: str) -> None:
+    report = evaluate(
+        capsys, "--task", "slt", "--model", "writer", "--dataset", "sentences", "--batch-size", batch_size
+    )
+    translate = load_predictor("writer")
+    languages = ["English", "English", "Chinese", "English"]
+    expected = [
+        translate(clip, language=language)["text"]
+        for clip, language in zip(decoded("sentences"), languages, strict=True)
+    ]
+    assert without_data(report) == translation_scores(expected, TEXTS)
+    assert report["data"] == {"model": "writer", "dataset": "sentences", "config": None, "split": "test"}
+    english = evaluate(
+        capsys, "--task", "slt", "--model", "writer", "--dataset", "sentences", "--language", "English",
+        "--save-predictions", "english.txt", "--num-beams", "1",
+    )  # fmt: skip
+    expected = [translate(clip, num_beams=1)["text"] for clip in decoded("sentences")]
+    assert without_data(english) == translation_scores(expected, TEXTS)
+    dumped = Path("english.txt").read_text(encoding="utf-8").splitlines()
+    assert dumped == [f"sample: sentences-{row}, prediction: {text}" for row, text in enumerate(expected)]
+
+
+@pytest.mark.filterwarnings("ignore:.*are empty")
+@pytest.mark.parametrize("model", ["writer", "glosses"])
+def test_continuous_recognition(capsys: pytest.CaptureFixture[str], model: str) -> None:
+    argv = ("--task", "cslr", "--model", model, "--dataset", "sentences")
+    report = evaluate(capsys, *argv, "--language", "English", "--save-predictions", "cslr.json")
+    recognize = load_predictor(model)
+    expected = [" ".join(recognize(clip)["text"].split()) for clip in decoded("sentences")]
+    references = ["RAIN NORTH", "SNOW", "", "NORTH"]
+    assert without_data(report) == word_error_rates(expected, references)
+    saved = json.loads(Path("cslr.json").read_text(encoding="utf-8"))
+    assert [(entry["prediction"], entry["reference"]) for entry in saved] == list(zip(expected, references))
+    assert ("spans" in saved[0]) == (model == "glosses")
+    again = evaluate(capsys, "--task", "cslr", "--predictions", "cslr.json", "--references", "cslr.json")
+    assert again == without_data(report)
+
+
+def test_isolated_recognition_with_a_label_head(capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ("--task", "islr", "--model", "head", "--dataset", "signs")
+    report = evaluate(capsys, *argv, "--save-predictions", "islr.jsonl")
+    recognize = load_predictor("head")
+    expected = [[entry["label"] for entry in recognize(clip)] for clip in decoded("signs")]
+    scores = recognition_scores(
+        expected, ["rain", "hello", "snow", "fog"], vocabulary=LABELS.values(), is_constrained=True
+    )
+    assert without_data(report) == scores and "top5_per_instance" in report
+    assert report["num_outside_vocabulary"] == 0
+    again = evaluate(capsys, "--task", "islr", "--predictions", "islr.jsonl", "--references", "islr.jsonl")
+    assert again["top5_per_class"] == report["top5_per_class"]
+
+
+def test_a_model_that_writes_is_compared_as_strings_or_held_to_labels(capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ("--task", "islr", "--model", "writer", "--dataset", "signs")
+    free = evaluate(capsys, *argv)
+    assert "top5_per_instance" not in free and "decoding:free" in free["signature"]
+    assert free["top1_per_instance"] == 0, "an untrained model babbles"
+    argv = (*argv, "--labels", "labels.txt", "--language", "English")
+    held = evaluate(capsys, *argv, "--save-predictions", "held.json")
+    assert "top5_per_instance" in held and "decoding:constrained" in held["signature"]
+    assert held["num_outside_vocabulary"] == 0
+    recognize = load_predictor("writer", task="isolated-sign-recognition")
+    labels = Path("labels.txt").read_text().split("\n")[:-1]
+    expected = [[entry["label"] for entry in recognize(clip, labels=labels)] for clip in decoded("signs")]
+    assert [entry["candidates"] for entry in json.loads(Path("held.json").read_text())] == expected
+    searched = evaluate(capsys, *argv, "--num-beams", "7")
+    assert searched["top1_per_instance"] == held["top1_per_instance"]
+
+
+def test_labels_that_no_model_knows_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["evaluate", "--task", "islr", "--model", "head", "--dataset", "signs"]) == 0
+    captured = capsys.readouterr()
+    assert "warning: 1 of the data set's labels, such as 'fog', are none of the model's 6" in captured.err
+    lines = captured.out.splitlines()
+    assert "model      head" in lines and "dataset    signs" in lines and "split      test" in lines
+
+
+def test_comparison_with_an_older_system(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("old.json").write_text(json.dumps({f"signs-{row}": "rain" for row in reversed(range(4))}))
+    argv = ("--task", "islr", "--model", "head", "--dataset", "signs", "--compare", "old.json", "--bootstrap", "20")
+    comparison = evaluate(capsys, *argv)["comparison"]["scores"]["top1_per_instance"]
+    assert comparison["other_score"] == 25
+
+
+@pytest.mark.slow  # the whole corpus is made first
+def test_a_corpus_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    argv = (
+        "--task",
+        "islr",
+        "--model",
+        "head",
+        "--dataset",
+        "synthetic",
+        "--config",
+        "isolated",
+        "--split",
+        "test[:3]",
+    )
+    report = evaluate(capsys, *argv, "--batch-size", "3")
+    assert report["num_samples"] == 3
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--task", "cslr", "--model", "writer", "--dataset", "signs"], "column 'gloss' is empty in this split"),
+        (["--task", "cslr", "--model", "head", "--dataset", "sentences"], "expected a model for continuous-sign-rec"),
+        (["--task", "slt", "--model", "glosses", "--dataset", "sentences"], "expected a model for sign-language-tran"),
+        (["--task", "slt", "--model", "retrieval", "--dataset", "sentences"], "expected a model that predicts"),
+        (["--task", "islr", "--model", "head", "--dataset", "signs", "--labels", "labels.txt"], "has a label head"),
+        (["--task", "slt", "--model", "writer", "--dataset", "nowhere"], "received 'nowhere'"),
+    ],
+)
+def test_errors_take_one_line(argv: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["evaluate", *argv]) == 1
+    captured = capsys.readouterr()
+    assert message in captured.err and captured.err.count("\n") == 1 and not captured.out
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--task", "slt"],
+        ["--task", "slt", "--model", "writer"],
+        ["--task", "slt", "--predictions", "a", "--references", "b", "--model", "writer", "--dataset", "sentences"],
+        ["--task", "slt", "--predictions", "a", "--references", "b", "--save-predictions", "c"],
+        ["--task", "slt", "--model", "writer", "--dataset", "sentences", "--batch-size", "0"],
+        ["--task", "slt", "--model", "writer", "--dataset", "sentences", "--labels", "labels.txt"],
+    ],
+)
+def test_wrong_usage_exits_with_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        cli.main(["evaluate", *argv])
+    assert exit_info.value.code == 2
+    assert "usage: sigma-slu evaluate" in capsys.readouterr().err

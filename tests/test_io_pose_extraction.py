@@ -1,0 +1,293 @@
+"""Folders of videos to folders of clips: what is written, what is set aside, and that no kill changes the result."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dot_videos import dot_path, write_dot_video
+from onnx_graphs import write_detector, write_pose_network
+
+from modeling_sigma.cli import main as cli
+from modeling_sigma.io import atomic_files, load_clip, pose_extraction
+from modeling_sigma.io.pose_extraction import PoseExtraction, extract_poses, find_videos, read_manifest
+from modeling_sigma.io.reading_errors import DeviceError
+
+
+pytest.importorskip("av", reason="needs PyAV")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class DotEstimator:
+    """All 133 keypoints lie on the white dot."""
+
+    name, layout = "dots", "coco_wholebody_133"
+    versions = {"dots": "1"}
+
+    def __init__(self, device="cpu", **options):
+        self.device, self.options = device, options
+
+    def __call__(self, frame):
+        rows, columns = np.nonzero(frame[..., 0] > 200)
+        if not len(rows):
+            return np.zeros((0, 133, 2), np.float32), np.zeros((0, 133), np.float32)
+        place = np.float32([columns.mean(), rows.mean()])
+        return np.broadcast_to(place, (1, 133, 2)), np.ones((1, 133), np.float32)
+
+
+@pytest.fixture
+def dots(monkeypatch):
+    monkeypatch.setattr(pose_extraction, "make_estimator", lambda name, **options: DotEstimator(**options))
+
+
+@pytest.fixture(scope="session")
+def _videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    for name, num_frames in (("b.mkv", 5), ("a.mkv", 3), ("sub/c.mkv", 4)):
+        write_dot_video(folder / name, dot_path(num_frames))
+    write_dot_video(folder / "nobody.mkv", [None] * 3)
+    (folder / "broken.mp4").write_bytes(b"not a video")
+    (folder / "._a.mkv").write_bytes(b"what macOS leaves on other disks")
+    (folder / "labels.csv").write_text("path,text\n")
+    return folder
+
+
+@pytest.fixture
+def videos(_videos, tmp_path):
+    return Path(shutil.copytree(_videos, tmp_path / "videos"))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_every_video_becomes_a_clip_or_a_line(dots, videos, tmp_path):
+    done = []
+    summary = extract_poses(
+        PoseExtraction(videos, tmp_path / "out", "dots"), progress=lambda *counts: done.append(counts)
+    )
+    assert done == [(number, 5) for number in range(6)]
+    assert set(contents(tmp_path / "out")) == {"a.npz", "b.npz", "sub/c.npz", "manifest.jsonl", "extraction.json"}
+    clip = load_clip(tmp_path / "out" / "sub" / "c.npz")
+    np.testing.assert_array_equal(clip.keypoints[:, 0], dot_path(4))
+    assert (clip.fps, clip.width, clip.height, clip.layout) == (25, 96, 64, "coco_wholebody_133")
+    lines = read_manifest(tmp_path / "out")
+    assert [line["video"] for line in lines] == ["a.mkv", "b.mkv", "broken.mp4", "nobody.mkv", "sub/c.mkv"]
+    assert lines[0] == {
+        "video": "a.mkv",
+        "video_bytes": (videos / "a.mkv").stat().st_size,
+        "file": "a.npz",
+        "file_bytes": (tmp_path / "out" / "a.npz").stat().st_size,
+        "sha256": lines[0]["sha256"],
+        "num_frames": 3,
+        "num_frames_with_person": 3,
+        "fps": 25.0,
+        "width": 96,
+        "height": 64,
+        "estimator": "dots",
+        "layout": "coco_wholebody_133",
+        "versions": {"dots": "1"},
+    }
+    assert lines[2]["error"].startswith("broken.mp4: cannot be read as a video")
+    assert lines[3]["error"].startswith("nobody.mkv: expected a person in at least one frame")
+    assert str(tmp_path) not in json.dumps(lines), "the manifest can be published"
+    assert {key: summary[key] for key in ("num_videos", "num_clips", "num_failed", "num_frames")} == {
+        "num_videos": 5,
+        "num_clips": 3,
+        "num_failed": 2,
+        "num_frames": 12,
+    }
+    assert summary["made_by"] == [
+        {"estimator": "dots", "layout": "coco_wholebody_133", "versions": {"dots": "1"}, "num_clips": 3}
+    ]
+    assert json.loads((tmp_path / "out" / "extraction.json").read_text())["num_clips"] == 3
+
+
+def test_a_second_run_does_only_what_is_new(dots, videos, tmp_path, monkeypatch):
+    extraction = PoseExtraction(videos, tmp_path / "out", "dots")
+    extract_poses(extraction)
+    before = contents(tmp_path / "out")
+    worked = []
+    extract = pose_extraction._extract
+    monkeypatch.setattr(pose_extraction, "_extract", lambda *args: worked.append(args[2]) or extract(*args))
+    extract_poses(extraction)
+    assert worked == [] and contents(tmp_path / "out") == before
+    extract_poses(extraction, retry_failed=True)
+    assert worked == ["broken.mp4", "nobody.mkv"] and contents(tmp_path / "out") == before
+    # A new video, a changed one, a clip that was lost; and a video that is gone, whose clip stays.
+    worked.clear()
+    write_dot_video(videos / "d.mkv", dot_path(2))
+    write_dot_video(videos / "a.mkv", dot_path(9))
+    (videos / "b.mkv").unlink()
+    (tmp_path / "out" / "sub" / "c.npz").unlink()
+    extract_poses(extraction)
+    assert worked == ["a.mkv", "d.mkv", "sub/c.mkv"]
+    lengths = {line["video"]: line.get("num_frames") for line in read_manifest(tmp_path / "out")}
+    assert lengths == {"a.mkv": 9, "b.mkv": 5, "broken.mp4": None, "d.mkv": 2, "nobody.mkv": None, "sub/c.mkv": 4}
+
+
+def test_one_folder_has_one_set_of_settings(dots, videos, tmp_path):
+    extract_poses(PoseExtraction(videos, tmp_path / "out", "dots", {"size": 3}, {"batch_size": 2}))
+    extract_poses(PoseExtraction(videos, tmp_path / "out", "dots", {"size": 3}, {"batch_size": 4}, ("cuda",)))
+    with pytest.raises(ValueError, match=r"was extracted with options \{'size': 3\}, now \{'size': 4\} is asked for"):
+        extract_poses(PoseExtraction(videos, tmp_path / "out", "dots", {"size": 4}))
+    with pytest.raises(ValueError, match="was extracted with person 0, now 1 is asked for: choose another folder"):
+        extract_poses(PoseExtraction(videos, tmp_path / "out", "dots", {"size": 3}, person=1))
+
+
+def test_two_runs_do_not_write_one_folder(dots, videos, tmp_path):
+    with atomic_files.lone_writer(tmp_path / "out"):
+        with pytest.raises(ValueError, match="out: another process is writing here"):
+            extract_poses(PoseExtraction(videos, tmp_path / "out", "dots"))
+    extract_poses(PoseExtraction(videos, tmp_path / "out", "dots"))
+
+
+def test_folders_that_cannot_be_extracted(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere: no such folder: give the folder of the videos"):
+        find_videos(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"expected videos \(.mp4, .*\), found none"):
+        find_videos(tmp_path)
+    for name in ("a.mp4", "a.MOV", "b.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(ValueError, match="a.MOV, a.mp4 would all become a.npz: rename all but one"):
+        find_videos(tmp_path)
+
+
+def test_what_is_not_the_videos_fault_stops_everything(videos, tmp_path, monkeypatch):
+    class OutOfMemory(DotEstimator):
+        def __call__(self, frame):
+            raise DeviceError("cuda is out of memory: use a batch size below 8")
+
+    monkeypatch.setattr(pose_extraction, "make_estimator", lambda name, **options: OutOfMemory())
+    with pytest.raises(ValueError, match="out of memory"):
+        extract_poses(PoseExtraction(videos, tmp_path / "out", "dots"))
+    monkeypatch.setattr(pose_extraction, "make_estimator", lambda name, **options: DotEstimator())
+    assert extract_poses(PoseExtraction(videos, tmp_path / "out", "dots"))["num_clips"] == 3
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_a_kill_between_any_two_steps_changes_nothing(dots, videos, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # slow, and of no use against kills
+    extract_poses(PoseExtraction(videos, tmp_path / "undisturbed", "dots"))
+    expected = contents(tmp_path / "undisturbed")
+    replace, steps = os.replace, []
+
+    def killed_at(last_step):
+        steps.clear()
+
+        def step(source, target):
+            if len(steps) == last_step:
+                # What a kill leaves: half a file.
+                Path(source).with_name("1-half.npz").write_bytes(Path(source).read_bytes()[:50])
+                raise Killed
+            steps.append(target)
+            replace(source, target)
+
+        monkeypatch.setattr(os, "replace", step)
+
+    num_kills = 0
+    while True:
+        out = tmp_path / f"killed-{num_kills}"
+        killed_at(num_kills)
+        try:
+            extract_poses(PoseExtraction(videos, out, "dots"))
+        except Killed:
+            monkeypatch.setattr(os, "replace", replace)
+            extract_poses(PoseExtraction(videos, out, "dots"))
+            assert contents(out) == expected, f"killed before step {num_kills}"
+            num_kills += 1
+        else:
+            break
+    assert num_kills == 1 + 3 * 2 + 2 + 2  # settings; clip and note each, or note alone; manifest and summary
+
+
+# --- the real thing: processes, rtmlib's classes, the command line
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory):
+    pytest.importorskip("rtmlib", reason="needs rtmlib")
+    folder = tmp_path_factory.mktemp("networks")
+    return [
+        *("--detector", write_detector(folder / "detector.onnx", box=(0, 0, 64, 43))),
+        *("--model", write_pose_network(folder / "pose.onnx")),
+    ]
+
+
+def test_command_line(networks, videos, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert cli.main(["extract-poses", str(videos), "--out", str(out), *networks]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == f"3 of 5 videos became clips in {out}, a person in 100.0% of 12 frames\n"
+    assert "sigma-slu extract-poses: broken.mp4: cannot be read as a video" in captured.err
+    assert "2 of 5 videos failed: see" in captured.err
+    np.testing.assert_allclose(load_clip(out / "a.npz").keypoints[:, 91], dot_path(3), atol=2.5)
+    (videos / "broken.mp4").unlink()
+    (videos / "nobody.mkv").unlink()
+    assert cli.main(["extract-poses", str(videos), "--out", str(tmp_path / "all"), *networks, "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["num_clips"] == 3 and summary["options"] == {"detector": "detector.onnx", "model": "pose.onnx"}
+    assert summary["made_by"][0]["versions"]["model"].startswith("pose.onnx (sha256 ")
+
+
+def test_command_line_errors(videos, tmp_path, capsys):
+    assert cli.main(["extract-poses", str(videos), "--out", str(tmp_path / "out"), "--batch-size", "3"]) == 1
+    assert "--batch-size is no option of rtmlib: leave it out" in capsys.readouterr().err
+    assert cli.main(["extract-poses", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 1
+    assert "no such folder" in capsys.readouterr().err
+    assert cli.main(["extract-poses", str(videos), "--out", str(tmp_path / "out"), "--estimator", "mediapipe"]) == 1
+    assert "expected the model file of MediaPipe Holistic" in capsys.readouterr().err
+
+
+def test_kill_and_resume(networks, tmp_path):
+    videos = tmp_path / "videos"
+    for number in range(8):
+        write_dot_video(videos / f"{number}.mkv", dot_path(120, start=20 + number))
+    (videos / "broken.mp4").write_bytes(b"?")
+    # As the installed script does it, whose name keeps the package from registering models with transformers.
+    start = "import sys; sys.argv[0] = 'sigma-slu'; from modeling_sigma.cli.main import main; sys.exit(main())"
+
+    def command(out, num_proc):
+        arguments = ["extract-poses", str(videos), "--out", str(out), *networks, "--num-proc", str(num_proc)]
+        return [sys.executable, "-c", start, *arguments]
+
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    assert cli.main([*command(undisturbed, 1)[3:]]) == 1
+    notes = killed / ".extraction" / "notes"
+    process = subprocess.Popen(command(killed, 2), cwd=ROOT, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while len(list(notes.glob("*.json"))) < 2 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    num_done = len(list(notes.glob("*.json")))
+    assert 2 <= num_done < 9 and not (killed / "manifest.jsonl").exists(), process.stderr.read()
+    result = subprocess.run(command(killed, 2), cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 1 and "1 of 9 videos failed" in result.stderr
+    assert contents(killed) == contents(undisturbed)
+
+
+@pytest.mark.slow
+def test_on_ray(networks, videos, tmp_path, capsys):
+    pytest.importorskip("ray", reason="needs Ray")
+    here, on_ray = tmp_path / "here", tmp_path / "ray"
+    assert cli.main(["extract-poses", str(videos), "--out", str(here), *networks]) == 1
+    command = ["extract-poses", str(videos), "--out", str(on_ray), *networks, "--engine", "ray", "--num-proc", "2"]
+    assert cli.main(command) == 1
+    assert contents(on_ray) == contents(here) and len(contents(here)) == 5
+    assert cli.main(command) == 1, "nothing left to do"
+    capsys.readouterr()
+    absent = ["--detector", "nowhere.onnx", "--model", "nowhere.onnx"]
+    command = ["extract-poses", str(videos), "--out", str(tmp_path / "absent"), *absent, "--engine", "ray"]
+    assert cli.main(command) == 1
+    assert "nowhere.onnx: no such ONNX file" in capsys.readouterr().err

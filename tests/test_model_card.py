@@ -1,0 +1,262 @@
+"""The model card: facts are asked for, results carry signatures, the header is the Hub's, MODEL_CARD.md is current."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from huggingface_hub import ModelCard
+
+from modeling_sigma import SigmaForSequenceClassification, save_bundle
+from modeling_sigma.cli.main import main
+from modeling_sigma.hub.card_facts import (
+    BLANK_FACTS,
+    METRICS,
+    CardFacts,
+    Measurement,
+    TrainingData,
+    read_facts,
+    read_measurements,
+)
+from modeling_sigma.hub.model_card import build_card, num_parameters_of, write_results
+from modeling_sigma.hub.publish import plan_publication
+from modeling_sigma.metrics import recognition_scores, retrieval_scores, translation_scores, word_error_rates
+from modeling_sigma.training.demo_card import demo_facts, demo_measurements
+from tests.factories import tiny_model, tiny_processor
+
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = ROOT / "examples" / "model_card"
+
+
+@pytest.fixture
+def facts() -> CardFacts:
+    corpus = TrainingData(
+        name="Village Signs",
+        sign_language="a village sign language",
+        signers="12 adults, all right-handed",
+        amount="2 hours",
+        licence="CC-BY-NC-4.0",
+        consent="written, for research",
+        estimator="rtmlib balanced",
+        layout="coco_wholebody_133",
+        dataset_id="lab/village-signs",
+    )
+    return CardFacts(
+        name="village-sigma",
+        summary="Reads one village's signing.",
+        tasks=["slt"],
+        languages=["en"],
+        training_data=[corpus],
+        not_seen=["children", "left-handed signers"],
+        deaf_involvement="The village's council chose the data.",
+        training="`train.py`, one GPU, 3 hours",
+        contact="lab@example.org",
+        licence="cc-by-nc-4.0",
+    )
+
+
+@pytest.fixture
+def measurement() -> Measurement:
+    return Measurement(
+        task="slt",
+        dataset="Village Signs",
+        dataset_id="lab/village-signs",
+        split="test",
+        num_samples=50,
+        scores={"bleu4": 12.345, "wer": 60.0},
+        intervals={"bleu4": [10.0, 15.0]},
+        baselines={"text only": {"bleu4": 1.5}},
+        signature="task:slt|tok:13a",
+        command="sigma-slu evaluate --task slt",
+        note="Two signers are also in the training data.",
+    )
+
+
+def _header(card: ModelCard) -> dict[str, Any]:
+    return yaml.safe_load(str(card).split("---")[1])
+
+
+# --- what a card says
+
+
+def test_header_is_the_hubs(facts: CardFacts, measurement: Measurement) -> None:
+    header = _header(build_card(facts, [measurement]))
+    assert header["license"] == "cc-by-nc-4.0" and header["language"] == ["en"]
+    assert header["library_name"] == "transformers" and header["datasets"] == ["lab/village-signs"]
+    (model,) = header["model-index"]
+    (result,) = model["results"]
+    assert model["name"] == "village-sigma"
+    assert result["task"]["type"] == "sign-language-translation"
+    assert result["dataset"] == {"name": "Village Signs", "type": "lab/village-signs", "split": "test"}
+    expected = {"signature": "task:slt|tok:13a", "num_samples": 50}
+    assert result["metrics"][0] == {"type": "bleu", "value": 12.35, "name": "BLEU-4", "args": expected}
+    assert [metric["type"] for metric in result["metrics"]] == ["bleu", "wer"]
+
+
+def test_everything_stated_is_in_the_text(facts: CardFacts, measurement: Measurement) -> None:
+    text = build_card(facts, [measurement], model_name="lab/village", num_parameters=1_234_567).text
+    stated = [value for value in asdict(facts.training_data[0]).values() if value != "lab/village-signs"]
+    stated += [facts.summary, *facts.not_seen, facts.deaf_involvement, facts.training, facts.contact]
+    stated += ["1.2 million parameters", "50 clips", measurement.signature, measurement.command, measurement.note]
+    assert [value for value in stated if value not in text] == []
+    assert "| BLEU-4 | 12.3 | 10.0 to 15.0 | 1.5 |" in text
+    assert "| word error rate (lower is better) | 60.0 % | - | - |" in text
+    assert 'pipeline("sign-language-translation", model="lab/village", trust_remote_code=True)' in text
+    assert "Attribution-NonCommercial" in text and "replacing interpreters" in text
+    assert "{{" not in text and "None" not in text.replace("None is documented", "")
+
+
+def test_without_results_the_card_says_so(facts: CardFacts) -> None:
+    card = build_card(replace(facts, licence=None))
+    assert "Nothing has been measured yet. Do not rely on this model." in card.text
+    assert "The licence of these weights is not stated yet" in card.text
+    assert not {"model-index", "license"} & set(_header(card))
+
+
+def test_licences_are_inherited(facts: CardFacts) -> None:
+    config = {"weights_licence": "cc-by-nc-4.0"}
+    card = build_card(replace(facts, licence=None), config=config)
+    assert card.data.license == "cc-by-nc-4.0" and "made from weights under cc-by-nc-4.0" in card.text
+    with pytest.raises(ValueError, match="forbids commercial use"):
+        build_card(replace(facts, licence="mit"), config=config)
+
+
+def test_the_lines_of_use_fit_the_model(facts: CardFacts) -> None:
+    labels = {"architectures": ["SigmaForSequenceClassification"]}
+    assert 'pipeline("isolated-sign-recognition"' in build_card(replace(facts, tasks=["islr"]), config=labels).text
+    assert 'pipeline("sign-text-retrieval"' in build_card(replace(facts, tasks=["retrieval"])).text
+
+
+def test_the_metrics_of_this_package_have_names() -> None:
+    scores = (
+        translation_scores(["a b"], ["a b"]) | word_error_rates(["a b"], ["a b"]) | recognition_scores(["a"], ["a"])
+    )
+    scores |= retrieval_scores([[1.0, 0.0], [0.0, 1.0]])
+    assert {"bleu1", "bleu4", "rouge_l", "chrf", "wer", "top1_per_instance", "top1_per_class"} <= set(scores)
+    names = {name for name in METRICS if not name.startswith(("bleurt", "top5"))}
+    assert names <= set(scores), sorted(names - set(scores))
+
+
+# --- mistakes
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"signature": " "}, "expected signature, received nothing: a score without it cannot be compared"),
+        ({"command": ""}, "expected command, received nothing"),
+        ({"task": "video"}, "expected task islr, cslr, slt, retrieval, received 'video'"),
+        ({"num_samples": 0}, "expected num_samples of at least 1"),
+        ({"scores": {}}, "expected at least one score"),
+        ({"scores": {"accuracy": 1.0}}, "received 'accuracy'"),
+        ({"scores": {"bleu4": float("nan")}}, "expected a finite number for bleu4, received nan"),
+        ({"baselines": {"text only": {"bleu4": "high"}}}, "expected a finite number for bleu4, received 'high'"),
+        ({"colour": "red"}, "expected the fields .*, received colour"),
+    ],
+)
+def test_results_are_checked(change: dict[str, Any], message: str, measurement: Measurement, tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps([{**asdict(measurement), **change}]))
+    with pytest.raises(ValueError, match=message):
+        read_measurements(path)
+
+
+def test_files_are_checked(measurement: Measurement, tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    for text, message in (
+        ("[", "expected JSON"),
+        ("{}", "expected a JSON list, received a dict"),
+        ("[3]", "expected result 0 as an object, received int"),
+        ('[{"task": "slt"}]', "result 0 does not state dataset, split, num_samples, scores, signature, command"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            read_measurements(path)
+    write_results(tmp_path, [measurement])
+    assert read_measurements(tmp_path / "results.json") == [measurement]
+
+
+def test_every_blank_fact_is_named(facts: CardFacts, tmp_path: Path) -> None:
+    path = tmp_path / "card.json"
+    path.write_text(json.dumps(dict(BLANK_FACTS)))
+    with pytest.raises(ValueError, match=r"not stated: name, .*contact.*training_data\[0\]\.consent"):
+        read_facts(path)
+    path.write_text(json.dumps({**dict(BLANK_FACTS), "training_data": []}))
+    with pytest.raises(ValueError, match="what has the model seen"):
+        read_facts(path)
+    path.write_text(json.dumps({**asdict(facts), "tasks": ["cooking"]}))
+    with pytest.raises(ValueError, match=r"expected tasks among islr.*received \['cooking'\]"):
+        read_facts(path)
+    path.write_text(json.dumps(asdict(facts)))
+    assert read_facts(path) == facts
+
+
+# --- the command, and the project's own card
+
+
+def test_card_command(facts: CardFacts, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tiny_model()
+    folder = save_bundle(model, tiny_processor(), tmp_path / "model")
+    assert main(["card", str(folder)]) == 1
+    assert "--init" in capsys.readouterr().err
+    assert main(["card", str(folder), "--init"]) == 0
+    assert main(["card", str(folder)]) == 1
+    assert "not stated: name" in capsys.readouterr().err
+    (folder / "card.json").write_text(json.dumps(asdict(facts)))
+    assert main(["card", str(folder), "--name", "lab/village"]) == 0
+    assert "it says that nothing has been measured" in capsys.readouterr().out
+    assert plan_publication(folder, "lab/village").licence == "cc-by-nc-4.0"
+    text = (folder / "README.md").read_text()
+    assert 'model="lab/village"' in text and "thousand parameters" in text
+    assert main(["card", str(folder)]) == 1
+    assert "exists already: --force replaces it" in capsys.readouterr().err
+    assert num_parameters_of(folder) == sum(tensor.numel() for tensor in model.state_dict().values())
+    assert main(["card", "--init"]) == 1 and main(["card", str(tmp_path / "nowhere")]) == 1
+
+
+def test_label_heads_can_have_cards(facts: CardFacts, tmp_path: Path) -> None:
+    model = tiny_model(SigmaForSequenceClassification, use_prompt=False, num_labels=3)
+    save_bundle(model, tiny_processor().feature_extractor, tmp_path)
+    (tmp_path / "card.json").write_text(json.dumps(asdict(replace(facts, tasks=["islr"]))))
+    assert main(["card", str(tmp_path)]) == 0
+    assert 'pipeline("isolated-sign-recognition"' in (tmp_path / "README.md").read_text()
+
+
+def test_model_card_is_current(tmp_path: Path) -> None:
+    """Made anew by the command in CONTRIBUTING.md, from the demo's measured results."""
+    options = ["--facts", str(SOURCES / "card.json"), "--results", str(SOURCES / "results.json")]
+    assert main(["card", *options, "--name", "sigma-slu", "--out", str(tmp_path / "card.md")]) == 0
+    assert (tmp_path / "card.md").read_text() == (ROOT / "MODEL_CARD.md").read_text(), (
+        "sigma-slu card --facts examples/model_card/card.json --results examples/model_card/results.json "
+        "--name sigma-slu --out MODEL_CARD.md --force"
+    )
+
+
+def test_model_card_states_what_the_demo_states() -> None:
+    stored = read_facts(SOURCES / "card.json")
+    assert replace(demo_facts("x"), training=stored.training) == stored
+    by_task = {one.task: one for one in read_measurements(SOURCES / "results.json")}
+    figures = {
+        "bleu4": by_task["slt"].scores["bleu4"],
+        "bleu4_text_only_prior": by_task["slt"].baselines["without the clip"]["bleu4"],
+        "isolated_accuracy": by_task["islr"].scores["top1_per_instance"] / 100,
+        "isolated_text_only_prior": by_task["islr"].baselines["without the clip"]["top1_per_instance"] / 100,
+        "num_test_clips": 200.0,
+    }
+    assert demo_measurements(figures, "sigma-slu demo --seed 0") == list(by_task.values())
+
+
+@pytest.mark.slow
+def test_the_demo_can_be_published(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "sigma-slu"
+    assert main(["demo", "--steps", "2", "--out", str(folder), "--json"]) == 0
+    results = json.loads(capsys.readouterr().out)
+    measured = read_measurements(folder / "results.json")[0].scores["bleu4"]
+    assert measured == round(results["bleu4"], 1)
+    assert main(["publish", str(folder), "lab/sigma-slu", "--dry-run", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["licence"] == "apache-2.0" and report["left_out"] == []
+    assert {"card.json", "results.json", "README.md", "unseen_clip.npz"} <= set(report["files"])

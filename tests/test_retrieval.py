@@ -1,0 +1,224 @@
+"""Ranking clips and texts: the pipeline, the stored index, `sigma-slu index` and `sigma-slu search`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import pipeline
+
+from modeling_sigma import SigmaForConditionalGeneration, SigmaForPreTraining, SigmaModel, save_bundle
+from modeling_sigma.cli.main import main
+from modeling_sigma.io import save_clip
+from modeling_sigma.pipeline_retrieval_sigma import SignTextRetrievalPipeline
+from modeling_sigma.retrieval.embedding_index import EmbeddingIndex, model_fingerprint
+from tests.factories import random_clips, tiny_model, tiny_processor
+
+
+TEXTS = ["hello world", "rain in the north", "tomorrow it will be unbelievable"]
+LENGTHS = (12, 7, 1, 9)
+
+
+@pytest.fixture(scope="module")
+def rank() -> Any:
+    return pipeline("sign-text-retrieval", model=tiny_model(SigmaModel), processor=tiny_processor())
+
+
+@pytest.fixture(scope="module")
+def cosines() -> torch.Tensor:
+    """What the model says about every clip and every text, alone and without a pipeline."""
+    model, processor = tiny_model(SigmaModel), tiny_processor()
+    rows = []
+    with torch.no_grad():
+        for clip in random_clips(LENGTHS):
+            row = []
+            for text in TEXTS:
+                inputs = processor(poses=clip, text=text)
+                inputs.pop("labels")
+                out = model(**inputs)
+                row.append((out.pose_embeds * out.text_embeds).sum())
+            rows.append(torch.stack(row))
+    return torch.stack(rows)  # (clips, texts)
+
+
+# --- the pipeline
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_texts_are_ranked_for_clips(rank: Any, cosines: torch.Tensor, batch_size: int) -> None:
+    results = rank(random_clips(LENGTHS), texts=TEXTS, batch_size=batch_size)
+    assert type(rank) is SignTextRetrievalPipeline and len(results) == len(LENGTHS)
+    for row, result in enumerate(results):
+        assert [entry["text"] for entry in result] == [TEXTS[index] for index in cosines[row].argsort(descending=True)]
+        for entry in result:
+            assert entry["score"] == pytest.approx(float(cosines[row, entry["index"]]), abs=1e-5)
+
+
+def test_clips_are_ranked_for_texts(rank: Any, cosines: torch.Tensor) -> None:
+    for column, text in enumerate(TEXTS):
+        result = rank(text, clips=random_clips(LENGTHS), top_k=2)
+        assert [entry["index"] for entry in result] == cosines[:, column].argsort(descending=True)[:2].tolist()
+        assert "text" not in result[0]
+    results = rank(TEXTS, clips=random_clips(LENGTHS), batch_size=2, top_k=1)
+    assert [result[0]["index"] for result in results] == cosines.argmax(dim=0).tolist()
+
+
+def test_vectors_can_be_kept(rank: Any) -> None:
+    clips = random_clips(LENGTHS)
+    vectors = torch.stack(rank(clips, batch_size=2))
+    assert vectors.shape == (4, 32) and torch.allclose(vectors.norm(dim=1), torch.ones(4), atol=1e-5)
+    for stored in (vectors, vectors.numpy()):
+        kept = rank(TEXTS[0], embeddings=stored, inputs_are="texts")
+        assert [entry["index"] for entry in kept] == [entry["index"] for entry in rank(TEXTS[0], clips=clips)]
+    assert rank(clips[1], embeddings=vectors, top_k=1)[0]["index"] == 1, "a clip finds itself"
+    generated = list(rank((clip for clip in clips), texts=TEXTS))
+    assert [[entry["text"] for entry in one] for one in generated] == [
+        [entry["text"] for entry in one] for one in rank(clips, texts=TEXTS)
+    ]
+
+
+def test_pipeline_mistakes(rank: Any) -> None:
+    clip = random_clips((5,))[0]
+    for options, message in (
+        ({"texts": ["a"], "clips": [clip]}, "expected one of texts, clips and embeddings, received texts and clips"),
+        ({"texts": []}, "expected texts as a list with at least one entry"),
+        ({"texts": "hello"}, "expected texts as a list"),
+        ({"texts": ["a"], "inputs_are": "texts"}, "expected inputs_are='clips' to rank texts"),
+        ({"inputs_are": "videos"}, "expected inputs_are 'clips' or 'texts'"),
+        ({"texts": ["a"], "top_k": 0}, "expected top_k >= 1, received 0"),
+        ({"embeddings": np.zeros((3, 5))}, r"expected embeddings of shape \(N, 32\), received \(3, 5\)"),
+        ({"texts": ["a", " "]}, "expected a text, received ' '"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            rank(clip, **options)
+
+
+# --- the index
+
+
+def _index(num_rows: int = 50, width: int = 8, **fields: Any) -> EmbeddingIndex:
+    vectors = np.random.default_rng(0).normal(size=(num_rows, width)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    values = {"entries": [f"clip {row}" for row in range(num_rows)], "kind": "clips", "model": "m", "fingerprint": "f"}
+    return EmbeddingIndex(embeddings=vectors, **{**values, **fields})
+
+
+@pytest.mark.parametrize("num_queries", [1, 6])
+def test_search_is_exact(num_queries: int) -> None:
+    index = _index()
+    queries = index.embeddings[7 : 7 + num_queries] + 0.01
+    scores, rows = index.search(queries, top_k=5)
+    expected = np.argsort(-(queries @ index.embeddings.T), axis=1)[:, :5]
+    assert rows.tolist() == expected.tolist()
+    assert np.allclose(scores, np.take_along_axis(queries @ index.embeddings.T, expected, axis=1), atol=1e-6)
+    assert index.search(queries, top_k=1000)[1].shape == (num_queries, 50)
+
+
+def test_equal_scores_keep_their_order() -> None:
+    vectors = np.tile(np.eye(4, dtype=np.float32)[0], (6, 1))
+    index = EmbeddingIndex(vectors, list("abcdef"), "texts", "m", "f")
+    assert index.search(vectors[:1], top_k=6)[1].tolist() == [[0, 1, 2, 3, 4, 5]]
+
+
+def test_an_index_survives_the_disk(tmp_path: Path) -> None:
+    index = _index(entries=[f"Straße {row} 你好" for row in range(50)])
+    loaded = EmbeddingIndex.load(index.save(tmp_path / "index"))
+    assert np.array_equal(loaded.embeddings, index.embeddings)
+    assert (loaded.entries, loaded.kind, loaded.model, loaded.fingerprint) == (index.entries, "clips", "m", "f")
+    assert {path.name for path in (tmp_path / "index").iterdir()} == {"embeddings.safetensors", "index.json"}
+
+
+def test_bad_indexes(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"expected an index, found no index\.json"):
+        EmbeddingIndex.load(tmp_path)
+    folder = _index().save(tmp_path / "index")
+    good = json.loads((folder / "index.json").read_text())
+    for change, message in (
+        ({"sigma_slu_version": "99"}, "written by sigma-slu 99"),
+        ({"entries": ["one"]}, "expected 50 entries, one a row, received 1"),
+        ({"kind": "videos"}, "expected kind clips or texts"),
+    ):
+        (folder / "index.json").write_text(json.dumps({**good, **change}))
+        with pytest.raises(ValueError, match=message):
+            EmbeddingIndex.load(folder)
+    (folder / "index.json").write_text("{}")
+    with pytest.raises(ValueError, match="the index is damaged"):
+        EmbeddingIndex.load(folder)
+    (folder / "index.json").write_text(json.dumps(good))
+    (folder / "embeddings.safetensors").write_bytes(b"short")
+    with pytest.raises(ValueError, match="the index is damaged"):
+        EmbeddingIndex.load(folder)
+    with pytest.raises(ValueError, match="expected vectors of length 1"):
+        EmbeddingIndex(np.full((1, 3), np.nan), ["a"], "clips", "m", "f")
+    with pytest.raises(ValueError, match=r"expected queries \(Q, 8\), received \(1, 3\)"):
+        _index().search(np.zeros((1, 3)))
+    with pytest.raises(ValueError, match="top_k of at least 1"):
+        _index().search(np.zeros((1, 8)), top_k=0)
+
+
+def test_fingerprints_tell_models_apart() -> None:
+    one, same, other = (model_fingerprint(tiny_model(SigmaModel, seed=seed)) for seed in (0, 0, 1))
+    assert one == same != other
+
+
+# --- the commands
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("search")
+    (path / "clips").mkdir()
+    for number, clip in enumerate(random_clips(LENGTHS)):
+        save_clip(path / "clips" / f"clip{number}.npz", clip)
+    (path / "texts.txt").write_text("\n".join([*TEXTS, ""]))
+    save_bundle(tiny_model(SigmaForPreTraining), tiny_processor(), path / "model")
+    save_bundle(tiny_model(SigmaForPreTraining, seed=5), tiny_processor(), path / "other")
+    save_bundle(tiny_model(SigmaForConditionalGeneration), tiny_processor(), path / "writer")
+    return path
+
+
+def test_index_and_search(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    out = str(tmp_path / "clips-index")
+    assert main(["index", "clips", "--model", "model", "--out", out]) == 0
+    assert "4 clips, 32 numbers each" in capsys.readouterr().out
+    assert main(["search", out, TEXTS[1], "--top-k", "2", "--json", "--png", str(tmp_path / "found.png")]) == 0
+    results = json.loads(capsys.readouterr().out)
+    rank = pipeline("sign-text-retrieval", model="model", pipeline_class=SignTextRetrievalPipeline)
+    expected = rank(TEXTS[1], clips=[f"clips/clip{number}.npz" for number in range(4)], top_k=2)
+    assert [entry["clip"] for entry in results] == [f"clips/clip{entry['index']}.npz" for entry in expected]
+    assert [entry["score"] for entry in results] == pytest.approx([entry["score"] for entry in expected], abs=1e-3)
+    assert (tmp_path / "found.png").stat().st_size > 1000
+    out = str(tmp_path / "texts-index")
+    assert main(["index", "--texts", "texts.txt", "--model", "model", "--out", out]) == 0
+    capsys.readouterr()
+    assert main(["search", out, "--clip", "clips/clip0.npz"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[1] for line in lines] == [entry["text"] for entry in rank("clips/clip0.npz", texts=TEXTS)]
+
+
+def test_command_mistakes(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    out = str(tmp_path / "index")
+    (tmp_path / "broken.npz").write_bytes(b"no")
+    assert main(["index", "clips", str(tmp_path / "broken.npz"), "--model", "model", "--out", out]) == 1
+    captured = capsys.readouterr()
+    assert "broken.npz" in captured.err and "4 clips" in captured.out, "the others are indexed"
+    for arguments, message in (
+        (["index", "--model", "model", "--out", out], "expected clips or --texts FILE, one of them"),
+        (["index", "clips", "--model", "writer", "--out", out], "expected a model that compares clips and texts"),
+        (["search", out], "expected a TEXT or --clip FILE"),
+        (["search", str(tmp_path), "hello"], "expected an index, found no index.json"),
+        (
+            ["search", out, "hello", "--model", "other"],
+            "expected the model that made the index, received other weights",
+        ),
+    ):
+        assert main(arguments) == 1
+        assert message in capsys.readouterr().err
