@@ -128,7 +128,7 @@ def no_body(rows: Sequence[AuditRow]) -> Check:
 
 def lengths(rows: Sequence[AuditRow], limits: AuditLimits) -> Check:
     """Clips that are very short or very long."""
-    found = [
+    found: list[dict[str, Any]] = [
         {"split": row.split, "clip": row.sample_id, "frames": row.num_frames}
         for row in rows
         if not limits.min_frames <= row.num_frames <= limits.max_frames

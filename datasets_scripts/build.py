@@ -176,13 +176,13 @@ def _write_shards(
     done = total - sum(len(shard.entries) for shard in waiting)
     if progress is not None:
         progress(done, total)
-    for shard, note in run_in_processes(writer.make_task, waiting, num_proc):
-        if isinstance(note, WorkerDeath):
+    for shard, result in run_in_processes(writer.make_task, waiting, num_proc):
+        if isinstance(result, WorkerDeath):
             raise RuntimeError(
-                f"a process died (exit code {note.exit_code}) over {shard.name}: for lack of memory? Use fewer "
+                f"a process died (exit code {result.exit_code}) over {shard.name}: for lack of memory? Use fewer "
                 "processes; the same command goes on where it was"
             )
-        notes[shard.name] = note
+        notes[shard.name] = result
         done += len(shard.entries)
         if progress is not None:
             progress(done, total)

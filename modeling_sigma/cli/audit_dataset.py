@@ -35,9 +35,11 @@ def run(args: argparse.Namespace) -> int:
     limits = AuditLimits(args.min_frames, args.max_frames, max_text_tokens=args.max_tokens)
     tokenizer = _tokenizer(args.tokenizer) if args.tokenizer else None
     with tqdm(unit="clip", disable=not sys.stderr.isatty(), leave=False) as bar:
-        report = audit_dataset(
-            _splits(args), args.task, tokenizer, limits, progress=lambda done: bool(bar.update(done - bar.n))
-        )
+
+        def show(done: int) -> None:
+            bar.update(done - bar.n)
+
+        report = audit_dataset(_splits(args), args.task, tokenizer, limits, show)
     text = json.dumps(report, indent=2, ensure_ascii=False)
     if args.out is not None:
         args.out.write_text(text + "\n", encoding="utf-8")

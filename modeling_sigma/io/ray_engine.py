@@ -86,7 +86,7 @@ class _Actor:
         item = str(batch["item"][0])
         try:
             self._task = self._task or self._make_task(0)
-            result = {"returned": self._task(item)}
+            result: dict[str, Any] = {"returned": self._task(item)}
         except (ValueError, OSError, ImportError) as error:  # Ray would wrap it, and try again
             result = {"raised": one_line(error)}
         return {"item": [item], "result": [json.dumps(result)]}
