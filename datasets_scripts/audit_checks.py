@@ -128,11 +128,12 @@ def no_body(rows: Sequence[AuditRow]) -> Check:
 
 def lengths(rows: Sequence[AuditRow], limits: AuditLimits) -> Check:
     """Clips that are very short or very long."""
-    outside = [row for row in rows if not limits.min_frames <= row.num_frames <= limits.max_frames]
-    found = [
+    found: list[dict[str, Any]] = [
         {"split": row.split, "clip": row.sample_id, "frames": row.num_frames}
-        for row in sorted(outside, key=lambda row: row.num_frames)
+        for row in rows
+        if not limits.min_frames <= row.num_frames <= limits.max_frames
     ]
+    found.sort(key=lambda example: example["frames"])
     title = f"clips of fewer than {limits.min_frames} or more than {limits.max_frames} frames"
     return check(title, found, "short ones: are they cut wrong? Long ones: raise max_frames, or cut them")
 

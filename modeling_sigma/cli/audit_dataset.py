@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         def show(done: int) -> None:
             bar.update(done - bar.n)
 
-        report = audit_dataset(_splits(args), args.task, tokenizer, limits, progress=show)
+        report = audit_dataset(_splits(args), args.task, tokenizer, limits, show)
     text = json.dumps(report, indent=2, ensure_ascii=False)
     if args.out is not None:
         args.out.write_text(text + "\n", encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from modeling_sigma.io.load_clip import load_clip
 from modeling_sigma.io.mediapipe_results import clip_from_mediapipe
 from modeling_sigma.io.numpy_archive import save_clip
-from modeling_sigma.io.pose_estimators import PoseEstimator, estimate_clip
+from modeling_sigma.io.pose_estimators import PoseEstimator, estimate_clip, make_estimator
 from modeling_sigma.io.restricted_pickle import UnsafePickleError, load_label_file
 
 
@@ -16,5 +16,6 @@ __all__ = [
     "estimate_clip",
     "load_clip",
     "load_label_file",
+    "make_estimator",
     "save_clip",
 ]

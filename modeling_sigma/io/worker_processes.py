@@ -129,7 +129,8 @@ def _start(
 def _unnamed_main_module() -> Iterator[None]:
     """Keeps a new process from running the user's script again, which it needs for nothing: tasks are in packages."""
     main = sys.modules["__main__"]
-    hidden: dict[str, Any] = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
+    names: tuple[str, ...] = ("__file__", "__spec__")
+    hidden = {name: vars(main)[name] for name in names if name in vars(main)}
     try:
         main.__spec__ = None
         vars(main).pop("__file__", None)
