@@ -3,7 +3,7 @@
     python examples/smoke.py            # or: make smoke
 
 Every step is the command that a user would type, with a tiny model of the synthetic language; the adapter is for a
-second synthetic language with other signs. Fails where a step fails, or where what it learnt is not better than chance.
+second synthetic language with other signs. Fails where a step fails, or where what it learnt is no better than chance.
 """
 
 from __future__ import annotations
@@ -72,8 +72,10 @@ def smoke(folder: Path) -> None:
     scores = json.loads((folder / "pretrained" / "metrics.json").read_text())["validation"]
     check("retrieval R@10 in per cent among 96", scores["pose_to_text_r10"], 15)
 
-    finetune = ["examples/finetune.py", str(config), "--task", "islr", "--head", "classification", "--model", pretrained,
-                "--output_dir", finetuned, "--save_strategy", "steps", "--save_steps", "20", "--do_predict", "true"]  # fmt: skip
+    finetune = [
+        "examples/finetune.py", str(config), "--task", "islr", "--head", "classification", "--model", pretrained,
+        "--output_dir", finetuned, "--save_strategy", "steps", "--save_steps", "20", "--do_predict", "true",
+    ]  # fmt: skip
     run("fine-tune", [*finetune, "--max_steps", "20"])
     run("resume", [*finetune, "--max_steps", "100", "--resume", "true"])
     steps = [json.loads(line)["step"] for line in (folder / "finetuned" / "log.jsonl").read_text().splitlines()]
