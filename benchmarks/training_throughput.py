@@ -72,7 +72,9 @@ def samplers(lengths: list[int], budget: int) -> dict[str, BatchSampler]:
     }
 
 
-def measure_pass(model: Any, loader: DataLoader, device: torch.device, precision: str, max_steps: int) -> dict[str, Any]:
+def measure_pass(
+    model: Any, loader: DataLoader, device: torch.device, precision: str, max_steps: int
+) -> dict[str, Any]:
     """Trains on the batches of `loader`; the first three warm up and are not timed."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)
     clips = frames = padded = 0

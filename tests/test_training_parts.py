@@ -136,9 +136,7 @@ def test_checkpoints_carry_over(tmp_path: Path) -> None:
     pretrained = factories.tiny_model(SigmaForPreTraining)
     folder = save_bundle(pretrained, factories.tiny_processor(max_frames=20, scale_reference="image"), tmp_path)
     arguments = ModelArguments(model=str(folder), model_config={"label_smoothing": 0.05, "max_frames": 12})
-    model, processor = build_model(
-        arguments, "classification", WORDS, ["English"], sorted(WORDS), {"noise": 0.1}
-    )
+    model, processor = build_model(arguments, "classification", WORDS, ["English"], sorted(WORDS), {"noise": 0.1})
     torch.testing.assert_close(model.encoder.state_dict(), pretrained.encoder.state_dict())
     assert model.config.id2label[0] == sorted(WORDS)[0] and model.config.num_labels == 4
     assert model.config.label_smoothing == 0.05
