@@ -1,7 +1,7 @@
 """A second sign language from few clips a sign: adapters beside training every weight, on the synthetic languages.
 
-    sigma-slu demo --out sigma-slu                                  # the model that is adapted: synthetic language 0
-    python benchmarks/adaptation.py run --model sigma-slu           # one JSON file a run, those that exist are left out
+    sigma-slu demo --out sigma-slu                         # the model that is adapted: synthetic language 0
+    python benchmarks/adaptation.py run --model sigma-slu  # one JSON file a run, those that exist are left out
     python benchmarks/adaptation.py table
 
 Language 1 has other signs than language 0 and other signers. Each run trains on some clips of each of its 48 signs
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--clips", nargs="+", type=int, default=[5, 10, 20])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--language", type=int, default=1)
     parser.add_argument("--results", type=Path, default=RESULTS)
     args = parser.parse_args()
