@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from modeling_sigma.label_trie_sigma import LabelTrie
 from modeling_sigma.training.adapters import import_peft, lora_config
 from modeling_sigma.training.arguments import (
     AdapterArguments,
@@ -66,6 +67,12 @@ def finetune(
     if adapter_args is not None:
         model = add_adapter(model, adapter_args)
         arguments.append(adapter_args)
+    options: dict[str, Any] = {}
+    if head == "classification":
+        options["preprocess_logits_for_metrics"] = keep_scores
+    elif head == "generation" and task == "islr" and data_args.constrain_labels:
+        trie = LabelTrie.from_labels(sorted(set(texts)), processor.tokenizer)
+        options["generation_options"] = {"prefix_allowed_tokens_fn": trie}
     return run_training(
         TRAINERS[head],
         model,
@@ -76,7 +83,7 @@ def finetune(
         build_metrics(processor, data_args, head, labels),
         prediction_writer(processor, task, head, labels),
         base=model_args.model,
-        **({"preprocess_logits_for_metrics": keep_scores} if head == "classification" else {}),
+        **options,
     )
 
 
