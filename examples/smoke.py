@@ -92,9 +92,10 @@ def smoke(folder: Path) -> None:
                                "--dataset", "synthetic", "--config", "isolated", "--json"])  # fmt: skip
     check("accuracy in per cent, unseen signers", json.loads(printed)["top1_per_instance"], 8 * CHANCE)
 
+    second_language = '{"seed": 1, "num_train": 480, "num_validation": 48, "num_test": 96}'
     run("adapt", ["examples/finetune_lora.py", str(config), "--task", "islr", "--head", "classification",
                   "--model", finetuned, "--output_dir", adapted, "--max_steps", "60", "--do_predict", "true",
-                  "--corpus_options", '{"seed": 1, "num_train": 480, "num_validation": 48, "num_test": 96}'])  # fmt: skip
+                  "--corpus_options", second_language])  # fmt: skip
     scores = json.loads((folder / "adapted" / "metrics.json").read_text())["test"]
     check("accuracy in per cent on the second language", scores["top1_per_instance"], 4 * CHANCE)
     if not (folder / "adapted" / "adapter" / "adapter_model.safetensors").is_file():
