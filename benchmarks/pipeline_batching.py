@@ -31,6 +31,7 @@ def main() -> int:
     """Measures, prints, and returns 1 where the limit is broken."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch-size", type=int, default=50)
+    parser.add_argument("--num-clips", type=int, default=NUM_CLIPS)
     parser.add_argument("--output", type=Path, help="write the JSON here too")
     args = parser.parse_args()
     logging.set_verbosity_error()
@@ -38,7 +39,7 @@ def main() -> int:
     # Of the demo's size, untrained: it writes as many tokens as it may, for every clip.
     model, processor = build_demo(language, DemoRecipe())
     translate = pipeline("sign-language-translation", model=model.eval(), processor=processor)
-    clips = [language.isolated(index, split="test").clip for index in range(NUM_CLIPS)]
+    clips = [language.isolated(index, split="test").clip for index in range(args.num_clips)]
     options = {"max_new_tokens": 8, "num_beams": 1}
     translate(clips[:2], **options)
     start = time.perf_counter()
@@ -50,7 +51,7 @@ def main() -> int:
     num_equal = sum(single == other for single, other in zip(singles, batched, strict=True))
     report = {
         "benchmark": "pipeline_batching",
-        "num_clips": NUM_CLIPS,
+        "num_clips": args.num_clips,
         "one_by_one_s": round(one_by_one, 2),
         "batched_s": round(together, 2),
         "batch_size": args.batch_size,
@@ -62,7 +63,7 @@ def main() -> int:
         "hardware": {"num_cores": os.cpu_count(), "num_threads": torch.get_num_threads()},
     }
     print(f"one by one {one_by_one:6.2f} s\nbatched    {together:6.2f} s, {report['speedup']} times as fast")
-    print(f"equal texts: {num_equal} of {NUM_CLIPS}")
+    print(f"equal texts: {num_equal} of {args.num_clips}")
     print(json.dumps(report))
     if args.output is not None:
         args.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -340,8 +340,10 @@ class SigmaForPreTraining(SigmaModel):
             # The similarities that choose the negatives are those of the pose-only path, as at inference.
             pair_logits = logits.detach()
             if config.alignment_source == "fused":
-                chosen = [gather_ragged(cls_of(states.detach(), m)) for states, m in zip(unimodal, masks)]
-                pair_logits = global_alignment_logits(*chosen, self.logit_scale.detach())
+                pose_alone, text_alone = (
+                    gather_ragged(cls_of(states.detach(), mask)) for states, mask in zip(unimodal, masks)
+                )
+                pair_logits = global_alignment_logits(pose_alone, text_alone, self.logit_scale.detach())
             all_ids = gather_ragged(text_input_ids, pad_value=self.config.text_config.pad_token_id)
             all_masks = gather_ragged(texts.attention_mask[:, 1:].contiguous())
             terms["matching_loss"], matching_logits, matching_labels = self._matching(

@@ -33,7 +33,7 @@ from modeling_sigma import (
     register_sigma,
     save_bundle,
 )
-from modeling_sigma.hub.bundle import AUTO_MAP, PIPELINE_CLASSES, remote_code_files
+from modeling_sigma.hub.bundle import AUTO_MAP, PIPELINE_CLASSES, custom_pipelines, remote_code_files
 from tests.factories import random_clips, tiny_inputs, tiny_model, tiny_processor
 
 
@@ -80,7 +80,8 @@ def test_code_in_a_bundle_is_complete(bundle: Path) -> None:
 def test_configuration_names_the_code(bundle: Path) -> None:
     config = json.loads((bundle / "config.json").read_text())
     assert config["auto_map"] == AUTO_MAP
-    assert list(config["custom_pipelines"]) == list(PIPELINE_CLASSES), "a model that writes serves every task"
+    expected = [task for task in PIPELINE_CLASSES if task != "sign-text-retrieval"]
+    assert list(config["custom_pipelines"]) == expected, "a model that writes serves every task but retrieval"
     assert all(task["pt"] == ["AutoModelForSeq2SeqLM"] for task in config["custom_pipelines"].values())
     for name in ("preprocessor_config.json", "processor_config.json"):
         auto_map = json.loads((bundle / name).read_text())["auto_map"]
@@ -101,6 +102,12 @@ def test_label_heads_have_their_own_task(cls: type, task: str, auto: str, tmp_pa
     assert list(config["custom_pipelines"]) == [task] and config["custom_pipelines"][task]["pt"] == [auto]
     assert not (tmp_path / "tokenizer.json").exists()
     assert type(AutoFeatureExtractor.from_pretrained(tmp_path)) is SigmaFeatureExtractor
+
+
+def test_two_encoders_serve_retrieval() -> None:
+    served = custom_pipelines(tiny_model(SigmaModel))
+    assert {task: entry["pt"] for task, entry in served.items()} == {"sign-text-retrieval": ["AutoModel"]}
+    assert list(custom_pipelines(tiny_model(SigmaForPreTraining))) == list(PIPELINE_CLASSES)
 
 
 def test_saving_again_replaces(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ import torch
 from torch import nn
 from training_factories import losses, tiny_arguments, tiny_rows, tiny_trainer
 
+from modeling_sigma.label_trie_sigma import LabelTrie
+from modeling_sigma.metrics.trainer_metrics import decode_token_ids
 from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
 from modeling_sigma.modeling_sigma_pretraining import SigmaForPreTraining
 from modeling_sigma.training.batch_normalization import GatheredBatchNorm1d, synchronize_batch_norm
@@ -127,6 +129,21 @@ def test_pretraining_evaluates_terms_and_retrieval(tmp_path: Path) -> None:
     assert all(math.isfinite(scores[f"eval_{name}"]) for name in SigmaPreTrainer.TERMS)
 
 
+def test_written_labels_can_be_constrained(tmp_path: Path) -> None:
+    """An untrained model writes nonsense; with the trie of the labels it can only write labels."""
+    tokenizer = factories.tiny_tokenizer()
+    labels = sorted({row["text"] for row in tiny_rows()})
+    texts = []
+    for options in (None, {"prefix_allowed_tokens_fn": LabelTrie.from_labels(labels, tokenizer)}):
+        trainer = tiny_trainer(
+            tmp_path, task="islr", generation_max_length=40, generation_num_beams=1,
+            trainer_fields={"generation_options": options},
+        )  # fmt: skip
+        output = trainer.predict(trainer.eval_dataset)
+        texts.append(set(decode_token_ids(output.predictions, tokenizer)))
+    assert not texts[0] & set(labels) and texts[1] <= set(labels)
+
+
 # --- randomness
 
 
@@ -145,15 +162,18 @@ def test_what_happens_to_a_clip_does_not_depend_on_its_batch(tmp_path: Path) -> 
     assert torch.equal(*still)
 
 
-@pytest.mark.parametrize("stop_at", [3, 4], ids=["within an epoch", "at the end of an epoch"])
-def test_resumed_run_equals_the_undisturbed_one(stop_at: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("stop_at", "matrix_rate"), [(3, None), (4, None), (3, 1e-3)],
+    ids=["within an epoch", "at the end of an epoch", "with Muon"],
+)  # fmt: skip
+def test_resumed_run_equals_the_undisturbed_one(stop_at: int, matrix_rate: float | None, tmp_path: Path) -> None:
     """13 clips, 4 a batch: 4 steps an epoch. With dropout, augmentation and a moving average."""
 
     def trainer(folder: str, **fields: Any) -> Any:
         model = factories.tiny_model(text_config=factories.tiny_text_config(dropout_rate=0.2), seed=1)
         return tiny_trainer(
             tmp_path / folder, model=model, max_steps=9, save_strategy="steps", save_steps=1, save_total_limit=None,
-            ema_decay=0.5, pose_learning_rate=2e-3, **fields,
+            ema_decay=0.5, pose_learning_rate=2e-3, matrix_learning_rate=matrix_rate, **fields,
         )  # fmt: skip
 
     whole = trainer("whole")
@@ -192,6 +212,23 @@ def test_parts_have_learning_rates_of_their_own(tmp_path: Path) -> None:
     assert all(rate == rates[part_of(name)] for name, rate in found.items())
     assert part_of("base_model.model.decoder.block.0.layer.0.SelfAttention.q.lora_A.default.weight") == "text_backbone"
     assert part_of("pose_cls_token") == "heads"
+
+
+def test_matrices_train_with_muon(tmp_path: Path) -> None:
+    trainer = tiny_trainer(tmp_path, matrix_learning_rate=2e-3, max_steps=1)
+    optimizer = trainer.create_optimizer()
+    kinds = {name: type(one).__name__ for name, one in optimizer.optimizers.items()}
+    assert kinds == {"muon": "Muon", "adamw": "AdamW"}
+    owners = {}
+    for name, one in optimizer.optimizers.items():
+        for group in one.param_groups:
+            owners.update({id(parameter): (name, group["lr"]) for parameter in group["params"]})
+    found = {name: owners[id(parameter)] for name, parameter in trainer.model.named_parameters()}
+    assert found["encoder.block.0.layer.0.SelfAttention.q.weight"] == ("muon", 2e-3)
+    assert found["shared.weight"] == found["lm_head.weight"] == ("adamw", 1e-3)
+    trainer.train()
+    line = trainer.state.log_history[0]
+    assert line["learning_rate_matrices"] < 2e-3 and line["learning_rate_pose_encoder"] < 1e-3  # scheduled alike
 
 
 def test_frozen_parts_keep_weights_and_statistics(tmp_path: Path) -> None:

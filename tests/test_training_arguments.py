@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -165,3 +167,29 @@ def test_zero2_fields_fit_deepspeed() -> None:
 
     known = {action.dest for action in launch_command_parser()._actions}
     assert set(config) <= known
+
+
+def _readme_commands() -> list[list[str]]:
+    text = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return [shlex.split(line) for line in lines if "examples/" in line and not line.startswith("#")]
+
+
+@pytest.mark.parametrize("command", _readme_commands(), ids=lambda command: " ".join(command)[:60])
+def test_commands_of_the_readme(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files exist, launchers start as many processes as the text says, and scripts know every field."""
+    from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+
+    monkeypatch.chdir(EXAMPLES.parent)
+    if command[0] == "accelerate":
+        args, _, _ = _validate_launch_command(launch_command_parser().parse_args(command[2:]))
+        processes = {"single_gpu_bf16": 1, "two_cpu_processes": 2}.get(Path(args.config_file).stem, 8)
+        assert args.num_processes == processes * args.num_machines
+        script, arguments = args.training_script, args.training_script_args
+    else:
+        assert command[0] == "python"
+        script, arguments = command[1], command[2:]
+    assert Path(script).is_file()
+    if "quickstart" not in script:
+        parse_arguments(CLASSES, [*arguments, "--use_cpu", "true"])

@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from transformers.utils import logging
 
     import modeling_sigma
+    from modeling_sigma.configuration_sigma import SigmaConfig
     from modeling_sigma.hub.bundle import save_bundle
     from modeling_sigma.hub.vocabulary_trimming import LANGUAGES, trim_vocabulary
     from modeling_sigma.registration_sigma import register_sigma
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     register_sigma()
     logging.disable_progress_bar()
     texts = [text for file in args.texts for text in _read_texts(file)]
-    config = modeling_sigma.SigmaConfig.from_pretrained(args.model)
+    config = SigmaConfig.from_pretrained(args.model)
     model_class = getattr(modeling_sigma, (config.architectures or ["none"])[0], None)
     if model_class is None:
         raise ValueError(f"{args.model}: expected a Sigma model, found {config.architectures}")

@@ -107,17 +107,18 @@ def plan_publication(folder: str | Path, repo_id: str, licence: str | None = Non
             f"{folder}: expected a model card README.md, found none: fill one in with `sigma-slu card {folder}`"
         )
     try:
-        card = ModelCard(path.read_text(encoding="utf-8"), ignore_metadata_errors=False)
+        card: Any = ModelCard(path.read_text(encoding="utf-8"), ignore_metadata_errors=False)
     except (ValueError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: the header between the `---` lines is no valid YAML ({error})") from error
     inherited = bundle.config.get("weights_licence")
-    stated = card.data.license
+    data: Any = card.data
+    stated = data.license
     try:
         chosen = choose_licence(inherited, None if stated is None else str(stated), licence)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if chosen != stated:
-        card.data.license = chosen
+        data.license = chosen
     text = path.read_text(encoding="utf-8") if chosen == stated else str(card)
     return Publication(bundle, repo_id, chosen, text, inherited)
 

@@ -116,8 +116,8 @@ def adapt(options: AdaptOptions) -> dict[str, Any]:
     splits, how = load_clips(options)
     if options.clips_per_text is not None:
         splits["train"] = first_clips_per_text(splits["train"], options.clips_per_text, options.seed)
-    task = guess_task(splits["train"]) if options.task == "auto" else options.task
-    head = ("classification" if task == "islr" else "auto") if options.head == "auto" else options.head
+    task: Any = guess_task(splits["train"]) if options.task == "auto" else options.task
+    head: Any = ("classification" if task == "islr" else "auto") if options.head == "auto" else options.head
     num_clips = len(splits["train"])
     batch_size = min(options.batch_size, num_clips)
     steps = options.steps or min(_MAX_STEPS, max(_MIN_STEPS, _EPOCHS * math.ceil(num_clips / batch_size)))
@@ -134,7 +134,8 @@ def adapt(options: AdaptOptions) -> dict[str, Any]:
     data_args = DataArguments(
         task=task, corpus=[options.data], language=options.spoken_language, augmentation=dict(AUGMENTATION)
     )
-    adapter_args = AdapterArguments(lora_rank=options.rank, pose_encoder=options.pose_encoder) if is_lora else None
+    pose_encoder: Any = options.pose_encoder
+    adapter_args = AdapterArguments(lora_rank=options.rank, pose_encoder=pose_encoder) if is_lora else None
     model_args = ModelArguments(model=options.model, head=head)
     scores = finetune(model_args, data_args, args, adapter_args, splits)
     sizes = json.loads((Path(options.out) / "run.json").read_text(encoding="utf-8"))["model"]

@@ -84,6 +84,9 @@ class DataArguments:
     max_test_clips: int | None = _help("test on the first N clips alone")
     language: str | None = _help("spoken language of the prompt (default: the corpus's own, clip by clip)")
     augmentation: dict | str | None = _help("fields of PoseAugmentation, applied in training alone")
+    constrain_labels: bool = _help(
+        "isolated signs that are written: nothing but labels of the training split can be", False
+    )
     preset: str = _help("normalisation of texts before they are scored, see `sigma-slu evaluate --help`", "none")
 
     def __post_init__(self) -> None:
@@ -128,6 +131,9 @@ class SigmaTrainingArguments(Seq2SeqTrainingArguments):
     pose_learning_rate: float | None = _help("learning rate of the pose encoder (default: learning_rate)")
     text_learning_rate: float | None = _help("learning rate of the text backbone (default: learning_rate)")
     head_learning_rate: float | None = _help("learning rate of everything else (default: learning_rate)")
+    matrix_learning_rate: float | None = _help(
+        "train the backbone's matrices with Muon at this rate, and the rest with AdamW: fewer steps from scratch"
+    )
     freeze: list[str] = _help("parts that are not trained: pose_encoder, text_backbone, embeddings, heads", [])
     freeze_batch_norm: bool = _help("keep the pose encoder's running statistics (few clips)", False)
     sync_batch_norm: bool = _help("statistics over the batches of all processes together", True)
@@ -156,7 +162,7 @@ class SigmaTrainingArguments(Seq2SeqTrainingArguments):
 
     def __post_init__(self) -> None:
         self.logging_steps = float(self.logging_steps)
-        for name in ("pose_learning_rate", "text_learning_rate", "head_learning_rate"):
+        for name in ("pose_learning_rate", "text_learning_rate", "head_learning_rate", "matrix_learning_rate"):
             rate = getattr(self, name)
             if rate is not None and rate <= 0:
                 raise ValueError(f"expected {name} > 0, received {rate}: use --freeze to keep a part as it is")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -24,10 +26,11 @@ class GatheredBatchNorm1d(nn.BatchNorm1d):
         variance = gather_with_gradients(centred.square().sum(dim=0)[None]).sum(dim=0) / count
         with torch.no_grad():
             momentum = self.momentum or 0.0
-            self.num_batches_tracked.add_(1)
-            self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
             unbiased = variance * count / (count - 1).clamp(min=1)
-            self.running_var.lerp_(unbiased.to(self.running_var.dtype), momentum)
+            tracked: Any = self  # torch's annotations allow buffers to be None
+            tracked.num_batches_tracked.add_(1)
+            tracked.running_mean.lerp_(mean.to(tracked.running_mean.dtype), momentum)
+            tracked.running_var.lerp_(unbiased.to(tracked.running_var.dtype), momentum)
         normalized = centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias
         return normalized.to(values.dtype)
 

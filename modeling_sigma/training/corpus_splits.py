@@ -21,7 +21,7 @@ def load_splits(arguments: DataArguments) -> dict[str, datasets.Dataset]:
     Raises:
         ValueError, OSError: if a corpus or a split cannot be read, or a split has no clip.
     """
-    folders = arguments.data_dir or [None]
+    folders: list[str | None] = [*arguments.data_dir] if arguments.data_dir else [None]
     sources = [
         (*split_name(name), folders[number if len(folders) > 1 else 0]) for number, name in enumerate(arguments.corpus)
     ]

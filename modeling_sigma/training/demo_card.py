@@ -53,7 +53,11 @@ def demo_measurements(results: Mapping[str, Any], command: str) -> list[Measurem
     number = int(results["num_test_clips"])
     version = package_version("sacrebleu")
     bleu = make_signature(task="slt", preset="none", nrefs=1, case="mixed", tok="13a", smooth="exp", sacrebleu=version)
-    whole = {"dataset": _DATASET, "split": "test (signers that training never saw)", "num_samples": number}
+    whole: dict[str, Any] = {
+        "dataset": _DATASET,
+        "split": "test (signers that training never saw)",
+        "num_samples": number,
+    }
     return [
         Measurement(
             task="slt",

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from modeling_sigma.label_trie_sigma import LabelTrie
 from modeling_sigma.training.adapters import import_peft, lora_config
 from modeling_sigma.training.arguments import (
     AdapterArguments,
     DataArguments,
     ModelArguments,
     SigmaTrainingArguments,
+    as_mapping,
     parse_arguments,
 )
 from modeling_sigma.training.corpus_splits import load_splits
@@ -58,12 +60,19 @@ def finetune(
     labels = labels_of(splits, head, task)
     texts = [target_of(row, task) for row in text_rows(splits["train"])]
     languages = [data_args.language] if data_args.language else splits["train"].unique("spoken_language")
-    model, processor = build_model(model_args, head, texts, languages, labels, data_args.augmentation)
+    augmentation = as_mapping("augmentation", data_args.augmentation)
+    model, processor = build_model(model_args, head, texts, languages, labels, augmentation)
     collator = SigmaDataCollator(processor, task, head, model.config.label2id, data_args.language)
     arguments: list[Any] = [model_args, data_args]
     if adapter_args is not None:
         model = add_adapter(model, adapter_args)
         arguments.append(adapter_args)
+    options: dict[str, Any] = {}
+    if head == "classification":
+        options["preprocess_logits_for_metrics"] = keep_scores
+    elif head == "generation" and task == "islr" and data_args.constrain_labels:
+        trie = LabelTrie.from_labels(sorted(set(texts)), processor.tokenizer)
+        options["generation_options"] = {"prefix_allowed_tokens_fn": trie}
     return run_training(
         TRAINERS[head],
         model,
@@ -74,7 +83,7 @@ def finetune(
         build_metrics(processor, data_args, head, labels),
         prediction_writer(processor, task, head, labels),
         base=model_args.model,
-        **({"preprocess_logits_for_metrics": keep_scores} if head == "classification" else {}),
+        **options,
     )
 
 

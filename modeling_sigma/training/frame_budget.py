@@ -77,7 +77,7 @@ class FrameBudgetSampler(BatchSampler):
         self.seed = seed
         self.epoch = 0
         # Read by accelerate: batches have no fixed size, and their number is a multiple of the processes'.
-        self.batch_size = None
+        self.batch_size = None  # type: ignore[assignment]
         self.drop_last = False
         self._edges = _length_edges(self.lengths, longest) if length_grouping else None
         costs = np.full(len(self.lengths), longest) if self._edges is None else self._edges

@@ -13,7 +13,7 @@ from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration, S
 from modeling_sigma.modeling_sigma_pretraining import SigmaForPreTraining
 from modeling_sigma.processing_sigma import PROMPT_TEMPLATE, SigmaProcessor
 from modeling_sigma.registration_sigma import register_sigma
-from modeling_sigma.training.arguments import ModelArguments
+from modeling_sigma.training.arguments import ModelArguments, as_mapping
 from modeling_sigma.training.word_tokenizer import unigram_tokenizer, word_tokenizer
 
 
@@ -87,7 +87,7 @@ def build_model(
     """
     register_sigma()
     cls: Any = model_class(head)
-    fields: dict[str, Any] = dict(arguments.model_config or {})
+    fields = as_mapping("model_config", arguments.model_config)
     if labels is not None:
         fields["id2label"] = dict(enumerate(labels))
         fields["label2id"] = {name: number for number, name in enumerate(labels)}
@@ -137,7 +137,7 @@ def _new_tokenizer(arguments: ModelArguments, texts: Sequence[str]) -> Any:
 
 
 def _new_processor(arguments: ModelArguments, config: Any, tokenizer: Any, augmentation: dict[str, Any] | None) -> Any:
-    fields = {"max_frames": config.max_frames, **(arguments.feature_extractor or {})}
+    fields = {"max_frames": config.max_frames, **as_mapping("feature_extractor", arguments.feature_extractor)}
     if fields["max_frames"] > config.max_frames:
         raise ValueError(
             f"expected the extractor's max_frames up to the model's {config.max_frames}, received "
@@ -158,7 +158,8 @@ def _processor_of(arguments: ModelArguments, config: Any, augmentation: dict[str
         processor.max_text_length = arguments.max_text_length or processor.max_text_length
     else:
         processor = extractor = AutoFeatureExtractor.from_pretrained(name, trust_remote_code=False)
-    fields = {**extractor.to_dict(), **(arguments.feature_extractor or {}), "training_layout": None}
+    changed = as_mapping("feature_extractor", arguments.feature_extractor)
+    fields = {**extractor.to_dict(), **changed, "training_layout": None}
     known = {key: fields[key] for key in fields if key in SigmaFeatureExtractor.__init__.__code__.co_varnames}
     fresh = SigmaFeatureExtractor(**{**known, "augmentation": augmentation or extractor.augmentation})
     if fresh.max_frames > config.max_frames:

@@ -40,7 +40,8 @@ def parameter_groups(
         decayed (`Iterable[str]`):
             Names, as `Trainer.get_decay_parameter_names` finds them.
     """
-    names, groups = set(decayed), {}
+    names = set(decayed)
+    groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             groups.setdefault((part_of(name), name in names), []).append(parameter)

@@ -20,6 +20,7 @@ from modeling_sigma.training.batch_normalization import freeze_batch_norm, synch
 from modeling_sigma.training.callbacks import EpochCallback, NonFiniteGuard
 from modeling_sigma.training.checkpoints import saving_failed
 from modeling_sigma.training.frame_budget import FrameBudgetSampler
+from modeling_sigma.training.joined_optimizer import muon_with_adamw
 from modeling_sigma.training.optimizer_groups import PARTS, freeze_parts, parameter_groups
 from modeling_sigma.training.weight_average import WeightAverage, WeightAverageCallback
 
@@ -44,6 +45,11 @@ class ClipTrainer(Trainer):
     """
 
     args: SigmaTrainingArguments
+    model: Any
+    optimizer: Any
+    data_collator: Any
+    _step_clips: torch.Tensor
+    _step_tokens: torch.Tensor
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -66,8 +72,6 @@ class ClipTrainer(Trainer):
         if self.args.ema_decay is not None:
             self.average = WeightAverage(model, self.args.ema_decay)
             self.add_callback(WeightAverageCallback(self.average))
-        self._step_clips: torch.Tensor | None = None
-        self._step_tokens: torch.Tensor | None = None
         self._sums: dict[str, torch.Tensor] = {}  # of what is logged beside the loss
         self._num_summed = 0.0
 
@@ -182,14 +186,20 @@ class ClipTrainer(Trainer):
     # --- optimiser
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """As in `Trainer`, with the learning rate of each part."""
+        """As in `Trainer`, with the learning rate of each part, and Muon for matrices with `matrix_learning_rate`."""
         model = self.model if model is None else model
-        rates = {part: getattr(self.args, _RATES[part]) or self.args.learning_rate for part in PARTS}
-        if self.optimizer is None and len(set(rates.values())) > 1:
+        args = self.args
+        rates = {part: getattr(args, _RATES[part]) or args.learning_rate for part in PARTS}
+        if self.optimizer is None and (len(set(rates.values())) > 1 or args.matrix_learning_rate is not None):
             decayed = self.get_decay_parameter_names(model)
-            groups = parameter_groups(model, rates, self.args.weight_decay, decayed)
-            optimizer_class, options = self.get_optimizer_cls_and_kwargs(self.args, model)
-            self.optimizer = optimizer_class(groups, **options)
+            optimizer_class, options = self.get_optimizer_cls_and_kwargs(args, model)
+            if args.matrix_learning_rate is None:
+                groups = parameter_groups(model, rates, args.weight_decay, decayed)
+                self.optimizer = optimizer_class(groups, **options)
+            else:
+                self.optimizer = muon_with_adamw(
+                    model, args.matrix_learning_rate, rates, args.weight_decay, decayed, options
+                )
         return super().create_optimizer(model)
 
     # --- log
@@ -257,13 +267,22 @@ class SigmaCTCTrainer(ClipTrainer):
 
 
 class SigmaSeq2SeqTrainer(ClipTrainer, Seq2SeqTrainer):
-    """Trains models that write; evaluation generates, at most `generation_max_length` tokens."""
+    """Trains models that write; evaluation generates, at most `generation_max_length` tokens.
+
+    Args:
+        generation_options (`dict`, *optional*):
+            Further arguments of `generate`, such as a [`LabelTrie`] as `prefix_allowed_tokens_fn`.
+    """
+
+    def __init__(self, *args: Any, generation_options: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.generation_options = generation_options or {}
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        return super().evaluate(*args, **self._with_length(kwargs))
+        return super().evaluate(*args, **self._with_options(kwargs))
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
-        return super().predict(*args, **self._with_length(kwargs))
+        return super().predict(*args, **self._with_options(kwargs))
 
     def prediction_step(self, *args: Any, **kwargs: Any) -> Any:
         result = super().prediction_step(*args, **kwargs)
@@ -271,9 +290,10 @@ class SigmaSeq2SeqTrainer(ClipTrainer, Seq2SeqTrainer):
         self.model.generation_config.max_length = None
         return result
 
-    def _with_length(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+    def _with_options(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         length = self.args.generation_max_length
-        return kwargs if length is None else {"max_new_tokens": length, **kwargs}
+        limit = {} if length is None else {"max_new_tokens": length}
+        return {**limit, **self.generation_options, **kwargs}
 
     def _pad_tensors_to_max_len(self, tensor: torch.Tensor, max_length: int) -> torch.Tensor:
         # The evaluation loop pads batches of different lengths itself, with -100.
@@ -317,7 +337,7 @@ class SigmaPreTrainer(ClipTrainer):
             self._add_to_log(matching_accuracy=right / self._num_batches)
         scaled = loss / self._num_batches
         if "lm_loss" in terms and self._num_batches > 1:
-            config = getattr(self.model, "config", None)
+            config: Any = self.model.config
             share = self._batch_tokens / self._step_tokens
             scaled = scaled + config.beta * terms["lm_loss"] * (share - 1 / self._num_batches)
         return scaled

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from transformers import EarlyStoppingCallback, set_seed
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from transformers.utils import logging as transformers_logging
 
 from modeling_sigma.hub.bundle import save_bundle
@@ -43,10 +44,10 @@ def set_up(arguments: SigmaTrainingArguments, task: str, has_validation: bool) -
     set_seed(arguments.seed)  # before the model is made
     arguments.remove_unused_columns = False
     if not has_validation:
-        arguments.eval_strategy = type(arguments.eval_strategy)("no")
+        arguments.eval_strategy = IntervalStrategy.NO
         arguments.load_best_model_at_end = False
-        if str(arguments.save_strategy.value) == "best":
-            arguments.save_strategy = type(arguments.save_strategy)("epoch")
+        if SaveStrategy(arguments.save_strategy) is SaveStrategy.BEST:
+            arguments.save_strategy = SaveStrategy.EPOCH
     if arguments.metric_for_best_model in (None, "loss"):  # transformers' own default is the loss
         arguments.metric_for_best_model, arguments.greater_is_better = BEST_METRICS[task]
     folder = Path(arguments.output_dir)

@@ -92,12 +92,12 @@ def draw_confusion_matrix(
         name = vertical_text(shorten(label, font, label_width - 10), font, theme.text, theme.background)
         image.paste(name, (left + column * cell + cell // 2 - name.width // 2, top - 6 - name.height))
     draw.text((left, top_of_labels - 20), "read as", fill=theme.faint, font=number_font)
-    x, y = left + number_font.getlength("read as") + 8, top_of_labels - 12
-    draw_arrow(draw, (x, y), (x + 22, y), theme.faint, 1)
+    start, level = left + number_font.getlength("read as") + 8, top_of_labels - 12
+    draw_arrow(draw, (start, level), (start + 22, level), theme.faint, 1)
     side = vertical_text("signed", number_font, theme.faint, theme.background)
     image.paste(side, (_BORDER, top))
-    x, y = _BORDER + side.width / 2, top + side.height + 6
-    draw_arrow(draw, (x, y), (x, y + 22), theme.faint, 1)
+    middle, below = _BORDER + side.width / 2, top + side.height + 6
+    draw_arrow(draw, (middle, below), (middle, below + 22), theme.faint, 1)
     return image
 
 

@@ -1,0 +1,207 @@
+"""The small parts of training: collator, run folder, curves, paths of CTC, models of a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import factories
+import numpy as np
+import pytest
+import torch
+from training_factories import WORDS, tiny_rows, tiny_trainer
+
+from modeling_sigma.hub.bundle import save_bundle
+from modeling_sigma.modeling_sigma_ctc import SigmaForCTC
+from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration
+from modeling_sigma.modeling_sigma_pretraining import SigmaForPreTraining
+from modeling_sigma.training.arguments import DataArguments, ModelArguments
+from modeling_sigma.training.checkpoints import is_complete, last_complete_checkpoint
+from modeling_sigma.training.clip_dataset import ClipDataset
+from modeling_sigma.training.data_collator import SigmaDataCollator
+from modeling_sigma.training.finetune import labels_of
+from modeling_sigma.training.model_building import build_model
+from modeling_sigma.training.run_folder import RunFolder
+from modeling_sigma.training.task_scores import build_metrics, read_paths
+from modeling_sigma.training.trainers import SigmaCTCTrainer, SigmaSeq2SeqTrainer
+from modeling_sigma.training.training_run import run_training, set_up
+from modeling_sigma.training.weight_average import WeightAverage
+from modeling_sigma.training.word_tokenizer import unigram_tokenizer
+
+
+SIZES = {
+    "text_config": {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_heads": 4, "num_layers": 2},
+    "pose_config": {"joint_hidden_size": 8, "spatial_hidden_sizes": [8], "temporal_hidden_sizes": [16]},
+    "fusion_layers": 1,
+    "max_frames": 16,
+}
+
+
+# --- collator
+
+
+def test_targets_of_the_tasks() -> None:
+    data, processor = ClipDataset(tiny_rows(3)), factories.tiny_processor()
+    clips = [data[number] for number in range(3)]
+    for task, first in (("slt", "hello world"), ("cslr", "HELLO WORLD"), ("islr", "hello world")):
+        batch = SigmaDataCollator(processor, task)(clips)
+        expected = processor(text=[first])["labels"][0]
+        assert torch.equal(batch["labels"][0, : len(expected)], expected)
+        assert not any(name.startswith("text_") for name in batch)
+        assert batch["sample_ids"] == ["train_0", "train_1", "train_2"]
+    assert "text_word_ids" in SigmaDataCollator(processor, "pretrain")(clips)
+    numbers = {name: number for number, name in enumerate(sorted(WORDS))}
+    batch = SigmaDataCollator(processor, "islr", "classification", numbers)(clips)
+    assert batch["labels"].tolist() == [numbers[text] for text in WORDS[:3]]
+    glosses = {gloss: number for number, gloss in enumerate(["<blank>", *sorted(" ".join(WORDS).upper().split())])}
+    batch = SigmaDataCollator(processor, "cslr", "ctc", glosses)(clips)
+    assert batch["labels"][0].tolist() == [glosses["HELLO"], glosses["WORLD"], -100, -100, -100]
+
+
+def test_prompts_name_the_language() -> None:
+    data, processor = ClipDataset(tiny_rows(1)), factories.tiny_processor()
+    own = SigmaDataCollator(processor, "slt")([data[0]])
+    other = SigmaDataCollator(processor, "slt", language="Chinese")([data[0]])
+    assert torch.equal(own["prompt_input_ids"], processor(poses=data[0].clip)["prompt_input_ids"])
+    assert torch.equal(
+        other["prompt_input_ids"], processor(poses=data[0].clip, language="Chinese")["prompt_input_ids"]
+    )
+
+
+def test_clips_without_a_target_are_named() -> None:
+    rows = tiny_rows(2).remove_columns("gloss").add_column("gloss", [["A"], []])
+    data = ClipDataset(rows)
+    with pytest.raises(ValueError, match="sample train_1: expected glosses for cslr"):
+        SigmaDataCollator(factories.tiny_processor(), "cslr")([data[0], data[1]])
+    with pytest.raises(ValueError, match="sample train_1: expected one of the model's 1 labels"):
+        SigmaDataCollator(factories.tiny_processor(), "islr", "classification", {WORDS[0]: 0})([data[0], data[1]])
+    with pytest.raises(ValueError, match="expected label2id"):
+        SigmaDataCollator(factories.tiny_processor(), "islr", "classification")
+
+
+def test_labels_come_from_training() -> None:
+    assert labels_of({"train": tiny_rows(4)}, "classification", "islr") == sorted(WORDS)
+    assert labels_of({"train": tiny_rows(1)}, "ctc", "cslr") == ["<blank>", "HELLO", "WORLD"]
+    assert labels_of({"train": tiny_rows(4)}, "generation", "islr") is None
+    with pytest.raises(ValueError, match="the test split has 2 labels that no training clip has"):
+        labels_of({"train": tiny_rows(2), "test": tiny_rows(4)}, "classification", "islr")
+
+
+# --- CTC
+
+
+def test_best_paths_by_hand() -> None:
+    paths = np.array([[0, 1, 1, 0, 1, 2, 2, -100], [0, 0, 0, 0, 0, -100, -100, -100]])
+    assert read_paths(paths, ["<blank>", "A", "B"]) == ["A A B", ""]
+    score = build_metrics(None, DataArguments(task="cslr"), "ctc", ["<blank>", "A", "B"])
+    found = score(SimpleNamespace(predictions=paths, label_ids=np.array([[1, 1, 2], [2, -100, -100]])))
+    assert found["wer"] == 25.0 and found["num_deletions"] == 1
+
+
+def test_ctc_trains_and_scores(tmp_path: Path) -> None:
+    labels = ["<blank>", *sorted(set(" ".join(WORDS).upper().split()))]
+    numbers = {name: number for number, name in enumerate(labels)}
+    model = factories.tiny_model(SigmaForCTC, id2label=dict(enumerate(labels)), label2id=numbers)
+    trainer = tiny_trainer(
+        tmp_path, SigmaCTCTrainer, task="cslr", head="ctc", model=model, max_steps=2,
+        trainer_fields={"compute_metrics": build_metrics(None, DataArguments(task="cslr"), "ctc", labels)},
+    )  # fmt: skip
+    trainer.train()
+    scores = trainer.evaluate()
+    assert 0 <= scores["eval_wer"] and scores["eval_num_reference_words"] == 3 * 15 + 2
+    output = trainer.predict(trainer.eval_dataset)
+    mask = trainer.data_collator([trainer.eval_dataset[0]])["pose_attention_mask"][0]
+    assert (output.predictions[0] >= 0).sum() == mask.sum()
+
+
+# --- models of a run
+
+
+def test_new_model_from_sizes() -> None:
+    model, processor = build_model(
+        ModelArguments(model_config=SIZES, max_text_length=9), "generation", WORDS, ["English", "Chinese"]
+    )
+    assert isinstance(model, SigmaForConditionalGeneration)
+    assert model.config.text_config.vocab_size == len(processor.tokenizer) == model.shared.num_embeddings
+    assert processor.feature_extractor.max_frames == 16 and processor.max_text_length == 9
+    ids = processor(text="hello world")["labels"][0].tolist()
+    assert len(ids) == 3 and processor.decode(ids, skip_special_tokens=True) == "hello world"
+    with pytest.raises(ValueError, match="max_frames up to the model's 16, received 64"):
+        build_model(ModelArguments(model_config=SIZES, feature_extractor={"max_frames": 64}), "generation", WORDS, [])
+
+
+def test_checkpoints_carry_over(tmp_path: Path) -> None:
+    """From pre-training to a head: weights, processor and sizes stay; what the run changes, changes."""
+    pretrained = factories.tiny_model(SigmaForPreTraining)
+    folder = save_bundle(pretrained, factories.tiny_processor(max_frames=20, scale_reference="image"), tmp_path)
+    arguments = ModelArguments(model=str(folder), model_config={"label_smoothing": 0.05, "max_frames": 12})
+    model, processor = build_model(arguments, "classification", WORDS, ["English"], sorted(WORDS), {"noise": 0.1})
+    torch.testing.assert_close(model.encoder.state_dict(), pretrained.encoder.state_dict())
+    assert model.config.id2label[0] == sorted(WORDS)[0] and model.config.num_labels == 4
+    assert model.config.label_smoothing == 0.05
+    extractor = processor.feature_extractor
+    assert (extractor.max_frames, extractor.scale_reference, extractor.augmentation) == (12, "image", {"noise": 0.1})
+    with pytest.raises(ValueError, match="SigmaConfig has no field 'smoothing'"):
+        build_model(ModelArguments(model=str(folder), model_config={"smoothing": 1}), "generation", WORDS, ["English"])
+
+
+def test_unigram_tokenizer_knows_scripts_without_spaces() -> None:
+    tokenizer = unigram_tokenizer(["今天天气很好", "今天很好"] * 4, vocabulary_size=20)
+    assert tokenizer.decode(tokenizer("今天天气很好")["input_ids"], skip_special_tokens=True).strip() == "今天天气很好"
+
+
+# --- a run and its folder
+
+
+def test_a_run_leaves_its_record(tmp_path: Path) -> None:
+    trainer = tiny_trainer(tmp_path / "run")  # for its model, collator and arguments
+    args = trainer.args
+    args.do_train, args.do_eval, args.do_predict = True, True, True
+    splits = {"train": tiny_rows(8), "validation": tiny_rows(4, "validation", 1), "test": tiny_rows(3, "test", 2)}
+    model_args, data_args = ModelArguments(), DataArguments()
+    set_up(args, "slt", has_validation=True)
+    assert (args.metric_for_best_model, args.greater_is_better) == ("bleu4", True)
+    processor = trainer.data_collator.processor
+    trainer.model.generation_config.max_new_tokens = 5
+    scores = run_training(
+        SigmaSeq2SeqTrainer, trainer.model, processor, trainer.data_collator, splits, [model_args, data_args, args],
+        build_metrics(processor, data_args, "generation", None),
+    )  # fmt: skip
+    folder = tmp_path / "run"
+    names = {path.name for path in folder.iterdir()}
+    assert names >= {"run.json", "config.yaml", "log.jsonl", "metrics.json", "curves.png", "model.safetensors"}
+    run = json.loads((folder / "run.json").read_text())
+    assert run["data"]["train"]["clips"] == 8 and len(run["data"]["train"]["sha256"]) == 64
+    assert run["data"]["test"]["texts"] == 3 and run["model"]["class"] == "SigmaForConditionalGeneration"
+    assert json.loads((folder / "metrics.json").read_text())["test"]["bleu4"] == scores["test"]["bleu4"]
+    reloaded = SigmaForConditionalGeneration.from_pretrained(folder)
+    torch.testing.assert_close(reloaded.state_dict(), trainer.model.state_dict())
+    assert json.loads((folder / "preprocessor_config.json").read_text())["training_layout"] == "coco_wholebody_133"
+    assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_another_runs_checkpoints_are_not_mixed(tmp_path: Path) -> None:
+    trainer = tiny_trainer(tmp_path, save_strategy="steps", save_steps=1, max_steps=1)
+    trainer.train()
+    assert last_complete_checkpoint(tmp_path) == tmp_path / "checkpoint-1"
+    trainer.args.do_train = True
+    with pytest.raises(ValueError, match="go on with --resume, start again with --overwrite"):
+        set_up(trainer.args, "slt", has_validation=False)
+    state = tmp_path / "checkpoint-1" / "trainer_state.json"
+    state.write_text(state.read_text()[:100])
+    assert not is_complete(tmp_path / "checkpoint-1") and last_complete_checkpoint(tmp_path) is None
+
+
+def test_run_folder_draws_and_leaves_writing_to_one_process(tmp_path: Path) -> None:
+    history = [{"loss": 3.0, "epoch": 0.5, "step": 1}, {"loss": 2.0, "step": 2}, {"eval_bleu4": 7.0, "step": 2}]
+    RunFolder(tmp_path).draw_curves(history)
+    assert (tmp_path / "curves.png").is_file()
+    RunFolder(tmp_path / "other", is_writer=False).write("x.json", {})
+    assert not (tmp_path / "other").exists()
+
+
+def test_average_needs_its_file(tmp_path: Path) -> None:
+    average = WeightAverage(torch.nn.Linear(2, 2), 0.9)
+    with pytest.raises(ValueError, match="written without ema_decay"):
+        average.load(tmp_path)
