@@ -1,5 +1,6 @@
 """Sapiens2 behind a detector: transformers' real classes at tiny random size, and the geometry between them."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +17,7 @@ from transformers import (
     Sapiens2ForPoseEstimation,
 )
 
+from modeling_sigma.cli import main as cli
 from modeling_sigma.io import load_clip
 from modeling_sigma.io.heatmaps import crop_persons, crop_windows, decode_heatmaps, place_in_image
 from modeling_sigma.io.sapiens2_estimator import Sapiens2Estimator, sort_lip_pairs
@@ -145,6 +147,20 @@ def test_a_video_becomes_a_clip(networks, tmp_path):
     path = write_dot_video(tmp_path / "a.mkv", dot_path(5))
     clip = load_clip(path, estimator=Sapiens2Estimator(**networks, batch_size=2, max_persons=1))
     assert (clip.layout, len(clip), clip.width, clip.height, clip.fps) == ("sapiens_308", 5, 96, 64, 25)
+
+
+def test_extract_poses_from_the_command_line(networks, tmp_path, capsys):
+    pytest.importorskip("av", reason="needs PyAV")
+    write_dot_video(tmp_path / "videos" / "a.mkv", dot_path(5))
+    command = ["extract-poses", str(tmp_path / "videos"), "--out", str(tmp_path / "clips"), "--estimator", "sapiens2"]
+    command += ["--model", networks["model"], "--detector", networks["detector"], "--box-threshold", "0"]
+    assert cli.main([*command, "--batch-size", "2", "--max-persons", "1"]) == 0
+    assert "1 of 1 videos became clips" in capsys.readouterr().out
+    assert load_clip(tmp_path / "clips" / "a.npz").layout == "sapiens_308"
+    report = json.loads((tmp_path / "clips" / "manifest.jsonl").read_text())
+    assert (report["estimator"], report["versions"]["detector"]) == ("sapiens2-tiny-pose", "tiny-detector")
+    settings = json.loads((tmp_path / "clips" / "extraction.json").read_text())["options"]
+    assert settings == {"box_threshold": 0.0, "detector": "tiny-detector", "max_persons": 1, "model": "tiny-pose"}
 
 
 def test_lip_points_are_sorted_by_the_mouth_however_it_is_turned():
