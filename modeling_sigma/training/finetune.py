@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ from modeling_sigma.training.task_scores import build_metrics, keep_scores, pred
 from modeling_sigma.training.trainers import SigmaCTCTrainer, SigmaSeq2SeqTrainer, SigmaTrainer
 from modeling_sigma.training.training_run import run_training, set_up
 
+
+logger = logging.getLogger(__name__)
 
 TRAINERS = {"generation": SigmaSeq2SeqTrainer, "classification": SigmaTrainer, "ctc": SigmaCTCTrainer}
 DESCRIPTION = "Fine-tune Sigma for isolated signs, glosses or translation."
@@ -60,6 +63,8 @@ def finetune(
     texts = [target_of(row, task) for row in text_rows(splits["train"])]
     languages = [data_args.language] if data_args.language else splits["train"].unique("spoken_language")
     model, processor = build_model(model_args, head, texts, languages, labels, data_args.augmentation)
+    if head == "generation":
+        warn_unknown_pieces(processor.tokenizer, texts)
     collator = SigmaDataCollator(processor, task, head, model.config.label2id, data_args.language)
     arguments: list[Any] = [model_args, data_args]
     if adapter_args is not None:
@@ -83,6 +88,20 @@ def finetune(
         base=model_args.model,
         **options,
     )
+
+
+def warn_unknown_pieces(tokenizer: Any, texts: Sequence[str]) -> None:
+    """Says if targets hold characters that the tokenizer cannot write: a model never learns them."""
+    distinct = sorted(set(texts))
+    unknown = [text for text in distinct if tokenizer.unk_token_id in tokenizer(text, verbose=False)["input_ids"]]
+    if unknown:
+        logger.warning(
+            "the tokenizer cannot write %d of %d texts in full, first %r: use a text model that knows the language, or "
+            "a head with labels (--head classification, --head ctc)",
+            len(unknown),
+            len(distinct),
+            unknown[0],
+        )
 
 
 def add_adapter(model: Any, arguments: AdapterArguments) -> Any:
