@@ -17,6 +17,7 @@ import datasets
 import numpy as np
 
 from datasets_scripts.corpora import CORPORA, load_corpus
+from datasets_scripts.folder import UNKNOWN
 from modeling_sigma.training.arguments import (
     AdapterArguments,
     DataArguments,
@@ -132,8 +133,9 @@ def adapt(options: AdaptOptions) -> dict[str, Any]:
         freeze_batch_norm=options.freeze_batch_norm, report_to="none",
     )  # fmt: skip
     data_args = DataArguments(
-        task=task, corpus=[options.data], language=options.spoken_language, augmentation=dict(AUGMENTATION)
-    )
+        task=task, corpus=[options.data], language=prompt_language(splits["train"], options.spoken_language),
+        augmentation=dict(AUGMENTATION),
+    )  # fmt: skip
     pose_encoder: Any = options.pose_encoder
     adapter_args = AdapterArguments(lora_rank=options.rank, pose_encoder=pose_encoder) if is_lora else None
     model_args = ModelArguments(model=options.model, head=head)
@@ -173,6 +175,14 @@ def load_clips(options: AdaptOptions) -> tuple[dict[str, datasets.Dataset], str]
         return splits, "by the splits of the data"
     train, held, how = hold_out(splits["train"], seed=options.seed)
     return {"train": train, "test": held}, how
+
+
+def prompt_language(rows: datasets.Dataset, given: str | None) -> str | None:
+    """The language of the prompt: as given, else that of each clip (None), else English where nobody knows."""
+    if given is not None or UNKNOWN not in rows.unique("spoken_language"):
+        return given
+    logger.warning("the spoken language of the clips is not known: English is assumed; say --spoken-language")
+    return "English"
 
 
 def guess_task(rows: datasets.Dataset) -> str:

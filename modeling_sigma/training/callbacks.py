@@ -72,7 +72,8 @@ class NonFiniteGuard(TrainerCallback):
         if not self.check_gradients:
             return
         gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
+        norm: Any = torch.nn.utils.get_total_norm(gradients)
+        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # FSDP shares it out
         if not self.skip:
             if not torch.isfinite(norm):
                 raise ValueError(

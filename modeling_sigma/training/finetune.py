@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ from modeling_sigma.training.task_scores import build_metrics, keep_scores, pred
 from modeling_sigma.training.trainers import SigmaCTCTrainer, SigmaSeq2SeqTrainer, SigmaTrainer
 from modeling_sigma.training.training_run import run_training, set_up
 
+
+logger = logging.getLogger(__name__)
 
 TRAINERS = {"generation": SigmaSeq2SeqTrainer, "classification": SigmaTrainer, "ctc": SigmaCTCTrainer}
 DESCRIPTION = "Fine-tune Sigma for isolated signs, glosses or translation."
@@ -62,6 +65,8 @@ def finetune(
     languages = [data_args.language] if data_args.language else splits["train"].unique("spoken_language")
     augmentation = as_mapping("augmentation", data_args.augmentation)
     model, processor = build_model(model_args, head, texts, languages, labels, augmentation)
+    if head == "generation":
+        warn_unknown_pieces(processor.tokenizer, texts)
     collator = SigmaDataCollator(processor, task, head, model.config.label2id, data_args.language)
     arguments: list[Any] = [model_args, data_args]
     if adapter_args is not None:
@@ -85,6 +90,20 @@ def finetune(
         base=model_args.model,
         **options,
     )
+
+
+def warn_unknown_pieces(tokenizer: Any, texts: Sequence[str]) -> None:
+    """Says if targets hold characters that the tokenizer cannot write: a model never learns them."""
+    distinct = sorted(set(texts))
+    unknown = [text for text in distinct if tokenizer.unk_token_id in tokenizer(text, verbose=False)["input_ids"]]
+    if unknown:
+        logger.warning(
+            "the tokenizer cannot write %d of %d texts in full, first %r: use a text model that knows the language, "
+            "or a head with labels (--head classification, --head ctc)",
+            len(unknown),
+            len(distinct),
+            unknown[0],
+        )
 
 
 def add_adapter(model: Any, arguments: AdapterArguments) -> Any:

@@ -53,6 +53,7 @@ class ClipTrainer(Trainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._check_hardware()
         model = self.model
         freeze_parts(model, self.args.freeze)
         if self.args.freeze_batch_norm:
@@ -74,6 +75,17 @@ class ClipTrainer(Trainer):
             self.add_callback(WeightAverageCallback(self.average))
         self._sums: dict[str, torch.Tensor] = {}  # of what is logged beside the loss
         self._num_summed = 0.0
+
+    def _check_hardware(self) -> None:
+        if self.args.n_gpu > 1:
+            raise ValueError(
+                f"expected one process a GPU, received {self.args.n_gpu} GPUs for one: start with `accelerate launch` "
+                "or show one alone with CUDA_VISIBLE_DEVICES=0"
+            )
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            for name, value in (("ema_decay", None), ("on_non_finite", "stop")):
+                if getattr(self.args, name) != value:
+                    raise ValueError(f"expected {name} {value} where weights are shared out (FSDP, DeepSpeed)")
 
     # --- data
 

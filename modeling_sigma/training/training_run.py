@@ -15,6 +15,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from transformers.utils import logging as transformers_logging
 
 from modeling_sigma.hub.bundle import save_bundle
+from modeling_sigma.registration_sigma import register_sigma
 from modeling_sigma.training.adapters import save_adapter
 from modeling_sigma.training.arguments import BEST_METRICS, SigmaTrainingArguments
 from modeling_sigma.training.callbacks import RunRecorder
@@ -41,6 +42,7 @@ def set_up(arguments: SigmaTrainingArguments, task: str, has_validation: bool) -
     logging.basicConfig(format="%(message)s", level=logging.INFO if arguments.should_log else logging.ERROR)
     transformers_logging.set_verbosity_warning()
     transformers_logging.disable_progress_bar()  # of single files; training has its own
+    register_sigma()
     set_seed(arguments.seed)  # before the model is made
     arguments.remove_unused_columns = False
     if not has_validation:
