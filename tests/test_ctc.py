@@ -340,10 +340,9 @@ def test_it_learns_to_tell_signs_apart_in_time(tmp_path: Path) -> None:
     options: dict[str, Any] = {"use_cpu": True, "report_to": [], "disable_tqdm": True, "remove_unused_columns": False}
     arguments = TrainingArguments(
         str(tmp_path),
-        max_steps=60,
+        max_steps=150,
         per_device_train_batch_size=6,
-        learning_rate=1e-2,
-        lr_scheduler_type="constant",
+        learning_rate=5e-3,
         save_strategy="no",
         logging_steps=30,
         **options,

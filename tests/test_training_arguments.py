@@ -173,7 +173,7 @@ def _readme_commands() -> list[list[str]]:
     text = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    return [shlex.split(line) for line in lines if "examples/" in line and not line.startswith("#")]
+    return [shlex.split(line) for line in lines if line.startswith(("python examples/", "accelerate launch"))]
 
 
 @pytest.mark.parametrize("command", _readme_commands(), ids=lambda command: " ".join(command)[:60])
