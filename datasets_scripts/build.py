@@ -15,6 +15,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError
+
 from datasets_scripts.clip_statistics import LABEL_COUNTERS, length_quantile, merge_statistics, part_rates
 from datasets_scripts.corpora import CORPORA
 from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder
@@ -23,6 +26,7 @@ from datasets_scripts.schema import SPLITS
 from datasets_scripts.shard_writer import Note, Shard, ShardWriter, plan_shards
 from modeling_sigma import __version__
 from modeling_sigma.io.atomic_files import lone_writer, sync_file, write_json
+from modeling_sigma.io.reading_errors import DeviceError, one_line
 from modeling_sigma.io.worker_processes import WorkerDeath, run_in_processes
 
 
@@ -98,7 +102,9 @@ def build_dataset(
         return _finish(folder, writer, builder, report, state)
 
 
-def push_dataset(folder: str | os.PathLike[str], repo_id: str, *, is_public: bool = False) -> str:
+def push_dataset(
+    folder: str | os.PathLike[str], repo_id: str, *, is_public: bool = False, api: HfApi | None = None
+) -> str:
     """Sends a data set to the Hub in one commit; files of an older build there are removed.
 
     Args:
@@ -108,20 +114,19 @@ def push_dataset(folder: str | os.PathLike[str], repo_id: str, *, is_public: boo
             `ORG/NAME`.
         is_public (`bool`, *optional*, defaults to `False`):
             Whether a new repository is open to everybody. Most corpora may not be passed on: ask their owners.
+        api (`huggingface_hub.HfApi`, *optional*):
+            Another client than the default one.
 
     Returns:
         `str`: the repository's address.
 
     Raises:
-        ValueError: for a folder without a finished data set, or a Hub that refuses.
+        ValueError: for a folder without a finished data set, and for a Hub that refuses or cannot be reached.
     """
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
-
     path = Path(folder)
     if not (path / CARD).is_file() or not (path / REPORT).is_file():
         raise ValueError(f"{folder}: expected a finished data set, found none: build it first")
-    api = HfApi()
+    api = api or HfApi()
     try:
         url = api.create_repo(repo_id, repo_type="dataset", private=not is_public, exist_ok=True)
         api.upload_folder(
@@ -133,8 +138,14 @@ def push_dataset(folder: str | os.PathLike[str], repo_id: str, *, is_public: boo
             commit_message=f"Build with sigma-slu {__version__}",
         )
     except HfHubHTTPError as error:
+        raise ValueError(f"{repo_id}: the Hub refused ({one_line(error)[:200]}): are you logged in?") from error
+    except Exception as error:
+        # By name: huggingface_hub has changed its HTTP library, and we need not know which it has now.
+        if not any(kind.__name__ == "TransportError" for kind in type(error).__mro__):
+            raise
         raise ValueError(
-            f"{repo_id}: the Hub refused ({' '.join(str(error).split())[:200]}): are you logged in?"
+            f"{repo_id}: the Hub cannot be reached ({one_line(error)[:120]}): nothing has changed there; the same "
+            "command goes on"
         ) from error
     return str(url)
 
@@ -178,7 +189,7 @@ def _write_shards(
         progress(done, total)
     for shard, result in run_in_processes(writer.make_task, waiting, num_proc):
         if isinstance(result, WorkerDeath):
-            raise RuntimeError(
+            raise DeviceError(
                 f"a process died (exit code {result.exit_code}) over {shard.name}: for lack of memory? Use fewer "
                 "processes; the same command goes on where it was"
             )

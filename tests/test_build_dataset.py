@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import datasets
 import numpy as np
@@ -29,6 +30,7 @@ from datasets_scripts.schema import DECODING_RECIPE, decode_clip, features
 from modeling_sigma.cli import main as cli
 from modeling_sigma.io import load_clip, save_clip
 from modeling_sigma.io.atomic_files import lone_writer
+from modeling_sigma.io.worker_processes import WorkerDeath
 from modeling_sigma.pose_clip import PoseClip
 
 
@@ -257,6 +259,22 @@ def test_a_kill_between_any_two_steps_changes_nothing(archive, tmp_path, monkeyp
     assert num_kills == 3 * 2 + 3 + 4  # files with notes; into their places; picture, card, report, state
 
 
+def test_a_worker_that_dies_is_one_line_and_the_next_run_goes_on(archive, tmp_path, monkeypatch):
+    run = build.run_in_processes
+
+    def dying(make_task, shards, num_proc):
+        yield from run(make_task, shards[:1], 1)
+        yield shards[1], WorkerDeath(-9)
+
+    monkeypatch.setattr(build, "run_in_processes", dying)
+    with pytest.raises(ValueError, match=r"a process died \(exit code -9\) over train-00001-of-00003: .* goes on"):
+        build_dataset("archive", tmp_path / "out", archive, clips_per_shard=10)
+    monkeypatch.setattr(build, "run_in_processes", run)
+    done = []
+    build_dataset("archive", tmp_path / "out", archive, clips_per_shard=10, progress=lambda *n: done.append(n[0]))
+    assert done[0] == 9, "the first file was there"
+
+
 def test_kill_and_resume(tmp_path):
     options = ["--config", "isolated", "--clips-per-shard", "5"]
     options += ["--set", "num_train=50", "--set", "num_validation=5", "--set", "num_test=5"]
@@ -442,3 +460,15 @@ print(json.dumps([row["sample_id"] for row in stream]))
 def test_only_finished_data_sets_are_pushed(tmp_path):
     with pytest.raises(ValueError, match="expected a finished data set, found none: build it first"):
         push_dataset(tmp_path, "tester/signs")
+
+
+def test_a_hub_that_cannot_be_reached_is_one_line(built):
+    class TransportError(Exception):
+        """What the HTTP libraries call a broken connection."""
+
+    def fail(*args, **options):
+        raise TransportError("[Errno -3] Temporary failure\nin name resolution")
+
+    with pytest.raises(ValueError, match="tester/signs: the Hub cannot be reached .*: nothing has changed") as caught:
+        push_dataset(built, "tester/signs", api=SimpleNamespace(create_repo=fail))
+    assert "\n" not in str(caught.value)
