@@ -49,7 +49,7 @@ class SigmaPreTrainedModel(PreTrainedModel):
     _keys_to_ignore_on_load_unexpected = PRETRAINING_ONLY_KEYS
 
     def _build_pose_stream(self) -> None:
-        """Adds the pose encoder, the text encoder that reads it, and (with a prompt) the vocabulary matrix."""
+        """Adds the pose encoder, the text encoder that reads it, and the [CLS]. Words are the subclass's."""
         config = self.config
         self.pose_encoder = SigmaPoseEncoder(config.pose_config, config.hidden_size)
         self.encoder = build_stack(config.text_config, is_decoder=False)
@@ -221,8 +221,26 @@ class SigmaPreTrainedModel(PreTrainedModel):
 
 
 def given(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Those that are not None: PEFT names every argument of a text model, and passes None for what we do not have."""
+    """Those that are not None: what is left out has its default elsewhere."""
     return {name: value for name, value in kwargs.items() if value is not None}
+
+
+def without_text_arguments(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments for the encoder. PEFT hands on by name what text models read: `attention_mask=None` and the like.
+
+    Raises:
+        ValueError: when one of them holds something.
+    """
+    foreign = ("input_ids", "attention_mask", "inputs_embeds", "decoder_inputs_embeds")
+    received = [name for name in foreign if kwargs.get(name) is not None]
+    if received:
+        raise ValueError(f"expected pose_values and prompt_input_ids, received {', '.join(received)}")
+    return {name: value for name, value in given(kwargs).items() if name not in foreign}
+
+
+def frames_of(states: torch.Tensor, mask: torch.Tensor, num_frames: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """States and mask of the frames, which close the pose stream: [CLS] and prompt are not among them."""
+    return states[:, -num_frames:], mask[:, -num_frames:]
 
 
 def _repeat_last_frame(pose_values: torch.Tensor, pose_attention_mask: torch.Tensor) -> torch.Tensor:

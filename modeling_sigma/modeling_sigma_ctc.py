@@ -10,7 +10,7 @@ from transformers.utils import logging
 
 from .configuration_sigma import SigmaConfig
 from .ctc_objective_sigma import ctc_loss
-from .modeling_sigma import SigmaPreTrainedModel
+from .modeling_sigma import SigmaPreTrainedModel, frames_of
 from .outputs_sigma import SigmaCTCOutput
 
 
@@ -77,15 +77,15 @@ class SigmaForCTC(SigmaPreTrainedModel):
         encoded = self.encode_poses(
             pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask, **kwargs
         )
-        num_frames = pose_values.shape[1]
         encoded_states: Any = encoded.last_hidden_state
-        logits = self.ctc_head(self.dropout(encoded_states[:, -num_frames:]))  # frames close the stream
+        states, is_real = frames_of(encoded_states, encoded.attention_mask, pose_values.shape[1])
+        logits = self.ctc_head(self.dropout(states))
         loss = num_skipped = None
         if labels is not None:
             config = self.config
             loss, num_skipped = ctc_loss(
                 logits,
-                encoded.attention_mask[:, -num_frames:].sum(dim=1),
+                is_real.sum(dim=1),
                 labels,
                 config.ctc_blank_id,
                 config.ctc_loss_reduction,

@@ -11,7 +11,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import can_return_tuple
 
 from .configuration_sigma import SigmaConfig
-from .modeling_sigma import LABEL_HEAD_KEYS, SigmaPreTrainedModel, given
+from .modeling_sigma import LABEL_HEAD_KEYS, SigmaPreTrainedModel, frames_of, without_text_arguments
 from .objectives_sigma import label_smoothed_cross_entropy
 from .outputs_sigma import SigmaEncoderOutput, SigmaSeq2SeqLMOutput, SigmaSequenceClassifierOutput
 from .text_backbone_sigma import build_stack, shift_right
@@ -90,7 +90,7 @@ class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
         Raises:
             ValueError: without clip and encoder states, or without anything for the decoder to read.
         """  # noqa: E501
-        kwargs = _without_text_arguments(kwargs)
+        kwargs = without_text_arguments(kwargs)
         if encoder_outputs is None:
             if pose_values is None:
                 raise ValueError("expected pose_values or encoder_outputs, received neither")
@@ -110,7 +110,7 @@ class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
             encoder_attention_mask=encoder_outputs.attention_mask,
             past_key_values=past_key_values,
             use_cache=use_cache,
-            **given(kwargs),
+            **kwargs,
         )
         logits = self.lm_head(decoded.last_hidden_state)
         loss = None
@@ -153,13 +153,13 @@ class _PoseStreamEncoder(nn.Module):
         return_dict: bool | None = None,
     ) -> BaseModelOutput:
         """See `SigmaPreTrainedModel.encode_poses`."""
-        flags = {"output_attentions": output_attentions, "output_hidden_states": output_hidden_states}
         return self.model.encode_poses(
             pose_values,
             pose_attention_mask,
             prompt_input_ids,
             prompt_attention_mask,
-            **{name: flag for name, flag in flags.items() if flag is not None},
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
         )
 
 
@@ -231,14 +231,13 @@ class SigmaForSequenceClassification(SigmaPreTrainedModel):
             labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
                 Label numbers in [0, num_labels); -100 is ignored.
         """  # noqa: E501
-        kwargs = _without_text_arguments(kwargs)
+        kwargs = without_text_arguments(kwargs)
         encoded = self.encode_poses(
             pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask, **kwargs
         )
-        num_frames = pose_values.shape[1]
         encoded_states: Any = encoded.last_hidden_state
-        states = encoded_states[:, -num_frames:]  # frames close the stream
-        mask = encoded.attention_mask[:, -num_frames:, None].to(states.dtype)  # (B, T, 1)
+        states, is_real = frames_of(encoded_states, encoded.attention_mask, pose_values.shape[1])
+        mask = is_real[:, :, None].to(states.dtype)  # (B, T, 1)
         pooled = (states * mask).sum(dim=1) / mask.sum(dim=1)
         logits = self.classifier(self.dropout(pooled))
         loss = None
@@ -257,16 +256,3 @@ class SigmaForSequenceClassification(SigmaPreTrainedModel):
             attentions=encoded.attentions,
             pose_embeds=encoded.pose_embeds,
         )
-
-
-def _without_text_arguments(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Arguments for the encoder. PEFT hands on by name what text models read: `attention_mask=None` and the like.
-
-    Raises:
-        ValueError: when one of them holds something.
-    """
-    foreign = ("input_ids", "attention_mask", "inputs_embeds", "decoder_inputs_embeds")
-    given = [name for name in foreign if kwargs.get(name) is not None]
-    if given:
-        raise ValueError(f"expected pose_values and prompt_input_ids, received {', '.join(given)}")
-    return {name: value for name, value in kwargs.items() if value is not None and name not in foreign}

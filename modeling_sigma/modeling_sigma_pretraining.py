@@ -17,7 +17,7 @@ from .distributed_gather_sigma import (
 )
 from .fusion_sigma import SignAwareFusion
 from .local_alignment_sigma import local_similarity, word_frame_cosines
-from .modeling_sigma import LABEL_HEAD_KEYS, SigmaPreTrainedModel
+from .modeling_sigma import LABEL_HEAD_KEYS, SigmaPreTrainedModel, frames_of
 from .objectives_sigma import (
     contrastive_loss,
     draw_hard_negatives,
@@ -443,11 +443,6 @@ def cls_of(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """The [CLS], first of the real positions of each stream: `(B, S, D)` and `(B, S)` -> `(B, D)`."""
     first = mask.long().argmax(dim=1)[:, None, None]
     return states.gather(1, first.expand(-1, 1, states.shape[2])).squeeze(1)
-
-
-def frames_of(states: torch.Tensor, mask: torch.Tensor, num_frames: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """States and mask of the frames, which close the pose stream: [CLS] and prompt are not among them."""
-    return states[:, -num_frames:], mask[:, -num_frames:]
 
 
 def _token_mean(logits: torch.Tensor, labels: torch.Tensor, smoothing: float) -> torch.Tensor:

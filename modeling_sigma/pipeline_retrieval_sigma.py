@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from transformers import Pipeline
 
+from .modeling_sigma import given
+
 
 class SignTextRetrievalPipeline(Pipeline):
     """`pipeline("sign-text-retrieval")`: which of these texts belongs to a clip, which of these clips to a text?
@@ -87,7 +89,7 @@ class SignTextRetrievalPipeline(Pipeline):
             raise ValueError(f"expected inputs_are 'clips' or 'texts', received {inputs_are!r}")
         preprocess = {"inputs_are": inputs_are, "language": language, "max_frames": max_frames}
         postprocess = {"embeddings": embeddings, "names": names, "top_k": top_k}
-        return _given(preprocess), {}, _given(postprocess)
+        return given(preprocess), {}, given(postprocess)
 
     def preprocess(
         self, inputs: Any, inputs_are: str = "clips", language: str = "English", max_frames: int | None = None
@@ -130,7 +132,3 @@ def _as_list(candidates: Any, name: str) -> list[Any]:
     if isinstance(candidates, str) or not len(candidates):
         raise ValueError(f"expected {name} as a list with at least one entry, received {candidates!r:.80}")
     return list(candidates)
-
-
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}

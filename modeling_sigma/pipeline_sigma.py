@@ -12,6 +12,7 @@ from .clip_windows_sigma import LongClips
 from .ctc_decoding_sigma import GlossSpan, decode_greedily, decode_with_beams
 from .feature_extraction_sigma import as_pose_clip
 from .label_trie_sigma import LabelTrie, score_labels
+from .modeling_sigma import given
 from .pose_transforms import even_frame_indices
 
 
@@ -41,7 +42,7 @@ class SignLanguageTranslationPipeline(LongClips, Pipeline):
     def _sanitize_parameters(
         self, language: str | None = None, max_frames: int | None = None, **generate_kwargs: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        return _given({"language": language, "max_frames": max_frames}), generate_kwargs, {}
+        return given({"language": language, "max_frames": max_frames}), generate_kwargs, {}
 
     def preprocess(self, inputs: Any, language: str = "English", max_frames: int | None = None) -> dict[str, Any]:
         features = self.processor(poses=inputs, language=language, max_frames=max_frames, return_tensors="pt")
@@ -122,7 +123,7 @@ class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
         postprocess = {"top_k": top_k, "labels": labels}
         if not self.model.can_generate() and (labels is not None or num_beams is not None):
             raise ValueError("expected labels and num_beams for a model that writes only: this one has a label head")
-        return _given(preprocess), _given(forward), _given(postprocess)
+        return given(preprocess), given(forward), given(postprocess)
 
     def _forward(
         self, model_inputs: dict[str, Any], labels: Sequence[str] | None = None, num_beams: int | None = None
@@ -209,7 +210,7 @@ class ContinuousSignRecognitionPipeline(_SignRecognitionPipeline):
     def _sanitize_parameters(
         self, max_frames: int | None = None, language: str | None = None, **options: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        preprocess = _given({"max_frames": max_frames, "language": language})
+        preprocess = given({"max_frames": max_frames, "language": language})
         if self.model.can_generate():
             return preprocess, options, {}
         unknown = options.keys() - {"num_beams"}
@@ -258,7 +259,3 @@ class ContinuousSignRecognitionPipeline(_SignRecognitionPipeline):
         if fps > 0:  # NaN where it is unknown
             named.update(start_seconds=start / fps, end_seconds=end / fps)
         return named
-
-
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
