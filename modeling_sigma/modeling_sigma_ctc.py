@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers.utils import logging
+from transformers.utils import can_return_tuple, logging
 
 from .configuration_sigma import SigmaConfig
 from .ctc_objective_sigma import ctc_loss
-from .modeling_sigma import SigmaPreTrainedModel, frames_of
+from .modeling_sigma import SigmaPreTrainedModel, frames_of, without_text_arguments
 from .outputs_sigma import SigmaCTCOutput
 
 
@@ -49,6 +49,7 @@ class SigmaForCTC(SigmaPreTrainedModel):
         self.ctc_head = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()
 
+    @can_return_tuple
     def forward(
         self,
         pose_values: torch.Tensor,
@@ -74,6 +75,7 @@ class SigmaForCTC(SigmaPreTrainedModel):
             ValueError: for labels outside the vocabulary, and (unless `ctc_short_clips="skip"`) for clips that have
                 fewer frames than their glosses need.
         """  # noqa: E501
+        kwargs = without_text_arguments(kwargs)
         encoded = self.encode_poses(
             pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask, **kwargs
         )

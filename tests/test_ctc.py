@@ -319,6 +319,18 @@ def test_weights_of_other_models_fit(tmp_path: Path) -> None:
     assert not info["unexpected_keys"]
 
 
+def test_tuples_on_request_and_arguments_of_text_models() -> None:
+    """As the other heads: `return_dict=False`, and PEFT's wrappers, which name what text models read."""
+    model = tiny_model(SigmaForCTC, id2label=GLOSSES)
+    inputs = {**tiny_inputs(LENGTHS), "labels": LABELS}
+    expected = model(**inputs)
+    out = model(**inputs, return_dict=False)
+    assert isinstance(out, tuple) and torch.equal(out[0], expected.loss) and torch.equal(out[1], expected.logits)
+    assert torch.equal(model(**inputs, attention_mask=None, inputs_embeds=None).logits, expected.logits)
+    with pytest.raises(ValueError, match="expected pose_values and prompt_input_ids, received attention_mask"):
+        model(**inputs, attention_mask=torch.ones(3, 12))
+
+
 def test_it_learns_to_tell_signs_apart_in_time(tmp_path: Path) -> None:
     """Clips of three hand positions in a row, in every order: the trainer takes it to a word error rate of zero."""
     orders = [list(order) for order in itertools.permutations([1, 2, 3])]

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from modeling_sigma.modeling_sigma_ctc import SigmaForCTC
 from modeling_sigma.modeling_sigma_heads import SigmaForSequenceClassification
 from modeling_sigma.modeling_sigma_pretraining import SigmaForPreTraining
 from modeling_sigma.training.matrix_optimizer import MatrixOptimizer, is_map
@@ -16,6 +17,12 @@ def test_muon_gets_the_maps_between_states() -> None:
     assert "pose_encoder.projection.weight" in maps and "fusion.layers.0.attention.o.weight" in maps
     tables = ("shared.weight", "lm_head.weight", "matching_head.weight", "logit_scale")
     assert not maps & set(tables) and not any("relative_attention_bias" in name for name in maps)
+
+
+def test_output_layers_of_labels_are_tables() -> None:
+    for cls, layer in ((SigmaForCTC, "ctc_head.weight"), (SigmaForSequenceClassification, "classifier.weight")):
+        maps = {name for name, value in tiny_model(cls, num_labels=3).named_parameters() if is_map(name, value)}
+        assert layer not in maps and "pose_encoder.projection.weight" in maps
 
 
 def test_every_trainable_parameter_moves_and_nothing_else() -> None:

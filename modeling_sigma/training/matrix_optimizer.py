@@ -12,7 +12,7 @@ from torch import nn
 
 
 # Matrices that are tables (one row a token, a bucket or a label), not maps between states.
-_TABLES = ("shared.", "lm_head.", "relative_attention_bias.", "classifier.", "matching_head.")
+_TABLES = ("shared.", "lm_head.", "relative_attention_bias.", "classifier.", "ctc_head.", "matching_head.")
 
 
 class MatrixOptimizer:
