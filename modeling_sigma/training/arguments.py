@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 import yaml
 from transformers import HfArgumentParser, Seq2SeqTrainingArguments
 
@@ -172,6 +173,8 @@ class SigmaTrainingArguments(Seq2SeqTrainingArguments):
             raise ValueError(f"expected ema_decay between 0 and 1, received {self.ema_decay}")
         if self.resume and self.overwrite:
             raise ValueError("expected resume or overwrite, received both")
+        # transformers takes bfloat16 on a processor only from those who ask for the processor.
+        self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
         super().__post_init__()
 
 
