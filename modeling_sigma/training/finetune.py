@@ -125,21 +125,27 @@ def add_adapter(model: Any, arguments: AdapterArguments) -> Any:
 def labels_of(splits: Any, head: str, task: str) -> list[str] | None:
     """Names of the labels (for CTC blank and glosses) in the order of their numbers; None for heads that write.
 
-    Raises:
-        ValueError: if other splits have labels that training has not.
+    They are those of all splits: a corpus's label set is known beforehand, and a clip of a sign that training lacks
+    counts as a mistake, not as a clip less. Warns of such labels.
     """
     if head == "generation":
         return None
+    rows = {name: text_rows(clips) for name, clips in splits.items()}
     if head == "ctc":
         from modeling_sigma.gloss_vocabulary_sigma import build_gloss_labels
 
-        return list(build_gloss_labels(row["gloss"] for row in text_rows(splits["train"])).values())
-    names = {name: {target_of(row, task) for row in text_rows(rows)} for name, rows in splits.items()}
-    for name, found in names.items():
-        unseen = sorted(found - names["train"])
-        if unseen:
-            raise ValueError(
-                f"the {name} split has {len(unseen)} labels that no training clip has, first {unseen[0]!r}: move "
-                "clips of them to train, leave them out, or use --head generation"
-            )
-    return sorted(names["train"])
+        trained = set(build_gloss_labels(row["gloss"] for row in rows["train"]).values())
+        labels = list(build_gloss_labels(row["gloss"] for clips in rows.values() for row in clips).values())
+    else:
+        trained = {target_of(row, task) for row in rows["train"]}
+        labels = sorted({target_of(row, task) for clips in rows.values() for row in clips})
+    unseen = [label for label in labels if label not in trained]
+    if unseen:
+        logger.warning(
+            "%d of %d labels have no training clip, first %r: the model cannot learn them, and clips of them count as "
+            "mistakes",
+            len(unseen),
+            len(labels),
+            unseen[0],
+        )
+    return labels
