@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -44,6 +44,7 @@ class DemoRecipe:
         max_frames (`int`): Longer sentences lose frames.
         hidden_size, num_layers (`int`): Of the text backbone's encoder and decoder.
         pose_size (`int`): Widest layer of the pose encoder.
+        precision (`str`): `"bf16"` (autocast) or `"fp32"`.
         seed (`int`): Of everything random.
     """
 
@@ -58,6 +59,7 @@ class DemoRecipe:
     hidden_size: int = 128
     num_layers: int = 2
     pose_size: int = 48
+    precision: Literal["bf16", "fp32"] = "bf16"
     seed: int = 0
 
 
@@ -102,20 +104,28 @@ def train_demo(
     model.train()
     losses: list[float] = []
     for step in range(recipe.steps):
-        batch = _training_batch(processor, language, recipe, step)
-        with torch.autocast("cpu", torch.bfloat16):
-            loss = model(**batch).loss
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
+        batch = training_batch(processor, language, recipe, step)
+        losses.append(training_step(model, optimizer, batch, recipe.precision))
         progress("training", step + 1, recipe.steps, losses[-1])
     model.eval()
     return losses
 
 
-def _training_batch(
+def training_step(
+    model: SigmaForConditionalGeneration, optimizer: MatrixOptimizer, batch: dict[str, torch.Tensor], precision: str
+) -> float:
+    """One step on one batch; returns its loss. `precision` as in [`DemoRecipe`]."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        loss = model(**batch).loss
+    loss.backward()
+    optimizer.step()
+    return float(loss.item())
+
+
+def training_batch(
     processor: SigmaProcessor, language: SyntheticSigns, recipe: DemoRecipe, step: int
 ) -> dict[str, torch.Tensor]:
+    """The clips of one step, which no other step shows."""
     generator = np.random.default_rng([recipe.seed, step])
     is_isolated = step < recipe.isolated_steps or generator.random() < recipe.isolated_share
     make = language.isolated if is_isolated else language.sentence
