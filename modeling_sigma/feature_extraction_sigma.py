@@ -19,7 +19,7 @@ from .pose_transforms import (
     random_frame_indices,
     select_joints,
 )
-from .skeleton_layouts import NUM_JOINTS, layout_for_num_keypoints
+from .skeleton_layouts import NUM_JOINTS, SELECTED_LAYOUT, layout_for_num_keypoints
 
 
 logger = logging.get_logger(__name__)
@@ -47,7 +47,8 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
             Fields of [`PoseAugmentation`], used when `training=True`. None by default.
         training_layout (`str`, *optional*):
             Layout of the clips that the model was trained on. Clips of another layout are read, with one warning:
-            detectors differ in more than their order of keypoints.
+            detectors differ in more than their order of keypoints. Of joints that were selected before (`sigma_69`)
+            nobody knows the detector, and nothing is said.
 
     Example:
 
@@ -146,7 +147,7 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
 
     def extract(self, clip: PoseClip, max_frames: int, generator: np.random.Generator | None = None) -> np.ndarray:
         """The `(T, 69, 3)` values of one clip; `generator` is given in training only."""
-        if self.training_layout is not None and clip.layout != self.training_layout:
+        if self.training_layout is not None and clip.layout not in (self.training_layout, SELECTED_LAYOUT):
             logger.warning_once(
                 f"this model was trained on {self.training_layout} keypoints, but a clip comes in {clip.layout}: "
                 "expect worse results than its card says"

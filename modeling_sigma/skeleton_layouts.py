@@ -17,6 +17,8 @@ from types import MappingProxyType
 PARTS = ("body", "left_hand", "right_hand", "face")
 PART_SIZES = MappingProxyType({"body": 9, "left_hand": 21, "right_hand": 21, "face": 18})
 NUM_JOINTS = 69
+# The joints themselves in the order of the model, as our data sets store them.
+SELECTED_LAYOUT = "sigma_69"
 
 # A keypoint that a detector does not have.
 MISSING = -1
@@ -185,7 +187,7 @@ LAYOUTS = MappingProxyType(
                 components=(("left_hand", 21), ("right_hand", 21)),
             ),
             SkeletonLayout(
-                name="sigma_69",  # the joints themselves, as our data sets store them
+                name=SELECTED_LAYOUT,
                 num_keypoints=NUM_JOINTS,
                 body=_span(0, 9),
                 left_hand=_span(9, 21),

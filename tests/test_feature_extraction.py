@@ -260,6 +260,7 @@ def test_save_and_load(tmp_path: Path) -> None:
 def test_clips_of_another_layout_are_read_with_one_warning(warnings: list[str]) -> None:
     extractor = SigmaFeatureExtractor(training_layout="coco_wholebody_133")
     extractor(random_clips((4, 5)))
+    extractor(random_clip(4, "sigma_69"))  # a row of a data set: its detector is not known
     assert warnings == []
     for _ in range(2):
         values = extractor([random_clip(4, "openpose_137"), random_clip(4, "openpose_137", seed=1)])["pose_values"]

@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="clips with a table (metadata.csv: path; label, text or gloss; signer), a folder of build-dataset, or "
         "NAME[:CONFIG] of a corpus",
     )
+    parser.add_argument("--data-dir", metavar="DIR", help="the files of a corpus that is given by name")
     parser.add_argument(
         "--out", default="adapted", metavar="DIR", help="adapted model; DIR/adapter is the adapter alone"
     )

@@ -67,8 +67,10 @@ class AdaptOptions:
             Keep the running statistics of the model.
         sign_language, spoken_language (`str`, *optional*):
             English names, where the data does not say.
+        data_dir (`str`, *optional*):
+            Folder of the own files of a corpus that is given by name.
         corpus_options (`dict`, *optional*):
-            Options of the corpus.
+            Other options of the corpus.
         seed (`int`), use_cpu (`bool`):
             As everywhere.
     """
@@ -88,6 +90,7 @@ class AdaptOptions:
     freeze_batch_norm: bool = False
     sign_language: str | None = None
     spoken_language: str | None = None
+    data_dir: str | None = None
     corpus_options: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     use_cpu: bool = False
@@ -167,7 +170,7 @@ def load_clips(options: AdaptOptions) -> tuple[dict[str, datasets.Dataset], str]
         shares = {"validation_share": 0.0, "test_share": 0.0}
         loaded = load_corpus("folder", data_dir=name, **languages, **{**shares, **options.corpus_options})
     else:
-        loaded = load_corpus(name, config, **options.corpus_options)
+        loaded = load_corpus(name, config, data_dir=options.data_dir, **options.corpus_options)
     splits = {split: rows for split, rows in loaded.items() if len(rows) > 0}
     if "train" not in splits:
         raise ValueError(f"{options.data}: expected clips to train on, received {', '.join(splits) or 'none'}")
