@@ -14,7 +14,7 @@ from training_factories import WORDS, tiny_rows, tiny_trainer
 
 from modeling_sigma.hub.bundle import save_bundle
 from modeling_sigma.modeling_sigma_ctc import SigmaForCTC
-from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration
+from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
 from modeling_sigma.modeling_sigma_pretraining import SigmaForPreTraining
 from modeling_sigma.training.arguments import DataArguments, ModelArguments
 from modeling_sigma.training.checkpoints import is_complete, last_complete_checkpoint
@@ -146,6 +146,19 @@ def test_checkpoints_carry_over(tmp_path: Path) -> None:
     assert (extractor.max_frames, extractor.scale_reference, extractor.augmentation) == (12, "image", {"noise": 0.1})
     with pytest.raises(ValueError, match="SigmaConfig has no field 'smoothing'"):
         build_model(ModelArguments(model=str(folder), model_config={"smoothing": 1}), "generation", WORDS, ["English"])
+
+
+def test_known_labels_keep_their_rows(tmp_path: Path) -> None:
+    """Of other signs, in another order: what the head knew of a sign stays with the sign."""
+    config = {"id2label": {0: "bye", 1: "hello", 2: "rain"}, "label2id": {"bye": 0, "hello": 1, "rain": 2}}
+    old = factories.tiny_model(SigmaForSequenceClassification, **config)
+    save_bundle(old, factories.tiny_processor(), tmp_path)
+    labels = ["apple", "hello", "bye", "zebra"]
+    model, _ = build_model(ModelArguments(model=str(tmp_path)), "classification", labels, ["English"], labels)
+    assert model.classifier.weight.shape[0] == 4
+    torch.testing.assert_close(model.classifier.weight[[1, 2]], old.classifier.weight[[1, 0]])
+    torch.testing.assert_close(model.classifier.bias[[1, 2]], old.classifier.bias[[1, 0]])
+    assert not any(torch.equal(model.classifier.weight[3], row) for row in old.classifier.weight)
 
 
 def test_unigram_tokenizer_knows_scripts_without_spaces() -> None:

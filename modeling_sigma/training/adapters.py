@@ -11,6 +11,7 @@ from torch import nn
 from transformers import AutoConfig
 
 from modeling_sigma.registration_sigma import register_sigma
+from modeling_sigma.training.model_building import HEAD_OF_CLASS, LABEL_HEADS, model_class
 
 
 PoseMode = Literal["full", "frozen", "lora"]
@@ -23,7 +24,6 @@ _TEXT_TARGETS = (
 )
 _POSE_TARGETS = r"pose_encoder\.(projection|parts\..*\.(joint_projection|spatial_conv|temporal_conv|residual_conv))"
 _POSE_NORMS = ("spatial_norm", "temporal_norm", "residual_norm")
-_HEADS = {"SigmaForSequenceClassification": ["classifier"], "SigmaForCTC": ["ctc_head"]}
 _TASK_TYPES = {"SigmaForConditionalGeneration": "SEQ_2_SEQ_LM", "SigmaForSequenceClassification": "SEQ_CLS"}
 
 
@@ -64,7 +64,7 @@ def lora_config(
     if rank < 1:
         raise ValueError(f"expected a rank of at least 1, received {rank}")
     name = type(model).__name__
-    saved = [*_HEADS.get(name, []), *modules_to_save]
+    saved = [*([LABEL_HEADS[name]] if name in LABEL_HEADS else []), *modules_to_save]
     targets = _TEXT_TARGETS
     if pose_encoder == "full":
         saved.append("pose_encoder")
@@ -122,8 +122,6 @@ def load_adapted(directory: str | Path, base: str | None = None, is_trainable: b
     Returns:
         `peft.PeftModel`
     """
-    from modeling_sigma.training.model_building import HEAD_OF_CLASS, model_class
-
     peft = import_peft()
     register_sigma()
     config = AutoConfig.from_pretrained(directory, trust_remote_code=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from transformers import AutoConfig, AutoFeatureExtractor, AutoProcessor, AutoTokenizer
 
 from modeling_sigma.configuration_sigma import SigmaConfig
@@ -23,6 +24,8 @@ HEAD_OF_CLASS = {
     "SigmaForSequenceClassification": "classification",
     "SigmaForCTC": "ctc",
 }
+# Class -> its layer with a row a label.
+LABEL_HEADS = {"SigmaForSequenceClassification": "classifier", "SigmaForCTC": "ctc_head"}
 
 
 def model_class(head: str) -> type:
@@ -94,6 +97,8 @@ def build_model(
     if arguments.model is not None:
         config = _changed_config(arguments.model, fields)
         model = cls.from_pretrained(arguments.model, config=config, ignore_mismatched_sizes=labels is not None)
+        if labels is not None:
+            _keep_known_labels(model, arguments.model)
         return model, _processor_of(arguments, model.config, augmentation)
     tokenizer = None
     if fields.get("use_prompt", True) or head in ("generation", "pretrain"):
@@ -104,6 +109,21 @@ def build_model(
     else:
         model = cls(_new_config(fields, tokenizer))
     return model, _new_processor(arguments, model.config, tokenizer, augmentation)
+
+
+def _keep_known_labels(model: Any, name: str) -> None:
+    """Labels that the checkpoint's head of the same kind has, too, start from what it knows of them."""
+    head = LABEL_HEADS[type(model).__name__]
+    old_config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+    known = {label: number for label, number in model.config.label2id.items() if label in old_config.label2id}
+    if not known or type(model).__name__ not in (old_config.architectures or ()):
+        return
+    old = getattr(type(model).from_pretrained(name, config=old_config), head)
+    new = getattr(model, head)
+    rows, old_rows = list(known.values()), [old_config.label2id[label] for label in known]
+    with torch.no_grad():
+        new.weight[rows] = old.weight[old_rows].to(new.weight.dtype)
+        new.bias[rows] = old.bias[old_rows].to(new.bias.dtype)
 
 
 def _changed_config(name: str, fields: dict[str, Any]) -> Any:
