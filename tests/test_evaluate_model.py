@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from modeling_sigma import (
 )
 from modeling_sigma.cli import main as cli
 from modeling_sigma.cli.predict import load_predictor
+from modeling_sigma.hub.card_facts import read_measurements
 from modeling_sigma.metrics import recognition_scores, translation_scores, word_error_rates
 from tests.factories import random_clips, tiny_model, tiny_processor
 
@@ -184,6 +186,20 @@ def test_comparison_with_an_older_system(capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.slow  # the whole corpus is made first
+def test_scores_go_to_the_card(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The second run of the same test replaces the first; another test stands beside it."""
+    model = shutil.copytree("head", tmp_path / "head")
+    test = ["--model", str(model), "--dataset", "signs", "--task", "islr", "--add-to-card"]
+    for _ in range(2):
+        report = evaluate(capsys, *test, "--bootstrap", "20")
+    evaluate(capsys, *test, "--split", "test[:2]")
+    whole, part = read_measurements(model / "results.json")
+    assert (whole.split, whole.num_samples, part.split, part.num_samples) == ("test", 4, "test[:2]", 2)
+    assert whole.scores["top1_per_instance"] == report["top1_per_instance"]
+    assert whole.intervals["top5_per_class"] == report["intervals"]["top5_per_class"]
+    assert whole.signature == report["signature"] and "--dataset signs" in whole.command
+
+
 def test_a_corpus_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     argv = (
         "--task",

@@ -57,6 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--save-predictions", type=Path, metavar="FILE", help="write them, as .json, .jsonl or a dump (other suffixes)"
     )
+    model.add_argument(
+        "--add-to-card", action="store_true", help="add the scores to results.json of the model's folder, for its card"
+    )
     parser.add_argument(
         "--task", choices=TASKS, required=True, help="translation, continuous recognition, or isolated recognition"
     )
@@ -108,6 +111,11 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(_without_nan(report), indent=2, ensure_ascii=False))
     else:
         print(format_report(report))
+    if args.add_to_card:
+        from modeling_sigma.hub.model_card import add_result
+
+        path = add_result(args.model, _measurement(report, args))
+        print(f"added to {path}: sigma-slu card {args.model} --force makes the card anew", file=sys.stderr)
     return 0
 
 
@@ -117,11 +125,15 @@ def _check_sources(args: argparse.Namespace) -> None:
     if all(of_files) and not any(of_model):
         if args.save_predictions or args.labels:
             args.usage_error("--save-predictions and --labels need --model and --dataset")
+        if args.add_to_card:
+            args.usage_error("--add-to-card needs --model and --dataset")
     elif all(of_model) and not any(of_files):
         if args.batch_size < 1 or (args.num_beams or 1) < 1:
             args.usage_error("--batch-size and --num-beams must be at least 1")
         if args.labels and args.task != "islr":
             args.usage_error("--labels belongs to --task islr")
+        if args.add_to_card and not Path(args.model).is_dir():
+            args.usage_error(f"--add-to-card needs the model's folder, {args.model} is none")
     else:
         args.usage_error("expected --predictions and --references, or --model and --dataset")
 
@@ -171,6 +183,26 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
             "scores": paired_bootstrap(statistics, other_statistics, num_resamples, args.seed, progress=progress),
         }
     return report
+
+
+def _measurement(report: Mapping[str, Any], args: argparse.Namespace) -> Any:
+    """The scores as an entry of a model card."""
+    from datasets_scripts.corpora import CORPORA
+    from modeling_sigma.hub.card_facts import METRICS, Measurement
+
+    names = {"--model": args.model, "--dataset": args.dataset, "--config": args.config, "--split": args.split}
+    options = [f"{flag} {value}" for flag, value in names.items() if value is not None]
+    return Measurement(
+        task=args.task,
+        dataset=CORPORA[args.dataset].FACTS.title if args.dataset in CORPORA else Path(args.dataset).name,
+        dataset_config=args.config,
+        split=args.split,
+        num_samples=report["num_samples"],
+        scores={name: report[name] for name in METRICS if isinstance(report.get(name), float)},
+        intervals={name: list(ends) for name, ends in report.get("intervals", {}).items() if name in METRICS},
+        signature=report["signature"],
+        command=f"sigma-slu evaluate --task {args.task} {' '.join(options)}",
+    )
 
 
 def format_report(report: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from safetensors import safe_open
 
 import modeling_sigma
-from modeling_sigma.hub.card_facts import METRICS, TASKS, CardFacts, Measurement
+from modeling_sigma.hub.card_facts import METRICS, TASKS, CardFacts, Measurement, read_measurements
 from modeling_sigma.hub.licences import LICENCES, choose_licence
 
 
@@ -102,6 +102,17 @@ def write_results(folder: str | Path, measurements: Sequence[Measurement]) -> Pa
     entries = [{name: value for name, value in asdict(one).items() if value} for one in measurements]
     path.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
+
+
+def add_result(folder: str | Path, measurement: Measurement) -> Path:
+    """Stores one more result beside a model, in place of an older one of the same test."""
+    path = Path(folder) / RESULTS_FILE
+
+    def test_of(one: Measurement) -> tuple[Any, ...]:
+        return one.task, one.dataset, one.dataset_config, one.split
+
+    others = read_measurements(path) if path.exists() else []
+    return write_results(folder, [one for one in others if test_of(one) != test_of(measurement)] + [measurement])
 
 
 def _eval_results(measurements: Sequence[Measurement]) -> Iterator[EvalResult]:
