@@ -31,6 +31,8 @@ def export(source: Path, target: Path, licence: str) -> Path:
     model = AutoModelForSequenceClassification.from_pretrained(source, dtype=torch.float32)
     extractor = AutoFeatureExtractor.from_pretrained(source)
     extractor.augmentation = None  # a matter of training
+    if extractor.training_layout == "hands_42":
+        extractor.parts = ["left_hand", "right_hand"]  # bodies would be news to it
     model.config.weights_licence = licence
     for name, _ in (*model.named_parameters(), *model.named_buffers()):
         if not torch.isfinite(model.state_dict()[name].half()).all():

@@ -19,7 +19,7 @@ from .pose_transforms import (
     random_frame_indices,
     select_joints,
 )
-from .skeleton_layouts import NUM_JOINTS, SELECTED_LAYOUT, layout_for_num_keypoints
+from .skeleton_layouts import NUM_JOINTS, PART_SLICES, PARTS, SELECTED_LAYOUT, layout_for_num_keypoints
 
 
 logger = logging.get_logger(__name__)
@@ -43,6 +43,9 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
             Put the wrist of a seen hand into a missing body wrist. Use it together with `scale_reference="hands"`.
         image_share (`float`, *optional*, defaults to 0.5):
             Side of the box for `scale_reference="image"`, as a share of the image's shorter side.
+        parts (`list[str]`, *optional*):
+            Parts that are read, of `"body"`, `"left_hand"`, `"right_hand"` and `"face"`; joints of the others count as
+            not seen. All by default. A model that was trained on hands alone reads hands alone, with `fill_wrists`.
         augmentation (`dict`, *optional*):
             Fields of [`PoseAugmentation`], used when `training=True`. None by default.
         training_layout (`str`, *optional*):
@@ -74,6 +77,7 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
         scale_reference: str = "body",
         fill_wrists: bool = False,
         image_share: float = 0.5,
+        parts: Sequence[str] | None = None,
         augmentation: dict[str, float] | None = None,
         training_layout: str | None = None,
         **kwargs: Any,
@@ -88,6 +92,10 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
         self.scale_reference = scale_reference
         self.fill_wrists = fill_wrists
         self.image_share = image_share
+        unknown = [part for part in parts or () if part not in PARTS]
+        if unknown or (parts is not None and not parts):
+            raise ValueError(f"expected parts among {', '.join(PARTS)}, received {unknown or 'none'}")
+        self.parts = None if parts is None else list(parts)
         PoseAugmentation.from_dict(augmentation or {})  # reject mistakes now, not in the middle of a training
         self.augmentation = augmentation
         self.training_layout = training_layout
@@ -161,6 +169,11 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
         if len(frames) != len(clip) or generator is not None:
             clip = clip.frames(frames)
         keypoints, scores = select_joints(clip)
+        if self.parts is not None:
+            scores = scores.copy()
+            for part in PARTS:
+                if part not in self.parts:
+                    scores[:, PART_SLICES[part]] = 0.0
         if self.scale_reference == "image" and clip.width is None:
             _check_shares_of_image(keypoints[scores > self.score_threshold])
         values = normalize_joints(

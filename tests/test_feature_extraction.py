@@ -15,6 +15,7 @@ from modeling_sigma.io import save_clip
 from modeling_sigma.pose_augmentation import PoseAugmentation
 from modeling_sigma.pose_clip import PoseClip
 from modeling_sigma.pose_transforms import even_frame_indices, normalize_joints, select_joints
+from modeling_sigma.skeleton_layouts import PART_SLICES
 from tests.factories import random_clip, random_clips
 
 
@@ -228,6 +229,18 @@ def test_augmentation_is_applied_to_normalised_values() -> None:
     assert (_values(trained) == expected).all()
 
 
+def test_a_whole_body_is_read_like_its_hands_alone() -> None:
+    """What a model of hands reads does not depend on what else a detector found."""
+    clip = random_clip(12)
+    keypoints, scores = select_joints(clip)
+    hands = slice(PART_SLICES["left_hand"].start, PART_SLICES["right_hand"].stop)
+    alone = PoseClip(keypoints[:, hands], scores[:, hands], layout="hands_42")
+    options: dict[str, Any] = {"scale_reference": "hands", "fill_wrists": True}
+    whole = SigmaFeatureExtractor(**options, parts=["left_hand", "right_hand"])(clip)
+    assert torch.equal(whole["pose_values"], SigmaFeatureExtractor(**options)(alone)["pose_values"])
+    assert not torch.equal(whole["pose_values"], SigmaFeatureExtractor(**options)(clip)["pose_values"])
+
+
 # --- what is saved
 
 
@@ -238,6 +251,7 @@ def test_save_and_load(tmp_path: Path) -> None:
         "scale_reference": "hands",
         "fill_wrists": True,
         "image_share": 0.7,
+        "parts": ["left_hand", "right_hand"],
         "augmentation": AUGMENTATION,
         "training_layout": "hands_42",
     }
@@ -278,6 +292,8 @@ def test_no_training_layout_no_warning(warnings: list[str]) -> None:
     ("fields", "message"),
     [
         ({"max_frames": 0}, "expected max_frames >= 1, received 0"),
+        ({"parts": ["feet"]}, r"expected parts among body, .*, received \['feet'\]"),
+        ({"parts": []}, "expected parts among body, .*, received none"),
         ({"scale_reference": "feet"}, "expected scale_reference to be one of .*, received 'feet'"),
         ({"augmentation": {"zoom": 1}}, r"unknown augmentation \['zoom'\]"),
         ({"augmentation": {"flip": 2}}, "expected augmentation flip as a chance up to 1"),
