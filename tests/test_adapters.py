@@ -17,9 +17,11 @@ from modeling_sigma.cli import main as cli
 from modeling_sigma.hub.bundle import save_bundle
 from modeling_sigma.io import save_clip
 from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
-from modeling_sigma.training.adapt import first_clips_per_text, guess_task
+from modeling_sigma.training.adapt import LABEL_TASKS, first_clips_per_text, guess_task
 from modeling_sigma.training.adapters import load_adapted, lora_config, save_adapter
+from modeling_sigma.training.arguments import ModelArguments
 from modeling_sigma.training.corpus_splits import hold_out
+from modeling_sigma.training.model_building import architecture_of, build_model
 from modeling_sigma.training.optimizer_groups import part_of
 
 
@@ -143,6 +145,17 @@ def test_tasks_are_guessed_from_the_texts() -> None:
     short = rows.remove_columns("text").add_column("text", ["hello", "thanks", "rain"] * 4)
     assert guess_task(short) == "islr" and guess_task(rows) == "slt"
     assert guess_task(rows.remove_columns("text").add_column("text", [""] * 12)) == "cslr"
+
+
+def test_a_head_says_what_it_is_for(base: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Four clips of four words look like sentences; a head of labels knows better. A model without tokenizer cannot
+    learn to write."""
+    head = factories.tiny_model(SigmaForSequenceClassification, use_prompt=False, num_labels=2)
+    save_bundle(head, factories.tiny_processor().feature_extractor, tmp_path)
+    assert LABEL_TASKS.get(architecture_of(str(tmp_path))) == "islr"
+    assert LABEL_TASKS.get(architecture_of(base)) is None
+    with pytest.raises(ValueError, match="this one has no tokenizer: use --head classification"):
+        build_model(ModelArguments(model=str(tmp_path)), "generation", WORDS, ["English"])
 
 
 def test_fewer_clips_of_each_text() -> None:

@@ -27,6 +27,7 @@ from modeling_sigma.training.arguments import (
 )
 from modeling_sigma.training.corpus_splits import hold_out, split_name
 from modeling_sigma.training.finetune import finetune
+from modeling_sigma.training.model_building import architecture_of
 
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ AUGMENTATION = {
     "rotation": 12.0, "scale": 0.15, "stretch": 0.15, "shift": 0.1, "noise": 0.01, "frame_dropout": 0.1,
     "joint_dropout": 0.03, "speed": 0.2,
 }  # fmt: skip
+# What a head of labels or glosses is for.
+LABEL_TASKS = {"SigmaForSequenceClassification": "islr", "SigmaForCTC": "cslr"}
 _MIN_STEPS, _MAX_STEPS, _EPOCHS = 200, 2000, 40
 
 
@@ -52,7 +55,8 @@ class AdaptOptions:
         out (`str`):
             Where the adapted model goes, and `adapter` in it.
         task (`str`, *optional*, defaults to `"auto"`):
-            `"islr"`, `"cslr"` or `"slt"`; by default what the table looks like.
+            `"islr"`, `"cslr"` or `"slt"`; by default that of the model's head of labels or glosses, and for other
+            models what the table looks like.
         head (`str`, *optional*, defaults to `"auto"`):
             By default isolated signs get a head with a class each.
         method (`str`, *optional*, defaults to `"lora"`):
@@ -118,9 +122,11 @@ def adapt(options: AdaptOptions) -> dict[str, Any]:
         ValueError, OSError: for data or a model that cannot be used.
     """
     splits, how = load_clips(options)
+    task: Any = options.task
+    if task == "auto":
+        task = LABEL_TASKS.get(architecture_of(options.model)) or guess_task(splits["train"])
     if options.clips_per_text is not None:
         splits["train"] = first_clips_per_text(splits["train"], options.clips_per_text, options.seed)
-    task: Any = guess_task(splits["train"]) if options.task == "auto" else options.task
     head: Any = ("classification" if task == "islr" else "auto") if options.head == "auto" else options.head
     num_clips = len(splits["train"])
     batch_size = min(options.batch_size, num_clips)

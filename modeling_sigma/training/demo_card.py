@@ -19,8 +19,7 @@ def demo_facts(training: str) -> CardFacts:
         name="sigma-slu demo",
         summary=(
             "Reads an invented sign language and writes English words for it. It exists to show, and to test, that "
-            "the whole way from skeletons to text works. **It knows no real sign language.** No checkpoint of real "
-            "signing has been released with this project yet."
+            "the whole way from skeletons to text works. **It knows no real sign language.**"
         ),
         tasks=["slt", "islr"],
         languages=["en"],

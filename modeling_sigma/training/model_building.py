@@ -49,16 +49,19 @@ def choose_head(arguments: ModelArguments, task: str) -> str:
     """
     head = arguments.head
     if head == "auto":
-        architecture = ""
-        if arguments.model is not None:
-            config = AutoConfig.from_pretrained(arguments.model, trust_remote_code=False)
-            architecture = (config.architectures or [""])[0]
-        own = HEAD_OF_CLASS.get(architecture)
+        own = None if arguments.model is None else HEAD_OF_CLASS.get(architecture_of(arguments.model))
         head = own if (own, task) in (("classification", "islr"), ("ctc", "cslr")) else "generation"  # type: ignore[assignment]
     if (head, task) in (("classification", "cslr"), ("classification", "slt"), ("ctc", "islr"), ("ctc", "slt")):
         serves = {"classification": "islr", "ctc": "cslr"}[head]
         raise ValueError(f"expected task {serves} for the head {head}, received {task}: use --head generation")
     return head
+
+
+def architecture_of(model: str) -> str:
+    """Name of the class that a checkpoint was saved from."""
+    register_sigma()
+    config = AutoConfig.from_pretrained(model, trust_remote_code=False)
+    return str((config.architectures or [""])[0])
 
 
 def build_model(
@@ -96,6 +99,11 @@ def build_model(
         fields["label2id"] = {name: number for number, name in enumerate(labels)}
     if arguments.model is not None:
         config = _changed_config(arguments.model, fields)
+        if head in ("generation", "pretrain") and not config.use_prompt:
+            raise ValueError(
+                f"{arguments.model}: expected a model that reads a prompt and can write, this one has no tokenizer: "
+                "use --head classification (islr) or --head ctc (cslr)"
+            )
         model = cls.from_pretrained(arguments.model, config=config, ignore_mismatched_sizes=labels is not None)
         if labels is not None:
             _keep_known_labels(model, arguments.model)
