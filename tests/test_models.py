@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from modeling_sigma.graph_convolution_sigma import rectify_
 from modeling_sigma.modeling_sigma_ctc import SigmaForCTC
 from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
 from modeling_sigma.modeling_sigma_pretraining import SigmaForPreTraining, SigmaModel
@@ -339,6 +340,31 @@ def test_repeat_mode_differs_in_the_last_frames_of_short_clips() -> None:
 
 
 # --- the pose encoder
+
+
+def test_rectification_of_every_bfloat16() -> None:
+    every = torch.arange(-(1 << 15), 1 << 15, dtype=torch.int16).view(torch.bfloat16)
+    for values in (every.clone(), every.view(256, 256).T.clone().T):  # in order, and as a permuted view
+        expected = values.clone().relu_()
+        with torch.no_grad():
+            assert rectify_(values) is values
+        assert torch.equal(values.isnan(), expected.isnan()) and values.isnan().sum() == 254
+        assert torch.equal(values.nan_to_num(1.0), expected.nan_to_num(1.0))
+    learning = torch.tensor([-1.0, 2.0], dtype=torch.bfloat16, requires_grad=True)
+    rectify_(learning + 0).sum().backward()
+    assert learning.grad is not None and learning.grad.tolist() == [0.0, 1.0]
+
+
+@torch.no_grad()
+def test_bfloat16_batch_of_several_turns_equals_singles() -> None:
+    encoder = _model(SigmaForConditionalGeneration).pose_encoder.to(torch.bfloat16)
+    inputs = tiny_inputs((9, 12, 7, 12))
+    values, mask = inputs["pose_values"], inputs["pose_attention_mask"]
+    together = encoder(values, mask)
+    for row, length in enumerate(mask.sum(dim=1).tolist()):
+        alone = encoder(values[row : row + 1, :length])[0]
+        assert (together[row, :length] - alone).abs().max() <= 0.02 * alone.abs().max()
+        assert not together[row, length:].any()
 
 
 @torch.no_grad()
