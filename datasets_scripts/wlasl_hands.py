@@ -7,7 +7,6 @@ Hands found: up to two hands a frame, in order of detection, **without** saying 
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +18,7 @@ import numpy as np
 from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
 from datasets_scripts.corpus_facts import CorpusFacts
 from datasets_scripts.hand_tracking import track_hands
+from datasets_scripts.named_arrays import read_named_arrays
 from datasets_scripts.schema import SPLITS
 from modeling_sigma.pose_clip import PoseClip
 
@@ -272,16 +272,7 @@ def _find(data_dir: Path, name: str) -> Path:
 
 
 def _read_columns(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with zipfile.ZipFile(path):
-            pass  # numpy takes anything else for a pickle
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [name for name in _COLUMNS if name not in archive.files]
-            if missing:
-                raise ValueError(f"{path}: expected arrays {list(_COLUMNS)}, {missing} are missing")
-            columns = {name: archive[name] for name in _COLUMNS}
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
-        raise ValueError(f"{path}: expected a .npz archive, received a damaged or other file ({error})") from error
+    columns = read_named_arrays(path, _COLUMNS)
     num_clips, present = len(columns["length"]), columns["present"]
     uneven = [name for name in _COLUMNS[2:] if columns[name].shape != (num_clips,)]
     if uneven or present.shape != (columns["length"].sum(), 2) or columns["xyz"].shape != (present.sum(), 21, 3):
