@@ -356,15 +356,20 @@ def test_rectification_of_every_bfloat16() -> None:
 
 
 @torch.no_grad()
-def test_bfloat16_batch_of_several_turns_equals_singles() -> None:
-    encoder = _model(SigmaForConditionalGeneration).pose_encoder.to(torch.bfloat16)
+@pytest.mark.parametrize(("clips_a_turn", "num_turns"), [(0, 4), (1, 4), (3, 2), (4, 1)])
+def test_batches_in_turns_equal_singles(clips_a_turn: int, num_turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = _model(SigmaForConditionalGeneration).pose_encoder
     inputs = tiny_inputs((9, 12, 7, 12))
     values, mask = inputs["pose_values"], inputs["pose_attention_mask"]
-    together = encoder(values, mask)
-    for row, length in enumerate(mask.sum(dim=1).tolist()):
-        alone = encoder(values[row : row + 1, :length])[0]
-        assert (together[row, :length] - alone).abs().max() <= 0.02 * alone.abs().max()
-        assert not together[row, length:].any()
+    alone = [encoder(clip[None, :length])[0] for clip, length in zip(values, mask.sum(dim=1), strict=True)]
+    clip_bytes = 12 * encoder.config.temporal_hidden_sizes[-1] * 4
+    monkeypatch.setattr("modeling_sigma.pose_encoder_sigma.TURN_BYTES", clips_a_turn * clip_bytes)
+    turns: list[int] = []
+    encoder.projection.register_forward_hook(lambda *_: turns.append(1))
+    for clip, expected in zip(encoder(values, mask), alone, strict=True):
+        assert (clip[: len(expected)] - expected).abs().max() <= 1e-5
+        assert not clip[len(expected) :].any()
+    assert len(turns) == num_turns
 
 
 @torch.no_grad()
