@@ -168,7 +168,7 @@ def rectify_(values: torch.Tensor) -> torch.Tensor:
     if values.dtype is torch.bfloat16 and values.device.type == "cpu" and not torch.is_grad_enabled():
         # The bits as integers, which is several times faster: what is below zero ends at -128, minus infinity; NaN and
         # what is above zero are greater.
-        nn.functional.threshold_(values.view(torch.int16), -128, 0)
+        nn.functional.threshold(values.view(torch.int16), -128, 0, inplace=True)
         return values
     return values.relu_()
 
