@@ -44,9 +44,9 @@ from modeling_sigma import SigmaConfig, SigmaForConditionalGeneration, SigmaForP
 from modeling_sigma.feature_extraction_sigma import SigmaFeatureExtractor  # noqa: E402
 from modeling_sigma.metrics import retrieval_scores, translation_scores  # noqa: E402
 from modeling_sigma.pose_transforms import even_frame_indices  # noqa: E402
-from modeling_sigma.processing_sigma import SigmaProcessor  # noqa: E402
+from modeling_sigma.processing_sigma import PROMPT_TEMPLATE, SigmaProcessor  # noqa: E402
 from modeling_sigma.training.matrix_optimizer import MatrixOptimizer  # noqa: E402
-from modeling_sigma.training.synthetic_demo import word_tokenizer  # noqa: E402
+from modeling_sigma.training.word_tokenizer import word_tokenizer  # noqa: E402
 
 
 VARIANTS: dict[str, dict[str, Any] | None] = {
@@ -131,7 +131,7 @@ def build_processor(language: SyntheticSigns, recipe: Recipe) -> SigmaProcessor:
     """Words of training sentences and of the prompt."""
     texts = [sample.text for sample in language.generate_sentences(1000)]
     texts += [sample.text for sample in language.generate_isolated(100)]
-    tokenizer = word_tokenizer([*texts, "Translate sign language video to English: "])
+    tokenizer = word_tokenizer([*texts, PROMPT_TEMPLATE.format(language="English")])
     return SigmaProcessor(SigmaFeatureExtractor(max_frames=recipe.max_frames), tokenizer)
 
 

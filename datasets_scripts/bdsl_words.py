@@ -10,7 +10,6 @@ body has its wrists and its nose.
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +20,7 @@ import numpy as np
 
 from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
 from datasets_scripts.corpus_facts import CorpusFacts
+from datasets_scripts.named_arrays import read_named_arrays
 from modeling_sigma.pose_clip import PoseClip
 from modeling_sigma.skeleton_layouts import LAYOUTS, PART_SLICES
 
@@ -188,17 +188,7 @@ def _other(side: str) -> str:
 @lru_cache(maxsize=2)
 def _read_signer(path: Path, changed: int) -> dict[str, np.ndarray]:
     """The arrays of a signer's file and `scales`; `changed` is the file's time of change."""
-    names = (*_LABELS, *_PARTS)
-    try:
-        with zipfile.ZipFile(path):
-            pass  # numpy takes anything else for a pickle
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [name for name in names if name not in archive.files]
-            if missing:
-                raise ValueError(f"{path}: expected arrays {', '.join(names)}, missing are {', '.join(missing)}")
-            arrays = {name: archive[name] for name in names}
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
-        raise ValueError(f"{path}: expected a .npz archive, received a damaged or other file ({error})") from error
+    arrays = read_named_arrays(path, (*_LABELS, *_PARTS))
     num_clips, num_frames = len(arrays["length"]), int(arrays["length"].sum())
     wrong = [name for name in _LABELS if arrays[name].shape != (num_clips,)]
     wrong += [part for part, size in _PARTS.items() if arrays[part].shape != (num_frames, size, 3)]

@@ -7,9 +7,8 @@ Hands found: up to two hands a frame, in order of detection, **without** saying 
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
-from datasets_scripts.corpus_facts import CorpusFacts
 from datasets_scripts.hand_tracking import track_hands
+from datasets_scripts.named_arrays import read_named_arrays
 from datasets_scripts.schema import SPLITS
+from datasets_scripts.wlasl import Wlasl
 from modeling_sigma.pose_clip import PoseClip
 
 
@@ -151,22 +151,10 @@ class WlaslHands(CorpusBuilder):
             See [`datasets_scripts.corpus_builder.CorpusBuilder`].
     """
 
-    FACTS = CorpusFacts(
+    FACTS = replace(
+        Wlasl.FACTS,
         title="WLASL-hands",
-        sign_language="American Sign Language",
-        spoken_language="English",
-        sign_language_code="ase",
-        spoken_language_code="en",
-        tasks=("islr",),
         license="C-UDA 1.0 (WLASL's): academic and computational use only, no commercial use",
-        homepage="https://dxli94.github.io/WLASL/",
-        citation="""@inproceedings{li2020word,
-  title = {Word-level Deep Sign Language Recognition from Video: A New Large-scale Dataset and Methods Comparison},
-  author = {Li, Dongxu and Rodriguez, Cristian and Yu, Xin and Li, Hongdong},
-  booktitle = {IEEE Winter Conference on Applications of Computer Vision},
-  pages = {1459--1469},
-  year = {2020}
-}""",
         sizes={
             "wlasl100": {"train": 748, "validation": 165, "test": 100},
             "wlasl300": {"train": 1897, "validation": 446, "test": 317},
@@ -272,16 +260,7 @@ def _find(data_dir: Path, name: str) -> Path:
 
 
 def _read_columns(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with zipfile.ZipFile(path):
-            pass  # numpy takes anything else for a pickle
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [name for name in _COLUMNS if name not in archive.files]
-            if missing:
-                raise ValueError(f"{path}: expected arrays {list(_COLUMNS)}, {missing} are missing")
-            columns = {name: archive[name] for name in _COLUMNS}
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
-        raise ValueError(f"{path}: expected a .npz archive, received a damaged or other file ({error})") from error
+    columns = read_named_arrays(path, _COLUMNS)
     num_clips, present = len(columns["length"]), columns["present"]
     uneven = [name for name in _COLUMNS[2:] if columns[name].shape != (num_clips,)]
     if uneven or present.shape != (columns["length"].sum(), 2) or columns["xyz"].shape != (present.sum(), 21, 3):

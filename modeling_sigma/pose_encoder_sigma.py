@@ -15,6 +15,10 @@ from .skeleton_layouts import NUM_JOINTS, PART_ANCHORS, PART_EDGES, PART_SIZES, 
 # Left and right hand are one encoder, called once for both.
 HANDS = ("left_hand", "right_hand")
 
+# Without gradients a CPU encodes a batch in turns that fit its cache, up to twice as fast: so many bytes of features a
+# joint. One clip of 128 frames at full size in float32, three in bfloat16, more of short clips and narrow encoders.
+TURN_BYTES = 200_000
+
 
 def encoder_name(part: str) -> str:
     """The module that encodes `part`: `"hand"` for either hand, else the part itself."""
@@ -82,10 +86,11 @@ class SigmaPoseEncoder(nn.Module):
         if pose_attention_mask is None:
             pose_attention_mask = torch.ones(pose_values.shape[:2], dtype=torch.bool, device=pose_values.device)
         on_cpu = pose_values.device.type == "cpu"
-        if on_cpu and len(pose_values) > 1 and not self.training and not torch.is_grad_enabled():
-            # One clip at a time fits the processor's cache, and is up to twice as fast as the batch.
-            clips = zip(pose_values.split(1), pose_attention_mask.split(1), strict=True)
-            return torch.cat([self._encode(values, mask) for values, mask in clips])
+        frame_bytes = self.config.temporal_hidden_sizes[-1] * self.projection.weight.element_size()
+        clips_a_turn = max(1, TURN_BYTES // (pose_values.shape[1] * frame_bytes))
+        if on_cpu and len(pose_values) > clips_a_turn and not self.training and not torch.is_grad_enabled():
+            turns = zip(pose_values.split(clips_a_turn), pose_attention_mask.split(clips_a_turn), strict=True)
+            return torch.cat([self._encode(values, mask) for values, mask in turns])
         return self._encode(pose_values, pose_attention_mask)
 
     def _encode(self, pose_values: torch.Tensor, pose_attention_mask: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from modeling_sigma.io import video
 from modeling_sigma.io.reading_errors import MissingExtraError
 from modeling_sigma.io.video import read_frames, rotate, video_info
 
@@ -86,10 +87,18 @@ def test_rotate(degrees, expected):
     assert corner_colours(turned) == expected and turned.flags.c_contiguous
 
 
-def test_frames_come_one_at_a_time(tmp_path):
-    frames = read_frames(write_video(tmp_path / "a.mp4", num_frames=50))
-    next(frames)
-    frames.close()  # closes the file, too
+def test_frames_come_one_at_a_time_and_an_early_end_closes_the_file(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "a.mp4", num_frames=50)
+    files, pictures, open_container = [], [], av.open
+    monkeypatch.setattr(av, "open", lambda file: files.append(file) or open_container(file))
+    monkeypatch.setattr(video, "rotate", lambda frame, degrees: pictures.append(frame) or frame)
+    frames = read_frames(path)
+    for num_frames in (1, 2, 3):
+        next(frames)
+        assert len(pictures) == num_frames, "no frame is decoded before it is asked for"
+    assert not files[0].closed
+    frames.close()
+    assert files[0].closed
 
 
 @pytest.mark.parametrize("raw", [b"", b"not a video", bytes(10_000), b"\x00\x00\x00\x18ftypmp42" + bytes(100)])

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from modeling_sigma.graph_convolution_sigma import rectify_
 from modeling_sigma.modeling_sigma_ctc import SigmaForCTC
 from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
 from modeling_sigma.modeling_sigma_pretraining import SigmaForPreTraining, SigmaModel
@@ -339,6 +340,36 @@ def test_repeat_mode_differs_in_the_last_frames_of_short_clips() -> None:
 
 
 # --- the pose encoder
+
+
+def test_rectification_of_every_bfloat16() -> None:
+    every = torch.arange(-(1 << 15), 1 << 15, dtype=torch.int16).view(torch.bfloat16)
+    for values in (every.clone(), every.view(256, 256).T.clone().T):  # in order, and as a permuted view
+        expected = values.clone().relu_()
+        with torch.no_grad():
+            assert rectify_(values) is values
+        assert torch.equal(values.isnan(), expected.isnan()) and values.isnan().sum() == 254
+        assert torch.equal(values.nan_to_num(1.0), expected.nan_to_num(1.0))
+    learning = torch.tensor([-1.0, 2.0], dtype=torch.bfloat16, requires_grad=True)
+    rectify_(learning + 0).sum().backward()
+    assert learning.grad is not None and learning.grad.tolist() == [0.0, 1.0]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("clips_a_turn", "num_turns"), [(0, 4), (1, 4), (3, 2), (4, 1)])
+def test_batches_in_turns_equal_singles(clips_a_turn: int, num_turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = _model(SigmaForConditionalGeneration).pose_encoder
+    inputs = tiny_inputs((9, 12, 7, 12))
+    values, mask = inputs["pose_values"], inputs["pose_attention_mask"]
+    alone = [encoder(clip[None, :length])[0] for clip, length in zip(values, mask.sum(dim=1), strict=True)]
+    clip_bytes = 12 * encoder.config.temporal_hidden_sizes[-1] * 4
+    monkeypatch.setattr("modeling_sigma.pose_encoder_sigma.TURN_BYTES", clips_a_turn * clip_bytes)
+    turns: list[int] = []
+    encoder.projection.register_forward_hook(lambda *_: turns.append(1))
+    for clip, expected in zip(encoder(values, mask), alone, strict=True):
+        assert (clip[: len(expected)] - expected).abs().max() <= 1e-5
+        assert not clip[len(expected) :].any()
+    assert len(turns) == num_turns
 
 
 @torch.no_grad()

@@ -85,7 +85,7 @@ def test_the_plain_loader_agrees_with_the_builder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"label": None}, "expected arrays .* 'label'.* are missing"),
+        ({"label": None}, "expected arrays xyz, .*, missing are label"),
         ({"length": np.array([6, 4, 5, 4])}, "arrays that do not fit together"),
         ({"label": np.array([0, 1, 0, 7])}, "expected a word for label 7: another version"),
     ],

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from modeling_sigma.training.matrix_optimizer import is_map
+from modeling_sigma.training.matrix_optimizer import build_muon, is_map
 from modeling_sigma.training.optimizer_groups import parameter_groups
 
 
@@ -62,7 +62,7 @@ def muon_with_adamw(
         model (`nn.Module`):
             Its trainable parameters are optimised.
         matrix_learning_rate (`float`):
-            Of Muon, scaled so that a step is as long as one of AdamW's.
+            Of Muon.
         rates, weight_decay, decayed:
             As for [`parameter_groups`], of AdamW's parameters.
         adamw_options (`Mapping[str, Any]`):
@@ -78,10 +78,7 @@ def muon_with_adamw(
     groups = parameter_groups(model, rates, weight_decay, decayed)
     for group in groups:
         group["params"] = [parameter for parameter in group["params"] if id(parameter) not in chosen]
-    muon = torch.optim.Muon(
-        [{"params": matrices, "part": "matrices"}], lr=matrix_learning_rate, weight_decay=weight_decay,
-        adjust_lr_fn="match_rms_adamw",
-    )  # fmt: skip
+    muon = build_muon([{"params": matrices, "part": "matrices"}], matrix_learning_rate, weight_decay)
     optimizers: dict[str, torch.optim.Optimizer] = {"muon": muon}
     others = [group for group in groups if group["params"]]
     if others:

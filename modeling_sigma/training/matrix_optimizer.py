@@ -7,6 +7,9 @@ AdamW, which is the choice for pretrained backbones.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -26,7 +29,7 @@ class MatrixOptimizer:
         learning_rate (`float`, *optional*, defaults to 2e-3):
             Peak rate of AdamW.
         matrix_learning_rate (`float`, *optional*, defaults to 3e-3):
-            Peak rate of Muon, scaled so that a step is as long as one of AdamW's.
+            Peak rate of Muon.
         weight_decay (`float`, *optional*, defaults to 0.01):
             Of both.
         max_norm (`float`, *optional*, defaults to 1.0):
@@ -50,11 +53,7 @@ class MatrixOptimizer:
         self.optimizers: list[torch.optim.Optimizer] = []
         rates = []
         if matrices:
-            self.optimizers.append(
-                torch.optim.Muon(
-                    matrices, lr=matrix_learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
-                )
-            )
+            self.optimizers.append(build_muon(matrices, matrix_learning_rate, weight_decay))
             rates.append(matrix_learning_rate)
         if others:
             self.optimizers.append(torch.optim.AdamW(others, lr=learning_rate, weight_decay=weight_decay))
@@ -73,6 +72,18 @@ class MatrixOptimizer:
             optimizer.step()
             schedule.step()
             optimizer.zero_grad()
+
+
+def build_muon(parameters: Iterable[Any], learning_rate: float, weight_decay: float) -> torch.optim.Muon:
+    """Muon with steps as long as AdamW's, so that rates of the two compare.
+
+    Args:
+        parameters (`Iterable`):
+            Matrices, or groups of them.
+        learning_rate, weight_decay (`float`):
+            Of all of them.
+    """
+    return torch.optim.Muon(parameters, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
 
 
 def is_map(name: str, parameter: torch.Tensor) -> bool:
