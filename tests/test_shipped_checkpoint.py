@@ -56,7 +56,7 @@ def test_it_ranks_signs_for_any_clip(tmp_path: Path, capsys: pytest.CaptureFixtu
     save_clip(tmp_path / "clip.npz", SyntheticSigns(seed=0).isolated(0, split="test").clip)
     assert main(["predict", "--model", str(CHECKPOINT), str(tmp_path / "clip.npz"), "--top-k", "5", "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
-    scores = [entry["score"] for entry in found["labels"]]
+    scores = [entry["score"] for entry in found["predictions"]]
     assert len(scores) == 5 and scores == sorted(scores, reverse=True) and 0 < sum(scores) < 1
 
 

@@ -1,0 +1,1 @@
+../../modeling_sigma/clip_windows_sigma.py

@@ -1,0 +1,1 @@
+../../modeling_sigma/configuration_sigma.py

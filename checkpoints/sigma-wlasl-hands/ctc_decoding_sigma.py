@@ -1,0 +1,1 @@
+../../modeling_sigma/ctc_decoding_sigma.py

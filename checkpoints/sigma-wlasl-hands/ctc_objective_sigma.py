@@ -1,0 +1,1 @@
+../../modeling_sigma/ctc_objective_sigma.py

@@ -1,0 +1,1 @@
+../../modeling_sigma/distributed_gather_sigma.py

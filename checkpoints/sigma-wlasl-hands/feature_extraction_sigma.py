@@ -1,0 +1,1 @@
+../../modeling_sigma/feature_extraction_sigma.py

@@ -1,0 +1,1 @@
+../../modeling_sigma/fusion_sigma.py

@@ -1,0 +1,1 @@
+../../modeling_sigma/gloss_vocabulary_sigma.py

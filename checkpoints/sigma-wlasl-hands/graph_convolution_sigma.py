@@ -1,0 +1,1 @@
+../../modeling_sigma/graph_convolution_sigma.py

@@ -1,0 +1,1 @@
+../../modeling_sigma/label_trie_sigma.py

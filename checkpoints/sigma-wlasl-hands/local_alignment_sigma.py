@@ -1,0 +1,1 @@
+../../modeling_sigma/local_alignment_sigma.py

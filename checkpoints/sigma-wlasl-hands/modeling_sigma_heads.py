@@ -1,0 +1,1 @@
+../../modeling_sigma/modeling_sigma_heads.py

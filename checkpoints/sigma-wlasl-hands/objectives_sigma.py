@@ -1,0 +1,1 @@
+../../modeling_sigma/objectives_sigma.py

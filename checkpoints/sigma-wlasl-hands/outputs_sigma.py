@@ -1,0 +1,1 @@
+../../modeling_sigma/outputs_sigma.py

@@ -1,0 +1,1 @@
+../../modeling_sigma/pipeline_retrieval_sigma.py

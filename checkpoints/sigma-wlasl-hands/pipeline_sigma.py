@@ -1,0 +1,1 @@
+../../modeling_sigma/pipeline_sigma.py

@@ -1,0 +1,1 @@
+../../modeling_sigma/pose_transforms.py

@@ -1,0 +1,1 @@
+../../modeling_sigma/processing_sigma.py

@@ -1,0 +1,1 @@
+../../modeling_sigma/row_maxima_sigma.py

@@ -1,0 +1,1 @@
+../../modeling_sigma/skeleton_layouts.py

@@ -1,0 +1,1 @@
+../../modeling_sigma/text_backbone_sigma.py
