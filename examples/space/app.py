@@ -107,7 +107,7 @@ def build_app(models: dict[str, str], folder: Path) -> gr.Blocks:
         gr.Markdown(f"# Sigma reads skeletons\n\n{NOTICE}")
         with gr.Row():
             with gr.Column(scale=2, min_width=340):
-                file = gr.File(label=what, type="filepath", elem_id="file", height=130)
+                file = gr.File(label=what, type="filepath", elem_id="file", height=170)
                 if has_estimator:
                     with gr.Accordion("Or record yourself", open=False):
                         video = gr.Video(sources=["webcam"], show_label=False)
@@ -125,11 +125,11 @@ def build_app(models: dict[str, str], folder: Path) -> gr.Blocks:
                 gr.Markdown(f"Files: {', '.join(kinds)}")
             with gr.Column(scale=5):
                 message = gr.HTML(elem_id="message")
-                result = gr.HTML(elem_id="result")
                 with gr.Row():
                     with gr.Column(scale=1, min_width=290):
                         skeleton = gr.HTML(elem_id="skeleton")
                     with gr.Column(scale=2, min_width=400):
+                        result = gr.HTML(elem_id="result")
                         picture = gr.HTML(elem_id="map")
         dark = gr.Checkbox(visible=False)
         button.click(
