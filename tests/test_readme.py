@@ -13,7 +13,7 @@ import factories
 import pytest
 from hub_server import HubServer
 
-from modeling_sigma import SigmaForConditionalGeneration
+from modeling_sigma import SigmaForConditionalGeneration, SigmaModel
 from modeling_sigma.hub.bundle import save_bundle
 from modeling_sigma.io import save_clip
 
@@ -56,7 +56,7 @@ def test_block_runs(
 def test_what_is_published_can_be_loaded(folder: Path) -> None:
     """In a fresh interpreter with a fresh cache, against the test hub."""
     (block,) = [block for block in BLOCKS if HUB_REPO in block]
-    shown = "print(type(model).__module__, type(processor).__module__)"
+    shown = "print(type(model).__name__, type(processor).__name__, model.num_parameters())"
     with HubServer() as hub:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **hub.environment(folder)}
         command = [sys.executable, "-c", f"{block}\n{shown}"]
@@ -64,9 +64,9 @@ def test_what_is_published_can_be_loaded(folder: Path) -> None:
         assert done.returncode == 0, done.stderr[-3000:]
         repo = hub.repos[("model", HUB_REPO)]
         assert repo.private and "model.safetensors" in repo.files()
-    *_, url, modules = done.stdout.split("\n")[:-1]
+    *_, url, loaded = done.stdout.splitlines()
     assert url == f"{hub.url}/{HUB_REPO}"
-    assert len(modules.split()) == 2
+    assert loaded == f"SigmaModel SigmaProcessor {factories.tiny_model(SigmaModel).num_parameters()}"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from page_pieces import figure, gloss_captions, gloss_table, ranking, sentence
 
 from modeling_sigma.cli.index import load_retriever
-from modeling_sigma.cli.model_config import architecture_of, load_model_config
+from modeling_sigma.cli.model_config import load_model_config, saved_class
 from modeling_sigma.cli.predict import load_predictor
 from modeling_sigma.pipeline_sigma import IsolatedSignRecognitionPipeline
 from modeling_sigma.pose_clip import PoseClip
@@ -44,7 +44,7 @@ class Answerer:
 
     def __init__(self, name_or_path: str) -> None:
         config = load_model_config(name_or_path)
-        architecture = architecture_of(config)
+        architecture = saved_class(config)
         self.comparing = load_retriever(name_or_path) if architecture in COMPARING else None
         self.reading = None if architecture == "SigmaModel" else load_predictor(name_or_path)
         names = list((config.id2label or {}).values())

@@ -61,12 +61,12 @@ def load_retriever(name_or_path: str, device: str = "cpu") -> Any:
     from transformers import pipeline
     from transformers.utils import logging
 
-    from modeling_sigma.cli.model_config import architecture_of, load_model_config
+    from modeling_sigma.cli.model_config import load_model_config, saved_class
     from modeling_sigma.pipeline_retrieval_sigma import SignTextRetrievalPipeline
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-    architecture = architecture_of(load_model_config(name_or_path))
+    architecture = saved_class(load_model_config(name_or_path))
     able = ("SigmaModel", "SigmaForPreTraining")
     if architecture not in able:
         raise ValueError(

@@ -41,6 +41,6 @@ def load_model_config(name_or_path: str | Path) -> Any:
     return config
 
 
-def architecture_of(config: Any) -> str:
-    """Class of the model that was saved, or "none"."""
+def saved_class(config: Any) -> str:
+    """Name of the class that was saved, or "none"."""
     return str((config.architectures or ["none"])[0])

@@ -80,13 +80,13 @@ def load_predictor(name_or_path: str, device: str = "cpu", task: str | None = No
     )
     from transformers.utils import logging
 
-    from modeling_sigma.cli.model_config import architecture_of, load_model_config
+    from modeling_sigma.cli.model_config import load_model_config, saved_class
     from modeling_sigma.registration_sigma import PIPELINES
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     config = load_model_config(name_or_path)
-    architecture = architecture_of(config)
+    architecture = saved_class(config)
     if architecture not in DEFAULT_TASKS:
         raise ValueError(
             f"{name_or_path}: expected a model that predicts ({', '.join(DEFAULT_TASKS)}), found {architecture}"
