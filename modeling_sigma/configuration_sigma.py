@@ -205,6 +205,18 @@ class SigmaConfig(PreTrainedConfig):
         return int(self.text_config.d_model)
 
     @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """As everywhere in transformers; every model, pipeline and command that loads a bundle comes through here.
+
+        Raises:
+            ValueError: if a newer version of the package has written the bundle. Only the bundle's own code
+                (`trust_remote_code=True`, and this package not imported) then reads it.
+        """
+        if cls.__module__.startswith("modeling_sigma."):
+            _check_version(config_dict, str(kwargs.get("name_or_path") or "this model"))
+        return super().from_dict(config_dict, **kwargs)
+
+    @classmethod
     def from_text_pretrained(cls, name_or_path: str, **kwargs: Any) -> "SigmaConfig":
         """A Sigma configuration around the text backbone of a T5 or mT5 checkpoint.
 
@@ -239,3 +251,11 @@ class SigmaConfig(PreTrainedConfig):
             raise ValueError(f"expected ctc_blank_id >= 0, received {self.ctc_blank_id}")
         if self.local_temperature is not None and self.local_temperature <= 0:
             raise ValueError(f"expected local_temperature > 0 or None, received {self.local_temperature}")
+
+
+def _check_version(config_dict: dict[str, Any], source: str) -> None:
+    try:
+        from modeling_sigma.hub.bundle_checks import check_version
+    except ImportError:  # these files alone, copied beside a checkpoint
+        return
+    check_version(config_dict, source)

@@ -25,6 +25,7 @@ import yaml
 
 TOKEN = "hf_dummy"
 USER = "tester"
+ORGANISATION = "my-lab"  # that the user belongs to
 # As on the Hub: .gitattributes of a new repository, and which files are stored as large ones.
 NEW_REPO = {".gitattributes": b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n"}
 LARGE_SUFFIXES = (".safetensors", ".parquet", ".npz", ".bin", ".arrow")
@@ -258,7 +259,7 @@ class _Handler(BaseHTTPRequestHandler):
         asked = self._json()
         kind, repo_id = asked.get("type", "model"), f"{asked.get('organization') or USER}/{asked['name']}"
         url = f"{self.hub.url}/{ {'model': '', 'dataset': 'datasets/', 'space': 'spaces/'}[kind] }{repo_id}"
-        if not repo_id.startswith(f"{USER}/"):
+        if repo_id.split("/")[0] not in (USER, ORGANISATION):
             raise _Refused(403, "", f"You don't have the rights to create a {kind} under the namespace")
         if (kind, repo_id) in self.hub.repos:
             message = f"You already created this {kind} repo"

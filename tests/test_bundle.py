@@ -2,6 +2,9 @@
 
 import ast
 import json
+import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoProcessor,
     AutoTokenizer,
+    pipeline,
 )
 from transformers.pipelines import PIPELINE_REGISTRY
 
@@ -33,7 +37,10 @@ from modeling_sigma import (
     register_sigma,
     save_bundle,
 )
+from modeling_sigma.cli import main as cli
+from modeling_sigma.cli.predict import load_predictor
 from modeling_sigma.hub.bundle import AUTO_MAP, PIPELINE_CLASSES, custom_pipelines, remote_code_files
+from modeling_sigma.io import save_clip
 from tests.factories import random_clips, tiny_inputs, tiny_model, tiny_processor
 
 
@@ -126,6 +133,65 @@ def test_a_loaded_bundle_can_be_saved_again(bundle: Path, tmp_path: Path) -> Non
             part.pop("dtype", None)
     assert before == after
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in bundle.iterdir()}
+
+
+# --- a bundle of a newer version
+
+
+@pytest.fixture(scope="module")
+def newer(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(shutil.copytree(bundle, tmp_path_factory.mktemp("newer") / "sigma-slu"))
+    config = json.loads((folder / "config.json").read_text())
+    # With a field that this version does not know: the advice comes before any riddle.
+    config.update(sigma_slu_version="99.0", pad_mode="a newer mode")
+    (folder / "config.json").write_text(json.dumps(config))
+    save_clip(folder / "clip.npz", random_clips()[0])
+    return folder
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        AutoConfig.from_pretrained,
+        AutoModel.from_pretrained,
+        AutoModelForSeq2SeqLM.from_pretrained,
+        SigmaForConditionalGeneration.from_pretrained,
+        lambda folder: pipeline("sign-language-translation", model=str(folder), trust_remote_code=True),
+        load_predictor,
+    ],
+)
+def test_a_newer_bundle_says_what_to_do(load: Callable[[Path], Any], newer: Path) -> None:
+    expected = f"written by sigma-slu 99.0, and this is {modeling_sigma.__version__}: pip install --upgrade sigma-slu"
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        load(newer)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["predict", "--model", "sigma-slu", "sigma-slu/clip.npz"],
+        ["view", "sigma-slu/clip.npz", "--model", "sigma-slu", "--out", "looks.png"],
+        ["index", "sigma-slu/clip.npz", "--model", "sigma-slu", "--out", "index"],
+        ["evaluate", "--model", "sigma-slu", "--dataset", "synthetic", "--config", "isolated", "--task", "islr"],
+    ],
+    ids=lambda argv: argv[0],
+)
+def test_commands_refuse_a_newer_bundle_in_one_line(
+    argv: list[str], newer: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(newer.parent)
+    before = sorted(newer.parent.rglob("*"))
+    assert cli.main(argv) == 1
+    assert capsys.readouterr().err == (
+        f"sigma-slu {argv[0]}: error: sigma-slu was written by sigma-slu 99.0, and this is "
+        f"{modeling_sigma.__version__}: pip install --upgrade sigma-slu\n"
+    )
+    assert sorted(newer.parent.rglob("*")) == before
+
+
+def test_code_of_a_bundle_reads_its_own_version() -> None:
+    own = type("SigmaConfig", (SigmaConfig,), {"__module__": "transformers_modules.sigma-slu.configuration_sigma"})
+    assert own.from_dict({"sigma_slu_version": "99.0"}).sigma_slu_version == "99.0"
 
 
 # --- Auto classes

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +111,44 @@ def test_errors_take_one_line(argv: list[str], message: str, capsys: pytest.Capt
     assert cli.main(["predict", *argv, "clip0.npz"]) == 1
     captured = capsys.readouterr()
     assert message in captured.err and captured.err.count("\n") == 1 and not captured.out
+
+
+def _drop(*names: str) -> Callable[[Path], None]:
+    def drop(folder: Path) -> None:
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
+
+    return drop
+
+
+def _cut_weights(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (shutil.rmtree, "damaged: expected a model, found no such folder, and the Hub did not give it: "),
+        (_drop("config.json"), "damaged: expected the folder of a model, found no config.json in it"),
+        (lambda f: (f / "config.json").write_text("{"), "damaged/config.json' is not a valid JSON file"),
+        (
+            lambda f: (f / "config.json").write_text('{"model_type": "bert"}'),
+            "expected a Sigma model, found one of type",
+        ),
+        (_drop("model.safetensors"), "damaged cannot be loaded: model.safetensors missing: these are the weights"),
+        (_cut_weights, "damaged cannot be loaded: model.safetensors is damaged (Error while deserializing header"),
+        (_drop("preprocessor_config.json", "processor_config.json"), "processor_config.json"),
+    ],
+)
+@pytest.mark.parametrize("command", ["predict", "index"])
+def test_folders_that_are_no_bundle(
+    command: str, damage: Callable[[Path], Any], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree("head" if command == "predict" else "retrieval", tmp_path / "damaged")
+    damage(tmp_path / "damaged")
+    out = ["--out", str(tmp_path / "index")] if command == "index" else []
+    assert cli.main([command, "--model", str(tmp_path / "damaged"), "clip0.npz", *out]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"sigma-slu {command}: error: ") and message in error and error.count("\n") == 1
+    assert not (tmp_path / "index").exists()

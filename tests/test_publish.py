@@ -1,5 +1,6 @@
 """`publish`: what may go, what arrives, and what a taken name or a failing network does. Against the test hub."""
 
+import io
 import json
 import os
 import re
@@ -61,6 +62,10 @@ def send(hub: HubServer) -> Callable[..., Any]:
 
 def _repo(hub: HubServer, repo_id: str = REPO) -> Repo:
     return hub.repos[("model", repo_id)]
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def _change_json(path: Path, **fields: Any) -> None:
@@ -186,9 +191,10 @@ def test_bad_folders_are_refused_before_anything_is_sent(
     damage: Callable[[Path], Any], message: str, hub: HubServer, send: Callable[..., Any], bundle: Path
 ) -> None:
     damage(bundle)
+    before = _contents(bundle)
     with pytest.raises(ValueError, match=message):
         send(bundle)
-    assert hub.requests == []
+    assert hub.requests == [] and _contents(bundle) == before
 
 
 def test_every_problem_is_named_at_once(bundle: Path) -> None:
@@ -316,17 +322,38 @@ def test_weights_that_break_off(
 
 
 def test_a_network_that_stays_away(hub: HubServer, send: Callable[..., Any], bundle: Path) -> None:
-    before = {path.name: path.read_bytes() for path in bundle.iterdir()}
+    before = _contents(bundle)
     hub.fail("POST", "/commit/", times=NUM_TRIES, how="drop")
     with pytest.raises(PublishError, match=f"the network failed {NUM_TRIES} times .*run the same command again"):
         send(bundle, is_public=True)
     repo = _repo(hub)
     assert repo.private and set(repo.files()) == {".gitattributes"}, "nothing of it is visible"
-    assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
+    assert _contents(bundle) == before
     num_uploads = sum(request.startswith("PUT /lfs/") for request in hub.requests)
     send(bundle, is_public=True)  # the same command again: an empty repository of ours is not taken
     assert sum(request.startswith("PUT /lfs/") for request in hub.requests) == num_uploads == 1
     assert not _repo(hub).private and "model.safetensors" in _repo(hub).files()
+
+
+@pytest.mark.parametrize(("method", "part"), [("PUT", "/lfs/"), ("POST", "/preupload/"), ("POST", "/commit/")])
+def test_an_update_that_breaks_off_leaves_the_version_before(
+    method: str, part: str, hub: HubServer, send: Callable[..., Any], bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # the client's own waits
+    send(bundle)
+    published = dict(_repo(hub).files())
+    save_bundle(tiny_model(seed=1), tiny_processor(), bundle)
+    (bundle / "README.md").write_text(CARD + "\nTrained again.\n")
+    mine = _contents(bundle)
+    hub.fail(method, part, times=10_000, how="drop")
+    with pytest.raises(
+        PublishError, match=f"the network failed {NUM_TRIES} times .*Nothing of this version is visible"
+    ):
+        send(bundle, exist_ok=True)
+    assert _repo(hub).files() == published and _contents(bundle) == mine
+    hub.failures.clear()
+    send(bundle, exist_ok=True)
+    assert _repo(hub).files()["model.safetensors"] == mine["model.safetensors"] != published["model.safetensors"]
 
 
 def test_an_unclear_pull_request_is_not_sent_twice(hub: HubServer, send: Callable[..., Any], bundle: Path) -> None:
@@ -402,3 +429,61 @@ def test_the_command(
     assert capsys.readouterr().err.startswith("sigma-slu publish: error: tester/sigma-slu is taken")
     assert main(["publish", str(bundle), REPO, "--exist-ok", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["url"] == f"{hub.url}/{REPO}"
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda b: (b / "README.md").write_text("# Only a title"), "no licence is stated: write `license:` into"),
+        (lambda b: (b / "config.json").unlink(), "expected a bundle, found no config.json: make one with"),
+        (lambda b: shutil.rmtree(b), "expected the folder of a model, found nothing"),
+        (
+            lambda b: _change_json(b / "config.json", sigma_slu_version="99.0"),
+            f"written by sigma-slu 99.0, and this is {__version__}: pip install --upgrade sigma-slu",
+        ),
+    ],
+)
+def test_the_command_tells_mistakes_in_one_line(
+    damage: Callable[[Path], Any], message: str, hub: HubServer, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damage(bundle)
+    assert main(["publish", str(bundle), REPO]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("sigma-slu publish: error: ") and message in error and error.count("\n") == 1
+    assert hub.requests == []
+
+
+def test_the_command_tells_of_a_failing_network(
+    hub: HubServer, bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    hub.fail("POST", "/commit/", times=NUM_TRIES, how="503")
+    assert main(["publish", str(bundle), REPO]) == 1
+    *lines, last = capsys.readouterr().err.splitlines()  # among the client's own bars
+    assert sum("the network failed, trying again in" in line for line in lines) == NUM_TRIES - 1
+    assert last.startswith("sigma-slu publish: error: the network failed") and last.endswith("again later")
+    assert main(["publish", str(bundle), REPO]) == 0, "the same command goes on"
+
+
+@pytest.mark.parametrize(("answer", "expected"), [("mit\n", "mit"), ("\n", None)])
+def test_the_command_asks_for_a_licence_at_a_terminal(
+    answer: str,
+    expected: str | None,
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (bundle / "README.md").write_text("# Only a title")
+    terminal = io.StringIO(answer)
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stdin", terminal)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert main(["publish", str(bundle), REPO, "--dry-run", "--json"]) == (0 if expected else 1)
+    captured = capsys.readouterr()
+    assert "The card states no licence. One of: apache-2.0" in captured.err
+    if expected:
+        assert json.loads(captured.out)["licence"] == expected
+    else:
+        assert "no licence is stated" in captured.err

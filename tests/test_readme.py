@@ -2,31 +2,83 @@
 
 from __future__ import annotations
 
+import csv
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import factories
 import pytest
+from hub_server import HubServer
 
-from modeling_sigma import SigmaForConditionalGeneration
+from modeling_sigma import SigmaForConditionalGeneration, SigmaModel
 from modeling_sigma.hub.bundle import save_bundle
 from modeling_sigma.io import save_clip
 
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+HUB_REPO = "my-lab/sigma-slu"
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-def test_block_runs(
-    block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    # What the demo leaves behind, with an untrained model.
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the demo leaves behind, with an untrained model, and a few clips of one's own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     model = factories.tiny_model(SigmaForConditionalGeneration, seed=0)
     model.generation_config.max_new_tokens = 5
     save_bundle(model, factories.tiny_processor(), "sigma-slu")
     save_clip("sigma-slu/unseen_clip.npz", factories.random_clip(12))
+    Path("sigma-slu/README.md").write_text("---\nlicense: apache-2.0\n---\n\n# A tiny model\n")
+    Path("my_clips").mkdir()
+    with open("my_clips/metadata.csv", "w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["path", "label", "signer"])
+        for number in range(9):
+            save_clip(f"my_clips/{number}.npz", factories.random_clip(8, seed=number))
+            table.writerow([f"{number}.npz", ("Haus", "Regen", "Schnee")[number % 3], "ABC"[number // 3]])
+    return tmp_path
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if HUB_REPO not in block])
+def test_block_runs(
+    block: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("modeling_sigma.training.adapt._MIN_STEPS", 1)  # 40 passes over six clips
     exec(compile(block, "README.md", "exec"), {})
     assert capsys.readouterr().out.strip()
+
+
+def test_what_is_published_can_be_loaded(folder: Path) -> None:
+    """In a fresh interpreter with a fresh cache, against the test hub."""
+    (block,) = [block for block in BLOCKS if HUB_REPO in block]
+    shown = "print(type(model).__name__, type(processor).__name__, model.num_parameters())"
+    with HubServer() as hub:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), **hub.environment(folder)}
+        command = [sys.executable, "-c", f"{block}\n{shown}"]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-3000:]
+        repo = hub.repos[("model", HUB_REPO)]
+        assert repo.private and "model.safetensors" in repo.files()
+    *_, url, loaded = done.stdout.splitlines()
+    assert url == f"{hub.url}/{HUB_REPO}"
+    assert loaded == f"SigmaModel SigmaProcessor {factories.tiny_model(SigmaModel).num_parameters()}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'AutoModel.from_pretrained("sigma-slu")',
+        'pipeline("sign-language-translation", model="sigma-slu"',
+        "adapt(AdaptOptions(",
+        "load_adapted(",
+        f'publish("sigma-slu", "{HUB_REPO}"',
+        f'AutoModel.from_pretrained("{HUB_REPO}", trust_remote_code=True)',
+    ],
+)
+def test_first_steps_are_blocks_that_run(line: str) -> None:
+    assert any(line in block for block in BLOCKS)

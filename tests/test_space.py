@@ -1,5 +1,8 @@
 """The web demo in a real browser without a network: upload, read, result, errors, keyboard."""
 
+import base64
+import io
+import json
 import os
 import shutil
 import socket
@@ -12,9 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from modeling_sigma import SigmaFeatureExtractor, SigmaForSequenceClassification, save_bundle
-from modeling_sigma.io import save_clip
+from modeling_sigma import (
+    SigmaFeatureExtractor,
+    SigmaForCTC,
+    SigmaForPreTraining,
+    SigmaForSequenceClassification,
+    SigmaModel,
+    save_bundle,
+)
+from modeling_sigma.cli.predict import load_predictor
+from modeling_sigma.io import load_clip, save_clip
 from tests.factories import random_clip, tiny_model, tiny_processor
 
 
@@ -22,6 +34,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 pytestmark = pytest.mark.slow
 
+LABELS = {0: "hello", 1: "rain", 2: "snow"}
+MODELS = ("writer", "labels", "named", "glosses", "both", "compares", "newer")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 
@@ -32,9 +46,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = tiny_model(seed=2)
     model.generation_config.max_new_tokens, model.generation_config.num_beams = 6, 1
     save_bundle(model, tiny_processor(), path / "writer")
-    labels = {0: "hello", 1: "rain", 2: "snow"}
-    head = tiny_model(SigmaForSequenceClassification, use_prompt=False, num_labels=3, id2label=labels)
+    head = tiny_model(SigmaForSequenceClassification, use_prompt=False, num_labels=3, id2label=LABELS)
     save_bundle(head, SigmaFeatureExtractor(), path / "labels")
+    named = tiny_model(seed=2, id2label=LABELS)
+    save_bundle(named, tiny_processor(), path / "named")
+    glosses = tiny_model(SigmaForCTC, use_prompt=False, seed=1, id2label={0: "<blank>", 1: "RAIN", 2: "SNOW"})
+    save_bundle(glosses, SigmaFeatureExtractor(), path / "glosses")
+    both = tiny_model(SigmaForPreTraining, seed=2)
+    save_bundle(both, tiny_processor(), path / "both")
+    save_bundle(tiny_model(SigmaModel), tiny_processor(), path / "compares")
+    save_bundle(head, SigmaFeatureExtractor(), path / "newer")
+    config = json.loads((path / "newer" / "config.json").read_text())
+    (path / "newer" / "config.json").write_text(json.dumps({**config, "sigma_slu_version": "99.0"}))
     save_clip(path / "clip.npz", random_clip(12))
     (path / "broken.npz").write_bytes(b"this is no archive <b>")
     return path
@@ -51,7 +74,7 @@ def url(folder: Path) -> Iterator[str]:
         "PYTHONPATH": str(ROOT),
         "GRADIO_SERVER_PORT": str(port),
         "GRADIO_ANALYTICS_ENABLED": "False",
-        "SIGMA_MODELS": f"Writer={folder / 'writer'},Labels={folder / 'labels'}",
+        "SIGMA_MODELS": ",".join(f"{name}={folder / name}" for name in MODELS),
     }
     log = (folder / "log.txt").open("w")
     command = [sys.executable, str(ROOT / "examples" / "space" / "app.py")]
@@ -113,8 +136,24 @@ def _upload(browser: Any, page: Callable[[str], Any], path: Path) -> None:
         time.sleep(0.1)
 
 
-def _text_shown(browser: Any) -> str:
-    return str(browser.find_element("css selector", "#text textarea").get_attribute("value"))
+def _choose(browser: Any, page: Callable[[str], Any], model: str) -> None:
+    page("input[aria-label=Model]").click()
+    next(one for one in browser.find_elements("css selector", "[role=option]") if model in one.text).click()
+
+
+def _rows(browser: Any) -> list[tuple[str, str]]:
+    """First and last cell of each row of the result."""
+    rows = browser.find_elements("css selector", "#result tr")
+    return [
+        (row.find_element("css selector", "th").text, row.find_element("css selector", "td:last-child").text)
+        for row in rows
+    ]
+
+
+def _picture(image: Any) -> Image.Image:
+    kind, data = image.get_attribute("src").split(",", 1)
+    assert kind == "data:image/png;base64"
+    return Image.open(io.BytesIO(base64.b64decode(data)))
 
 
 def test_upload_read_result(browser: Any, page: Callable[[str], Any], folder: Path) -> None:
@@ -122,11 +161,14 @@ def test_upload_read_result(browser: Any, page: Callable[[str], Any], folder: Pa
     _upload(browser, page, folder / "clip.npz")
     page("#read").click()
     image = page("#skeleton img")
-    text = _text_shown(browser)
+    text = page("#result .sentence").text
     assert text
     assert image.get_attribute("alt") == f"Moving skeleton of 12 frames, read as: {text}"
     assert image.get_attribute("src").startswith("data:image/gif;base64,")
     assert page("#map img").size["width"] > 300
+    assert page("#map img").get_attribute("alt").startswith("Where the model looked while it wrote each word")
+    assert page("#map figcaption").text == page("#map img").get_attribute("alt")
+    assert _picture(page("#map img")).convert("RGB").getpixel((0, 0)) == (255, 255, 255)
     assert page("#message [role=status]").text == "Done."
 
 
@@ -145,7 +187,8 @@ def test_a_bad_file_and_no_file_are_told(browser: Any, page: Callable[[str], Any
         assert time.monotonic() < deadline, page("#message").text
         time.sleep(0.1)
     assert str(folder) not in page("#message").text and "/tmp" not in page("#message").text, "no paths of the server"
-    assert not browser.find_elements("css selector", "#skeleton img") and _text_shown(browser) == ""
+    for output in ("#skeleton img", "#map img", "#result p", "#result table"):
+        assert not browser.find_elements("css selector", output), output
 
 
 def test_examples_and_keyboard(browser: Any, page: Callable[[str], Any]) -> None:
@@ -171,12 +214,84 @@ def test_examples_and_keyboard(browser: Any, page: Callable[[str], Any]) -> None
     assert "Moving skeleton" in page("#skeleton img").get_attribute("alt")
 
 
-def test_another_model_names_signs(browser: Any, page: Callable[[str], Any], folder: Path) -> None:
+def test_a_dark_page_has_dark_pictures(browser: Any, page: Callable[[str], Any], url: str, folder: Path) -> None:
+    browser.get(f"{url}?__theme=dark")
+    page("#read")
     _upload(browser, page, folder / "clip.npz")
-    page("input[aria-label=Model]").click()
-    next(one for one in browser.find_elements("css selector", "[role=option]") if "Labels" in one.text).click()
+    page("#read").click()
+    assert max(_picture(page("#map img")).convert("RGB").getpixel((0, 0))) < 40
+
+
+@pytest.mark.parametrize("model", ["labels", "named"])
+def test_labels_have_scores(model: str, browser: Any, page: Callable[[str], Any], folder: Path) -> None:
+    """A label head, and a model that writes whose configuration names labels."""
+    _upload(browser, page, folder / "clip.npz")
+    _choose(browser, page, model)
+    page("#read").click()
+    image = page("#skeleton img")
+    rows = _rows(browser)
+    assert {label for label, _ in rows} == set(LABELS.values())
+    shares = [int(share.removesuffix("%")) for _, share in rows]
+    assert shares == sorted(shares, reverse=True) and 98 <= sum(shares) <= 102
+    assert image.get_attribute("alt").endswith(f"read as: {rows[0][0]}")
+    bars = browser.find_elements("css selector", "#result .track div")
+    assert bars[0].size["width"] >= bars[-1].size["width"]
+    assert not browser.find_elements("css selector", "#map img")
+
+
+def test_a_writer_chooses_among_texts(browser: Any, page: Callable[[str], Any], folder: Path) -> None:
+    _upload(browser, page, folder / "clip.npz")
+    page("#texts textarea").send_keys("hello world\n\n rain in the north")
     page("#read").click()
     page("#skeleton img")
-    lines = _text_shown(browser).splitlines()
-    assert len(lines) == 3 and {line.split()[0] for line in lines} == {"hello", "rain", "snow"}
-    assert all(line.endswith("%)") for line in lines)
+    assert {text for text, _ in _rows(browser)} == {"hello world", "rain in the north"}
+
+
+def test_glosses_have_times(browser: Any, page: Callable[[str], Any], folder: Path) -> None:
+    clip = load_clip(folder / "clip.npz")
+    spans = load_predictor(str(folder / "glosses"))(clip)["spans"]
+    _upload(browser, page, folder / "clip.npz")
+    _choose(browser, page, "glosses")
+    page("#read").click()
+    image = page("#skeleton img")
+    expected = [(one["gloss"], f"{one['start_seconds']:.2f} to {one['end_seconds']:.2f} s") for one in spans]
+    assert expected and _rows(browser) == expected
+    assert image.get_attribute("alt").endswith("read as: " + " ".join(one["gloss"] for one in spans))
+
+
+def test_words_are_aligned_with_frames(browser: Any, page: Callable[[str], Any], folder: Path) -> None:
+    """A pre-training model aligns what it writes, or the best of the texts that it is given."""
+    _upload(browser, page, folder / "clip.npz")
+    _choose(browser, page, "both")
+    page("#read").click()
+    written = page("#map img")
+    assert written.get_attribute("alt").startswith("Which moments of the clip fit each word")
+    assert page("#result .sentence").text
+    page("#texts textarea").send_keys("hello world\nrain")
+    page("#read").click()
+    page("#result table")
+    rows = _rows(browser)
+    assert {text for text, _ in rows} == {"hello world", "rain"}
+    cosines = [float(score) for _, score in rows]
+    assert cosines == sorted(cosines, reverse=True) and all(-1 <= score <= 1 for score in cosines)
+    assert page("#skeleton img").get_attribute("alt").endswith(f"read as: {rows[0][0]}")
+
+
+@pytest.mark.parametrize(
+    ("model", "texts", "message"),
+    [
+        ("compares", "", "This model compares clips with texts: write one or more"),
+        ("labels", "hello", "This model has signs of its own to choose from: leave the texts empty"),
+        ("newer", "", "was written by sigma-slu 99.0, and this is"),
+    ],
+)
+def test_what_a_model_cannot_do_is_told(
+    model: str, texts: str, message: str, browser: Any, page: Callable[[str], Any], folder: Path
+) -> None:
+    _upload(browser, page, folder / "clip.npz")
+    _choose(browser, page, model)
+    if texts:
+        page("#texts textarea").send_keys(texts)
+    page("#read").click()
+    said = page("#message [role=alert]").text
+    assert message in said and str(folder) not in said

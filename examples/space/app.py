@@ -7,25 +7,19 @@ Works offline. Videos are offered where a pose estimator is installed.
 
 from __future__ import annotations
 
-import base64
-import html
 import os
 import tempfile
+from html import escape
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
-from PIL import Image
+from answers import Answerer
+from page_pieces import moving_skeleton
 
 from datasets_scripts.synthetic import SyntheticSigns
-from modeling_sigma.cli.predict import load_predictor
 from modeling_sigma.io import load_clip, save_clip
 from modeling_sigma.io.video import SUFFIXES as VIDEO_SUFFIXES
-from modeling_sigma.pose_clip import PoseClip
-from modeling_sigma.viz.attention_map import draw_attention_map
-from modeling_sigma.viz.model_maps import attention_of
-from modeling_sigma.viz.skeleton_animation import save_animation
 
 
 LANGUAGES = ("English", "German", "Chinese")
@@ -35,10 +29,25 @@ NOTICE = (
     "A machine reads, and it often reads wrongly. It does not understand a sign language, and it does not replace an "
     "interpreter. What you upload is processed on this server and deleted within two hours."
 )
-MAP_TITLE = "Where the model looked for each word"
-# System fonts: nothing is fetched from elsewhere.
-THEME = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["monospace"], text_size="lg")
-CSS = ".alert {border-left: 6px solid #b03a2e; padding: 0.6em 1em; font-size: 1.1em} .skeleton img {max-width: 100%}"
+# System fonts: nothing is fetched from elsewhere. Small print that can be read: contrast of 7 to 1 and more.
+THEME = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["monospace"], text_size="lg").set(
+    block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_300"
+)
+CSS = """
+.alert {border-left: 6px solid #b03a2e; padding: 0.6em 1em; font-size: 1.1em}
+#skeleton img, #map img {max-width: 100%}
+#result .sentence {font-size: 1.5em; margin: 0}
+#result table {width: 100%; border-collapse: collapse; border: none}
+#result caption, #map figcaption {text-align: left; margin-bottom: 0.4em}
+#map figure {margin: 0}
+#result tr, #result th, #result td {border: none; text-align: left; font-weight: normal}
+#result th, #result td {padding: 0.25em 0.5em 0.25em 0}
+#result th, #result td:last-child {width: 1%; white-space: nowrap}
+#result .track div {height: 0.8em; background: #0072b2; border-radius: 2px}
+.dark #result .track div {background: #56b4e9}
+"""
+# The page knows whether it is dark; pictures are drawn to fit.
+ASK_PAGE = "(...values) => [...values.slice(0, -1), document.body.classList.contains('dark')]"
 
 
 def model_names() -> dict[str, str]:
@@ -66,47 +75,26 @@ class Reader:
 
     def __init__(self, models: dict[str, str]) -> None:
         self.models = models
-        self.loaded: dict[str, Any] = {}
+        self.loaded: dict[str, Answerer] = {}
 
-    def read(self, file: str | None, model: str, language: str) -> tuple[str, str, str, Image.Image | None]:
-        """Message, text, moving skeleton (HTML) and attention map of a file."""
+    def read(self, file: str | None, model: str, language: str, texts: str, dark: bool) -> tuple[str, str, str, str]:
+        """Message, result, moving skeleton and picture of a file, all as HTML."""
         try:
             if not file:
                 raise ValueError("No file yet: drop a skeleton file or choose an example, then press Read.")
             clip = load_clip(file)
             if clip.duration is not None and clip.duration > MAX_SECONDS:
                 raise ValueError(f"This clip is {clip.duration:.0f} seconds long: please cut it to {MAX_SECONDS}.")
-            pipe = self._pipeline(model)
-            text, picture = self._result(pipe, clip, language)
+            if model not in self.loaded:
+                self.loaded[model] = Answerer(self.models[model])
+            lines = [line.strip() for line in texts.splitlines() if line.strip()]
+            answer = self.loaded[model].answer(clip, language, lines, dark)
         except (ValueError, OSError, ImportError) as error:
-            said = str(error).replace(str(file), Path(file).name) if file else str(error)
-            return f'<div class="alert" role="alert">{html.escape(said)}</div>', "", "", None
-        caption = text.splitlines()[0] if text else ""
-        return '<div role="status">Done.</div>', text, moving_skeleton(clip, caption), picture
-
-    def _pipeline(self, model: str) -> Any:
-        if model not in self.loaded:
-            self.loaded[model] = load_predictor(self.models[model])
-        return self.loaded[model]
-
-    def _result(self, pipe: Any, clip: PoseClip, language: str) -> tuple[str, Image.Image | None]:
-        if pipe.task != "sign-language-translation":
-            return "\n".join(f"{entry['label']}  ({entry['score']:.0%})" for entry in pipe(clip)), None
-        text = pipe(clip, language=language)["text"]
-        try:
-            found = attention_of(pipe.model, pipe.processor, clip, language)
-        except ValueError:  # it wrote nothing
-            return text or "(nothing)", None
-        return text, draw_attention_map(found.values, found.words, clip, frames=found.frames, title=MAP_TITLE)
-
-
-def moving_skeleton(clip: PoseClip, caption: str) -> str:
-    """An `img` with the clip as GIF, its caption in the picture and for those who hear the page."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = save_animation(Path(folder) / "clip.gif", clip, height=300, captions=caption)
-        data = base64.b64encode(path.read_bytes()).decode()
-    said = html.escape(f"Moving skeleton of {len(clip)} frames, read as: {caption}", quote=True)
-    return f'<img alt="{said}" src="data:image/gif;base64,{data}">'
+            said = str(error).replace(self.models[model], model)  # no paths of the server
+            said = said.replace(str(file), Path(file).name) if file else said
+            return f'<div class="alert" role="alert">{escape(said)}</div>', "", "", ""
+        skeleton = moving_skeleton(clip, answer.captions, dark)
+        return '<div role="status">Done.</div>', answer.result, skeleton, answer.picture
 
 
 def build_app(models: dict[str, str], folder: Path) -> gr.Blocks:
@@ -115,11 +103,11 @@ def build_app(models: dict[str, str], folder: Path) -> gr.Blocks:
     has_estimator = any(find_spec(name) is not None for name in ("rtmlib",))
     kinds = [".npz", ".pose", ".pkl", *(VIDEO_SUFFIXES if has_estimator else ())]
     what = "Skeleton file or video" if has_estimator else "Skeleton file (.npz, .pose, .pkl)"
-    with gr.Blocks(title="Sigma reads skeletons", delete_cache=(DELETE_EVERY, DELETE_AFTER)) as page:
+    with gr.Blocks(title="Sigma reads skeletons", delete_cache=(DELETE_EVERY, DELETE_AFTER), fill_width=True) as page:
         gr.Markdown(f"# Sigma reads skeletons\n\n{NOTICE}")
         with gr.Row():
-            with gr.Column():
-                file = gr.File(label=what, type="filepath", elem_id="file")
+            with gr.Column(scale=2, min_width=340):
+                file = gr.File(label=what, type="filepath", elem_id="file", height=170)
                 if has_estimator:
                     with gr.Accordion("Or record yourself", open=False):
                         video = gr.Video(sources=["webcam"], show_label=False)
@@ -127,14 +115,26 @@ def build_app(models: dict[str, str], folder: Path) -> gr.Blocks:
                 gr.Examples(example_files(folder), file, label="Examples: an invented sign language")
                 model = gr.Dropdown(list(models), value=next(iter(models)), label="Model")
                 language = gr.Dropdown(list(LANGUAGES), value=LANGUAGES[0], label="Language to write")
+                texts = gr.Textbox(
+                    label="Texts to choose from, one a line (optional)",
+                    info="A model that writes picks the likeliest of them; a model that compares ranks them.",
+                    elem_id="texts",
+                    lines=2,
+                )
                 button = gr.Button("Read", variant="primary", elem_id="read")
                 gr.Markdown(f"Files: {', '.join(kinds)}")
-            with gr.Column():
+            with gr.Column(scale=5):
                 message = gr.HTML(elem_id="message")
-                text = gr.Textbox(label="What the model reads", elem_id="text", interactive=False, lines=2)
-                skeleton = gr.HTML(elem_id="skeleton", elem_classes="skeleton")
-                picture = gr.Image(label=MAP_TITLE, show_label=False, type="pil", elem_id="map")
-        button.click(reader.read, [file, model, language], [message, text, skeleton, picture])
+                with gr.Row():
+                    with gr.Column(scale=1, min_width=290):
+                        skeleton = gr.HTML(elem_id="skeleton")
+                    with gr.Column(scale=2, min_width=400):
+                        result = gr.HTML(elem_id="result")
+                        picture = gr.HTML(elem_id="map")
+        dark = gr.Checkbox(visible=False)
+        button.click(
+            reader.read, [file, model, language, texts, dark], [message, result, skeleton, picture], js=ASK_PAGE
+        )
     return page
 
 

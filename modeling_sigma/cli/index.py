@@ -58,17 +58,15 @@ def load_retriever(name_or_path: str, device: str = "cpu") -> Any:
         ValueError: if there is no Sigma model that was trained on pairs of clips and texts.
     """
     import torch
-    from transformers import AutoConfig, pipeline
+    from transformers import pipeline
     from transformers.utils import logging
 
+    from modeling_sigma.cli.model_config import load_model_config, saved_class
     from modeling_sigma.pipeline_retrieval_sigma import SignTextRetrievalPipeline
-    from modeling_sigma.registration_sigma import register_sigma
 
-    register_sigma()
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-    config = AutoConfig.from_pretrained(name_or_path, trust_remote_code=False)
-    architecture = (config.architectures or ["none"])[0]
+    architecture = saved_class(load_model_config(name_or_path))
     able = ("SigmaModel", "SigmaForPreTraining")
     if architecture not in able:
         raise ValueError(

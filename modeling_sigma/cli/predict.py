@@ -72,7 +72,6 @@ def load_predictor(name_or_path: str, device: str = "cpu", task: str | None = No
     """
     import torch
     from transformers import (
-        AutoConfig,
         AutoFeatureExtractor,
         AutoModelForCTC,
         AutoModelForSeq2SeqLM,
@@ -81,15 +80,13 @@ def load_predictor(name_or_path: str, device: str = "cpu", task: str | None = No
     )
     from transformers.utils import logging
 
-    from modeling_sigma.registration_sigma import PIPELINES, register_sigma
+    from modeling_sigma.cli.model_config import load_model_config, saved_class
+    from modeling_sigma.registration_sigma import PIPELINES
 
-    register_sigma()
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-    config = AutoConfig.from_pretrained(name_or_path, trust_remote_code=False)
-    if config.model_type != "sigma":
-        raise ValueError(f"{name_or_path}: expected a Sigma model, found one of type {config.model_type}")
-    architecture = (config.architectures or ["none"])[0]
+    config = load_model_config(name_or_path)
+    architecture = saved_class(config)
     if architecture not in DEFAULT_TASKS:
         raise ValueError(
             f"{name_or_path}: expected a model that predicts ({', '.join(DEFAULT_TASKS)}), found {architecture}"

@@ -110,15 +110,14 @@ def _clip_picture(args: argparse.Namespace) -> Any:
 
 
 def _model_picture(args: argparse.Namespace, clip: Any, style: dict[str, Any]) -> Any:
-    from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM, AutoProcessor
+    from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoProcessor
     from transformers.utils import logging
 
-    from modeling_sigma.registration_sigma import register_sigma
+    from modeling_sigma.cli.model_config import load_model_config, saved_class
     from modeling_sigma.viz.alignment_map import draw_alignment_map
     from modeling_sigma.viz.attention_map import draw_attention_map
     from modeling_sigma.viz.model_maps import alignment_of, attention_of
 
-    register_sigma()
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     # Untrained parts would give a picture of noise.
@@ -127,7 +126,7 @@ def _model_picture(args: argparse.Namespace, clip: Any, style: dict[str, Any]) -
         if args.align
         else ("SigmaForConditionalGeneration", "SigmaForPreTraining")
     )
-    architecture = (AutoConfig.from_pretrained(args.model, trust_remote_code=False).architectures or ["none"])[0]
+    architecture = saved_class(load_model_config(args.model))
     if architecture not in able:
         purpose = "aligns words and frames" if args.align else "writes text"
         raise ValueError(f"{args.model}: expected a model that {purpose} ({', '.join(able)}), found {architecture}")

@@ -92,7 +92,7 @@ def check_bundle(folder: str | Path) -> CheckedBundle:
     sent = tuple(path for path in _files(folder) if _is_sent(path))
     left_out = tuple(path for path in _files(folder) if not _is_sent(path))
     problems = [*_pickles(folder), *(_adapter_problems(config) if is_adapter else _model_problems(folder, config))]
-    problems += _weight_problems(folder, "adapter_model" if is_adapter else "model")
+    problems += weight_problems(folder, "adapter_model" if is_adapter else "model")
     if problems:
         raise ValueError(f"{folder} cannot be published: " + "; ".join(problems))
     return CheckedBundle(folder, config, sent, left_out)
@@ -205,7 +205,8 @@ def _adapter_problems(config: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _weight_problems(folder: Path, stem: str) -> Iterator[str]:
+def weight_problems(folder: Path, stem: str = "model") -> Iterator[str]:
+    """What is wrong with the files of weights in a folder, as far as their headers tell."""
     index = folder / f"{stem}.safetensors.index.json"
     if index.is_file():
         names = sorted(set(json.loads(index.read_text(encoding="utf-8")).get("weight_map", {}).values()))

@@ -174,7 +174,8 @@ class SigmaTrainingArguments(Seq2SeqTrainingArguments):
         if self.resume and self.overwrite:
             raise ValueError("expected resume or overwrite, received both")
         # transformers takes bfloat16 on a processor only from those who ask for the processor.
-        self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
+        if not torch.accelerator.is_available():
+            self.use_cpu = True
         super().__post_init__()
 
 

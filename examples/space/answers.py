@@ -1,0 +1,100 @@
+"""What a model of any kind makes of a clip: what it read, captions for the skeleton, a picture of what it saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from page_pieces import figure, gloss_captions, gloss_table, ranking, sentence
+
+from modeling_sigma.cli.index import load_retriever
+from modeling_sigma.cli.model_config import load_model_config, saved_class
+from modeling_sigma.cli.predict import load_predictor
+from modeling_sigma.pipeline_sigma import IsolatedSignRecognitionPipeline
+from modeling_sigma.pose_clip import PoseClip
+from modeling_sigma.viz.alignment_map import draw_alignment_map
+from modeling_sigma.viz.attention_map import draw_attention_map
+from modeling_sigma.viz.model_maps import alignment_of, attention_of
+from modeling_sigma.viz.skeleton_animation import Caption
+
+
+COMPARING = ("SigmaModel", "SigmaForPreTraining")
+NUM_BEST = 5
+ATTENTION = (
+    "Where the model looked while it wrote each word. A row is a word, from left to right runs the clip: the higher "
+    "the curve, the more it looked there. The small skeleton is the moment of the dot."
+)
+ALIGNMENT = (
+    "Which moments of the clip fit each word. A row is a word, from left to right runs the clip. The framed moment "
+    "fits best, and its skeleton stands above."
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the page shows: HTML of the result, captions of the skeleton, HTML of the picture, if there is one."""
+
+    result: str
+    captions: str | list[Caption]
+    picture: str = ""
+
+
+class Answerer:
+    """A model of any kind, and what can be asked of it."""
+
+    def __init__(self, name_or_path: str) -> None:
+        config = load_model_config(name_or_path)
+        architecture = saved_class(config)
+        self.comparing = load_retriever(name_or_path) if architecture in COMPARING else None
+        self.reading = None if architecture == "SigmaModel" else load_predictor(name_or_path)
+        names = list((config.id2label or {}).values())
+        self.labels = [name for number, name in enumerate(names) if name != f"LABEL_{number}"]
+
+    def answer(self, clip: PoseClip, language: str, texts: Sequence[str] = (), dark: bool = False) -> Answer:
+        """Reads a clip; with `texts`, models that write or compare choose among them.
+
+        Raises:
+            ValueError: for texts that the model needs or cannot use.
+        """
+        if self.comparing is not None and (texts or self.reading is None):
+            return self._compare(clip, language, texts, dark)
+        assert self.reading is not None
+        if self.reading.task == "sign-language-translation":
+            return self._write(clip, language, texts or self.labels, dark)
+        if texts:
+            raise ValueError("This model has signs of its own to choose from: leave the texts empty.")
+        if self.reading.task == "isolated-sign-recognition":
+            found = self.reading(clip, language=language, top_k=NUM_BEST)
+            return Answer(ranking("Most likely signs", found), found[0]["label"])
+        spans = self.reading(clip, language=language)["spans"]
+        if not spans:
+            return Answer(sentence("(The model found no signs.)"), "")
+        return Answer(gloss_table(spans, clip), gloss_captions(spans, clip))
+
+    def _compare(self, clip: PoseClip, language: str, texts: Sequence[str], dark: bool) -> Answer:
+        if not texts:
+            raise ValueError("This model compares clips with texts: write one or more, a line each, then press Read.")
+        found = self.comparing(clip, texts=list(texts), language=language, top_k=NUM_BEST)
+        best = found[0]["text"]
+        result = ranking("Most similar texts", [{"label": one["text"], **one} for one in found], is_share=False)
+        return Answer(result, best, self._alignment(clip, best, language, dark))
+
+    def _write(self, clip: PoseClip, language: str, labels: Sequence[str], dark: bool) -> Answer:
+        if labels:
+            choose = IsolatedSignRecognitionPipeline(model=self.reading.model, processor=self.reading.processor)
+            found = choose(clip, labels=list(labels), language=language, top_k=NUM_BEST)
+            return Answer(ranking("Most likely signs or texts", found), found[0]["label"])
+        text = self.reading(clip, language=language)["text"]
+        if not text:
+            return Answer(sentence("(The model wrote nothing.)"), "")
+        if self.comparing is not None:
+            return Answer(sentence(text), text, self._alignment(clip, text, language, dark))
+        decoding = self.reading._prepare_generate_kwargs({})  # as the pipeline did: the words of the text
+        found = attention_of(self.reading.model, self.reading.processor, clip, language, **decoding)
+        picture = draw_attention_map(found.values, found.words, clip, frames=found.frames, width=400, dark=dark)
+        return Answer(sentence(text), text, figure(picture, ATTENTION))
+
+    def _alignment(self, clip: PoseClip, text: str, language: str, dark: bool) -> str:
+        found = alignment_of(self.comparing.model, self.comparing.processor, clip, text, language)
+        picture = draw_alignment_map(found.values, found.words, clip=clip, frames=found.frames, width=400, dark=dark)
+        return figure(picture, ALIGNMENT)

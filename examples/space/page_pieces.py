@@ -1,0 +1,75 @@
+"""Pieces of the page as HTML: a sentence, ranked labels, glosses with times, the moving skeleton, a picture."""
+
+from __future__ import annotations
+
+import base64
+import io
+import tempfile
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from modeling_sigma.pose_clip import PoseClip
+from modeling_sigma.viz.skeleton_animation import DEFAULT_FPS, Caption, save_animation
+
+
+def sentence(text: str) -> str:
+    """A text that was written."""
+    return f'<p class="sentence">{escape(text)}</p>'
+
+
+def ranking(title: str, found: Sequence[dict[str, Any]], is_share: bool = True) -> str:
+    """Labels, best first, each with a bar and its score: a share of 1, or a cosine."""
+    rows = (
+        f'<tr><th scope="row">{escape(one["label"])}</th>{_bar(0, one["score"])}'
+        f"<td>{one['score']:{'.0%' if is_share else '.2f'}}</td></tr>"
+        for one in found
+    )
+    return f"<table><caption>{escape(title)}</caption>{''.join(rows)}</table>"
+
+
+def gloss_table(spans: Sequence[dict[str, Any]], clip: PoseClip) -> str:
+    """Glosses, each with a bar on the clip's time line and its times."""
+    fps = clip.fps or DEFAULT_FPS  # the moving skeleton's
+    rows = (
+        f'<tr><th scope="row">{escape(one["gloss"])}</th>{_bar(one["start"] / len(clip), one["end"] / len(clip))}'
+        f"<td>{one['start'] / fps:.2f} to {one['end'] / fps:.2f} s</td></tr>"
+        for one in spans
+    )
+    return f"<table><caption>Signs, and when the model saw them</caption>{''.join(rows)}</table>"
+
+
+def gloss_captions(spans: Sequence[dict[str, Any]], clip: PoseClip) -> list[Caption]:
+    """The same as captions: a sign is recognised in a few frames, and its caption stays until the next."""
+    fps = clip.fps or DEFAULT_FPS
+    ends = [*(one["start"] for one in spans[1:]), len(clip)]
+    return [(one["gloss"], one["start"] / fps, end / fps) for one, end in zip(spans, ends)]
+
+
+def moving_skeleton(clip: PoseClip, captions: str | list[Caption], dark: bool) -> str:
+    """The clip as GIF, with what was read as its captions, in the picture and for those who hear the page."""
+    said = captions if isinstance(captions, str) else " ".join(text for text, _, _ in captions)
+    with tempfile.TemporaryDirectory() as folder:
+        path = save_animation(Path(folder) / "clip.gif", clip, height=300, captions=captions, dark=dark)
+        return image_tag(path.read_bytes(), "gif", f"Moving skeleton of {len(clip)} frames, read as: {said}")
+
+
+def figure(image: Image.Image, caption: str) -> str:
+    """A picture with its explanation, which is also what a screen reader says."""
+    data = io.BytesIO()
+    image.save(data, "PNG", optimize=True)
+    return f"<figure><figcaption>{caption}</figcaption>{image_tag(data.getvalue(), 'png', caption)}</figure>"
+
+
+def image_tag(data: bytes, kind: str, alt: str) -> str:
+    """An `img` that holds its picture itself."""
+    return f'<img alt="{escape(alt, quote=True)}" src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
+
+
+def _bar(start: float, stop: float) -> str:
+    """A table cell with a bar from one share of its width to another."""
+    style = f"margin-left: {start:.1%}; width: {max(0.0, stop - start):.1%}"
+    return f'<td class="track" aria-hidden="true"><div style="{style}"></div></td>'
