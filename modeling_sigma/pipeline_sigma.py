@@ -91,14 +91,14 @@ class _SignRecognitionPipeline(Pipeline):
 class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
     """`pipeline("isolated-sign-recognition")`: names the one sign in a clip.
 
-    With a label head ([`SigmaForSequenceClassification`]), or with a model that writes
-    ([`SigmaForConditionalGeneration`]) and the set of `labels` that it may choose from.
+    With a label head ([`SigmaForSequenceClassification`]), among all of its labels or some, or with a model that
+    writes ([`SigmaForConditionalGeneration`]) and the set of `labels` that it may choose from.
 
     Inputs as in [`SignLanguageTranslationPipeline`].
 
-    Call arguments: `top_k` (5 by default), `max_frames`, `language`; for a model that writes also `labels` (by default
-    the configuration's, if it names any) and `num_beams`. The likelihood of every label is computed; with `num_beams`
-    a beam search among them finds the best ones instead, which is faster for thousands of labels.
+    Call arguments: `top_k` (5 by default), `max_frames`, `language`, `labels` (by default the configuration's, if it
+    names any), and for a model that writes `num_beams`. The likelihood of every label is computed; with `num_beams` a
+    beam search among them finds the best ones instead, which is faster for thousands of labels.
 
     Returns:
         A list of `{"label": str, "score": float}`, best first, for each clip. Scores are probabilities among the
@@ -121,8 +121,10 @@ class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
         preprocess = {"max_frames": max_frames, "language": language}
         forward = {"labels": labels, "num_beams": num_beams}
         postprocess = {"top_k": top_k, "labels": labels}
-        if not self.model.can_generate() and (labels is not None or num_beams is not None):
-            raise ValueError("expected labels and num_beams for a model that writes only: this one has a label head")
+        if not self.model.can_generate() and num_beams is not None:
+            raise ValueError("expected num_beams for a model that writes only: this one has a label head")
+        if labels is not None and not self.model.can_generate():
+            self._rows_of(labels)
         return given(preprocess), given(forward), given(postprocess)
 
     def _forward(
@@ -130,7 +132,8 @@ class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
     ) -> dict[str, Any]:
         model_inputs = self._in_model_dtype(model_inputs)
         if not self.model.can_generate():
-            return {"logits": self.model(**model_inputs).logits}
+            logits = self.model(**model_inputs).logits
+            return {"logits": logits if labels is None else logits[:, self._rows_of(labels)]}
         trie = self._trie(self._labels(labels))
         if num_beams is None:
             return {"logits": score_labels(self.model, self.model.encode_poses(**model_inputs), trie)}
@@ -141,7 +144,8 @@ class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
     ) -> list[dict[str, Any]]:
         probabilities = torch.softmax(model_outputs["logits"].float(), dim=-1).squeeze(0)
         scores, numbers = probabilities.topk(min(top_k, len(probabilities)))
-        names = self._labels(labels) if self.model.can_generate() else self.model.config.id2label
+        is_head = labels is None and not self.model.can_generate()
+        names = self.model.config.id2label if is_head else self._labels(labels)
         pairs = zip(scores.tolist(), numbers.tolist(), strict=True)
         return [{"label": names[number], "score": score} for score, number in pairs if score > 0]
 
@@ -155,6 +159,17 @@ class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
                     "labels to choose from"
                 )
         return labels
+
+    def _rows_of(self, labels: Sequence[str]) -> list[int]:
+        """Where a label head has these labels."""
+        known = {label: number for number, label in self.model.config.id2label.items()}
+        unknown = [label for label in labels if label not in known]
+        if unknown or not labels:
+            raise ValueError(
+                f"expected some of the model's {len(known)} labels, received "
+                + (f"{len(unknown)} others, first {unknown[0]!r}" if unknown else "none")
+            )
+        return [known[label] for label in labels]
 
     def _trie(self, labels: Sequence[str]) -> LabelTrie:
         """The trie of the labels, kept for the next clip."""

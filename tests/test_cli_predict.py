@@ -40,6 +40,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_bundle(tiny_model(SigmaForPreTraining), tiny_processor(), folder / "pretraining")
     save_bundle(tiny_model(SigmaModel), tiny_processor(), folder / "retrieval")
     (folder / "labels.txt").write_text("hello\nrain\n\n snow \n")
+    (folder / "two.txt").write_text("snow\nhello\n")
+    (folder / "others.txt").write_text("hello\nfog\nstorm\n")
     for row, clip in enumerate(random_clips()):
         save_clip(folder / f"clip{row}.npz", clip)
     return folder
@@ -73,6 +75,11 @@ def test_labels_of_a_head(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(result["predictions"]) == 2 and result["predictions"][0]["label"] in LABELS.values()
 
 
+def test_some_labels_of_a_head(capsys: pytest.CaptureFixture[str]) -> None:
+    [result] = run_json(capsys, "--model", "head", "--labels", "two.txt", "--top-k", "3", "clip0.npz")
+    assert sorted(entry["label"] for entry in result["predictions"]) == ["hello", "snow"]
+
+
 def test_labels_that_a_model_which_writes_may_choose(capsys: pytest.CaptureFixture[str]) -> None:
     assert read_labels("labels.txt") == ["hello", "rain", "snow"]
     options = ("--model", "writer", "--labels", "labels.txt", "--top-k", "3")
@@ -100,7 +107,7 @@ def test_unreadable_files_do_not_stop_the_others(capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--model", "head", "--labels", "labels.txt"], "a model that writes only: this one has a label head"),
+        (["--model", "head", "--labels", "others.txt"], "expected some of the model's 3 labels, received 2 others"),
         (["--model", "glosses", "--labels", "labels.txt"], "a model for isolated-sign-recognition, found SigmaForCTC"),
         (["--model", "retrieval"], "expected a model that predicts"),
         (["--model", "writer", "--labels", "clips.txt"], "clips.txt"),

@@ -224,7 +224,7 @@ def test_a_corpus_by_name(capsys: pytest.CaptureFixture[str]) -> None:
         (["--task", "cslr", "--model", "head", "--dataset", "sentences"], "expected a model for continuous-sign-rec"),
         (["--task", "slt", "--model", "glosses", "--dataset", "sentences"], "expected a model for sign-language-tran"),
         (["--task", "slt", "--model", "retrieval", "--dataset", "sentences"], "expected a model that predicts"),
-        (["--task", "islr", "--model", "head", "--dataset", "signs", "--labels", "labels.txt"], "has a label head"),
+        (["--task", "islr", "--model", "head", "--dataset", "signs", "--labels", "labels.txt"], "first 'the weather'"),
         (["--task", "slt", "--model", "writer", "--dataset", "nowhere"], "received 'nowhere'"),
     ],
 )

@@ -192,6 +192,19 @@ def test_recognition_names_labels_best_first(recognize: Any, clips: list[PoseCli
     }
 
 
+def test_some_labels_of_a_head(recognize: Any, clips: list[PoseClip]) -> None:
+    """Among a few of its labels, in any order: probabilities of these alone."""
+    labels = ["south", "rain", "hello"]
+    logits = recognize.model(**SigmaFeatureExtractor()(clips[0])).logits[0]
+    expected = dict(zip(labels, logits[[5, 1, 0]].softmax(dim=-1).tolist()))
+    for results in (recognize(clips[0], labels=labels), recognize(clips, labels=labels, batch_size=2)[0]):
+        assert {one["label"]: one["score"] for one in results} == pytest.approx(expected, abs=1e-5)
+    with pytest.raises(ValueError, match="some of the model's 6 labels, received 1 others, first 'fog'"):
+        recognize(clips[0], labels=["fog", "rain"])
+    with pytest.raises(ValueError, match="some of the model's 6 labels, received none"):
+        recognize(clips[0], labels=[])
+
+
 @pytest.mark.parametrize(("top_k", "expected"), [(1, 1), (3, 3), (100, 6)])
 def test_top_k(recognize: Any, clips: list[PoseClip], top_k: int, expected: int) -> None:
     assert len(recognize(clips[0], top_k=top_k)) == expected

@@ -92,8 +92,8 @@ def predict_corpus(
         task (`str`):
             `"slt"` and `"islr"` compare with the column `text`, `"cslr"` with `gloss`.
         labels (`Sequence[str]`, *optional*):
-            For isolated signs and a model that writes: the labels that it may choose from. Without them it writes
-            freely, and what it writes is compared as it is.
+            For isolated signs: the labels that the model may choose from. Without them a label head has all of its
+            own, and a model that writes writes freely; what it writes is compared as it is.
         language (`str`, *optional*):
             Spoken language of the prompt; each clip's `spoken_language` by default.
         num_beams (`int`, *optional*):
@@ -123,8 +123,6 @@ def predict_corpus(
     if is_ranked:
         options["top_k"] = _TOP_K
     if labels is not None:
-        if not writes:
-            raise ValueError("expected --labels for a model that writes text only: this one has a label head")
         options["labels"] = list(labels)
     if num_beams is not None:
         options["num_beams"] = num_beams

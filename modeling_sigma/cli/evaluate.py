@@ -47,9 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--config", metavar="NAME", help="configuration of the corpus, such as wlasl100")
     model.add_argument("--split", default="test", metavar="NAME", help="train, validation or test (default)")
     model.add_argument("--data-dir", metavar="DIR", help="the corpus's own files")
-    model.add_argument(
-        "--labels", metavar="FILE", help="islr: one label a line, for a model that writes to choose from"
-    )
+    model.add_argument("--labels", metavar="FILE", help="islr: one label a line, for the model to choose from")
     model.add_argument("--language", help="spoken language of the prompt (default: each clip's)")
     model.add_argument("--num-beams", type=int, metavar="N", help="beams (default: the model's own)")
     model.add_argument("--batch-size", type=int, default=8, metavar="N", help="clips computed together (default 8)")

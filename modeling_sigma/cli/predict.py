@@ -18,9 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="clips in any format that `sigma-slu inspect` reads")
     parser.add_argument("--model", required=True, metavar="DIR", help="model folder, or a name on the Hub")
     parser.add_argument("--top-k", type=int, default=1, metavar="K", help="K best results a clip (default 1)")
-    parser.add_argument(
-        "--labels", metavar="FILE", help="one label a line: a model that writes text chooses among these signs"
-    )
+    parser.add_argument("--labels", metavar="FILE", help="one label a line: the model chooses among these signs")
     parser.add_argument("--language", default="English", help="spoken language to write (default English)")
     parser.add_argument("--person", type=int, default=0, metavar="N", help="which person of each clip (default 0)")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="clips computed together (default 8)")

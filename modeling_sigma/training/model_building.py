@@ -123,12 +123,13 @@ def _keep_known_labels(model: Any, name: str) -> None:
     """Labels that the checkpoint's head of the same kind has, too, start from what it knows of them."""
     head = LABEL_HEADS[type(model).__name__]
     old_config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-    known = {label: number for label, number in model.config.label2id.items() if label in old_config.label2id}
+    old_numbers = {label: number for number, label in old_config.id2label.items()}
+    known = {label: number for number, label in model.config.id2label.items() if label in old_numbers}
     if not known or type(model).__name__ not in (old_config.architectures or ()):
         return
     old = getattr(type(model).from_pretrained(name, config=old_config), head)
     new = getattr(model, head)
-    rows, old_rows = list(known.values()), [old_config.label2id[label] for label in known]
+    rows, old_rows = list(known.values()), [old_numbers[label] for label in known]
     with torch.no_grad():
         new.weight[rows] = old.weight[old_rows].to(new.weight.dtype)
         new.bias[rows] = old.bias[old_rows].to(new.bias.dtype)
