@@ -29,6 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What the demo leaves behind, with an untrained model, and a few clips of one's own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    Path("checkpoints").symlink_to(ROOT / "checkpoints")
     model = factories.tiny_model(SigmaForConditionalGeneration, seed=0)
     model.generation_config.max_new_tokens = 5
     save_bundle(model, factories.tiny_processor(), "sigma-slu")
@@ -72,6 +73,7 @@ def test_what_is_published_can_be_loaded(folder: Path) -> None:
 @pytest.mark.parametrize(
     "line",
     [
+        'pipeline("isolated-sign-recognition", model="checkpoints/sigma-wlasl-hands"',
         'AutoModel.from_pretrained("sigma-slu")',
         'pipeline("sign-language-translation", model="sigma-slu"',
         "adapt(AdaptOptions(",
