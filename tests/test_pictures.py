@@ -245,7 +245,7 @@ def test_attention_of_a_model_covers_what_it_writes(use_prompt: bool) -> None:
 
 
 def test_curves_of_a_log(tmp_path: Path) -> None:
-    log = [{"step": step, "loss": 3.0 / step, "learning_rate": 0.1, "epoch": 1} for step in range(1, 6)]
+    log = [{"step": step, "loss": 3.0 / step, "learning_rate": 0.1, "frames": 900} for step in range(1, 6)]
     log.append({"step": 5, "eval_bleu4": 12.0, "eval_runtime": 3.0})
     log.append({"step": 9, "train_loss": 1.0, "total_flos": 1})
     for name, text in (

@@ -19,6 +19,7 @@ _LEFT, _LABELS = 52, 190  # for numbers on the left, for names on the right
 _OVERSAMPLING = 3
 # What logs hold beside losses and scores.
 _NOT_SHOWN = ("epoch", "step", "total_flos", "learning_rate", "grad_norm", "runtime", "per_second", "num_")
+_NOT_SHOWN_NAMES = ("train_loss", "clips", "frames", "padding")
 
 # Name -> (step, value) pairs.
 Curves = Mapping[str, Sequence[tuple[float, float]]]
@@ -51,7 +52,7 @@ def collect_curves(log: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[flo
     for number, entry in enumerate(log):
         for name, value in entry.items():
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if is_number and not any(part in name for part in _NOT_SHOWN) and name not in ("train_loss",):
+            if is_number and not any(part in name for part in _NOT_SHOWN) and name not in _NOT_SHOWN_NAMES:
                 curves.setdefault(name, []).append((float(entry.get("step", number)), float(value)))
     return curves
 
