@@ -7,8 +7,9 @@ Pre-training reads the train clips of all 2,000 signs (examples/configs/pretrain
 then fine-tuned for the 300 signs of WLASL300, on a quarter of their train clips and on all of them. Everything was set
 beforehand, nothing is chosen by a score: the test split is looked at once a run. Runs that exist are left out.
 
-- full: all four losses; contrastive: global and local alignment alone; fused: the paper's sources, which let the
-  alignment and the decoder read the sentence that they predict; none: the same fine-tuning from random weights.
+- full: all four losses; longer: then twelve more epochs of them; contrastive: global and local alignment alone; fused:
+  the paper's sources, which let the alignment and the decoder read the sentence that they predict; none: the same
+  fine-tuning from random weights.
 - retrieval: the 300 words, ranked for a clip by the global similarity straight after pre-training: no label head, and
   no fine-tuning.
 """
@@ -40,6 +41,7 @@ from modeling_sigma.training.pretrain import main as pretrain
 VARIANTS: dict[str, dict[str, Any] | None] = {
     "none": None,
     "full": {},
+    "longer": {},
     "contrastive": {"use_matching": False, "use_language_modelling": False},
     "fused": {"alignment_source": "fused", "lm_source": "fused"},
 }
@@ -50,14 +52,17 @@ CONFIG = Path(__file__).resolve().parents[1] / "examples" / "configs" / "pretrai
 
 def pretrained(variant: str, args: argparse.Namespace) -> Path:
     """The folder of a pre-trained model, made if it does not exist; with what it cost, and retrieval by it."""
-    folder = args.models / variant
+    folder: Path = args.models / variant
     if (folder / "metrics.json").exists():
         return folder
     config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     sizes = {**config["model_config"], **(VARIANTS[variant] or {})}
+    start = ["--model_config", json.dumps(sizes)]
+    if variant == "longer":
+        start = ["--model", str(pretrained("full", args)), "--model_config", "{}", "--num_train_epochs", "12"]
     pretrain(
-        [str(CONFIG), "--data_dir", str(args.data), "--output_dir", str(folder), "--overwrite", "true",
-         "--model_config", json.dumps(sizes), "--seed", "0"]
+        [str(CONFIG), "--data_dir", str(args.data), "--output_dir", str(folder), "--overwrite", "true", "--seed", "0",
+         *start]
     )  # fmt: skip
     return folder
 
