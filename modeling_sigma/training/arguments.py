@@ -48,8 +48,7 @@ class ModelArguments:
     )
     tokenizer: str | None = _help(
         "tokenizer of a new model: `words` (one piece a word of the training texts), `unigram` (trained on them), a "
-        "folder, or a name on the Hub; by default that of `text_model`, else `words`. A label head as `model` needs it to "
-        "learn to write"
+        "folder, or a name on the Hub; by default that of `text_model`, else `words`"
     )
     vocabulary_size: int = _help("pieces of a `unigram` tokenizer", 8000)
     feature_extractor: dict | str | None = _help("fields of SigmaFeatureExtractor that differ from its defaults")

@@ -100,48 +100,23 @@ def build_model(
     if arguments.model is not None:
         config = _changed_config(arguments.model, fields)
         if head in ("generation", "pretrain") and not config.use_prompt:
-            return _learn_to_write(cls, config, arguments, texts, languages, augmentation)
+            raise ValueError(
+                f"{arguments.model}: expected a model that reads a prompt and can write, this one has no tokenizer: "
+                "use --head classification (islr) or --head ctc (cslr)"
+            )
         model = cls.from_pretrained(arguments.model, config=config, ignore_mismatched_sizes=labels is not None)
         if labels is not None:
             _keep_known_labels(model, arguments.model)
         return model, _processor_of(arguments, model.config, augmentation)
     tokenizer = None
     if fields.get("use_prompt", True) or head in ("generation", "pretrain"):
-        tokenizer = _new_tokenizer(arguments, texts, languages)
+        prompts = [PROMPT_TEMPLATE.format(language=language) for language in sorted(set(languages))]
+        tokenizer = _new_tokenizer(arguments, [*texts, *prompts])
     if arguments.text_model is not None:
         model = cls.from_text_pretrained(arguments.text_model, **fields)
     else:
         model = cls(_new_config(fields, tokenizer))
     return model, _new_processor(arguments, model.config, tokenizer, augmentation)
-
-
-def _learn_to_write(
-    cls: Any,
-    config: Any,
-    arguments: ModelArguments,
-    texts: Sequence[str],
-    languages: Sequence[str],
-    augmentation: dict[str, Any] | None,
-) -> tuple[Any, Any]:
-    """A label head that never read a text goes on as a model that writes: its encoders, with a new tokenizer, new
-    embeddings and a new decoder."""
-    if arguments.tokenizer is None:
-        raise ValueError(
-            f"{arguments.model}: expected a model that reads a prompt and can write, this one has no tokenizer: use "
-            "--head classification (islr) or --head ctc (cslr), or give it one with --tokenizer words"
-        )
-    tokenizer = _new_tokenizer(arguments, texts, languages)
-    extractor = _processor_of(arguments, config, augmentation)
-    config.use_prompt = config.use_cls_token = True
-    for name, number in (
-        ("vocab_size", len(tokenizer)),
-        ("decoder_start_token_id", tokenizer.pad_token_id),
-        ("pad_token_id", tokenizer.pad_token_id),
-        ("eos_token_id", tokenizer.eos_token_id),
-    ):
-        setattr(config.text_config, name, number)
-    model = cls.from_pretrained(arguments.model, config=config, ignore_mismatched_sizes=True)
-    return model, SigmaProcessor(extractor, tokenizer, max_text_length=arguments.max_text_length or 50)
 
 
 def _keep_known_labels(model: Any, name: str) -> None:
@@ -181,8 +156,7 @@ def _new_config(fields: dict[str, Any], tokenizer: Any) -> SigmaConfig:
     return SigmaConfig(text_config=AutoConfig.for_model(kind, **text_config), **fields)
 
 
-def _new_tokenizer(arguments: ModelArguments, texts: Sequence[str], languages: Sequence[str]) -> Any:
-    texts = [*texts, *(PROMPT_TEMPLATE.format(language=language) for language in sorted(set(languages)))]
+def _new_tokenizer(arguments: ModelArguments, texts: Sequence[str]) -> Any:
     name = arguments.tokenizer or arguments.text_model or "words"
     if name == "words":
         return word_tokenizer(texts)
