@@ -11,14 +11,16 @@ with the recipe of `sigma-slu adapt`, and is scored on 480 clips of signers that
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import tempfile
 import time
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
+from recorded_runs import read_runs, run_missing
 
 from modeling_sigma.training.adapt import AdaptOptions, adapt
 
@@ -91,13 +93,10 @@ def main() -> None:
     args = parser.parse_args()
     args.results.mkdir(parents=True, exist_ok=True)
     if args.command == "run":
-        for seed in args.seeds:
-            for clips in args.clips:
-                for variant in args.variants:
-                    path = args.results / f"{variant}-{clips}-{seed}.json"
-                    if not path.exists():
-                        path.write_text(json.dumps(run(variant, clips, seed, args), indent=2) + "\n", encoding="utf-8")
-    print(table([json.loads(path.read_text(encoding="utf-8")) for path in sorted(args.results.glob("*.json"))]))
+        runs = product(args.seeds, args.clips, args.variants)
+        jobs = {f"{v}-{clips}-{seed}": partial(run, v, clips, seed, args) for seed, clips, v in runs}
+        run_missing(args.results, jobs)
+    print(table(read_runs(args.results)))
 
 
 if __name__ == "__main__":

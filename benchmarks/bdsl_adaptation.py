@@ -15,15 +15,17 @@ One JSON file a run; those that exist are left out.
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import tempfile
 import time
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from recorded_runs import read_runs, run_missing
 from torch import nn
 from transformers import AutoConfig, AutoFeatureExtractor
 
@@ -148,12 +150,11 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     args = parser.parse_args()
     args.results.mkdir(parents=True, exist_ok=True)
-    runs = [(v, c, s) for s in args.seeds for c in args.clips for v in args.variants]
-    for variant, clips, seed in runs if args.command == "run" else ():
-        path = args.results / f"{variant}-{clips}-{seed}.json"
-        if not path.exists():
-            path.write_text(json.dumps(run(variant, clips, seed, args), indent=2) + "\n", encoding="utf-8")
-    print(table([json.loads(path.read_text(encoding="utf-8")) for path in sorted(args.results.glob("*.json"))]))
+    if args.command == "run":
+        runs = product(args.seeds, args.clips, args.variants)
+        jobs = {f"{v}-{clips}-{seed}": partial(run, v, clips, seed, args) for seed, clips, v in runs}
+        run_missing(args.results, jobs)
+    print(table(read_runs(args.results)))
 
 
 if __name__ == "__main__":

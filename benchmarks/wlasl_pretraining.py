@@ -21,6 +21,8 @@ import json
 import platform
 import tempfile
 import time
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ import datasets
 import numpy as np
 import torch
 import yaml
+from recorded_runs import read_runs, run_missing
 
 from datasets_scripts.corpora import load_corpus
 from modeling_sigma import SigmaModel, SigmaProcessor
@@ -165,19 +168,12 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     args = parser.parse_args()
     args.results.mkdir(parents=True, exist_ok=True)
-    jobs: list[tuple[str, Any]] = []
-    for variant in args.variants:
-        if variant != "none":
-            jobs.append((f"{variant}-retrieval", lambda v=variant: retrieve(v, args)))
-    for seed in args.seeds:
-        for share in args.shares:
-            for variant in args.variants:
-                jobs.append((f"{variant}-{share}-{seed}", lambda v=variant, s=share, n=seed: fine_tune(v, s, n, args)))
-    for name, job in jobs if args.command == "run" else ():
-        path = args.results / f"{name}.json"
-        if not path.exists():
-            path.write_text(json.dumps(job(), indent=2) + "\n", encoding="utf-8")
-    print(table([json.loads(path.read_text(encoding="utf-8")) for path in sorted(args.results.glob("*.json"))]))
+    if args.command == "run":
+        jobs = {f"{v}-retrieval": partial(retrieve, v, args) for v in args.variants if v != "none"}
+        for seed, share, v in product(args.seeds, args.shares, args.variants):
+            jobs[f"{v}-{share}-{seed}"] = partial(fine_tune, v, share, seed, args)
+        run_missing(args.results, jobs)
+    print(table(read_runs(args.results)))
 
 
 if __name__ == "__main__":

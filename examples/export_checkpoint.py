@@ -34,8 +34,8 @@ def export(source: Path, target: Path, licence: str) -> Path:
     if extractor.training_layout == "hands_42":
         extractor.parts = ["left_hand", "right_hand"]  # bodies would be news to it
     model.config.weights_licence = licence
-    for name, _ in (*model.named_parameters(), *model.named_buffers()):
-        if not torch.isfinite(model.state_dict()[name].half()).all():
+    for name, values in model.state_dict().items():
+        if not torch.isfinite(values.half()).all():
             raise ValueError(f"{source}: {name} does not fit into float16")
     for path in target.glob("*.py"):
         path.unlink()
