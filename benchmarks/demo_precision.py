@@ -37,11 +37,12 @@ PRECISIONS = ("fp32", "bf16")
 
 
 def main() -> None:
-    """Trains both, scores both on 200 sentences and 200 single signs of unseen signers."""
+    """Trains both, scores both on sentences and single signs of unseen signers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("outputs/demo_precision"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=DemoRecipe.steps)
+    parser.add_argument("--clips", type=int, default=1000, help="test sentences, and as many single signs")
     args = parser.parse_args()
     register_sigma()
     recipe = replace(DemoRecipe(seed=args.seed), steps=args.steps)
@@ -53,19 +54,26 @@ def main() -> None:
         for precision, one in models.items()
     }
     seconds = dict.fromkeys(PRECISIONS, 0.0)
+    losses: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
     for step in range(recipe.steps):
         batch = training_batch(processor, language, recipe, step)
         for precision in PRECISIONS:
             started = time.perf_counter()
-            loss = training_step(models[precision], optimizers[precision], batch, precision)
+            losses[precision].append(training_step(models[precision], optimizers[precision], batch, precision))
             seconds[precision] += time.perf_counter() - started
-        progress("training both", step + 1, recipe.steps, loss)
-    results: dict[str, Any] = {"steps": recipe.steps, "seed": recipe.seed, "threads": torch.get_num_threads()}
+        progress("training both", step + 1, recipe.steps, losses[PRECISIONS[-1]][-1])
+    results: dict[str, Any] = {
+        "steps": recipe.steps,
+        "seed": recipe.seed,
+        "clips": args.clips,
+        "threads": torch.get_num_threads(),
+    }
     for precision, one in models.items():
-        scores = evaluate_demo(one.eval(), processor, language, recipe, progress)
+        scores = evaluate_demo(one.eval(), processor, language, recipe, progress, args.clips)
         results[precision] = {
             "bleu4": round(scores["bleu4"], 1),
             "isolated_accuracy": round(100 * scores["isolated_accuracy"], 1),
+            "last_losses": round(sum(losses[precision][-40:]) / len(losses[precision][-40:]), 3),
             "training_seconds": round(seconds[precision]),
         }
         save_bundle(one, processor, args.out / precision)

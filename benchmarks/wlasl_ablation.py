@@ -1,0 +1,122 @@
+"""What matters for isolated signs from hands alone? One choice at a time, WLASL300 from random weights.
+
+    python benchmarks/wlasl_ablation.py run --data ../shared/data/wlasl_hands    # 8 minutes a run
+    python benchmarks/wlasl_ablation.py table
+
+The model, augmentation and optimiser of examples/configs/finetune_wlasl_hands_2000.yaml, 15 epochs of 32 clips a step,
+and nothing chosen by a score: the last step is what is measured. Scores are those of the validation split; the test
+split is not read. Runs that exist are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from recorded_runs import read_runs, run_missing
+
+from modeling_sigma.training.finetune import main as finetune
+
+
+RESULTS = Path(__file__).parent / "results" / "wlasl_ablation"
+CONFIG = Path(__file__).resolve().parents[1] / "examples" / "configs" / "finetune_wlasl_hands_2000.yaml"
+
+
+def _frames(count: int) -> Callable[[dict[str, Any]], None]:
+    return lambda config: config["model_config"].update(max_frames=count)
+
+
+def _width(width: int) -> Callable[[dict[str, Any]], None]:
+    sizes = {"spatial_hidden_sizes": [32, width], "temporal_hidden_sizes": [width, width]}
+    return lambda config: config["model_config"]["pose_config"].update(sizes)
+
+
+def _kernel(size: int) -> Callable[[dict[str, Any]], None]:
+    return lambda config: config["model_config"]["pose_config"].update(temporal_kernel_size=size)
+
+
+# Name -> what it changes in the configuration.
+VARIANTS: dict[str, Callable[[dict[str, Any]], None]] = {
+    "as configured": lambda config: None,
+    "no augmentation": lambda config: config.update(augmentation={"flip": 0.0}),
+    "no mirrored clips": lambda config: config["augmentation"].update(flip=0.0),
+    "left hand not mirrored": lambda config: config["model_config"]["pose_config"].update(mirror_left_hand=False),
+    "12 frames": _frames(12),
+    "36 frames": _frames(36),
+    "width 48": _width(48),
+    "width 144": _width(144),
+    "temporal kernel 1": _kernel(1),
+    "dropout between frames": lambda config: config["model_config"]["pose_config"].update(dropout=0.1),
+}
+
+
+def run(variant: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
+    """One training; its scores on validation."""
+    started = time.monotonic()
+    config = copy.deepcopy(yaml.safe_load(CONFIG.read_text(encoding="utf-8")))
+    VARIANTS[variant](config)
+    changed = [
+        argument
+        for name in ("model_config", "augmentation")
+        for argument in (f"--{name}", json.dumps(config[name]))
+    ]  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        scores = finetune(
+            [str(CONFIG), "--corpus", "wlasl_hands:wlasl300", "--data_dir", str(args.data), *changed,
+             "--num_train_epochs", str(args.epochs), "--per_device_train_batch_size", "32", "--warmup_steps", "60",
+             "--eval_strategy", "no", "--save_strategy", "no", "--load_best_model_at_end", "false",
+             "--do_predict", "false", "--seed", str(seed), "--output_dir", folder, "--overwrite", "true"]
+        )["validation"]  # fmt: skip
+    return {
+        "variant": variant, "seed": seed, "epochs": args.epochs, "top1": scores["top1_per_instance"],
+        "top5": scores["top5_per_instance"], "clips": scores["num_samples"], "threads": torch.get_num_threads(),
+        "torch": torch.__version__, "machine": platform.machine(), "seconds": round(time.monotonic() - started),
+    }  # fmt: skip
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """A line a variant: validation top-1 / top-5, mean and standard deviation over seeds."""
+    lines = ["| | seeds | top-1 | top-5 |", "|---|---|---|---|"]
+    for variant in VARIANTS:
+        runs = [result for result in results if result["variant"] == variant]
+        if runs:
+            pairs = [[run[name] for run in runs] for name in ("top1", "top5")]
+            cells = [f"{np.mean(v):.1f}" + (f" ± {np.std(v, ddof=1):.1f}" if len(v) > 1 else "") for v in pairs]
+            lines.append(f"| {variant} | {len(runs)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Runs what is missing, or prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=("run", "table"), nargs="?", default="table")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/wlasl_hands"))
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
+    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    args = parser.parse_args()
+    args.results.mkdir(parents=True, exist_ok=True)
+    if args.command == "run":
+        jobs = {
+            f"{variant.replace(' ', '_')}-{seed}": partial(run, variant, seed, args)
+            for seed, variant in product(args.seeds, args.variants)
+        }
+        run_missing(args.results, jobs)
+    print(table(read_runs(args.results)))
+
+
+if __name__ == "__main__":
+    main()
