@@ -1,26 +1,28 @@
 """Does bfloat16 train the demo as well as float32, and how much faster?
 
-    python benchmarks/demo_precision.py --out DIR       # the demo's 400 steps, twice: a quarter of an hour on one core
+    python benchmarks/demo_precision.py run --seeds 0 1 2 3 4 5    # about a quarter of an hour a seed on one core
+    python benchmarks/demo_precision.py table
 
 Two models of the same first weights see the same batches, and take turns: step by step, so that whatever else the
-machine does slows both alike. Prints JSON; DIR holds both models.
+machine does slows both alike. Then both read test clips. Runs that exist are left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import json
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from recorded_runs import read_runs, run_missing
 
 from datasets_scripts.synthetic import SyntheticSigns
-from modeling_sigma.hub.bundle import save_bundle
 from modeling_sigma.registration_sigma import register_sigma
 from modeling_sigma.training.matrix_optimizer import MatrixOptimizer
 from modeling_sigma.training.synthetic_demo import (
@@ -34,18 +36,13 @@ from modeling_sigma.training.synthetic_demo import (
 
 
 PRECISIONS = ("fp32", "bf16")
+SCORES = ("bleu4", "isolated_accuracy")
+RESULTS = Path(__file__).parent / "results" / "demo_precision"
 
 
-def main() -> None:
+def run(seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """Trains both, scores both on sentences and single signs of unseen signers."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("outputs/demo_precision"))
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=DemoRecipe.steps)
-    parser.add_argument("--clips", type=int, default=1000, help="test sentences, and as many single signs")
-    args = parser.parse_args()
-    register_sigma()
-    recipe = replace(DemoRecipe(seed=args.seed), steps=args.steps)
+    recipe = replace(DemoRecipe(seed=seed), steps=args.steps)
     language, progress = SyntheticSigns(seed=0), PrintedProgress(sys.stderr)
     model, processor = build_demo(language, recipe)
     models = {precision: copy.deepcopy(model).train() for precision in PRECISIONS}
@@ -62,23 +59,55 @@ def main() -> None:
             losses[precision].append(training_step(models[precision], optimizers[precision], batch, precision))
             seconds[precision] += time.perf_counter() - started
         progress("training both", step + 1, recipe.steps, losses[PRECISIONS[-1]][-1])
-    results: dict[str, Any] = {
-        "steps": recipe.steps,
-        "seed": recipe.seed,
-        "clips": args.clips,
-        "threads": torch.get_num_threads(),
-    }
+    result: dict[str, Any] = {"steps": recipe.steps, "seed": seed, "clips": args.clips}
     for precision, one in models.items():
         scores = evaluate_demo(one.eval(), processor, language, recipe, progress, args.clips)
-        results[precision] = {
+        result[precision] = {
             "bleu4": round(scores["bleu4"], 1),
             "isolated_accuracy": round(100 * scores["isolated_accuracy"], 1),
-            "last_losses": round(sum(losses[precision][-40:]) / len(losses[precision][-40:]), 3),
+            "last_losses": round(float(np.mean(losses[precision][-40:])), 3),
             "training_seconds": round(seconds[precision]),
         }
-        save_bundle(one, processor, args.out / precision)
-    results["bf16_times_faster"] = round(seconds["fp32"] / seconds["bf16"], 2)
-    print(json.dumps(results, indent=2))
+    times_faster = round(seconds["fp32"] / seconds["bf16"], 2)
+    return {**result, "bf16_times_faster": times_faster, "threads": torch.get_num_threads()}
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """A line a seed, then means and standard deviations; the last columns are bfloat16 minus float32."""
+    lines = [
+        "| seed | BLEU-4 bf16 | BLEU-4 fp32 | difference | signs bf16 | signs fp32 | difference |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    rows = [
+        [value for score in SCORES for value in (one["bf16"][score], one["fp32"][score])] for one in results
+    ]  # fmt: skip
+    columns = np.array(rows).reshape(-1, 4)
+    columns = np.stack(
+        [columns[:, 0], columns[:, 1], columns[:, 0] - columns[:, 1],
+         columns[:, 2], columns[:, 3], columns[:, 2] - columns[:, 3]], axis=1,
+    )  # fmt: skip
+    for one, row in zip(results, columns, strict=True):
+        lines.append(f"| {one['seed']} | " + " | ".join(f"{value:.1f}" for value in row) + " |")
+    if len(results) > 1:
+        cells = zip(columns.mean(axis=0), columns.std(axis=0, ddof=1), strict=True)
+        lines.append("| mean | " + " | ".join(f"{mean:.1f} ± {spread:.1f}" for mean, spread in cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Runs what is missing, or prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=("run", "table"), nargs="?", default="table")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4, 5])
+    parser.add_argument("--steps", type=int, default=DemoRecipe.steps)
+    parser.add_argument("--clips", type=int, default=1000, help="test sentences, and as many single signs")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    args = parser.parse_args()
+    args.results.mkdir(parents=True, exist_ok=True)
+    if args.command == "run":
+        register_sigma()
+        run_missing(args.results, {f"seed-{seed}": partial(run, seed, args) for seed in args.seeds})
+    print(table(read_runs(args.results)))
 
 
 if __name__ == "__main__":
