@@ -173,11 +173,12 @@ class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
 
     def _trie(self, labels: Sequence[str]) -> LabelTrie:
         """The trie of the labels, kept for the next clip."""
-        cached: tuple[Any, LabelTrie] | None = getattr(self, "_cached_trie", None)
-        if cached is None or cached[0] != labels:
+        cached: tuple[tuple[str, ...], LabelTrie] | None = getattr(self, "_cached_trie", None)
+        key = tuple(labels)  # a copy: the caller may change the list
+        if cached is None or cached[0] != key:
             if self.processor is None:
                 raise ValueError("expected a processor, received none: labels need the model's tokenizer")
-            cached = self._cached_trie = (labels, LabelTrie.from_labels(labels, self.processor.tokenizer))
+            cached = self._cached_trie = (key, LabelTrie.from_labels(key, self.processor.tokenizer))
         return cached[1]
 
     def _search_labels(self, model_inputs: dict[str, Any], trie: LabelTrie, num_beams: int) -> torch.Tensor:

@@ -195,7 +195,7 @@ def _measurement(report: Mapping[str, Any], args: argparse.Namespace) -> Any:
         dataset=CORPORA[args.dataset].FACTS.title if args.dataset in CORPORA else Path(args.dataset).name,
         dataset_config=args.config,
         split=args.split,
-        num_samples=report["num_samples"],
+        num_samples=report["num_samples" if args.task == "islr" else "num_sentences"],
         scores={name: report[name] for name in METRICS if isinstance(report.get(name), float)},
         intervals={name: list(ends) for name, ends in report.get("intervals", {}).items() if name in METRICS},
         signature=report["signature"],
