@@ -19,8 +19,9 @@ from modeling_sigma.io import save_clip
 from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
 from modeling_sigma.training.adapt import LABEL_TASKS, first_clips_per_text, guess_task
 from modeling_sigma.training.adapters import load_adapted, lora_config, save_adapter
-from modeling_sigma.training.arguments import ModelArguments
+from modeling_sigma.training.arguments import AdapterArguments, ModelArguments
 from modeling_sigma.training.corpus_splits import hold_out
+from modeling_sigma.training.finetune import add_adapter
 from modeling_sigma.training.model_building import architecture_of, build_model
 from modeling_sigma.training.optimizer_groups import part_of
 
@@ -114,6 +115,16 @@ def test_new_labels_travel_with_the_adapter(base: str, tmp_path: Path) -> None:
     loaded = load_adapted(tmp_path).eval()
     assert loaded.config.id2label == {0: "a", 1: "b", 2: "c"}
     torch.testing.assert_close(loaded(**factories.tiny_inputs()).logits, expected)
+
+
+def test_a_frozen_pose_encoder_keeps_its_statistics(base: str) -> None:
+    """They are not saved with the adapter: if they moved, it would not give back what was trained."""
+    model = SigmaForConditionalGeneration.from_pretrained(base)
+    before = {name: tensor.clone() for name, tensor in model.pose_encoder.state_dict().items()}
+    adapted = add_adapter(model, AdapterArguments(pose_encoder="frozen")).train()
+    adapted(**factories.tiny_inputs(), labels=LABELS)
+    after = adapted.get_base_model().pose_encoder.state_dict()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
 
 
 def test_mistakes_are_told(base: str, tmp_path: Path) -> None:

@@ -200,6 +200,15 @@ def test_scores_go_to_the_card(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert whole.signature == report["signature"] and "--dataset signs" in whole.command
 
 
+def test_translations_go_to_the_card(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    model = shutil.copytree("writer", tmp_path / "writer")
+    test = ["--model", str(model), "--dataset", "signs", "--task", "slt", "--split", "test[:2]", "--add-to-card"]
+    report = evaluate(capsys, *test)
+    [measurement] = read_measurements(model / "results.json")
+    assert (measurement.task, measurement.num_samples) == ("slt", 2)
+    assert measurement.scores["bleu4"] == report["bleu4"]
+
+
 def test_a_corpus_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     argv = (
         "--task",

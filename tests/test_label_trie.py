@@ -171,6 +171,15 @@ def test_pipeline_ranks_labels_by_likelihood(recognize: Any, writer: Any, trie: 
     assert len(recognize(clips[0], labels=SIGNS)) == 5, "top_k is 5"
 
 
+def test_a_list_of_labels_may_change(recognize: Any) -> None:
+    clip, labels = random_clip(5), list(SIGNS)
+    expected = recognize(clip, labels=labels, top_k=3)
+    labels.reverse()
+    for changed in (labels, tuple(labels)):
+        result = recognize(clip, labels=changed, top_k=3)
+        assert [entry["label"] for entry in result] == [entry["label"] for entry in expected]
+
+
 @pytest.mark.parametrize("num_beams", [1, 3, 50])
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_pipeline_searches_labels(recognize: Any, num_beams: int, batch_size: int) -> None:

@@ -321,6 +321,7 @@ def test_steps_that_are_no_number_are_skipped_and_counted(value: float, tmp_path
     assert not torch.equal(states[1]["shared.weight"], states[0]["shared.weight"])
     assert trainer.guard.num_skipped == 1
     assert trainer.state.log_history[1]["num_skipped_steps"] == 1
+    assert all(math.isfinite(entry.get("loss", entry.get("train_loss"))) for entry in trainer.state.log_history)
     assert all(torch.isfinite(tensor).all() for tensor in trainer.model.state_dict().values())
 
 

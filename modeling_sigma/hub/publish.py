@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -111,6 +112,9 @@ def plan_publication(folder: str | Path, repo_id: str, licence: str | None = Non
     except (ValueError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: the header between the `---` lines is no valid YAML ({error})") from error
     inherited = bundle.config.get("weights_licence")
+    model_config = bundle.folder / "config.json"
+    if inherited is None and model_config.is_file():  # an adapter's first configuration is PEFT's
+        inherited = json.loads(model_config.read_text(encoding="utf-8")).get("weights_licence")
     data: Any = card.data
     stated = data.license
     try:

@@ -152,7 +152,8 @@ class ClipTrainer(Trainer):
                 raise
             raise MemoryError(self._describe_batch(inputs, sample_ids)) from error
         self.guard.watch_loss(loss, sample_ids, self.state.global_step)
-        return loss
+        # Here only where such steps are skipped: the Trainer sums losses, and the log would never be a number again.
+        return torch.where(torch.isfinite(loss), loss, 0.0)
 
     def _describe_batch(self, inputs: dict[str, Any], sample_ids: list[str]) -> str:
         clips, frames = inputs["pose_attention_mask"].shape
