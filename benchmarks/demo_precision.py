@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from recorded_runs import read_runs, run_missing
+from recorded_runs import mean_and_spread, read_runs, run_missing
 
 from datasets_scripts.synthetic import SyntheticSigns
 from modeling_sigma.registration_sigma import register_sigma
@@ -78,19 +78,14 @@ def table(results: list[dict[str, Any]]) -> str:
         "| seed | BLEU-4 bf16 | BLEU-4 fp32 | difference | signs bf16 | signs fp32 | difference |",
         "|---|---|---|---|---|---|---|",
     ]
-    rows = [
-        [value for score in SCORES for value in (one["bf16"][score], one["fp32"][score])] for one in results
-    ]  # fmt: skip
-    columns = np.array(rows).reshape(-1, 4)
-    columns = np.stack(
-        [columns[:, 0], columns[:, 1], columns[:, 0] - columns[:, 1],
-         columns[:, 2], columns[:, 3], columns[:, 2] - columns[:, 3]], axis=1,
-    )  # fmt: skip
-    for one, row in zip(results, columns, strict=True):
+    columns: list[list[float]] = []
+    for score in SCORES:
+        bf16, fp32 = ([one[precision][score] for one in results] for precision in ("bf16", "fp32"))
+        columns += [bf16, fp32, [first - second for first, second in zip(bf16, fp32, strict=True)]]
+    for one, row in zip(results, zip(*columns, strict=True), strict=True):
         lines.append(f"| {one['seed']} | " + " | ".join(f"{value:.1f}" for value in row) + " |")
     if len(results) > 1:
-        cells = zip(columns.mean(axis=0), columns.std(axis=0, ddof=1), strict=True)
-        lines.append("| mean | " + " | ".join(f"{mean:.1f} ± {spread:.1f}" for mean, spread in cells) + " |")
+        lines.append("| mean | " + " | ".join(map(mean_and_spread, columns)) + " |")
     return "\n".join(lines)
 
 

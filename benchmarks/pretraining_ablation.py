@@ -33,6 +33,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from recorded_runs import mean_and_spread
 from transformers import MT5Config
 from transformers.utils import logging
 
@@ -318,8 +319,7 @@ def table(results: list[dict[str, Any]]) -> str:
         cells = []
         for key, (_, digits) in MEASURED.items():
             values = [result[key] for result in runs if key in result]
-            spread = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
-            cells.append(f"{np.mean(values):.{digits}f}{spread}" if values else "-")
+            cells.append(mean_and_spread(values, digits) if values else "-")
         lines.append(f"| {variant} | {len(runs)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

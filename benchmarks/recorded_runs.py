@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 
 def run_missing(folder: Path, jobs: Mapping[str, Callable[[], dict[str, Any]]]) -> None:
@@ -19,3 +21,9 @@ def run_missing(folder: Path, jobs: Mapping[str, Callable[[], dict[str, Any]]]) 
 def read_runs(folder: Path) -> list[dict[str, Any]]:
     """All results in a folder, by name."""
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+
+
+def mean_and_spread(values: Sequence[float], digits: int = 1) -> str:
+    """The mean, and the standard deviation where there are several."""
+    spread = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.{digits}f}{spread}"

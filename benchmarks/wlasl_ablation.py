@@ -22,10 +22,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import yaml
-from recorded_runs import read_runs, run_missing
+from recorded_runs import mean_and_spread, read_runs, run_missing
 
 from modeling_sigma.training.finetune import main as finetune
 
@@ -93,7 +92,7 @@ def table(results: list[dict[str, Any]]) -> str:
         runs = [result for result in results if result["variant"] == variant]
         if runs:
             pairs = [[run[name] for run in runs] for name in ("top1", "top5")]
-            cells = [f"{np.mean(v):.1f}" + (f" ± {np.std(v, ddof=1):.1f}" if len(v) > 1 else "") for v in pairs]
+            cells = [mean_and_spread(values) for values in pairs]
             lines.append(f"| {variant} | {len(runs)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

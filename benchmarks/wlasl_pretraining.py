@@ -30,7 +30,7 @@ import datasets
 import numpy as np
 import torch
 import yaml
-from recorded_runs import read_runs, run_missing
+from recorded_runs import mean_and_spread, read_runs, run_missing
 
 from datasets_scripts.corpora import load_corpus
 from modeling_sigma import SigmaModel, SigmaProcessor
@@ -149,7 +149,7 @@ def table(results: list[dict[str, Any]]) -> str:
         for share in ("retrieval", "quarter", "all"):
             runs = [result for result in results if (result["variant"], result["share"]) == (variant, share)]
             pairs = [[run["test_top1"] for run in runs], [run["test_top5"] for run in runs]]
-            shown = [f"{np.mean(v):.1f}" + (f" ± {np.std(v, ddof=1):.1f}" if len(v) > 1 else "") for v in pairs if v]
+            shown = [mean_and_spread(values) for values in pairs if values]
             cells.append(" / ".join(shown) or "-")
         lines.append(f"| {variant} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
