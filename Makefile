@@ -26,7 +26,7 @@ test:
 	$(PYTHON) -m pytest
 
 test-slow:
-	$(PYTHON) -m pytest -m "slow and not gpu"
+	$(PYTHON) -m pytest -m "slow and not gpu" --timeout 1800
 
 smoke:
 	$(PYTHON) examples/smoke.py

@@ -122,8 +122,9 @@ def _work_of_rank(rank: int, folder: str) -> None:
     results: dict[str, Any] = {}
     batch = _batch(4 * rank, 4 * rank + 4)
     for own_rows in (False, True):
-        model = DistributedDataParallel(TinyAligner(own_rows))
-        results[f"aligner_{own_rows}"] = _loss_and_gradients(model, batch)
+        # No name holds the wrapped model: were it the last owner of the process group, gloo's thread and the
+        # destructor would wait for each other.
+        results[f"aligner_{own_rows}"] = _loss_and_gradients(DistributedDataParallel(TinyAligner(own_rows)), batch)
 
     leaf = torch.tensor([[1.0 + rank], [10.0 + rank]], requires_grad=True)
     gathered = gather_with_gradients(leaf)
@@ -161,7 +162,7 @@ def _work_of_rank(rank: int, folder: str) -> None:
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """The results of both processes."""
     folder = tmp_path_factory.mktemp("ranks")
-    torch.multiprocessing.spawn(_work_of_rank, args=(str(folder),), nprocs=WORLD_SIZE)
+    torch.multiprocessing.spawn(_work_of_rank, args=(str(folder),), nprocs=WORLD_SIZE, daemon=True)
     return [torch.load(Path(folder) / f"results_{rank}.pt", weights_only=True) for rank in range(WORLD_SIZE)]
 
 

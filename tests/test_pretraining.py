@@ -431,8 +431,9 @@ def _work_of_rank(rank: int, folder: str) -> None:
         length = int(batch["text_attention_mask"].sum(dim=1).max())
         for name in ("text_input_ids", "text_attention_mask", "text_word_ids", "labels"):
             batch[name] = batch[name][:, :length]
-    model = DistributedDataParallel(SigmaForPreTraining.from_pretrained(folder).eval())
-    torch.save(_loss_and_gradients(model, batch), f"{folder}/results_{rank}.pt")
+    # No name holds the wrapped model, as in test_distributed_gather.py.
+    results = _loss_and_gradients(DistributedDataParallel(SigmaForPreTraining.from_pretrained(folder).eval()), batch)
+    torch.save(results, f"{folder}/results_{rank}.pt")
     dist.destroy_process_group()
 
 
@@ -441,7 +442,7 @@ def test_two_processes_equal_one_with_the_whole_batch(tmp_path: Path) -> None:
     model, batch = tiny_model(SigmaForPreTraining), _eight_pairs()
     model.save_pretrained(tmp_path)
     torch.save(batch, tmp_path / "batch.pt")
-    torch.multiprocessing.spawn(_work_of_rank, args=(str(tmp_path),), nprocs=2)
+    torch.multiprocessing.spawn(_work_of_rank, args=(str(tmp_path),), nprocs=2, daemon=True)
     single = _loss_and_gradients(model, batch)  # eval mode: no dropout, fixed statistics
     assert all(gradient.any() for gradient in single["gradients"].values())
     for rank in range(2):
