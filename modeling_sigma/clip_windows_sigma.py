@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from .feature_extraction_sigma import as_pose_clip
+from .pipeline_base_sigma import SigmaPipeline
 from .pose_clip import PoseClip
 from .pose_transforms import select_joints
 from .skeleton_layouts import PART_SLICES
@@ -133,11 +134,12 @@ def stitch_texts(texts: Sequence[str], overlaps: Sequence[bool]) -> str:
     return " ".join(words)
 
 
-class LongClips:
-    """For pipelines that write text: `window_seconds` and `stride_seconds` as call arguments.
+class LongClips(SigmaPipeline):
+    """A pipeline that writes text, with `window_seconds` and `stride_seconds` as call arguments.
 
     A long clip is cut with [`cut_at_pauses`], its pieces go through the pipeline (in batches with `batch_size`), and
     the result has `"text"`, stitched, and `"segments"`, a list of `{"start", "end", "text"}` with times in seconds.
+    Pieces in which nobody is seen have the text `""`.
     """
 
     def __call__(
@@ -148,7 +150,7 @@ class LongClips:
         stride_seconds: float | None = None,
         **kwargs: Any,
     ) -> Any:
-        call: Any = super().__call__  # type: ignore[misc]
+        call = super().__call__
         if window_seconds is None:
             if stride_seconds is not None:
                 raise ValueError("expected window_seconds together with stride_seconds")
@@ -157,9 +159,15 @@ class LongClips:
         def in_pieces(one: Any) -> dict[str, Any]:
             clip = as_pose_clip(one)
             pieces = cut_at_pauses(clip, window_seconds, stride_seconds)
-            outputs = call([clip.frames(slice(*piece)) for piece in pieces], *args, **kwargs)
-            best = [output[0] if isinstance(output, list) else output for output in outputs]
-            return _stitched(best, pieces, _frame_rate(clip))
+            clips = {piece: clip.frames(slice(*piece)) for piece in pieces}
+            if not kwargs.get("allow_unseen"):
+                # Nobody signs in a piece without a signer. A clip without any is left for the pipeline to refuse.
+                max_frames = kwargs.get("max_frames")
+                clips = {piece: cut for piece, cut in clips.items() if self.sees_somebody(cut, max_frames)} or clips
+            outputs = call(list(clips.values()), *args, **kwargs)
+            best = (output[0] if isinstance(output, list) else output for output in outputs)
+            texts = {piece: str(output["text"]) for piece, output in zip(clips, best, strict=True)}
+            return _stitched([texts.get(piece, "") for piece in pieces], pieces, _frame_rate(clip))
 
         if isinstance(inputs, (list, tuple)):
             return [in_pieces(one) for one in inputs]
@@ -168,8 +176,7 @@ class LongClips:
         return in_pieces(inputs)
 
 
-def _stitched(outputs: Sequence[Mapping[str, Any]], pieces: Sequence[tuple[int, int]], fps: float) -> dict[str, Any]:
-    texts = [str(output["text"]) for output in outputs]
+def _stitched(texts: Sequence[str], pieces: Sequence[tuple[int, int]], fps: float) -> dict[str, Any]:
     overlaps = [False, *(start < stop for (_, stop), (start, _) in zip(pieces, pieces[1:]))]
     segments = [
         {"start": round(start / fps, 3), "end": round(stop / fps, 3), "text": text}

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import Pipeline
 
 from .modeling_sigma import given
+from .pipeline_base_sigma import SigmaPipeline
 
 
-class SignTextRetrievalPipeline(Pipeline):
+class SignTextRetrievalPipeline(SigmaPipeline):
     """`pipeline("sign-text-retrieval")`: which of these texts belongs to a clip, which of these clips to a text?
 
     Clips are file paths (with the sigma-slu package installed), [`PoseClip`]s, arrays `(T, K, 3)` or `(T, K, 2)`, and
@@ -26,17 +26,12 @@ class SignTextRetrievalPipeline(Pipeline):
     - none of them: the vector of each input.
 
     Further: `inputs_are` (`"clips"` or `"texts"`; needed where inputs are texts and `clips` is not given), `top_k`
-    (all by default), `language` (of the prompt) and `max_frames`.
+    (all by default), `language` (of the prompt), `max_frames` and `allow_unseen`.
 
     Returns:
         For each input a list of `{"index": int, "score": float}`, best first, with `"text"` where `texts` were given;
         scores are cosines. Without candidates a `torch.Tensor` of shape `(hidden_size,)` and length 1.
     """
-
-    _load_processor = True
-    _load_tokenizer = False
-    _load_feature_extractor = False
-    _load_image_processor = False
 
     def __call__(
         self,
@@ -60,7 +55,8 @@ class SignTextRetrievalPipeline(Pipeline):
             raise ValueError(
                 f"expected inputs_are='{kind}' to rank {given[0] if given else 'them'}, received {inputs_are!r}"
             )
-        options = {name: kwargs[name] for name in ("language", "max_frames", "batch_size") if name in kwargs}
+        shared = ("language", "max_frames", "allow_unseen", "batch_size")
+        options = {name: kwargs[name] for name in shared if name in kwargs}
         if texts is not None or clips is not None:
             candidates = _as_list(texts, "texts") if texts is not None else _as_list(clips, "clips")
             other = "texts" if texts is not None else "clips"
@@ -82,32 +78,33 @@ class SignTextRetrievalPipeline(Pipeline):
         top_k: int | None = None,
         language: str | None = None,
         max_frames: int | None = None,
+        allow_unseen: bool | None = None,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         if top_k is not None and top_k < 1:
             raise ValueError(f"expected top_k >= 1, received {top_k}")
         if inputs_are not in (None, "clips", "texts"):
             raise ValueError(f"expected inputs_are 'clips' or 'texts', received {inputs_are!r}")
-        preprocess = {"inputs_are": inputs_are, "language": language, "max_frames": max_frames}
+        preprocess = {
+            "inputs_are": inputs_are,
+            "language": language,
+            "max_frames": max_frames,
+            "allow_unseen": allow_unseen,
+        }
         postprocess = {"embeddings": embeddings, "names": names, "top_k": top_k}
         return given(preprocess), {}, given(postprocess)
 
-    def preprocess(
-        self, inputs: Any, inputs_are: str = "clips", language: str = "English", max_frames: int | None = None
-    ) -> dict[str, Any]:
+    def preprocess(self, inputs: Any, inputs_are: str = "clips", **options: Any) -> dict[str, Any]:
         if inputs_are == "texts":
             if not isinstance(inputs, str) or not inputs.strip():
                 raise ValueError(f"expected a text, received {inputs!r:.80}")
             features = self.processor(text=inputs, return_tensors="pt")
             return {name: features[name] for name in ("text_input_ids", "text_attention_mask")}
-        features = self.processor(poses=inputs, language=language, max_frames=max_frames, return_tensors="pt")
-        use_prompt = self.model.config.use_prompt
-        return {name: value for name, value in features.items() if use_prompt or not name.startswith("prompt_")}
+        return self.read_clip(inputs, **options)
 
     def _forward(self, model_inputs: dict[str, Any]) -> dict[str, Any]:
         if "text_input_ids" in model_inputs:
             return {"vectors": self.model.get_text_features(**model_inputs)}
-        model_inputs["pose_values"] = model_inputs["pose_values"].to(self.model.dtype)
-        return {"vectors": self.model.get_pose_features(**model_inputs)}
+        return {"vectors": self.model.get_pose_features(**self.in_model_dtype(model_inputs))}
 
     def postprocess(
         self,

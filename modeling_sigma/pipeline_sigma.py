@@ -6,86 +6,79 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, Pipeline
+from transformers import GenerationConfig
 
 from .clip_windows_sigma import LongClips
 from .ctc_decoding_sigma import GlossSpan, decode_greedily, decode_with_beams
 from .feature_extraction_sigma import as_pose_clip
 from .label_trie_sigma import LabelTrie, score_labels
 from .modeling_sigma import given
+from .pipeline_base_sigma import SigmaPipeline
 from .pose_transforms import even_frame_indices
 
 
-class SignLanguageTranslationPipeline(LongClips, Pipeline):
+class SignLanguageTranslationPipeline(LongClips):
     """`pipeline("sign-language-translation")`: writes what is signed in a clip.
 
     Inputs are file paths (with the sigma-slu package installed), [`PoseClip`]s, arrays `(T, K, 3)` or `(T, K, 2)`,
-    and dicts of keypoints and scores; lists and generators of them are batched with `batch_size`.
+    and dicts of keypoints and scores; lists and generators of them are batched with `batch_size`. A clip in which
+    nobody is seen is a `ValueError`.
 
-    Call arguments: `language` (spoken language to write, "English" by default), `max_frames`, `num_return_sequences`,
-    and everything `generate` takes. `window_seconds` (and `stride_seconds`) cuts long clips at pauses or into
-    overlapping windows: the result then has `"text"`, stitched, and `"segments"` with `"start"`, `"end"` (seconds) and
-    `"text"`.
+    Call arguments: `language` (spoken language to write, "English" by default), `max_frames`, `allow_unseen` (to read
+    clips without anybody too, `False` by default), `num_return_sequences`, and everything `generate` takes.
+    `window_seconds` (and `stride_seconds`) cuts long clips at pauses or into overlapping windows: the result then has
+    `"text"`, stitched, and `"segments"` with `"start"`, `"end"` (seconds) and `"text"`, empty where nobody is seen.
 
     Returns:
         `dict` with `"text"` for each clip; a list of such dicts, best first, with `num_return_sequences > 1`.
     """
 
-    _load_processor = True
-    _load_tokenizer = False
-    _load_feature_extractor = False
-    _load_image_processor = False
     _pipeline_calls_generate = True
     # As the paper decodes. What a checkpoint's own generation_config.json says comes first.
     _default_generation_config = GenerationConfig(max_new_tokens=100, num_beams=4)
 
     def _sanitize_parameters(
-        self, language: str | None = None, max_frames: int | None = None, **generate_kwargs: Any
+        self,
+        language: str | None = None,
+        max_frames: int | None = None,
+        allow_unseen: bool | None = None,
+        **generate_kwargs: Any,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        return given({"language": language, "max_frames": max_frames}), generate_kwargs, {}
+        preprocess = {"language": language, "max_frames": max_frames, "allow_unseen": allow_unseen}
+        return given(preprocess), generate_kwargs, {}
 
-    def preprocess(self, inputs: Any, language: str = "English", max_frames: int | None = None) -> dict[str, Any]:
-        features = self.processor(poses=inputs, language=language, max_frames=max_frames, return_tensors="pt")
-        if not self.model.config.use_prompt:
-            features = {name: value for name, value in features.items() if not name.startswith("prompt_")}
-        return features
+    def preprocess(self, inputs: Any, **options: Any) -> dict[str, Any]:
+        return self.read_clip(inputs, **options)
 
     def _forward(self, model_inputs: dict[str, Any], **generate_kwargs: Any) -> dict[str, Any]:
-        num_clips = len(model_inputs["pose_values"])
-        model_inputs["pose_values"] = model_inputs["pose_values"].to(self.model.dtype)
-        tokens = self.model.generate(**model_inputs, **self._prepare_generate_kwargs(generate_kwargs))
-        return {"tokens": tokens.reshape(num_clips, -1, tokens.shape[-1])}  # (B, sequences, L)
+        return {"tokens": _write(self, model_inputs, generate_kwargs)}
 
     def postprocess(self, model_outputs: dict[str, Any]) -> dict[str, str] | list[dict[str, str]]:
-        sequences = model_outputs["tokens"].reshape(-1, model_outputs["tokens"].shape[-1])
-        texts = self.processor.batch_decode(sequences, skip_special_tokens=True)
-        results = [{"text": text.strip()} for text in texts]
+        results = [{"text": text} for text in _written(self, model_outputs["tokens"])]
         return results[0] if len(results) == 1 else results
 
 
-class _SignRecognitionPipeline(Pipeline):
+def _write(pipe: SigmaPipeline, model_inputs: dict[str, Any], generate_kwargs: dict[str, Any]) -> torch.Tensor:
+    """What the model writes about each clip of a batch, `(B, sequences, L)`."""
+    num_clips = len(model_inputs["pose_values"])
+    options = pipe._prepare_generate_kwargs(generate_kwargs)
+    tokens = pipe.model.generate(**pipe.in_model_dtype(model_inputs), **options)
+    return tokens.reshape(num_clips, -1, tokens.shape[-1])
+
+
+def _written(pipe: SigmaPipeline, tokens: torch.Tensor) -> list[str]:
+    """The texts of one clip, best first."""
+    texts = pipe.processor.batch_decode(tokens.reshape(-1, tokens.shape[-1]), skip_special_tokens=True)
+    return [text.strip() for text in texts]
+
+
+class _SignRecognitionPipeline(SigmaPipeline):
     """What isolated and continuous recognition share: label heads need clips only, models that write a prompt too."""
 
     _load_processor = None
-    _load_tokenizer = False
     _load_feature_extractor = None
-    _load_image_processor = False
     _pipeline_calls_generate = True
     _default_generation_config = GenerationConfig(max_new_tokens=100, num_beams=4)
-
-    def preprocess(self, inputs: Any, language: str = "English", max_frames: int | None = None) -> dict[str, Any]:
-        if self.processor is not None:
-            features = self.processor(poses=inputs, language=language, max_frames=max_frames, return_tensors="pt")
-        elif self.feature_extractor is not None:
-            features = self.feature_extractor(inputs, max_frames=max_frames, return_tensors="pt")
-        else:
-            raise ValueError("expected a processor or a feature_extractor, received neither: pass one to the pipeline")
-        if not self.model.config.use_prompt:
-            features = {name: value for name, value in features.items() if not name.startswith("prompt_")}
-        return dict(features)
-
-    def _in_model_dtype(self, model_inputs: dict[str, Any]) -> dict[str, Any]:
-        return {**model_inputs, "pose_values": model_inputs["pose_values"].to(self.model.dtype)}
 
 
 class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
@@ -96,9 +89,10 @@ class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
 
     Inputs as in [`SignLanguageTranslationPipeline`].
 
-    Call arguments: `top_k` (5 by default), `max_frames`, `language`, `labels` (by default the configuration's, if it
-    names any), and for a model that writes `num_beams`. The likelihood of every label is computed; with `num_beams` a
-    beam search among them finds the best ones instead, which is faster for thousands of labels.
+    Call arguments: `top_k` (5 by default), `max_frames`, `language`, `allow_unseen`, `labels` (by default the
+    configuration's, if it names any), and for a model that writes `num_beams`. The likelihood of every label is
+    computed; with `num_beams` a beam search among them finds the best ones instead, which is faster for thousands of
+    labels.
 
     Returns:
         A list of `{"label": str, "score": float}`, best first, for each clip. Scores are probabilities among the
@@ -114,11 +108,12 @@ class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
         labels: Sequence[str] | None = None,
         language: str | None = None,
         num_beams: int | None = None,
+        allow_unseen: bool | None = None,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         for name, value in (("top_k", top_k), ("num_beams", num_beams)):
             if value is not None and value < 1:
                 raise ValueError(f"expected {name} >= 1, received {value}")
-        preprocess = {"max_frames": max_frames, "language": language}
+        preprocess = {"max_frames": max_frames, "language": language, "allow_unseen": allow_unseen}
         forward = {"labels": labels, "num_beams": num_beams}
         postprocess = {"top_k": top_k, "labels": labels}
         if not self.model.can_generate() and num_beams is not None:
@@ -127,10 +122,13 @@ class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
             self._rows_of(labels)
         return given(preprocess), given(forward), given(postprocess)
 
+    def preprocess(self, inputs: Any, **options: Any) -> dict[str, Any]:
+        return self.read_clip(inputs, **options)
+
     def _forward(
         self, model_inputs: dict[str, Any], labels: Sequence[str] | None = None, num_beams: int | None = None
     ) -> dict[str, Any]:
-        model_inputs = self._in_model_dtype(model_inputs)
+        model_inputs = self.in_model_dtype(model_inputs)
         if not self.model.can_generate():
             logits = self.model(**model_inputs).logits
             return {"logits": logits if labels is None else logits[:, self._rows_of(labels)]}
@@ -214,47 +212,53 @@ class ContinuousSignRecognitionPipeline(_SignRecognitionPipeline):
 
     Inputs as in [`SignLanguageTranslationPipeline`].
 
-    Call arguments: `max_frames`, `language`, `num_beams` (frame scores: 10 by default, 1 takes the best label of each
-    frame); a model that writes takes everything `generate` does.
+    Call arguments: `max_frames`, `language`, `allow_unseen`, `num_beams` (frame scores: 10 by default, 1 takes the
+    best label of each frame); a model that writes takes everything `generate` does.
 
     Returns:
         `dict` for each clip: `"glosses"`, a list of `str`, and `"text"`, the same between spaces. With frame scores
         also `"spans"`, a list of `{"gloss", "start", "end", "score"}`: frames of the clip, `end` the first one behind;
-        and `"start_seconds"`, `"end_seconds"` where the frame rate is known. [`GlossSpan`] says what a span is.
+        and `"start_seconds"`, `"end_seconds"` where the frame rate is known. [`GlossSpan`] says what a span is. A list
+        of such dicts, best first, of a model that writes with `num_return_sequences > 1`.
     """
 
     def _sanitize_parameters(
-        self, max_frames: int | None = None, language: str | None = None, **options: Any
+        self,
+        max_frames: int | None = None,
+        language: str | None = None,
+        allow_unseen: bool | None = None,
+        **options: Any,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        preprocess = given({"max_frames": max_frames, "language": language})
+        preprocess = given({"max_frames": max_frames, "language": language, "allow_unseen": allow_unseen})
         if self.model.can_generate():
             return preprocess, options, {}
         unknown = options.keys() - {"num_beams"}
         if unknown:
-            raise ValueError(f"expected max_frames, language or num_beams, received {sorted(unknown)}")
+            expected = "max_frames, language, allow_unseen or num_beams"
+            raise ValueError(f"expected {expected}, received {sorted(unknown)}")
         return preprocess, {}, options
 
-    def preprocess(self, inputs: Any, language: str = "English", max_frames: int | None = None) -> dict[str, Any]:
+    def preprocess(self, inputs: Any, **options: Any) -> dict[str, Any]:
         clip = as_pose_clip(inputs)
-        features = super().preprocess(clip, language, max_frames)
+        features = self.read_clip(clip, **options)
         # Tensors, which batches stack.
         features["clip_length"] = torch.tensor([len(clip)])
         features["clip_fps"] = torch.tensor([clip.fps or torch.nan])
         return features
 
     def _forward(self, model_inputs: dict[str, Any], **generate_kwargs: Any) -> dict[str, Any]:
-        model_inputs = self._in_model_dtype(model_inputs)
         about = {name: model_inputs.pop(name) for name in ("clip_length", "clip_fps")}
         if self.model.can_generate():
-            tokens = self.model.generate(**model_inputs, **self._prepare_generate_kwargs(generate_kwargs))
-            return {**about, "tokens": tokens}
+            return {**about, "tokens": _write(self, model_inputs, generate_kwargs)}
+        model_inputs = self.in_model_dtype(model_inputs)
         num_frames = model_inputs["pose_attention_mask"].sum(dim=1)
         return {**about, "logits": self.model(**model_inputs).logits, "num_frames": num_frames}
 
-    def postprocess(self, model_outputs: dict[str, Any], num_beams: int = 10) -> dict[str, Any]:
+    def postprocess(self, model_outputs: dict[str, Any], num_beams: int = 10) -> dict[str, Any] | list[dict[str, Any]]:
         if "tokens" in model_outputs:
-            text = self.processor.batch_decode(model_outputs["tokens"], skip_special_tokens=True)[0]
-            return {"glosses": text.split(), "text": " ".join(text.split())}
+            texts = [text.split() for text in _written(self, model_outputs["tokens"])]
+            results = [{"glosses": glosses, "text": " ".join(glosses)} for glosses in texts]
+            return results[0] if len(results) == 1 else results
         logits, num_frames = model_outputs["logits"], model_outputs["num_frames"]
         blank_id = self.model.config.ctc_blank_id
         if num_beams == 1:

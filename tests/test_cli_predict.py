@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from modeling_sigma import (
@@ -21,6 +22,7 @@ from modeling_sigma import (
 from modeling_sigma.cli import main as cli
 from modeling_sigma.cli.predict import load_predictor, read_labels
 from modeling_sigma.io import save_clip
+from modeling_sigma.pose_clip import PoseClip
 from tests.factories import random_clips, tiny_model, tiny_processor
 
 
@@ -102,6 +104,31 @@ def test_a_pretraining_model_writes() -> None:
 def test_unreadable_files_do_not_stop_the_others(capsys: pytest.CaptureFixture[str]) -> None:
     results = run_json(capsys, "--model", "head", "clip0.npz", "nothing.npz", code=1)
     assert "predictions" in results[0] and "nothing.npz" in results[1]["error"]
+
+
+def test_a_clip_without_anybody_is_an_error_of_that_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    empty = tmp_path / "empty.npz"
+    save_clip(empty, PoseClip(np.zeros((4, 133, 2)), np.zeros((4, 133))))
+    for model in ("head", "writer"):
+        results = run_json(capsys, "--model", model, "clip0.npz", str(empty), code=1)
+        assert "predictions" in results[0] and "predictions" not in results[1]
+        assert results[1]["error"].startswith(f"{empty}: expected a clip in which somebody is seen")
+
+
+def test_a_folder_of_clips(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    for row, name in enumerate(("b.npz", "a.npz", "deep/c.npz")):
+        shutil.copy(f"clip{row}.npz", tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no clip")
+    results = run_json(capsys, "--model", "head", str(tmp_path), "clip0.npz")
+    assert [result["file"] for result in results] == [
+        *(str(tmp_path / name) for name in ("a.npz", "b.npz", "deep/c.npz")),
+        "clip0.npz",
+    ]
+    assert results[1]["predictions"][0]["label"] == results[3]["predictions"][0]["label"]
+    (tmp_path / "nothing").mkdir()
+    assert cli.main(["predict", "--model", "head", str(tmp_path / "nothing")]) == 1
+    assert "expected skeleton files in the folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

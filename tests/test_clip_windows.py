@@ -141,6 +141,20 @@ def test_long_clips_are_translated_with_times(translate: Any) -> None:
     assert "segments" not in translate(clip, **options)
 
 
+def test_pieces_without_a_signer_have_no_text(translate: Any) -> None:
+    clip = _moving_clip((2, True), (1, False), (2, True))
+    scores = clip.scores.copy()
+    scores[: round(3.0 * FPS)] = 0
+    half = PoseClip(clip.keypoints, scores, clip.layout, clip.fps)
+    options: dict[str, Any] = {"max_new_tokens": 6, "num_beams": 1, "window_seconds": 1.0}
+    result = translate(half, **options)
+    texts = {segment["end"] <= 3.0: segment["text"] for segment in result["segments"]}
+    assert texts[True] == "" and texts[False], "the pieces before somebody is seen, and after"
+    assert all(segment["text"] for segment in translate(half, allow_unseen=True, **options)["segments"])
+    with pytest.raises(ValueError, match="expected a clip in which somebody is seen"):
+        translate(PoseClip(clip.keypoints, np.zeros_like(scores), clip.layout, clip.fps), **options)
+
+
 def test_windows_need_a_frame_rate(translate: Any) -> None:
     with pytest.raises(ValueError, match="expected a clip with a frame rate"):
         translate(random_clip(30, fps=None), window_seconds=1.0)

@@ -421,12 +421,17 @@ def test_inputs_without_a_frame_rate_have_no_seconds(recognize: Any) -> None:
 
 
 def test_wrong_options(recognize: Any) -> None:
-    with pytest.raises(ValueError, match=r"expected max_frames, language or num_beams, received \['beams'\]"):
+    with pytest.raises(ValueError, match=r"expected max_frames, language, allow_unseen or num_beams, received \['beams'\]"):
         recognize(random_clip(), beams=3)
 
 
 def test_pipeline_of_a_model_that_writes_glosses() -> None:
     recognize = pipeline("continuous-sign-recognition", model=tiny_model(seed=2), processor=tiny_processor())
+    clips = random_clips((12, 7, 9))
+    beams = {"num_beams": 3, "num_return_sequences": 2, "max_new_tokens": 6}
+    singles = [recognize(clip, **beams) for clip in clips]
+    assert all(len(single) == 2 and single[0]["text"] != single[1]["text"] for single in singles), "best first"
+    assert recognize(clips, batch_size=3, **beams) == singles, "no clip of a batch gets another's"
     clips = random_clips()
     translate = pipeline("sign-language-translation", model=tiny_model(seed=2), processor=tiny_processor())
     texts = [result["text"] for result in translate(clips, max_new_tokens=6)]

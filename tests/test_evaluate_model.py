@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import pytest
 
 from datasets_scripts.schema import encode_sample, features
@@ -23,6 +24,7 @@ from modeling_sigma.cli import main as cli
 from modeling_sigma.cli.predict import load_predictor
 from modeling_sigma.hub.card_facts import read_measurements
 from modeling_sigma.metrics import recognition_scores, translation_scores, word_error_rates
+from modeling_sigma.pose_clip import PoseClip
 from tests.factories import random_clips, tiny_model, tiny_processor
 
 
@@ -176,6 +178,23 @@ def test_labels_that_no_model_knows_are_told(capsys: pytest.CaptureFixture[str])
     assert "warning: 1 of the data set's labels, such as 'fog', are none of the model's 6" in captured.err
     lines = captured.out.splitlines()
     assert "model      head" in lines and "dataset    signs" in lines and "split      test" in lines
+
+
+def test_clips_without_anybody_are_counted(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    clips = [*random_clips((12, 7)), PoseClip(np.zeros((4, 133, 2)), np.zeros((4, 133)))]
+    rows = [
+        encode_sample(
+            clip, sample_id=str(row), text="rain", split="test", sign_language="S", spoken_language="English"
+        )
+        for row, clip in enumerate(clips)
+    ]
+    (tmp_path / "corpus").mkdir()
+    datasets.Dataset.from_list(rows, features=features()).to_parquet(tmp_path / "corpus" / "test-00000.parquet")
+    argv = ["evaluate", "--task", "islr", "--model", "head", "--dataset", str(tmp_path / "corpus"), "--json"]
+    assert cli.main(argv) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["num_samples"] == 3
+    assert "warning: nobody is seen in 1 of 3 clips: what the model says of them is a guess" in captured.err
 
 
 def test_comparison_with_an_older_system(capsys: pytest.CaptureFixture[str]) -> None:

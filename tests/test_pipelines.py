@@ -255,3 +255,53 @@ def test_one_frame_and_long_clips(translate: Any) -> None:
     long = random_clip(1000)
     assert translate.preprocess(long)["pose_values"].shape[1] == 32
     assert len(translate([long, random_clip(1)], batch_size=2, **SHORT)) == 2
+
+
+# --- clips in which nobody is seen
+
+
+def _unseen(num_frames: int = 8) -> PoseClip:
+    return PoseClip(np.zeros((num_frames, 133, 2)), np.zeros((num_frames, 133)), fps=25.0)
+
+
+@pytest.mark.parametrize("kind", ["translate", "recognize"])
+def test_a_clip_without_anybody_is_refused(
+    kind: str, request: pytest.FixtureRequest, clips: list[PoseClip], caplog: pytest.LogCaptureFixture
+) -> None:
+    pipe = request.getfixturevalue(kind)
+    options = SHORT if kind == "translate" else {}
+    message = r"somebody is seen, found no joints with a score above 0\.3 to read in its 8 frames"
+    for inputs in (_unseen(), [clips[0], _unseen()], np.zeros((8, 133, 3))):
+        with pytest.raises(ValueError, match=message):
+            pipe(inputs, **options)
+    assert pipe(_unseen(), allow_unseen=True, **options)
+    assert pipe.sees_somebody(clips[0]) and not pipe.sees_somebody(_unseen())
+
+
+def test_only_parts_that_the_model_reads_count(clips: list[PoseClip]) -> None:
+    model = tiny_model(SigmaForSequenceClassification, use_prompt=False, num_labels=6, id2label=LABELS)
+    reader = SigmaFeatureExtractor(scale_reference="hands", fill_wrists=True, parts=["left_hand", "right_hand"])
+    recognize = pipeline("isolated-sign-recognition", model=model, feature_extractor=reader)
+    scores = clips[0].scores.copy()
+    scores[:, 91:] = 0  # COCO-WholeBody's hands
+    with pytest.raises(ValueError, match="found no joints of left_hand, right_hand with a score"):
+        recognize(PoseClip(clips[0].keypoints, scores))
+
+
+def test_a_clip_without_hands_gets_a_warning(recognize: Any, clips: list[PoseClip], monkeypatch: Any) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr("modeling_sigma.pipeline_base_sigma.logger.warning_once", warnings.append)
+    recognize(clips[0])
+    assert not warnings
+    scores = clips[0].scores.copy()
+    scores[:, 91:] = 0
+    recognize(PoseClip(clips[0].keypoints, scores))
+    assert warnings == ["no hand is seen in a clip: what a model makes of it means little"]
+
+
+@pytest.mark.parametrize("kind", ["translate", "recognize"])
+def test_no_clips_and_tuples(kind: str, request: pytest.FixtureRequest, clips: list[PoseClip]) -> None:
+    pipe = request.getfixturevalue(kind)
+    options = SHORT if kind == "translate" else {}
+    assert pipe([]) == []
+    assert pipe(tuple(clips[:2]), **options) == pipe(clips[:2], **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,7 +120,8 @@ def predict_corpus(
             raise ValueError(f"{model}: expected a model for {pipeline_task}, found {type(predictor.model).__name__}")
         parts = {"model": predictor.model, "processor": predictor.processor, "device": predictor.device}
         predictor = PIPELINES[pipeline_task][0](task=pipeline_task, **parts)
-    options: dict[str, Any] = {}
+    # What was trained on the corpus is scored on all of it; how many clips are guesses is told.
+    options: dict[str, Any] = {"allow_unseen": True}
     if is_ranked:
         options["top_k"] = _TOP_K
     if labels is not None:
@@ -127,14 +129,20 @@ def predict_corpus(
     if num_beams is not None:
         options["num_beams"] = num_beams
     outputs: list[Any] = [None] * len(dataset)
+    unseen: list[int] = []
     languages = [language] * len(dataset) if language is not None else list(dataset["spoken_language"])
     with _progress_bar(len(dataset)) as bar:
         for name in sorted(set(languages)):
             rows = [row for row, one in enumerate(languages) if one == name]
-            clips = _clips(dataset, rows)
+            clips = _clips(dataset, rows, predictor, unseen)
             for row, output in zip(rows, predictor(clips, batch_size=batch_size, language=name, **options)):
                 outputs[row] = output
                 bar.update()
+    if unseen:
+        warnings.warn(
+            f"nobody is seen in {len(unseen)} of {len(dataset)} clips: what the model says of them is a guess",
+            stacklevel=2,
+        )
     known = list(predictor.model.config.id2label.values()) if is_ranked and labels is None else labels
     return CorpusPredictions(
         sample_ids=[str(sample_id) for sample_id in dataset["sample_id"]],
@@ -150,11 +158,15 @@ def _answer(output: Any) -> Any:
     return [entry["label"] for entry in output] if isinstance(output, list) else output["text"]
 
 
-def _clips(dataset: Any, rows: Sequence[int]) -> Iterator[Any]:
+def _clips(dataset: Any, rows: Sequence[int], predictor: Any, unseen: list[int]) -> Iterator[Any]:
+    """The clips of these rows; those in which the model sees nobody are noted in `unseen`."""
     from datasets_scripts.schema import decode_clip
 
     for row in rows:
-        yield decode_clip(dataset[row])
+        clip = decode_clip(dataset[row])
+        if not predictor.sees_somebody(clip):
+            unseen.append(row)
+        yield clip
 
 
 def _references(dataset: Any, task: str) -> list[str]:

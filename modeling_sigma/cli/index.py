@@ -83,12 +83,9 @@ def load_retriever(name_or_path: str, device: str = "cpu") -> Any:
 
 def _read_clips(args: argparse.Namespace) -> tuple[list[Any], list[str], int]:
     from modeling_sigma.io import load_clip
-    from modeling_sigma.io.load_clip import READERS
+    from modeling_sigma.io.clip_paths import clip_paths
 
-    paths: list[Path] = []
-    for file in args.files:
-        inside = [path for path in sorted(file.rglob("*")) if path.suffix.lower() in READERS] if file.is_dir() else []
-        paths += inside or [file]
+    paths = [path for file in args.files for path in clip_paths(file)]
     clips, entries, num_failed = [], [], 0
     for path in paths:
         try:

@@ -158,32 +158,15 @@ def format_report(report: Mapping[str, Any]) -> str:
 
 def _expand(files: list[str]) -> Iterator[Path]:
     """The clips and label files that the arguments stand for; what does not exist is left for the reader to refuse."""
-    for path in map(Path, files):
-        if not path.is_dir() or _is_openpose_folder(path):
-            yield path
-            continue
-        below = [path for path in sorted(path.rglob("*")) if _is_readable(path)]
-        if not below:
-            raise ValueError(f"expected skeleton files in the folder {path}, found none: name the files")
-        yield from below
+    from modeling_sigma.io.clip_paths import clip_paths, is_clip
 
-
-def _is_openpose_folder(path: Path) -> bool:
-    return path.is_dir() and any(path.glob("*_keypoints.json"))
+    for file in files:
+        yield from clip_paths(Path(file), lambda path: _is_label_file(path) or is_clip(path))
 
 
 def _is_label_file(path: Path) -> bool:
     """The field's names: `labels.test`, `csl_daily.labels.dev`, `wlasl.labels-2000.dev`."""
     return re.search(r"(^|\.)labels[.-]", path.name) is not None
-
-
-def _is_readable(path: Path) -> bool:
-    from modeling_sigma.io.load_clip import READERS
-    from modeling_sigma.io.video import SUFFIXES as VIDEO_SUFFIXES
-
-    if path.is_dir():
-        return _is_openpose_folder(path)
-    return _is_label_file(path) or path.suffix.lower() in {*READERS, *VIDEO_SUFFIXES}
 
 
 def _picture_paths(paths: list[Path], out: Path | None) -> dict[Path, Path]:

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 
@@ -15,7 +16,12 @@ _FILES_AT_A_TIME = 64
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    parser.add_argument("files", nargs="+", metavar="FILE", help="clips in any format that `sigma-slu inspect` reads")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="clips in any format that `sigma-slu inspect` reads, or folders of them",
+    )
     parser.add_argument("--model", required=True, metavar="DIR", help="model folder, or a name on the Hub")
     parser.add_argument("--top-k", type=int, default=1, metavar="K", help="K best results a clip (default 1)")
     parser.add_argument("--labels", metavar="FILE", help="one label a line: the model chooses among these signs")
@@ -33,10 +39,11 @@ def run(args: argparse.Namespace) -> int:
     predictor = load_predictor(args.model, args.device, "isolated-sign-recognition" if args.labels else None)
     options = _OPTIONS[predictor.task](args)
     results: list[dict[str, Any]] = []
-    for chunk in _progress(args.files):
+    files = _expand(args.files)
+    for chunk in _progress(files):
         results += _predict_files(predictor, chunk, args, options)
         if not args.json:
-            _print_lines(results[-len(chunk) :], num_files=len(args.files))
+            _print_lines(results[-len(chunk) :], num_files=len(files))
     if args.json:
         print(json.dumps(results, ensure_ascii=False, indent=2))
     failed = [result for result in results if "error" in result]
@@ -111,31 +118,41 @@ def read_labels(path: str) -> list[str]:
     Raises:
         ValueError: for a file without any.
     """
-    from pathlib import Path
-
     labels = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     if not labels:
         raise ValueError(f"{path}: expected one label a line, found none")
     return labels
 
 
+def _expand(files: list[str]) -> list[str]:
+    from modeling_sigma.io.clip_paths import clip_paths
+
+    return [str(path) for file in files for path in clip_paths(Path(file))]
+
+
 def _predict_files(
     predictor: Any, files: list[str], args: argparse.Namespace, options: dict[str, Any]
 ) -> list[dict[str, Any]]:
     from modeling_sigma.io import load_clip
+    from modeling_sigma.io.reading_errors import naming_file
 
     results: list[dict[str, Any]] = [{"file": file} for file in files]
     clips, rows = [], []
     for row, file in enumerate(files):
         try:
-            clips.append(load_clip(file, person=args.person))
+            clip = load_clip(file, person=args.person)
+            with naming_file(file, "a clip"):
+                predictor.check_seen(clip)
+            clips.append(clip)
             rows.append(row)
         except (ValueError, OSError, ImportError) as error:
             if args.debug:
                 raise
             results[row]["error"] = " ".join(str(error).split())
     if clips:
-        for row, output in zip(rows, predictor(clips, batch_size=args.batch_size, **options), strict=True):
+        for row, output in zip(
+            rows, predictor(clips, batch_size=args.batch_size, allow_unseen=True, **options), strict=True
+        ):
             candidates = output if isinstance(output, list) else [output]
             results[row]["predictions"] = candidates[: args.top_k]
     return results

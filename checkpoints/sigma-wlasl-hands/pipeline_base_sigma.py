@@ -1,0 +1,1 @@
+../../modeling_sigma/pipeline_base_sigma.py
