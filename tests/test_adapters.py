@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import datasets
 import factories
 import numpy as np
 import pytest
@@ -149,6 +150,38 @@ def test_signers_are_held_out_where_texts_allow_it() -> None:
     assert how.startswith("by clip") and sorted(held["text"]) == sorted(2 * WORDS) and set(train["text"]) == set(WORDS)
     with pytest.raises(ValueError, match="too few|enough clips"):
         hold_out(tiny_rows(1))
+
+
+def _named_rows(texts: list[str]) -> datasets.Dataset:
+    """What `hold_out` looks at, of clips whose signers nobody knows."""
+    signers = datasets.Value("string")
+    columns = datasets.Features({"text": datasets.Value("string"), "signer_id": signers})
+    return datasets.Dataset.from_dict({"text": texts, "signer_id": [None] * len(texts)}, features=columns)
+
+
+@pytest.mark.parametrize("num_repeated", [0, 1, 20])
+def test_sentences_are_held_out_whole(num_repeated: int) -> None:
+    """A sentence that comes twice is on one side, and few of them do not change how many clips are held out."""
+    texts = [f"sentence {number}" for number in range(100 - num_repeated)]
+    rows = _named_rows(texts + texts[:num_repeated])
+    choices = set()
+    for seed in range(10):
+        train, held, how = hold_out(rows, share=0.2, seed=seed)
+        assert (len(train), len(held)) == (80, 20) and how.startswith("by text")
+        assert not set(train["text"]) & set(held["text"])
+        choices.add(tuple(held["text"]))
+    assert len(choices) == 10
+    assert hold_out(rows, seed=3)[1]["text"][:] == hold_out(rows, seed=3)[1]["text"][:]
+    with pytest.raises(ValueError, match="received 2 of 2 texts"):
+        hold_out(_named_rows(texts[:2]))
+
+
+def test_signs_are_held_out_of_every_text_that_repeats() -> None:
+    """A sign with one clip is trained on: nobody could name it otherwise."""
+    often, once = [f"sign {number}" for number in range(20)], [f"rare {number}" for number in range(9)]
+    train, held, how = hold_out(_named_rows(5 * often + once), share=0.2)
+    assert how.startswith("by clip") and sorted(held["text"]) == sorted(often)
+    assert set(train["text"]) == {*often, *once}
 
 
 def test_tasks_are_guessed_from_the_texts() -> None:

@@ -64,14 +64,16 @@ def hold_out(
 ) -> tuple[datasets.Dataset, datasets.Dataset, str]:
     """Clips to train on and clips to validate on, for data without splits of its own.
 
-    Whole signers are held out where that leaves every text in training: a new signer is what the model will meet.
-    Otherwise clips are, of every text alike.
+    - Whole signers are held out where that leaves every text in training: a new signer is what the model will meet.
+    - Else, where most texts come more than once (signs), some clips of each of these are, at least one. A text that
+      comes once stays in training: nothing can name a sign that it never saw.
+    - Else (sentences) whole texts are, with all of their clips: a sentence that was trained on is easy to write again.
 
     Args:
         rows (`datasets.Dataset`):
             All clips.
         share (`float`, *optional*, defaults to 0.2):
-            About how many are held out.
+            About how many clips are held out.
         seed (`int`, *optional*, defaults to 0):
             Of the choice.
 
@@ -88,8 +90,8 @@ def hold_out(
     if held and left == set(texts):
         how = f"by signer: nobody of {', '.join(sorted({str(signers[index]) for index in held}))} is trained on"
     else:
-        held = _choose_clips(texts, share, np.random.default_rng(seed))
-        how = "by clip: the same people are trained on and validated on, so a new signer will fare worse"
+        held, unit = _choose_clips(texts, share, np.random.default_rng(seed))
+        how = f"by {unit}: the same people are trained on and validated on, so a new signer will fare worse"
     kept = sorted(set(range(len(rows))) - set(held))
     if not held or not kept:
         raise ValueError(
@@ -99,18 +101,24 @@ def hold_out(
     return rows.select(kept), rows.select(sorted(held)), how
 
 
-def _choose_clips(texts: Sequence[str], share: float, rng: np.random.Generator) -> list[int]:
+def _choose_clips(texts: Sequence[str], share: float, rng: np.random.Generator) -> tuple[list[int], str]:
+    """The clips to hold out, and the unit of the choice: `clip` or `text`."""
     groups: dict[str, list[int]] = {}
     for index, text in enumerate(texts):
         groups.setdefault(text, []).append(index)
-    repeated = [members for members in groups.values() if len(members) > 1]
-    if not repeated:  # sentences, each of which comes once
-        return [int(index) for index in rng.choice(len(texts), round(share * len(texts)), replace=False)]
     held: list[int] = []
-    for members in repeated:
-        number = min(len(members) - 1, max(1, round(share * len(members))))
-        held += [int(index) for index in rng.choice(members, number, replace=False)]
-    return held
+    repeated = [members for members in groups.values() if len(members) > 1]
+    # Most, not all: a collection of signs has some with one clip, a corpus of sentences some that come twice.
+    if len(repeated) > len(groups) / 2:
+        for members in repeated:
+            number = min(len(members) - 1, max(1, round(share * len(members))))
+            held += [int(index) for index in rng.choice(members, number, replace=False)]
+        return held, "clip"
+    wanted, every_text = round(share * len(texts)), list(groups.values())
+    for number in rng.permutation(len(every_text)):
+        if len(held) + len(every_text[number]) <= wanted:
+            held += every_text[number]
+    return held, "text"
 
 
 def fingerprint(rows: datasets.Dataset) -> dict[str, Any]:
