@@ -12,7 +12,7 @@ from typing import Any
 from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig, cut_out
 from datasets_scripts.corpus_facts import CorpusFacts
 from datasets_scripts.label_tables import TableRow, find_column, read_table, seconds_of, split_of
-from datasets_scripts.pose_files import state_of_clips
+from datasets_scripts.pose_files import files_of
 from datasets_scripts.schema import SPLITS
 from datasets_scripts.split_by_signer import split_by_clip, split_by_signer
 from modeling_sigma.io.load_clip import READERS, load_clip
@@ -169,14 +169,19 @@ class Folder(CorpusBuilder):
         return cut_out(load_clip(entry.source, self.config.person, self.config.estimator), entry)
 
     def source_files(self, data_dir: str | None, options: dict[str, Any]) -> Iterable[str]:
-        if options.get("metadata"):
-            yield os.fspath(options["metadata"])
-        if data_dir is not None and os.path.isdir(data_dir):
-            yield from (entry.path for entry in os.scandir(data_dir) if entry.name.lower().endswith(_TABLES))
-
-    def _source_state(self, data_dir: str | None, options: dict[str, Any]) -> str:
-        state = super()._source_state(data_dir, options)
-        return state + state_of_clips(data_dir) if data_dir is not None and os.path.isdir(data_dir) else state
+        """The table, and what it names: clips may be videos, and lie beside a table outside of `data_dir`."""
+        if data_dir is None:
+            return
+        try:
+            table = _find_table(Path(data_dir), options.get("metadata"))
+            rows = read_table(table)
+        except (ValueError, OSError):  # for the build to say
+            return
+        yield os.fspath(table)
+        column = str(options.get("path_column") or find_column(_column_names(rows), COLUMNS["path"]))
+        for path in {row.cells.get(column, "").strip() for row in rows}:
+            if path:
+                yield from files_of(_existing(table, path))
 
     def _split_generators(self, dl_manager: Any) -> Any:
         self.__dict__.pop("_rows", None)  # what there is to say is said for each build
@@ -184,20 +189,7 @@ class Folder(CorpusBuilder):
 
     @cached_property
     def _table(self) -> Path:
-        if self.config.metadata is not None:
-            table = self.folder / self.config.metadata
-            if not table.is_file():
-                raise FileNotFoundError(f"{table}: no such file: give metadata, the table of your clips")
-            return table
-        tables = sorted(path for path in self.folder.iterdir() if path.suffix.lower() in _TABLES)
-        named = [path for path in tables if path.stem.lower() in ("metadata", "labels")]
-        if len(named) == 1 or len(tables) == 1:
-            return (named or tables)[0]
-        found = ", ".join(path.name for path in tables) or "none"
-        raise FileNotFoundError(
-            f"{self.folder}: expected one table (.csv, .tsv or .jsonl) with a line for each clip, received {found}: "
-            "name it metadata.csv or give metadata="
-        )
+        return _find_table(self.folder, self.config.metadata)
 
     @cached_property
     def _rows(self) -> list[tuple[ClipEntry, int]]:
@@ -205,7 +197,7 @@ class Folder(CorpusBuilder):
         rows = read_table(self._table)
         if not rows:
             raise ValueError(f"{self._table}: expected a line for each clip, received an empty table")
-        columns = self._columns(list(dict.fromkeys(name for row in rows for name in row.cells)))
+        columns = self._columns(_column_names(rows))
         entries = [self._entry(row, columns) for row in rows]
         self._check_ids(entries, rows)
         if columns["split"] is None:
@@ -250,7 +242,7 @@ class Folder(CorpusBuilder):
         return ClipEntry(
             sample_id=cells["id"] or _without_suffix(cells["path"].replace("\\", "/")) + times,
             split=split_of(cells["split"], where) if columns["split"] else SPLITS[0],
-            source=_existing(self._table.parent / cells["path"].replace("\\", "/")),
+            source=_existing(self._table, cells["path"]),
             text=cells["text"] or cells["label"],
             gloss=tuple(cells["gloss"].split()),
             signer_id=cells["signer"] or None,
@@ -304,8 +296,36 @@ def _without_suffix(path: str) -> str:
     return stem if suffix.lower() in (*READERS, *VIDEO_SUFFIXES) else path
 
 
-def _existing(path: Path) -> str:
-    """The path, with the extension that it has on disk where the table leaves it out, or names the video instead."""
+def _find_table(folder: Path, metadata: str | None) -> Path:
+    """The table that `metadata` names, from `folder`, or the one that is there.
+
+    Raises:
+        FileNotFoundError: if there is none, or several could be meant.
+    """
+    if metadata is not None:
+        table = folder / metadata
+        if not table.is_file():
+            raise FileNotFoundError(f"{table}: no such file: give metadata, the table of your clips")
+        return table
+    tables = sorted(path for path in folder.iterdir() if path.suffix.lower() in _TABLES)
+    named = [path for path in tables if path.stem.lower() in ("metadata", "labels")]
+    if len(named) == 1 or len(tables) == 1:
+        return (named or tables)[0]
+    found = ", ".join(path.name for path in tables) or "none"
+    raise FileNotFoundError(
+        f"{folder}: expected one table (.csv, .tsv or .jsonl) with a line for each clip, received {found}: "
+        "name it metadata.csv or give metadata="
+    )
+
+
+def _column_names(rows: Sequence[TableRow]) -> list[str]:
+    """Of all rows: lines of JSON may differ in theirs."""
+    return list(dict.fromkeys(name for row in rows for name in row.cells))
+
+
+def _existing(table: Path, name: str) -> str:
+    """The path of a cell, with the extension that it has on disk where the table leaves it out or names the video."""
+    path = table.parent / name.replace("\\", "/")
     if not path.exists():
         stems = [path.name, path.stem] if path.suffix.lower() in VIDEO_SUFFIXES else [path.name]
         for stem in stems:

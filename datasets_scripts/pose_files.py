@@ -84,9 +84,20 @@ def state_of_clips(folder: str | os.PathLike[str]) -> str:
     """Changes when a skeleton file below `folder` is added, removed or written again."""
     hasher = hashlib.blake2b(digest_size=8)
     for _, entry in walk_clips(folder):
-        status = entry.stat()
-        hasher.update(f"{os.fspath(entry)} {status.st_size} {status.st_mtime_ns}\n".encode())
+        for file in files_of(entry):
+            status = os.stat(file)
+            hasher.update(f"{file} {status.st_size} {status.st_mtime_ns}\n".encode())
     return hasher.hexdigest()
+
+
+def files_of(clip: str | os.PathLike[str]) -> list[str]:
+    """What a clip is read from: its file, or all frames of its OpenPose folder.
+
+    The folder alone would not do for a fingerprint: its time stays when a file in it is written again.
+    """
+    if not os.path.isdir(clip):
+        return [os.fspath(clip)]
+    return sorted(entry.path for entry in os.scandir(clip) if entry.name.lower().endswith(".json"))
 
 
 def spellings(name: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,35 @@ def test_a_changed_table_is_built_again(folder: Path) -> None:
     assert set(rows_of(build(folder))) == {"a"}
     (folder / "metadata.csv").write_text("path,label,split\na,x,train\nb,y,train\n")
     assert set(rows_of(build(folder))) == {"a", "b"}
+
+
+def test_a_changed_table_of_another_folder_is_built_again(folder: Path) -> None:
+    write_clips(folder, "tables/a", "tables/b")
+    write_clips(folder.parent / "elsewhere", "a", "b")
+    for name in ("tables/words.csv", "../elsewhere/words.csv", str(folder / "tables" / "words.csv")):
+        (folder / name).write_text("path,label,split\na,x,train\n")
+        assert set(rows_of(build(folder, metadata=name))) == {"a"}
+        (folder / name).write_text("path,label,split\na,x,train\nb,y,train\n")
+        assert set(rows_of(build(folder, metadata=name))) == {"a", "b"}
+        save_clip((folder / name).with_name("b.npz"), random_clip(9))
+        assert rows_of(build(folder, metadata=name))["b"]["num_frames"] == 9
+        save_clip((folder / name).with_name("b.npz"), random_clip(5))
+
+
+@pytest.mark.parametrize("name", ["a.npz", "deep/a.mp4", "a/a_000000000001_keypoints.json", "a/000001.json"])
+def test_a_file_written_again_is_noticed(folder: Path, name: str) -> None:
+    """In place: the folder around it stays as it is."""
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / "metadata.csv").write_text(f"path,text\n{'a' if name.endswith('.json') else name},hello\n")
+    states = []
+    for content in ("one", "three", "again"):
+        (folder / name).write_text(content)
+        os.utime(folder / name, ns=(0, len(states)))
+        os.utime((folder / name).parent, ns=(0, 0))
+        states.append(Folder(data_dir=folder, cache_dir=folder.parent / "cache").config.source_state)
+    assert len(set(states)) == 3
+    (folder / "other.npz").write_text("the table does not name it")
+    assert Folder(data_dir=folder, cache_dir=folder.parent / "cache").config.source_state == states[-1]
 
 
 @pytest.mark.parametrize(

@@ -422,6 +422,15 @@ def test_new_files_are_noticed(folder: Path) -> None:
     assert set(rows_of(built("how2sign", folder))) == {"a", "b"}
 
 
+def test_a_frame_written_again_is_noticed(folder: Path) -> None:
+    """In place: the folder of the frames stays as it is."""
+    write_openpose(folder / "poses" / "a", 3)
+    write_labels(folder / "labels.train", {"a": {"text": "hello"}})
+    assert decode_clip(rows_of(built("how2sign", folder))["a"]).scores[2].any()
+    (folder / "poses" / "a" / f"a_{2:012d}_keypoints.json").write_text('{"people": []}')
+    assert not decode_clip(rows_of(built("how2sign", folder))["a"]).scores[2].any()
+
+
 def test_several_processes_and_streaming(folder: Path) -> None:
     names = [f"clip{k}" for k in range(6)]
     for seed, name in enumerate(names):
