@@ -8,6 +8,7 @@ and a cache that notices changed sources.
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -310,19 +311,25 @@ def cut_out(clip: PoseClip, entry: ClipEntry) -> PoseClip:
     """The frames from `start` to `end` of a recording, with the frame rate of the labels where the file states none.
 
     Raises:
-        ValueError: if there is no frame rate, or the recording is shorter.
+        ValueError: if the times are impossible, there is no frame rate, or the recording is shorter.
     """
     if clip.fps is None and entry.fps is not None:
         clip = replace(clip, fps=entry.fps)
     if entry.start is None and entry.end is None:
         return clip
+    first, last = entry.start or 0.0, math.inf if entry.end is None else entry.end
+    if not 0 <= first < last or entry.end == math.inf:  # NaN compares false with everything
+        raise ValueError(
+            f"{entry.source}: expected {entry.sample_id} to start at 0 s or later and to end after that, "
+            f"received {first:g} to {last:g} s: correct its times"
+        )
     if clip.fps is None:
         raise ValueError(f"{entry.source}: expected a frame rate, to cut {entry.sample_id} out of it: none is stated")
-    start = round((entry.start or 0.0) * clip.fps)
+    start = round(first * clip.fps)
     stop = len(clip) if entry.end is None else round(entry.end * clip.fps)
     if start >= min(stop, len(clip)):
         raise ValueError(
-            f"{entry.source}: expected {entry.sample_id} at {entry.start or 0:g} to {entry.end or 'the end'} s, "
+            f"{entry.source}: expected {entry.sample_id} at {first:g} to {entry.end or 'the end'} s, "
             f"received a recording of {clip.duration:.1f} s: is it another version?"
         )
     return clip.frames(slice(start, stop))

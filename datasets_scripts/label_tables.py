@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -126,17 +127,22 @@ def split_of(value: str, where: str) -> str:
 def seconds_of(value: str, where: str) -> float | None:
     """Seconds of `12.5` or `00:01:02.5`; None for an empty cell.
 
+    A negative number is one: some labels have -1 where a clip is a file of its own. `cut_out` refuses it.
+
     Raises:
         ValueError: for anything else.
     """
     if not value.strip():
         return None
     try:
-        seconds = 0.0
-        for part in value.strip().split(":"):
-            seconds = 60 * seconds + float(part)
+        parts = [float(part) for part in value.strip().split(":")]
     except ValueError:
-        raise ValueError(f"{where}: expected seconds or hh:mm:ss, received {shown(value)}") from None
+        parts = [math.nan]
+    seconds = 0.0
+    for part in parts:
+        seconds = 60 * seconds + part
+    if not math.isfinite(seconds) or min(parts[1:], default=0.0) < 0:
+        raise ValueError(f"{where}: expected seconds or hh:mm:ss, received {shown(value)}")
     return seconds
 
 

@@ -70,6 +70,11 @@ class YoutubeAsl(PoseFileCorpus):
             where = f"{path}, line {row.line}"
             video = row.cells[recording] if recording else None
             times = [None if column is None else seconds_of(row.cells[column], where) for column in (start, end)]
+            if name is None and None in times:
+                raise ValueError(
+                    f"{where}: expected start and end of a clip of {video}, received an empty cell: fill them in, or "
+                    "give the clips names"
+                )
             clip = row.cells[name] if name else f"{video}_{times[0]:g}_{times[1]:g}"
             labels.append(ClipLabel(clip, row.cells[text], recording=video, start=times[0], end=times[1]))
         return labels

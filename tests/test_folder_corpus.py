@@ -2,7 +2,9 @@
 
 import json
 import logging
+import math
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets_scripts.corpora import load_corpus
+from datasets_scripts.corpus_builder import ClipEntry, cut_out
 from datasets_scripts.folder import Folder
-from datasets_scripts.label_tables import read_table
+from datasets_scripts.label_tables import read_table, seconds_of
 from datasets_scripts.schema import decode_clip
 from datasets_scripts.split_by_signer import split_by_clip, split_by_signer
 from modeling_sigma.io import save_clip
@@ -158,6 +161,40 @@ def test_clips_of_a_longer_recording(folder: Path) -> None:
     whole = random_clip(100, fps=25.0)
     second = decode_clip(rows["talk 00:00:02-00:00:03.2"])
     assert np.abs(second.keypoints[0, 0] - whole.keypoints[50, 0]).max() < 0.05
+
+
+def test_clips_with_impossible_times_are_left_out(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    save_clip(folder / "talk.npz", random_clip(100, fps=25.0))
+    times = {"good": ("0", "2"), "early": ("-1", "2"), "back": ("2", "1"), "never": ("2", "2"), "zero": ("", "0"),
+             "ends early": ("", "-1"), "late": ("4", "5")}  # fmt: skip
+    lines = [f"talk,{name},{name},{start},{end},train\n" for name, (start, end) in times.items()]
+    (folder / "metadata.csv").write_text("path,id,text,start,end,split\n" + "".join(lines))
+    with caplog.at_level(logging.WARNING):
+        builder = build(folder)
+    assert {name: row["num_frames"] for name, row in rows_of(builder).items()} == {"good": 50}
+    reasons = {problem.sample_id: problem.reason for problem in builder.problems}
+    assert set(reasons) == set(times) - {"good"}
+    assert "expected early to start at 0 s or later and to end after that, received -1 to 2 s" in reasons["early"]
+    assert "zero to start" in reasons["zero"] and "received 0 to 0 s: correct" in reasons["zero"]
+    assert "received 2 to 1 s" in reasons["back"] and "received a recording of 4.0 s" in reasons["late"]
+    assert "6 of 7 clips cannot be read and are left out: early, back, never" in caplog.text
+
+
+@pytest.mark.parametrize("time", [math.nan, math.inf, -math.inf, -0.5])
+def test_times_of_any_corpus_are_checked(time: float) -> None:
+    clip, entry = random_clip(100, fps=25.0), ClipEntry("hello", "train", "talk.npz", start=0.0, end=2.0)
+    assert len(cut_out(clip, entry)) == 50
+    for wrong in (replace(entry, start=time), replace(entry, end=time), replace(entry, start=None, end=time)):
+        with pytest.raises(
+            ValueError, match="talk.npz: expected hello to start at 0 s or later .*: correct its times"
+        ):
+            cut_out(clip, wrong)
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "00:nan", "1:-30", "1:", "soon"])
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(ValueError, match=f"line 3: expected seconds or hh:mm:ss, received '{text}'"):
+        seconds_of(text, "line 3")
 
 
 def test_missing_and_damaged_clips_are_reported(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

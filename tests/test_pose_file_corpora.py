@@ -306,6 +306,12 @@ def test_youtube_asl_with_names_or_times(folder: Path) -> None:
     save_clip(folder / "poses" / "abc.npz", random_clip(100, fps=10.0))
     row = rows_of(built("youtube_asl", folder))["abc_1_3"]
     assert (row["num_frames"], row["text"], row["split"]) == (20, "Hello.", "train")
+    for times in ("\t3", "1\t"):
+        (folder / "train.tsv").write_text(f"video_id\tstart\tend\ttext\nabc\t{times}\tHello.\n")
+        with pytest.raises(
+            ValueError, match="line 2: expected start and end of a clip of abc, .*: fill them in, or gi"
+        ):
+            built("youtube_asl", folder)
     (folder / "train.tsv").write_text("video_id\ttext\nabc\tHello.\n")
     with pytest.raises(ValueError, match="expected a column of text .*received video_id, text"):
         built("youtube_asl", folder)
