@@ -90,6 +90,12 @@ def test_labels_that_a_model_which_writes_may_choose(capsys: pytest.CaptureFixtu
         assert sum(entry["score"] for entry in result["predictions"]) == pytest.approx(1, abs=1e-5)
 
 
+def test_labels_of_any_editor(tmp_path: Path) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_bytes("\ufeffhello\u2028world\r\n\r\n rain \r\n".encode())
+    assert read_labels(str(path)) == ["hello\u2028world", "rain"]
+
+
 def test_glosses_with_their_times(capsys: pytest.CaptureFixture[str]) -> None:
     results = run_json(capsys, "--model", "glosses", *CLIPS)
     assert any(result["predictions"][0]["spans"] for result in results)

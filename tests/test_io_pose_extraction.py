@@ -133,6 +133,21 @@ def test_a_second_run_does_only_what_is_new(dots, videos, tmp_path, monkeypatch)
     assert lengths == {"a.mkv": 9, "b.mkv": 5, "broken.mp4": None, "d.mkv": 2, "nobody.mkv": None, "sub/c.mkv": 4}
 
 
+def test_a_manifest_of_odd_names_is_read_back(dots, videos, tmp_path):
+    """JSON keeps U+2028 and U+0085 as they are; editors of Windows put a byte order mark first."""
+    name = "a\u2028b\x85c.mkv"
+    os.rename(videos / "a.mkv", videos / name)
+    extraction = PoseExtraction(videos, tmp_path / "out", "dots")
+    extract_poses(extraction)
+    manifest = tmp_path / "out" / "manifest.jsonl"
+    manifest.write_bytes(b"\xef\xbb\xbf" + manifest.read_bytes())
+    assert [line["video"] for line in read_manifest(tmp_path / "out")][0] == name
+    assert extract_poses(extraction)["num_videos"] == 5
+    manifest.write_bytes(b"\xff")
+    with pytest.raises(ValueError, match="manifest.jsonl: cannot be read .*: remove it to extract everything again"):
+        read_manifest(tmp_path / "out")
+
+
 def test_one_folder_has_one_set_of_settings(dots, videos, tmp_path):
     extract_poses(PoseExtraction(videos, tmp_path / "out", "dots", {"size": 3}, {"batch_size": 2}))
     extract_poses(PoseExtraction(videos, tmp_path / "out", "dots", {"size": 3}, {"batch_size": 4}, ("cuda",)))

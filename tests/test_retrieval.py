@@ -201,6 +201,15 @@ def test_index_and_search(
     assert [line.split("\t")[1] for line in lines] == [entry["text"] for entry in rank("clips/clip0.npz", texts=TEXTS)]
 
 
+def test_texts_of_any_editor(folder: Path, tmp_path: Path) -> None:
+    """A byte order mark, line ends of Windows, an empty line, and a separator that does not end a line."""
+    texts = tmp_path / "texts.txt"
+    texts.write_bytes("\ufeffhello\u2028world\r\n\r\n rain in\x85the north \r\n".encode())
+    out = tmp_path / "index"
+    assert main(["index", "--texts", str(texts), "--model", str(folder / "model"), "--out", str(out)]) == 0
+    assert EmbeddingIndex.load(out).entries == ["hello\u2028world", "rain in\x85the north"]
+
+
 def test_command_mistakes(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the index; 1 if some clips could not be read."""
+    from modeling_sigma.io.text_files import read_lines
     from modeling_sigma.retrieval.embedding_index import build_index
 
     if (args.texts is None) == (not args.files):
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"expected --batch-size of at least 1, received {args.batch_size}")
     num_failed = 0
     if args.texts is not None:
-        entries = [line.strip() for line in args.texts.read_text(encoding="utf-8").splitlines() if line.strip()]
+        entries = read_lines(args.texts, "texts, one a line")
         items: list[Any] = list(entries)
     else:
         items, entries, num_failed = _read_clips(args)

@@ -118,7 +118,9 @@ def read_labels(path: str) -> list[str]:
     Raises:
         ValueError: for a file without any.
     """
-    labels = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    from modeling_sigma.io.text_files import read_lines
+
+    labels = read_lines(path, "labels, one a line")
     if not labels:
         raise ValueError(f"{path}: expected one label a line, found none")
     return labels

@@ -22,6 +22,7 @@ from modeling_sigma.io.atomic_files import atomic_file, lone_writer, write_json,
 from modeling_sigma.io.numpy_archive import save_clip
 from modeling_sigma.io.pose_estimators import PoseEstimator, estimate_clip, make_estimator
 from modeling_sigma.io.reading_errors import DeviceError, MissingExtraError, one_line
+from modeling_sigma.io.text_files import read_lines
 from modeling_sigma.io.video import SUFFIXES
 from modeling_sigma.io.worker_processes import TaskMaker, WorkerDeath, run_in_processes
 
@@ -169,7 +170,7 @@ def read_manifest(folder: Path) -> list[Report]:
     if not path.is_file():
         return []
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in read_lines(path, "reports")]
     except ValueError as error:
         raise ValueError(
             f"{path}: cannot be read ({one_line(error)}): remove it to extract everything again"
