@@ -19,7 +19,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 from datasets_scripts.clip_statistics import LABEL_COUNTERS, length_quantile, merge_statistics, part_rates
-from datasets_scripts.corpora import CORPORA
+from datasets_scripts.corpora import CORPORA, did_you_mean
 from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder
 from datasets_scripts.data_card import CARD, HISTOGRAM, write_card
 from datasets_scripts.schema import SPLITS
@@ -77,7 +77,9 @@ def build_dataset(
         OSError: if a folder cannot be read or written.
     """
     if corpus not in CORPORA:
-        raise ValueError(f"expected corpus to be one of {', '.join(sorted(CORPORA))}, received {corpus!r}")
+        raise ValueError(
+            f"expected corpus to be one of {', '.join(sorted(CORPORA))}, received {corpus!r}{did_you_mean(corpus)}"
+        )
     folder = Path(out_dir)
     builder_options = {"config_name": config_name, "data_dir": data_dir, **options}
     writer = ShardWriter(corpus, builder_options, folder / _WORK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 from collections.abc import Iterator, Mapping
@@ -100,12 +101,15 @@ def load_corpus(
         builder = CORPORA[name](config_name=config_name, data_dir=data_dir, **options)
         builder.download_and_prepare()
         return builder.as_dataset(split=split)
-    if data_dir is not None:
-        raise ValueError(f"data_dir belongs to one of {', '.join(CORPORA)}, received {name!r}: leave it out")
+    # The name first: where it is misspelt, data_dir is right.
     if not Path(name).is_dir() and name.count("/") != 1:
         raise ValueError(
             f"expected one of {', '.join(CORPORA)}, a folder of Parquet files or org/name on the Hub, "
-            f"received {name!r}"
+            f"received {name!r}{did_you_mean(name)}"
+        )
+    if data_dir is not None:
+        raise ValueError(
+            f"data_dir belongs to the corpora {', '.join(CORPORA)}, received {name!r}: leave it out, or name a corpus"
         )
     if Path(name).is_dir() and not any(Path(name).rglob("*.parquet")):
         raise FileNotFoundError(f"{name}: no Parquet files: a folder of clips needs load_corpus('folder', data_dir=)")
@@ -115,3 +119,9 @@ def load_corpus(
         if missing:
             raise ValueError(f"{name}: expected the columns of datasets_scripts.schema, {', '.join(missing)} missing")
     return dataset
+
+
+def did_you_mean(name: str) -> str:
+    """The end of a message about a name that no corpus has: the nearest one, if any is near."""
+    near = difflib.get_close_matches(name.strip().lower().replace("-", "_"), CORPORA, n=1)
+    return f": did you mean {near[0]}?" if near else ""

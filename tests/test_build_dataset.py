@@ -302,8 +302,10 @@ def test_kill_and_resume(tmp_path):
 
 
 def test_wrong_arguments_take_one_line(archive, tmp_path, capsys, monkeypatch):
-    with pytest.raises(ValueError, match="expected corpus to be one of archive, received 'nowhere'"):
+    with pytest.raises(ValueError, match="expected corpus to be one of archive, received 'nowhere'$"):
         build_dataset("nowhere", tmp_path / "out")
+    with pytest.raises(ValueError, match="received 'foldr': did you mean folder"):
+        build_dataset("foldr", tmp_path / "out")
     with pytest.raises(ValueError, match="expected at least 1 clip in a shard, received 0"):
         build_dataset("archive", tmp_path / "out", archive, clips_per_shard=0)
     (tmp_path / "full").mkdir()

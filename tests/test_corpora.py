@@ -69,8 +69,10 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         load_corpus("wlsal")
     with pytest.raises(FileNotFoundError, match="no Parquet files: a folder of clips needs"):
         load_corpus(tmp_path)
-    with pytest.raises(ValueError, match="data_dir belongs to one of"):
+    with pytest.raises(ValueError, match="data_dir belongs to the corpora wlasl, .* leave it out, or name a corpus"):
         load_corpus(tmp_path, data_dir=tmp_path)
+    with pytest.raises(ValueError, match="belongs to the corpora .*, received 'org/name': leave it out"):
+        load_corpus("org/name", data_dir=tmp_path)
     with pytest.raises(ValueError, match="unknown option 'num_trian'"):
         load_corpus("synthetic", num_trian=3)
     with pytest.raises(ValueError, match="'sentence' not found. Available: .*'sentences'"):
@@ -80,6 +82,30 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     Dataset.from_dict({"text": ["a"]}).to_parquet(str(folder / "train.parquet"))
     with pytest.raises(ValueError, match="expected the columns of datasets_scripts.schema, sample_id"):
         load_corpus(folder, cache_dir=str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("wlsal_hands", "wlasl_hands"),
+        ("CSL-Daily", "csl_daily"),
+        ("how2sing", "how2sign"),
+        ("phoenix", "phoenix2014t"),
+    ],
+)
+@pytest.mark.parametrize("has_folder", [False, True])
+def test_a_misspelt_name_meets_the_nearest(tmp_path: Path, name: str, meant: str, has_folder: bool) -> None:
+    """Also with a folder: it is the name that is wrong, and not data_dir."""
+    with pytest.raises(ValueError) as caught:
+        load_corpus(name, data_dir=tmp_path if has_folder else None)
+    message = str(caught.value)
+    assert message.startswith("expected one of wlasl, msasl, csl_daily") and f"received {name!r}" in message
+    assert message.endswith(f"did you mean {meant}?") and "leave it out" not in message
+
+
+def test_a_name_like_no_other_gets_the_list(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected one of wlasl, .* received 'zzz'$"):
+        load_corpus("zzz", data_dir=tmp_path)
 
 
 _SIGMA_JOINTS = [0, *range(3, 11), *range(91, 133), *range(23, 40, 2), *range(83, 91), 53]

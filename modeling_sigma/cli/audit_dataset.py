@@ -53,10 +53,8 @@ def _splits(args: argparse.Namespace) -> Any:
     from datasets_scripts.corpora import CORPORA, load_corpus
 
     logging.disable_progress_bar()
-    if args.dataset in CORPORA:
+    if args.dataset in CORPORA or args.data_dir is not None:
         return load_corpus(args.dataset, args.config, data_dir=args.data_dir)
-    if args.data_dir is not None:
-        raise ValueError(f"--data-dir belongs to one of {', '.join(CORPORA)}, received {args.dataset!r}: leave it out")
     return load_corpus(args.dataset, args.config, streaming=True)
 
 
