@@ -157,6 +157,22 @@ def test_interrupt_exits_with_130(subcommand) -> None:
     assert cli.main(["try-it"]) == 130
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_output_that_nobody_reads_ends_quietly(tmp_path: Path, options: list[str]) -> None:
+    """As in `sigma-slu inspect FILES | head`."""
+    clip = _write_pickle(tmp_path / "clip.pkl", _clip())
+    command = [sys.executable, "-c", AS_SCRIPT + "sys.exit(main())", "inspect", *[str(clip)] * 100, *options]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == "" and process.wait(timeout=120) == 1
+
+
+def test_a_broken_pipe_of_another_kind_is_told(subcommand, capsys: pytest.CaptureFixture[str]) -> None:
+    subcommand(_raise(BrokenPipeError(32, "Broken pipe")))
+    assert cli.main(["try-it"]) == 1
+    assert capsys.readouterr().err == "sigma-slu try-it: error: [Errno 32] Broken pipe\n"
+
+
 def test_main_stays_small() -> None:
     assert len(Path(cli.__file__).read_text(encoding="utf-8").splitlines()) < 60
 

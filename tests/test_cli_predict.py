@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from modeling_sigma import (
     SigmaFeatureExtractor,
@@ -137,6 +138,18 @@ def test_a_folder_of_clips(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     assert "expected skeleton files in the folder" in capsys.readouterr().err
 
 
+def test_files_that_are_no_clips(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    np.savez(tmp_path / "foreign.npz", pixels=np.zeros(3))
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    (frames / "0.json").write_text("{}")
+    assert cli.main(["predict", "--model", "head", str(tmp_path / "foreign.npz"), str(frames)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].endswith("foreign.npz: expected keypoints and scores, received 'pixels': keypoints are missing")
+    assert "0.json" in lines[1], "a folder of frames under other names than OpenPose's is for its reader"
+    assert lines[2:] == ["sigma-slu predict: 2 of 2 files could not be read"]
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
@@ -145,9 +158,24 @@ def test_a_folder_of_clips(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
         (["--model", "retrieval"], "expected a model that predicts"),
         (["--model", "writer", "--labels", "clips.txt"], "clips.txt"),
         (["--model", "head", "--top-k", "0"], "--top-k and --batch-size of at least 1"),
+        (
+            ["--model", "head", "--labels", "no.txt"],
+            "no.txt: expected a file of labels, one a line, found no such file",
+        ),
+        (
+            ["--model", "head", "--labels", "head"],
+            "head: expected a file of labels, one a line, received a folder: na",
+        ),
+        (["--model", "head", "--labels", "clip0.npz"], "clip0.npz: expected labels, one a line as UTF-8 text, receiv"),
+        (["--model", "head", "--device", "gpuu"], "expected a device of this machine (cpu), received 'gpuu': use one"),
+        (["--model", "head", "--device", "cuda"], "expected a device of this machine (cpu), received 'cuda' ("),
     ],
 )
-def test_errors_take_one_line(argv: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_take_one_line(
+    argv: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert cli.main(["predict", *argv, "clip0.npz"]) == 1
     captured = capsys.readouterr()
     assert message in captured.err and captured.err.count("\n") == 1 and not captured.out

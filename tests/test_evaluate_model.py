@@ -254,6 +254,18 @@ def test_a_corpus_by_name(capsys: pytest.CaptureFixture[str]) -> None:
         (["--task", "slt", "--model", "retrieval", "--dataset", "sentences"], "expected a model that predicts"),
         (["--task", "islr", "--model", "head", "--dataset", "signs", "--labels", "labels.txt"], "first 'the weather'"),
         (["--task", "slt", "--model", "writer", "--dataset", "nowhere"], "received 'nowhere'"),
+        (
+            ["--task", "slt", "--model", "writer", "--dataset", "nowhere", "--device", "gpuu"],
+            "received 'gpuu': use one",
+        ),
+        (
+            ["--task", "slt", "--predictions", "no.txt", "--references", "labels.txt"],
+            "no.txt: expected a file of texts",
+        ),
+        (
+            ["--task", "slt", "--predictions", "labels.txt", "--references", "head"],
+            "head: expected a file of texts (pl",
+        ),
     ],
 )
 def test_errors_take_one_line(argv: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

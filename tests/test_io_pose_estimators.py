@@ -214,6 +214,9 @@ def test_networks_that_cannot_be_fetched(rtmlib, monkeypatch):
 def test_wrong_options(rtmlib, monkeypatch):
     with pytest.raises(ValueError, match="expected mode lightweight, balanced or performance, received 'fast'"):
         RtmlibEstimator("fast")
+    for device in ("gpuu", "cuda:x", "cuda:"):
+        with pytest.raises(ValueError, match=f"expected device cpu, cuda, .* for rtmlib, received '{device}'"):
+            RtmlibEstimator(device=device)
     runtime = SimpleNamespace(get_available_providers=lambda: ["CPUExecutionProvider"])
     monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
     with pytest.raises(ValueError, match="expected onnxruntime with CUDA, received one without"):

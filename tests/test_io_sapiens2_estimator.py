@@ -205,7 +205,7 @@ def test_wrong_networks_and_options(networks, tmp_path):
     with pytest.raises(ValueError, match="nowhere could not be loaded .*: go online once, or give a folder") as caught:
         Sapiens2Estimator(**{**networks, "model": str(tmp_path / "nowhere")})
     assert "\n" not in str(caught.value)
-    with pytest.raises(ValueError, match="device 'abacus' cannot be used"):
+    with pytest.raises(ValueError, match="expected a device of this machine .*, received 'abacus': use one"):
         Sapiens2Estimator(**networks, device="abacus")
     with pytest.raises(ValueError, match="expected batch_size and max_persons from 1, received 0 and 3"):
         Sapiens2Estimator(**networks, batch_size=0)

@@ -121,7 +121,11 @@ def test_undefined_rates_are_null_in_json() -> None:
         (["--task", "slt", "--rouge-variant", "rouge2"], "ROUGE-L variant"),
         (["--task", "cslr", "--costs", "1/1/1"], "expected costs"),
         (["--task", "slt", "--bootstrap", "-1"], "--bootstrap of at least 0"),
-        (["--task", "slt", "--compare", "absent.txt"], "absent.txt"),
+        (
+            ["--task", "slt", "--compare", "absent.txt"],
+            "absent.txt: expected a file of texts .*, found no such file: c",
+        ),
+        (["--task", "slt", "--compare", "."], "expected a file of texts .*, received a folder: name a file in it"),
     ],
 )
 def test_errors(files: Any, options: list[str], message: str) -> None:

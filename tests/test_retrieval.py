@@ -222,7 +222,13 @@ def test_command_mistakes(
     for arguments, message in (
         (["index", "--model", "model", "--out", out], "expected clips or --texts FILE, one of them"),
         (["index", "clips", "--model", "writer", "--out", out], "expected a model that compares clips and texts"),
+        (
+            ["index", "--texts", "no.txt", "--model", "model", "--out", out],
+            "no.txt: expected a file of texts, one a li",
+        ),
+        (["index", "nowhere.npz", "--model", "model", "--out", out, "--device", "gpuu"], "this machine (cpu"),
         (["search", out], "expected a TEXT or --clip FILE"),
+        (["search", out, "hello", "--device", "gpuu"], "expected a device of this machine (cpu"),
         (["search", str(tmp_path), "hello"], "expected an index, found no index.json"),
         (
             ["search", out, "hello", "--model", "other"],

@@ -30,12 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Writes the index; 1 if some clips could not be read."""
     from modeling_sigma.io.text_files import read_lines
+    from modeling_sigma.io.torch_devices import usable_device
     from modeling_sigma.retrieval.embedding_index import build_index
 
     if (args.texts is None) == (not args.files):
         raise ValueError("expected clips or --texts FILE, one of them")
     if args.batch_size < 1:
         raise ValueError(f"expected --batch-size of at least 1, received {args.batch_size}")
+    usable_device(args.device)  # before the clips are read
     num_failed = 0
     if args.texts is not None:
         entries = read_lines(args.texts, "texts, one a line")
@@ -58,11 +60,11 @@ def load_retriever(name_or_path: str, device: str = "cpu") -> Any:
     Raises:
         ValueError: if there is no Sigma model that was trained on pairs of clips and texts.
     """
-    import torch
     from transformers import pipeline
     from transformers.utils import logging
 
     from modeling_sigma.cli.model_config import load_model_config, saved_class
+    from modeling_sigma.io.torch_devices import usable_device
     from modeling_sigma.pipeline_retrieval_sigma import SignTextRetrievalPipeline
 
     logging.disable_progress_bar()
@@ -76,7 +78,7 @@ def load_retriever(name_or_path: str, device: str = "cpu") -> Any:
     return pipeline(
         "sign-text-retrieval",
         model=str(name_or_path),
-        device=torch.device(device),
+        device=usable_device(device),
         pipeline_class=SignTextRetrievalPipeline,
         dtype="auto",
     )

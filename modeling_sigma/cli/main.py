@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from modeling_sigma import __version__
+from modeling_sigma.cli.closed_output import flush_output, reader_is_gone
 from modeling_sigma.cli.commands import COMMANDS
 from modeling_sigma.cli.user_errors import user_errors
 
@@ -38,14 +39,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = next((argument for argument in argv if not argument.startswith("-")), None)
     args = build_parser(command).parse_args(argv)
     try:
-        return int(importlib.import_module(COMMANDS[str(command)][0]).run(args))
+        code = int(importlib.import_module(COMMANDS[str(command)][0]).run(args))
     except KeyboardInterrupt:
         return 130
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and reader_is_gone():
+            return 1
         if args.debug or not isinstance(error, user_errors()):
             raise
         print(f"sigma-slu {command}: error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
-        return 1
+        code = 1
+    return code if flush_output() else 1
 
 
 if __name__ == "__main__":

@@ -75,7 +75,6 @@ def load_predictor(name_or_path: str, device: str = "cpu", task: str | None = No
     Raises:
         ValueError: if there is no Sigma model of a kind that predicts, or one that does not serve the task.
     """
-    import torch
     from transformers import (
         AutoFeatureExtractor,
         AutoModelForCTC,
@@ -86,6 +85,7 @@ def load_predictor(name_or_path: str, device: str = "cpu", task: str | None = No
     from transformers.utils import logging
 
     from modeling_sigma.cli.model_config import load_model_config, saved_class
+    from modeling_sigma.io.torch_devices import usable_device
     from modeling_sigma.registration_sigma import PIPELINES
 
     logging.disable_progress_bar()
@@ -109,7 +109,7 @@ def load_predictor(name_or_path: str, device: str = "cpu", task: str | None = No
         reader = {"feature_extractor": AutoFeatureExtractor.from_pretrained(name_or_path, trust_remote_code=False)}
     else:
         reader = {"processor": AutoProcessor.from_pretrained(name_or_path, trust_remote_code=False)}
-    return PIPELINES[task][0](model=model, task=task, device=torch.device(device), **reader)
+    return PIPELINES[task][0](model=model, task=task, device=usable_device(device), **reader)
 
 
 def read_labels(path: str) -> list[str]:

@@ -28,6 +28,8 @@ def clip_paths(path: Path, is_wanted: Callable[[Path], bool] = is_clip) -> Itera
         yield path
         return
     below = [inside for inside in sorted(path.rglob("*")) if is_wanted(inside)]
+    if not below and any(path.glob("*.json")):
+        below = [path]  # perhaps the frames of one clip under names of their own
     if not below:
         raise ValueError(f"expected skeleton files in the folder {path}, found none: name the files")
     yield from below

@@ -68,7 +68,10 @@ def _frame_files(folder: Path) -> list[Path]:
     files = [file for file in folder.iterdir() if file.suffix.lower() == ".json"]
     files = [file for file in files if file.stem.endswith("_keypoints")] or files
     if not files:
-        raise ValueError("expected OpenPose files (..._keypoints.json), received a folder without .json files")
+        raise ValueError(
+            "expected OpenPose files (..._keypoints.json), received a folder without .json files: give files of other "
+            "formats one by one"
+        )
     by_number: dict[int, Path] = {}
     for file in files:
         numbers = re.findall(r"\d{1,18}", file.stem)

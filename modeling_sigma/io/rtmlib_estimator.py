@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -44,6 +45,8 @@ class RtmlibEstimator:
             raise ValueError(f"expected mode lightweight, balanced or performance, received {mode!r}")
         if (detector is None) != (model is None):
             raise ValueError("expected both ONNX files, detector and model, or none: rtmlib runs one after the other")
+        if not re.fullmatch(r"cpu|cuda(:\d+)?|rocm|mps", device):
+            raise ValueError(f"expected device cpu, cuda, cuda:1, rocm or mps for rtmlib, received {device!r}")
         try:
             import rtmlib
         except ImportError as error:

@@ -11,6 +11,7 @@ import numpy as np
 
 from modeling_sigma.io.detections import Detection, nobody
 from modeling_sigma.io.reading_errors import DeviceError, one_line
+from modeling_sigma.io.torch_devices import usable_device
 from modeling_sigma.skeleton_layouts import get_layout
 
 
@@ -69,7 +70,7 @@ class Sapiens2Estimator:
         if dtype not in ("float32", "bfloat16", "float16"):
             raise ValueError(f"expected dtype float32, bfloat16 or float16, received {dtype!r}")
         self.batch_size, self.max_persons, self.box_threshold = batch_size, max_persons, box_threshold
-        self._device = _device(device)
+        self._device = usable_device(device)
         self._dtype = getattr(torch, dtype)
         pose = _loaded(lambda: Sapiens2ForPoseEstimation.from_pretrained(model, dtype=self._dtype), model)
         boxes = _loaded(lambda: AutoModelForObjectDetection.from_pretrained(detector), detector)
@@ -190,17 +191,6 @@ def _loaded(load: Callable[[], _Loaded], name: str) -> _Loaded:
             f"{name} could not be loaded ({type(error).__name__}: {one_line(error)[:150]}): go online once, or give a "
             "folder that holds it"
         ) from error
-
-
-def _device(name: str) -> Any:
-    import torch
-
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
-        raise ValueError(f"device {name!r} cannot be used ({one_line(error)[:99]}): use cpu") from error
-    return device
 
 
 def _input_format(model: str, config: Any) -> tuple[tuple[int, int], Sequence[float], Sequence[float]]:

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modeling_sigma.io.text_files import read_text
+
 
 ID_FIELDS = ("sample_id", "id", "name")
 PREDICTION_FIELDS = {
@@ -72,10 +74,7 @@ def read_sample_texts(path: str | Path, fields: Sequence[str] = ("text",)) -> Sa
         OSError: for a file that cannot be read.
     """
     path = Path(path)
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"expected UTF-8 text in {path}, received other bytes ({error}): convert the file") from error
+    content = read_text(path, "texts (plain, JSON or JSON lines)")
     suffix = path.suffix.lower()
     if suffix in (".json", ".jsonl"):
         return _from_json(_parse_json(content, path, lines=suffix == ".jsonl"), fields, path)

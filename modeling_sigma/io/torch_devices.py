@@ -1,0 +1,46 @@
+"""Where torch computes: a device by its name, or an error that says which ones there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from modeling_sigma.io.reading_errors import one_line
+
+
+if TYPE_CHECKING:
+    import torch
+
+
+def usable_device(name: str) -> torch.device:
+    """The device of that name, once a number has been there and back.
+
+    Args:
+        name (`str`):
+            As torch has it: `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"`, ...
+
+    Raises:
+        ValueError: for a name that torch does not know, or a device that this machine or this build of torch lacks.
+    """
+    import torch
+
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:  # it lists some twenty names, most of which nobody has
+        raise ValueError(_message(name)) from error
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, ImportError) as error:  # torch built without CUDA asserts
+        raise ValueError(_message(name, f" ({one_line(error)[:99]})")) from error
+    return device
+
+
+def _message(name: str, reason: str = "") -> str:
+    import torch
+
+    found = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return (
+        f"expected a device of this machine ({', '.join(found)}), received {name!r}{reason}: use one of these, or a "
+        "build of torch for your GPU"
+    )
