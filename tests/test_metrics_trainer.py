@@ -75,6 +75,19 @@ def test_isolated_recognition_by_scores_and_by_generation() -> None:
     assert build_compute_metrics(TOKENIZER, "islr")(inputs)["top1_per_instance"] == 50
 
 
+def test_a_trainer_may_give_the_references() -> None:
+    """Label ids may be cut off, or lack what the tokenizer does not know."""
+    inputs = evaluation(TOKENIZER.encode(["book", "book", ""], 3), TOKENIZER.encode(["book", "book", ""], 3))
+    # Nothing can be said of a text without known words: such a clip is no success.
+    assert build_compute_metrics(TOKENIZER, "islr")(inputs)["top1_per_instance"] == pytest.approx(200 / 3)
+    inputs.references = ["book", "book drink", "\u0436"]
+    assert build_compute_metrics(TOKENIZER, "islr")(inputs)["top1_per_instance"] == pytest.approx(100 / 3)
+    assert build_compute_metrics(TOKENIZER, "cslr")(inputs)["wer"] == 50
+    inputs.references = ["book"]
+    with pytest.raises(ValueError, match="as many predictions as references, received 3 and 1"):
+        build_compute_metrics(TOKENIZER, "slt")(inputs)
+
+
 def test_another_decoder() -> None:
     def decode(frames: np.ndarray) -> list[str]:
         return [" ".join(TOKENIZER.words[index] for index in row if index) for row in frames.argmax(axis=2)]

@@ -15,13 +15,16 @@ from torch import nn
 from training_factories import losses, tiny_arguments, tiny_rows, tiny_trainer
 
 from modeling_sigma.label_trie_sigma import LabelTrie
+from modeling_sigma.metrics import recognition_scores, translation_scores, word_error_rates
 from modeling_sigma.metrics.trainer_metrics import decode_token_ids
 from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
 from modeling_sigma.modeling_sigma_pretraining import SigmaForPreTraining
+from modeling_sigma.training.arguments import DataArguments
 from modeling_sigma.training.batch_normalization import GatheredBatchNorm1d, synchronize_batch_norm
 from modeling_sigma.training.checkpoints import last_complete_checkpoint, remove_incomplete_checkpoints
 from modeling_sigma.training.optimizer_groups import part_of
 from modeling_sigma.training.pretrain import pretraining_metrics
+from modeling_sigma.training.task_scores import build_metrics, prediction_writer
 from modeling_sigma.training.trainers import SigmaPreTrainer, SigmaSeq2SeqTrainer, SigmaTrainer
 
 
@@ -123,7 +126,7 @@ def test_accumulated_language_modelling_of_pretraining_is_the_mean_over_tokens(t
 def test_pretraining_evaluates_terms_and_retrieval(tmp_path: Path) -> None:
     trainer = tiny_trainer(
         tmp_path, SigmaPreTrainer, SigmaForPreTraining, "pretrain",
-        trainer_fields={"compute_metrics": pretraining_metrics(factories.tiny_processor())},
+        trainer_fields={"compute_metrics": pretraining_metrics},
     )  # fmt: skip
     scores = trainer.evaluate()
     assert scores["eval_num_poses"] == 13 and 0 < scores["eval_pose_to_text_r10"] <= 100
@@ -143,6 +146,60 @@ def test_written_labels_can_be_constrained(tmp_path: Path) -> None:
         output = trainer.predict(trainer.eval_dataset)
         texts.append(set(decode_token_ids(output.predictions, tokenizer)))
     assert not texts[0] & set(labels) and texts[1] <= set(labels)
+
+
+# --- what an evaluation compares with
+
+
+class _Parrot(SigmaSeq2SeqTrainer):
+    """Predicts the label ids that it is given: the best that a model can do which learns from them."""
+
+    def prediction_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        loss, _, labels = super().prediction_step(model, inputs, True)
+        labels = inputs["labels"] if labels is None else labels
+        return loss, labels, labels
+
+
+@pytest.mark.parametrize("task", ["slt", "cslr", "islr"])
+def test_references_are_the_texts_themselves(task: str, tmp_path: Path) -> None:
+    """Texts are cut off at 4 tokens and have characters that the tokenizer lacks. Of 7 clips the last batch has 3, and
+    training leaves such batches out; the scores are those of the files that the run writes."""
+    rows = tiny_rows(7)
+    texts = ["hello world", "\u0436\u0436\u0436", *(f"tomorrow  it will be unbelievable {n}" for n in range(5))]
+    rows = rows.remove_columns(["text", "gloss"])
+    rows = rows.add_column("text", texts).add_column("gloss", [text.split() for text in texts])
+    processor = factories.tiny_processor(max_text_length=4)
+    trainer = tiny_trainer(
+        tmp_path, _Parrot, task=task, rows=rows, per_device_eval_batch_size=4, dataloader_drop_last=True,
+        train_sampling_strategy="group_by_length",
+        trainer_fields={"compute_metrics": build_metrics(processor, DataArguments(task=task), "generation", None)},
+    )  # fmt: skip
+    trainer.data_collator.processor = processor
+    output = trainer.predict(trainer.eval_dataset)
+    prediction_writer(processor, task, "generation", None)(output, rows, tmp_path, "test")
+    predictions, references = (
+        (tmp_path / f"{name}_test.txt").read_text().splitlines() for name in ("predictions", "references")
+    )
+    assert references == [" ".join(text.split()) for text in texts] and len(predictions) == 7
+    assert predictions[:2] == ["hell", ""]  # of "hello world", and of what has no known character
+    score = {"slt": translation_scores, "cslr": word_error_rates, "islr": recognition_scores}[task]
+    expected = {
+        name: value for name, value in score(predictions, references).items() if isinstance(value, (int, float))
+    }
+    assert {name: output.metrics[f"test_{name}"] for name in expected} == expected
+    if task == "islr":
+        assert output.metrics["test_top1_per_instance"] == 0
+
+
+def test_retrieval_tells_texts_apart_that_are_cut_off_alike(tmp_path: Path) -> None:
+    rows = tiny_rows(6).remove_columns("text")
+    rows = rows.add_column("text", [f"understanding people who sign {n}" for n in range(5)] + ["\u0436"])
+    trainer = tiny_trainer(
+        tmp_path, SigmaPreTrainer, SigmaForPreTraining, "pretrain", rows=rows,
+        trainer_fields={"compute_metrics": pretraining_metrics},
+    )  # fmt: skip
+    trainer.data_collator.processor.max_text_length = 4
+    assert trainer.evaluate()["eval_num_distinct_texts"] == 6
 
 
 # --- randomness

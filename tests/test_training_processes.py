@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 
+from modeling_sigma.metrics import recognition_scores, translation_scores
 from modeling_sigma.training.checkpoints import is_complete
 
 
+FILES = ("predictions", "references")
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = """
 corpus: [synthetic:isolated]
@@ -98,6 +100,14 @@ def test_two_processes_equal_one_with_the_whole_batch(script: str, task: str, tm
     assert run["hardware"]["processes"] == 2
     scores = [json.loads((tmp_path / name / "metrics.json").read_text())["validation"] for name in sizes]
     assert scores[1]["loss"] == pytest.approx(scores[0]["loss"], abs=2e-3)
+    if script == "finetune":
+        # Each prediction stands beside the text of its own clip, whichever process made it.
+        for name in sizes:
+            lines = [(tmp_path / name / f"{kind}_validation.txt").read_text().splitlines() for kind in FILES]
+            expected = (recognition_scores if task == "islr" else translation_scores)(*lines)
+            found = json.loads((tmp_path / name / "metrics.json").read_text())["validation"]
+            shared = [score for score in found if isinstance(expected.get(score), (int, float))]
+            assert len(shared) > 2 and all(found[score] == pytest.approx(expected[score]) for score in shared)
 
 
 def test_killed_run_goes_on_as_if_nothing_had_happened(tmp_path: Path, cache: Path) -> None:

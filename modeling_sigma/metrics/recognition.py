@@ -274,7 +274,8 @@ def recognition_scores(
             For each sample one label (a string or an integer), or a list of candidates, best first. None takes them
             from `scores`.
         references (`Iterable` of length N):
-            The true labels. Strings are compared exactly, but for white space around them.
+            The true labels. Strings are compared exactly, but for white space around them; nothing matches an empty
+            one.
         scores (`array` of shape `(N, C)`, *optional*):
             The score of each class, higher is better; of equal scores the first class wins.
         label_names (`Sequence` of length C, *optional*):
@@ -390,7 +391,7 @@ def _rank_in_candidates(
     check_lengths(len(candidates), len(references))
     ranks = np.array(
         [
-            options.index(reference) if reference in options else _UNRANKED
+            options.index(reference) if reference != "" and reference in options else _UNRANKED
             for options, reference in zip(candidates, references)
         ],
         np.int64,

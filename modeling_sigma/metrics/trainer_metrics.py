@@ -47,8 +47,12 @@ def build_compute_metrics(
         label_names (`Sequence[str]`, *optional*):
             The names of the classes of a classifier; by default its numbers are compared.
         decode (`Callable`, *optional*):
-            Turns the predictions into texts instead of the tokenizer, for example a CTC decoder. References still go
+            Turns the predictions into texts instead of the tokenizer, for example a CTC decoder. Label ids still go
             through the tokenizer.
+
+    Texts are compared with `evaluation.references` (`list[str]`) where a trainer adds them, as ours do, else with the
+    decoded label ids. These are cut off where the labels are, and lack what the tokenizer does not know: only the
+    first gives the scores of `sigma-slu evaluate`.
 
     Returns:
         `Callable`: takes an `EvalPrediction` and returns numbers only, as trainers log nothing else. The signature
@@ -84,7 +88,9 @@ def build_compute_metrics(
             result = recognition_scores(None, labels, scores=predictions, label_names=label_names)
         else:
             texts = decode(predictions) if decode is not None else decode_token_ids(predictions, processing_class)
-            references = decode_token_ids(label_ids, processing_class)
+            references = given_references(evaluation)
+            if references is None:
+                references = decode_token_ids(label_ids, processing_class)
             if task == "slt":
                 result = translation_scores(texts, references, preset, rouge_variant)
             elif task == "cslr":
@@ -97,6 +103,12 @@ def build_compute_metrics(
     return compute_metrics
 
 
+def given_references(evaluation: Any) -> list[str] | None:
+    """The texts that a trainer added to its `EvalPrediction`: one for each prediction, in the same order."""
+    references: list[str] | None = getattr(evaluation, "references", None)
+    return references
+
+
 def decode_token_ids(token_ids: NDArray[Any], processing_class: Any) -> list[str]:
     """Decodes token ids after turning every negative id (-100, ignored by the loss) into padding.
 
@@ -107,7 +119,7 @@ def decode_token_ids(token_ids: NDArray[Any], processing_class: Any) -> list[str
             A tokenizer, or a processor with a `tokenizer`.
 
     Returns:
-        `list[str]`: N texts without special tokens and without white space around them.
+        `list[str]`: N texts in one line each, without special tokens and without white space around them.
 
     Raises:
         ValueError: for an array that holds no token ids, or a tokenizer without a padding token.
@@ -125,4 +137,4 @@ def decode_token_ids(token_ids: NDArray[Any], processing_class: Any) -> list[str
             "pass the tokenizer or processor of the model as `processing_class`"
         )
     texts: list[str] = tokenizer.batch_decode(np.where(token_ids < 0, padding, token_ids), skip_special_tokens=True)
-    return [text.strip() for text in texts]
+    return [" ".join(text.split()) for text in texts]

@@ -93,6 +93,14 @@ def target_of(sample: ClipSample | Mapping[str, Any], task: str) -> str:
     return str(target)
 
 
+def targets_of(rows: Any, task: str) -> list[str]:
+    """What a model is to write about each clip of a split, in the split's order: what predictions are compared with.
+
+    Each is one line, as in the files that `sigma-slu evaluate` reads.
+    """
+    return [" ".join(target_of(row, task).split()) for row in text_rows(rows)]
+
+
 def text_rows(rows: Any) -> Any:
     """A split without its keypoints: quick to read through."""
     return rows.select_columns(["sample_id", "text", "gloss", "spoken_language"])

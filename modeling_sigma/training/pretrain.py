@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from modeling_sigma.metrics.retrieval import retrieval_scores
-from modeling_sigma.metrics.trainer_metrics import decode_token_ids
 from modeling_sigma.training.arguments import (
     DataArguments,
     ModelArguments,
@@ -51,18 +50,17 @@ def pretrain(model_args: ModelArguments, data_args: DataArguments, args: SigmaTr
         SigmaDataCollator(processor, "pretrain", language=data_args.language),
         splits,
         (model_args, data_args, args),
-        pretraining_metrics(processor),
+        pretraining_metrics,
     )
 
 
-def pretraining_metrics(processor: Any) -> Callable[[Any], dict[str, float]]:
-    """Every loss term, and retrieval between the clips and sentences of the split (equal sentences match)."""
+def pretraining_metrics(evaluation: Any) -> dict[str, float]:
+    """Every loss term, and retrieval between the clips and sentences of the split (equal sentences match).
 
-    def compute_metrics(evaluation: Any) -> dict[str, float]:
-        poses, texts, terms = (np.asarray(values, np.float64) for values in evaluation.predictions)
-        means = dict(zip(SigmaPreTrainer.TERMS, np.asarray(terms).mean(axis=0).tolist()))
-        scores = retrieval_scores(poses @ texts.T, decode_token_ids(evaluation.label_ids, processor))
-        numbers = {name: float(value) for name, value in scores.items() if isinstance(value, (int, float))}
-        return {**{name: value for name, value in means.items() if value == value}, **numbers}
-
-    return compute_metrics
+    The `compute_metrics` of a [`SigmaPreTrainer`], which adds the sentences as `references`.
+    """
+    poses, texts, terms = (np.asarray(values, np.float64) for values in evaluation.predictions)
+    means = dict(zip(SigmaPreTrainer.TERMS, np.asarray(terms).mean(axis=0).tolist()))
+    scores = retrieval_scores(poses @ texts.T, evaluation.references)
+    numbers = {name: float(value) for name, value in scores.items() if isinstance(value, (int, float))}
+    return {**{name: value for name, value in means.items() if value == value}, **numbers}

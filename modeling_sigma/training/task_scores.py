@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modeling_sigma.metrics.recognition import word_error_rates
-from modeling_sigma.metrics.trainer_metrics import build_compute_metrics, decode_token_ids
+from modeling_sigma.metrics.trainer_metrics import build_compute_metrics, decode_token_ids, given_references
 from modeling_sigma.training.arguments import DataArguments
-from modeling_sigma.training.data_collator import target_of, text_rows
+from modeling_sigma.training.data_collator import targets_of
 
 
 BLANK_ID = 0  # of the glosses that `build_gloss_labels` numbers
@@ -30,9 +30,11 @@ def build_metrics(
 
     def compute_metrics(evaluation: Any) -> dict[str, float]:
         texts = read_paths(np.asarray(evaluation.predictions), glosses)
-        references = [
-            " ".join(glosses[number] for number in row if number >= 0) for row in np.asarray(evaluation.label_ids)
-        ]
+        references = given_references(evaluation)
+        if references is None:
+            references = [
+                " ".join(glosses[number] for number in row if number >= 0) for row in np.asarray(evaluation.label_ids)
+            ]
         scores = word_error_rates(texts, references, preset=data_args.preset)
         return {name: float(value) for name, value in scores.items() if isinstance(value, (int, float))}
 
@@ -69,8 +71,7 @@ def prediction_writer(
             texts = read_paths(predictions, labels)
         else:
             texts = decode_token_ids(predictions, processor)
-        references = [target_of(row, task) for row in text_rows(rows)]
-        for name, lines in (("predictions", texts), ("references", references)):
+        for name, lines in (("predictions", texts), ("references", targets_of(rows, task))):
             content = "".join(" ".join(line.split()) + "\n" for line in lines)
             (folder / f"{name}_{split}.txt").write_text(content, encoding="utf-8")
 

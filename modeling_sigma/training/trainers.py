@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 from transformers import Seq2SeqTrainer, Trainer
 from transformers.trainer_utils import seed_worker
 
@@ -19,6 +20,7 @@ from modeling_sigma.training.arguments import SigmaTrainingArguments
 from modeling_sigma.training.batch_normalization import freeze_batch_norm, synchronize_batch_norm
 from modeling_sigma.training.callbacks import EpochCallback, NonFiniteGuard
 from modeling_sigma.training.checkpoints import saving_failed
+from modeling_sigma.training.data_collator import targets_of
 from modeling_sigma.training.frame_budget import FrameBudgetSampler
 from modeling_sigma.training.joined_optimizer import muon_with_adamw
 from modeling_sigma.training.optimizer_groups import PARTS, freeze_parts, parameter_groups
@@ -48,6 +50,7 @@ class ClipTrainer(Trainer):
     model: Any
     optimizer: Any
     data_collator: Any
+    compute_metrics: Any
     _step_clips: torch.Tensor
     _step_tokens: torch.Tensor
 
@@ -105,15 +108,38 @@ class ClipTrainer(Trainer):
             drop_last=args.dataloader_drop_last,
         )
         self._epochs.sampler = sampler
-        loader = DataLoader(
+        return self._loader(
             self.train_dataset,
-            batch_sampler=sampler,
+            sampler,
+            persistent_workers=args.dataloader_persistent_workers,
+            worker_init_fn=partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
+        )
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
+        """All clips in their own order, whatever the arguments say of training's order and of its last batch: only so
+        predictions stand beside the references of their clips."""
+        dataset = self.eval_dataset if eval_dataset is None else eval_dataset
+        if isinstance(dataset, str):
+            dataset = self.eval_dataset[dataset]
+        if dataset is None:
+            raise ValueError("expected an eval_dataset, received none")
+        sampler = BatchSampler(SequentialSampler(dataset), self.args.eval_batch_size, drop_last=False)
+        return self._loader(dataset, sampler)
+
+    def get_test_dataloader(self, test_dataset: Any) -> DataLoader:
+        """As for evaluation."""
+        return self.get_eval_dataloader(test_dataset)
+
+    def _loader(self, dataset: Any, batch_sampler: Any, **options: Any) -> DataLoader:
+        args = self.args
+        loader = DataLoader(
+            dataset,
+            batch_sampler=batch_sampler,
             collate_fn=self.data_collator,
             num_workers=args.dataloader_num_workers,
             pin_memory=args.dataloader_pin_memory,
-            persistent_workers=args.dataloader_persistent_workers,
             prefetch_factor=args.dataloader_prefetch_factor,
-            worker_init_fn=partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
+            **options,
         )
         return self.accelerator.prepare(loader)
 
@@ -187,14 +213,21 @@ class ClipTrainer(Trainer):
             model, {name: value for name, value in inputs.items() if name != "sample_ids"}, *args, **kwargs
         )
 
-    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+    def evaluation_loop(self, dataloader: DataLoader, *args: Any, **kwargs: Any) -> Any:
         """As in `Trainer`, on the averaged weights if there are some. Clips that fill up the last batch of several
-        processes do not count (`Seq2SeqTrainer` would count them twice)."""
+        processes do not count (`Seq2SeqTrainer` would count them twice). `compute_metrics` finds the texts of the
+        clips as `references`: label ids are cut off at `max_text_length`, and lack what the tokenizer does not know.
+        """
         self.gather_function = self.accelerator.gather_for_metrics
-        if self.average is None or not self.is_in_train:
-            return super().evaluation_loop(*args, **kwargs)
-        with self.average.applied():
-            return super().evaluation_loop(*args, **kwargs)
+        average = self.average if self.is_in_train else None
+        plain_metrics = self.compute_metrics
+        if plain_metrics is not None:
+            self.compute_metrics = _with_references(plain_metrics, dataloader.dataset, self.data_collator.task)
+        try:
+            with nullcontext() if average is None else average.applied():
+                return super().evaluation_loop(dataloader, *args, **kwargs)
+        finally:
+            self.compute_metrics = plain_metrics
 
     # --- optimiser
 
@@ -374,6 +407,17 @@ class SigmaPreTrainer(ClipTrainer):
         ]
         rows = torch.stack(terms).detach().float().expand(len(inputs["pose_values"]), -1)
         return loss, (outputs["pose_embeds"].float(), outputs["text_embeds"].float(), rows), inputs["labels"]
+
+
+def _with_references(compute_metrics: Any, data: Any, task: str) -> Callable[[Any], dict[str, float]]:
+    """`compute_metrics`, given the texts that the predictions of an evaluation of `data` are compared with."""
+
+    def with_references(evaluation: Any) -> dict[str, float]:
+        evaluation.references = targets_of(data.rows, task)
+        scores: dict[str, float] = compute_metrics(evaluation)
+        return scores
+
+    return with_references
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
