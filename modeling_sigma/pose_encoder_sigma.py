@@ -48,6 +48,8 @@ class SigmaPoseEncoder(nn.Module):
     Every part goes through a spatial chain; the body's feature of the joint that the part hangs on is added (without
     gradient); a temporal chain and the mean over joints follow. The parts' vectors are joined and projected.
 
+    An encoder none of whose parameters trains computes in evaluation mode: its running statistics are frozen, too.
+
     Args:
         config ([`SigmaPoseConfig`]):
             Sizes.
@@ -83,6 +85,9 @@ class SigmaPoseEncoder(nn.Module):
             ValueError: for wrong shapes or a clip without a real frame.
         """
         check_pose_inputs(pose_values, pose_attention_mask)
+        if self.training and not any(parameter.requires_grad for parameter in self.parameters()):
+            # Statistics that moved would change a frozen encoder, and no adapter would save what they had become.
+            self.eval()
         if pose_attention_mask is None:
             pose_attention_mask = torch.ones(pose_values.shape[:2], dtype=torch.bool, device=pose_values.device)
         on_cpu = pose_values.device.type == "cpu"

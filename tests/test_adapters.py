@@ -24,7 +24,7 @@ from modeling_sigma.training.arguments import AdapterArguments, ModelArguments
 from modeling_sigma.training.corpus_splits import hold_out
 from modeling_sigma.training.finetune import add_adapter
 from modeling_sigma.training.model_building import architecture_of, build_model
-from modeling_sigma.training.optimizer_groups import part_of
+from modeling_sigma.training.optimizer_groups import freeze_parts, part_of
 
 
 peft = pytest.importorskip("peft")
@@ -118,14 +118,35 @@ def test_new_labels_travel_with_the_adapter(base: str, tmp_path: Path) -> None:
     torch.testing.assert_close(loaded(**factories.tiny_inputs()).logits, expected)
 
 
-def test_a_frozen_pose_encoder_keeps_its_statistics(base: str) -> None:
+@pytest.mark.parametrize("way", ["a run", "a loop of one's own", "training further"])
+def test_a_frozen_pose_encoder_keeps_its_statistics(base: str, way: str, tmp_path: Path) -> None:
     """They are not saved with the adapter: if they moved, it would not give back what was trained."""
     model = SigmaForConditionalGeneration.from_pretrained(base)
     before = {name: tensor.clone() for name, tensor in model.pose_encoder.state_dict().items()}
-    adapted = add_adapter(model, AdapterArguments(pose_encoder="frozen")).train()
-    adapted(**factories.tiny_inputs(), labels=LABELS)
+    if way == "a run":
+        adapted = add_adapter(model, AdapterArguments(pose_encoder="frozen"))
+    else:
+        adapted = peft.get_peft_model(model, lora_config(model, pose_encoder="frozen"))
+    if way == "training further":
+        save_adapter(adapted, factories.tiny_processor(), tmp_path, base)
+        adapted = load_adapted(tmp_path, is_trainable=True)
+    adapted.train()(**factories.tiny_inputs(), labels=LABELS)
     after = adapted.get_base_model().pose_encoder.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    assert adapted.get_base_model().encoder.training
+
+
+def test_freezing_sees_the_parts_of_the_base_model(base: str) -> None:
+    """A wrapper's own child is none of the parts: neither all of the model nor nothing may stop training."""
+    adapted = _adapted(base, pose_encoder="full").train()
+    freeze_parts(adapted, ["pose_encoder", "heads"])
+    before = {name: tensor.clone() for name, tensor in adapted.state_dict().items()}
+    adapted(**factories.tiny_inputs(), labels=LABELS)
+    model = adapted.get_base_model()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in adapted.state_dict().items())
+    assert not any(module.training for module in model.pose_encoder.modules()) and model.encoder.training
+    trained = {part_of(name) for name, parameter in adapted.named_parameters() if parameter.requires_grad}
+    assert trained == {"text_backbone"}
 
 
 def test_mistakes_are_told(base: str, tmp_path: Path) -> None:

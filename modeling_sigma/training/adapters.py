@@ -47,7 +47,8 @@ def lora_config(
         dropout (`float`, *optional*, defaults to 0.0):
             In front of them.
         pose_encoder (`"full"`, `"frozen"` or `"lora"`, *optional*, defaults to `"lora"`):
-            Trains in full, stays as it is, or gets low-rank changes, while its norms train in full.
+            Trains in full, stays as it is (its running statistics, too), or gets low-rank changes, while its norms
+            train in full.
         modules_to_save (`Sequence[str]`, *optional*):
             Further modules that train in full, such as `"lm_head"`.
 

@@ -19,7 +19,6 @@ from modeling_sigma.training.arguments import (
 from modeling_sigma.training.corpus_splits import load_splits
 from modeling_sigma.training.data_collator import SigmaDataCollator, target_of, text_rows
 from modeling_sigma.training.model_building import build_model, choose_head
-from modeling_sigma.training.optimizer_groups import keep_in_eval_mode
 from modeling_sigma.training.task_scores import build_metrics, keep_scores, prediction_writer
 from modeling_sigma.training.trainers import SigmaCTCTrainer, SigmaSeq2SeqTrainer, SigmaTrainer
 from modeling_sigma.training.training_run import run_training, set_up
@@ -110,9 +109,6 @@ def warn_unknown_pieces(tokenizer: Any, texts: Sequence[str]) -> None:
 def add_adapter(model: Any, arguments: AdapterArguments) -> Any:
     """The model with a new adapter, which alone trains."""
     peft = import_peft()
-    if arguments.pose_encoder == "frozen":
-        # Its running statistics, too: they are no part of the adapter, which would then miss what they had become.
-        keep_in_eval_mode(model.pose_encoder)
     return peft.get_peft_model(
         model,
         lora_config(

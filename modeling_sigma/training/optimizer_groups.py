@@ -59,7 +59,8 @@ def parameter_groups(
 
 
 def freeze_parts(model: nn.Module, parts: Iterable[str]) -> None:
-    """Lets parts keep their weights, running statistics and (in dropout) their certainty.
+    """Lets parts of a model, or of the one that a PEFT model adapts, keep their weights, running statistics and (in
+    dropout) their certainty.
 
     Raises:
         ValueError: for an unknown part, or if nothing is left to train.
@@ -74,7 +75,9 @@ def freeze_parts(model: nn.Module, parts: Iterable[str]) -> None:
             parameter.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError(f"expected something to train, {', '.join(parts)} are frozen and nothing else is left")
-    for name, module in model.named_children():
+    # The child of a PEFT model is the whole model, and none of its parts.
+    base: Any = model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
+    for name, module in base.named_children():
         if part_of(f"{name}.weight") in frozen:
             keep_in_eval_mode(module)
 
