@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 from pathlib import Path
@@ -17,6 +18,7 @@ from training_factories import WORDS, tiny_rows
 from modeling_sigma.cli import main as cli
 from modeling_sigma.hub.bundle import save_bundle
 from modeling_sigma.io import save_clip
+from modeling_sigma.modeling_sigma_ctc import SigmaForCTC
 from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
 from modeling_sigma.training.adapt import LABEL_TASKS, first_clips_per_text, guess_task
 from modeling_sigma.training.adapters import load_adapted, lora_config, save_adapter
@@ -116,6 +118,55 @@ def test_new_labels_travel_with_the_adapter(base: str, tmp_path: Path) -> None:
     loaded = load_adapted(tmp_path).eval()
     assert loaded.config.id2label == {0: "a", 1: "b", 2: "c"}
     torch.testing.assert_close(loaded(**factories.tiny_inputs()).logits, expected)
+
+
+def _labelled(base: str, labels: str, folder: Path, head: type = SigmaForSequenceClassification, seed: int = 0) -> Any:
+    """Logits of an adapter with a label a letter, which is saved."""
+    numbers = {label: number for number, label in enumerate(labels)}
+    config = head.config_class.from_pretrained(base, id2label=dict(enumerate(labels)), label2id=numbers)
+    torch.manual_seed(seed)
+    model = head.from_pretrained(base, config=config)
+    adapted = peft.get_peft_model(model, lora_config(model)).eval()
+    save_adapter(adapted, factories.tiny_processor(), folder, base)
+    return _scores(adapted)
+
+
+def _scores(model: Any) -> torch.Tensor:
+    with torch.no_grad():
+        return model(**factories.tiny_inputs()).logits
+
+
+@pytest.mark.parametrize("head", [SigmaForSequenceClassification, SigmaForCTC])
+def test_every_adapter_keeps_its_labels(base: str, head: type, tmp_path: Path) -> None:
+    """Also where their numbers differ: on one base, after switching to and fro, training further and merging."""
+    names = {"german": "abc", "bangla": "vwxyz", "dutch": "klm"}
+    expected = {name: _labelled(base, names[name], tmp_path / name, head, seed) for seed, name in enumerate(names)}
+    model = load_adapted(tmp_path / "german")
+    model.load_adapter(str(tmp_path / "bangla"), "bangla", is_trainable=True)
+    model.load_adapter(str(tmp_path / "dutch"), "dutch")
+    for adapter, name in (("default", "german"), ("bangla", "bangla"), ("dutch", "dutch"), ("bangla", "bangla")):
+        model.set_adapter(adapter)
+        assert "".join(model.config.id2label.values()) == names[name]
+        assert model.config.label2id == {label: number for number, label in enumerate(names[name])}
+        torch.testing.assert_close(_scores(model), expected[name])
+    assert "modules_to_save.bangla" in "".join(n for n, p in model.named_parameters() if p.requires_grad)
+    model.set_adapter("dutch")
+    model.delete_adapter("dutch")  # PEFT chooses which one is active now
+    name = {"default": "german", "bangla": "bangla"}[model.active_adapters[0]]
+    assert "".join(model.config.id2label.values()) == names[name]
+    torch.testing.assert_close(_scores(model), expected[name])
+    model.set_adapter("bangla")
+    merged = copy.deepcopy(model).merge_and_unload()
+    assert merged.num_labels == 5 and type(merged) is head
+    torch.testing.assert_close(_scores(merged), expected["bangla"], atol=1e-5, rtol=1e-4)
+    save_adapter(_adapted(base), factories.tiny_processor(), tmp_path / "writer", base)
+    with pytest.raises(ValueError, match=f"an adapter of a {head.__name__}, found one of a SigmaForConditionalGen"):
+        model.load_adapter(str(tmp_path / "writer"), "writer")
+    (tmp_path / "dutch" / "config.json").unlink()
+    with pytest.raises(
+        ValueError, match="dutch: expected the adapter .* that save_adapter wrote, found no config.json"
+    ):
+        model.load_adapter(str(tmp_path / "dutch"), "dutch")
 
 
 @pytest.mark.parametrize("way", ["a run", "a loop of one's own", "training further"])

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from torch import nn
-from transformers import AutoConfig
 
-from modeling_sigma.registration_sigma import register_sigma
+from modeling_sigma.training.adapter_labels import keep_labels, read_model_config
 from modeling_sigma.training.model_building import HEAD_OF_CLASS, LABEL_HEADS, model_class
 
 
@@ -110,7 +109,10 @@ def load_adapted(directory: str | Path, base: str | None = None, is_trainable: b
     """The adapted model of a folder that [`save_adapter`] wrote, also where its labels differ from the base's.
 
     `merge_and_unload()` makes a plain Sigma model of it; `load_adapter(other, name)` and `set_adapter(name)` keep
-    several languages on one base.
+    several languages on one base, each with its own labels (`model.config.id2label` is the active adapter's).
+
+    PEFT's own `AutoPeftModel...` and `PeftModel.from_pretrained` know of no labels: they open adapters whose labels
+    are the base's, fail for another number of labels, and give as many others the names of the base's.
 
     Args:
         directory (`str` or `Path`):
@@ -122,17 +124,20 @@ def load_adapted(directory: str | Path, base: str | None = None, is_trainable: b
 
     Returns:
         `peft.PeftModel`
+
+    Raises:
+        ValueError: for a folder that [`save_adapter`] did not write, or a newer version of it.
+        ImportError: without PEFT.
     """
     peft = import_peft()
-    register_sigma()
-    config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
+    config = read_model_config(directory)
     architecture = (config.architectures or [""])[0]
     if architecture not in HEAD_OF_CLASS:
         raise ValueError(f"{directory}: expected the adapter of a Sigma model, found {architecture or 'no model'}")
     base = base or peft.PeftConfig.from_pretrained(str(directory)).base_model_name_or_path
     cls: Any = model_class(HEAD_OF_CLASS[architecture])
     model = cls.from_pretrained(base, config=config, ignore_mismatched_sizes=True)
-    return peft.PeftModel.from_pretrained(model, str(directory), is_trainable=is_trainable)
+    return keep_labels(peft.PeftModel.from_pretrained(model, str(directory), is_trainable=is_trainable))
 
 
 def import_peft() -> Any:
