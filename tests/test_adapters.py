@@ -13,10 +13,13 @@ import factories
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from training_factories import WORDS, tiny_rows
 
+import modeling_sigma
 from modeling_sigma.cli import main as cli
 from modeling_sigma.hub.bundle import save_bundle
+from modeling_sigma.hub.bundle_checks import check_bundle
 from modeling_sigma.io import save_clip
 from modeling_sigma.modeling_sigma_ctc import SigmaForCTC
 from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
@@ -118,6 +121,44 @@ def test_new_labels_travel_with_the_adapter(base: str, tmp_path: Path) -> None:
     loaded = load_adapted(tmp_path).eval()
     assert loaded.config.id2label == {0: "a", 1: "b", 2: "c"}
     torch.testing.assert_close(loaded(**factories.tiny_inputs()).logits, expected)
+
+
+def test_the_adapter_has_a_card(base: str, tmp_path: Path) -> None:
+    """What it needs, what binds it and what it knows; nothing that points into this machine."""
+    labels = [f"sign {number}" for number in range(40)]
+    numbers = {label: number for number, label in enumerate(labels)}
+    config = SigmaForSequenceClassification.config_class.from_pretrained(
+        base, id2label=dict(enumerate(labels)), label2id=numbers, weights_licence="cc-by-nc-4.0"
+    )
+    model = SigmaForSequenceClassification.from_pretrained(base, config=config)
+    adapted = peft.get_peft_model(model, lora_config(model))
+    languages = {"sign_languages": ["Swiss German Sign Language"], "spoken_languages": ["German"]}
+    for name, header in (("my-lab/sigma", "my-lab/sigma"), (base, None)):
+        save_adapter(adapted, factories.tiny_processor(), tmp_path, name, **languages)
+        card = ModelCard.load(tmp_path / "README.md")
+        assert card.data.base_model == header and card.data.license == "cc-by-nc-4.0"
+        assert card.data.library_name == "peft" and "sigma-slu" in card.data.tags
+        assert str(Path(base).parent) not in card.content
+        for text in ("Swiss German Sign Language", "German", "40 labels", "sign 0", "load_adapted(", "NonCommercial"):
+            assert text in card.text
+        assert "sign 39" not in card.text and "not stated" in card.text and "[More Information" not in card.text
+    assert f'load_adapted("ORG/NAME", base="{Path(base).name}")' in card.text
+    writer = _adapted(base)
+    save_adapter(writer, factories.tiny_processor(), tmp_path, "my-lab/sigma")
+    card = ModelCard.load(tmp_path / "README.md")
+    assert card.data.license is None and "licence of these weights is not stated yet" in card.text
+    assert "labels" not in card.text and 'load_adapted("ORG/NAME")' in card.text
+
+
+def test_adapters_of_a_newer_version_are_refused(base: str, tmp_path: Path) -> None:
+    save_adapter(_adapted(base), factories.tiny_processor(), tmp_path, base)
+    model = load_adapted(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["sigma_slu_version"] == modeling_sigma.__version__
+    (tmp_path / "config.json").write_text(json.dumps({**config, "sigma_slu_version": "99.0"}))
+    for load in (load_adapted, check_bundle, lambda folder: model.load_adapter(str(folder), "other")):
+        with pytest.raises(ValueError, match="written by sigma-slu 99.0, and this is"):
+            load(tmp_path)
 
 
 def _labelled(base: str, labels: str, folder: Path, head: type = SigmaForSequenceClassification, seed: int = 0) -> Any:
@@ -308,6 +349,8 @@ def test_adapt_a_folder(base: str, tmp_path: Path, capsys: pytest.CaptureFixture
     merged = SigmaForSequenceClassification.from_pretrained(out).eval()
     assert sorted(merged.config.id2label.values()) == ["hello", "rain", "snow"]
     adapted = load_adapted(out / "adapter").eval()
+    card = (out / "adapter" / "README.md").read_text()
+    assert "Test Sign Language" in card and "English" in card and "hello, rain, snow" in card
     inputs = factories.tiny_inputs()
     torch.testing.assert_close(merged(**inputs).logits, adapted(**inputs).logits, atol=1e-5, rtol=1e-4)
     assert cli.main(["predict", "--model", str(out), str(folder / "0.npz"), "--json"]) == 0

@@ -144,7 +144,7 @@ def test_an_adapter(hub: HubServer, send: Callable[..., Any], tmp_path: Path) ->
     _change_json(folder / "adapter_config.json", base_model_name_or_path=REPO)
     send(folder, "tester/adapter")
     assert "adapter_model.safetensors" in _repo(hub, "tester/adapter").files()
-    (folder / "config.json").write_text(json.dumps({"weights_licence": "cc-by-nc-4.0"}))
+    (folder / "config.json").write_text(json.dumps({"model_type": "sigma", "weights_licence": "cc-by-nc-4.0"}))
     with pytest.raises(ValueError, match="forbids commercial use"):
         send(folder, "tester/adapter", exist_ok=True)
 

@@ -15,6 +15,7 @@ from packaging.version import InvalidVersion, Version
 from safetensors import SafetensorError, safe_open
 
 import modeling_sigma
+from modeling_sigma.hub.adapter_card import is_hub_name
 
 
 # What a bundle consists of. Anything else in the folder stays at home.
@@ -89,6 +90,8 @@ def check_bundle(folder: str | Path) -> CheckedBundle:
     is_adapter = (folder / "adapter_config.json").is_file()
     config = _read_config(folder, "adapter_config.json" if is_adapter else "config.json")
     check_version(config, folder)
+    if is_adapter and (folder / "config.json").is_file():  # the first configuration is PEFT's, which has no version
+        check_version(_read_config(folder, "config.json"), folder)
     sent = tuple(path for path in _files(folder) if _is_sent(path))
     left_out = tuple(path for path in _files(folder) if not _is_sent(path))
     problems = [*_pickles(folder), *(_adapter_problems(config) if is_adapter else _model_problems(folder, config))]
@@ -198,7 +201,7 @@ def _code_problems(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
 
 def _adapter_problems(config: Mapping[str, Any]) -> Iterator[str]:
     base = config.get("base_model_name_or_path")
-    if not base or str(base).count("/") != 1 or Path(str(base)).exists():
+    if not is_hub_name(base):
         yield (
             f"the adapter's base model is {base!r}, which nobody else can find: publish the base model first, and set "
             "base_model_name_or_path in adapter_config.json to its name on the Hub"

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from torch import nn
 
+import modeling_sigma
+from modeling_sigma.hub.adapter_card import build_adapter_card
 from modeling_sigma.training.adapter_labels import keep_labels, read_model_config
 from modeling_sigma.training.model_building import HEAD_OF_CLASS, LABEL_HEADS, model_class
 
@@ -81,8 +83,15 @@ def lora_config(
     )
 
 
-def save_adapter(model: Any, processor: Any, directory: str | Path, base: str) -> Path:
-    """The adapter alone, with the configuration and the processor that belong to it.
+def save_adapter(
+    model: Any,
+    processor: Any,
+    directory: str | Path,
+    base: str,
+    sign_languages: Sequence[str] = (),
+    spoken_languages: Sequence[str] = (),
+) -> Path:
+    """The adapter alone, with the configuration and the processor that belong to it, and a card to be completed.
 
     Args:
         model (`peft.PeftModel`):
@@ -90,18 +99,25 @@ def save_adapter(model: Any, processor: Any, directory: str | Path, base: str) -
         processor:
             Its processor or feature extractor.
         directory (`str` or `Path`):
-            Made if it does not exist.
+            Made if it does not exist; files of the same names are overwritten.
         base (`str`):
             Where the model that was adapted is found: a folder, or a name on the Hub.
+        sign_languages, spoken_languages (`Sequence[str]`, *optional*):
+            English names, for the card.
     """
     directory = Path(directory)
     for adapter in model.peft_config.values():
         adapter.base_model_name_or_path = base
     model.save_pretrained(directory)
+    architecture = type(model.get_base_model()).__name__
     config = copy.deepcopy(model.get_base_model().config)
-    config.architectures = [type(model.get_base_model()).__name__]
+    config.architectures = [architecture]
+    config.sigma_slu_version = modeling_sigma.__version__
     config.save_pretrained(directory)
     processor.save_pretrained(directory)
+    labels = list(config.id2label.values()) if architecture in LABEL_HEADS else []
+    card = build_adapter_card(base, architecture, labels, config.weights_licence, sign_languages, spoken_languages)
+    card.save(directory / "README.md")  # in place of PEFT's, which is a form to fill in
     return directory
 
 

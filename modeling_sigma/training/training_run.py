@@ -168,7 +168,8 @@ def _save_trained(trainer: Any, processor: Any, model_class: Any, rows: Any, bas
     extractor.training_layout = layouts.most_common(1)[0][0]
     model = model_class.from_pretrained(folder) if is_sharded else trainer.accelerator.unwrap_model(trainer.model)
     if hasattr(model, "merge_and_unload"):
-        save_adapter(model, processor, folder / "adapter", str(base))
+        languages = {f"{name}s": rows.unique(name) for name in ("sign_language", "spoken_language")}
+        save_adapter(model, processor, folder / "adapter", str(base), **languages)
         # A copy: the trainer goes on with the adapter.
         model = copy.deepcopy(model).merge_and_unload()
     save_bundle(model, processor, folder)
