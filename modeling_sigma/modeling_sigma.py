@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -14,6 +14,16 @@ from .graph_convolution_sigma import GraphConvolutionBlock
 from .outputs_sigma import SigmaEncoderOutput
 from .pose_encoder_sigma import SigmaPoseEncoder, check_pose_inputs
 from .text_backbone_sigma import build_stack, is_text_module, load_text_model, text_backbone_state
+
+
+if TYPE_CHECKING:
+    # For transformers' scanner of remote code: these files travel with every model. Who loads a model from a bundle,
+    # without our package, and saves it again has all that `config.json` names: pipelines, and the classes they load.
+    from .modeling_sigma_ctc import SigmaForCTC  # noqa: F401
+    from .modeling_sigma_heads import SigmaForConditionalGeneration  # noqa: F401
+    from .modeling_sigma_pretraining import SigmaModel  # noqa: F401
+    from .pipeline_retrieval_sigma import SignTextRetrievalPipeline  # noqa: F401
+    from .pipeline_sigma import SignLanguageTranslationPipeline  # noqa: F401
 
 
 # Parts of pre-training that no head needs.

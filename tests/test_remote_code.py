@@ -159,6 +159,26 @@ def saved_again():
     again = AutoModelForSeq2SeqLM.from_pretrained("again", **TRUST)
     return bool(torch.equal(model.lm_head.weight, again.lm_head.weight))
 
+@check
+def pipelines_of_what_was_saved_again():
+    texts = {}
+    for name, auto, task in (
+        ("sigma-slu", AutoModelForSeq2SeqLM, "sign-language-translation"),
+        ("pretraining", AutoModelForPreTraining, "sign-language-translation"),
+        ("pretraining", AutoModelForPreTraining, "sign-text-retrieval"),
+        ("glosses", AutoModelForCTC, "continuous-sign-recognition"),
+    ):
+        folder = f"again_{name}"
+        if not os.path.exists(folder):
+            auto.from_pretrained(name, **TRUST).save_pretrained(folder)
+            kind = AutoFeatureExtractor if name == "glosses" else AutoProcessor
+            kind.from_pretrained(name, **TRUST).save_pretrained(folder)
+        options = {"texts": ["hello", "rain"]} if task == "sign-text-retrieval" else {}
+        options = {"max_new_tokens": 6} if task == "sign-language-translation" else options
+        pipes = [pipeline(task, model=where, **TRUST) for where in (name, folder)]
+        texts[f"{task} {name}"] = [str(pipe(clips[0], **options)) for pipe in pipes]
+    return texts
+
 json.dump(results, open("results.json", "w"))
 """
 LABELS = {0: "hello", 1: "rain", 2: "snow"}
@@ -306,3 +326,8 @@ def test_nothing_runs_without_trust(found: Any) -> None:
 
 def test_a_remote_model_can_be_saved_again(found: Any) -> None:
     assert found("saved_again") is True
+
+
+def test_what_it_saves_has_its_pipelines(found: Any) -> None:
+    texts = found("pipelines_of_what_was_saved_again")
+    assert len(texts) == 4 and all(again == first for first, again in texts.values())
