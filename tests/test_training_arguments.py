@@ -101,6 +101,19 @@ def test_recorded_configuration_runs_again(tmp_path: Path) -> None:
     assert run["model"] == {"class": "Linear", "parameters": 6, "trainable": 6}
 
 
+@pytest.mark.parametrize("text", ["{}", "none"])
+def test_augmentation_can_be_switched_off(text: str, tmp_path: Path) -> None:
+    """No augmentation is something else than no word about it, also when the run is repeated from its record."""
+    argv = ["--output_dir", str(tmp_path), "--use_cpu", "true"]
+    silent, off = parse_arguments(CLASSES, argv), parse_arguments(CLASSES, [*argv, "--augmentation", text])
+    assert silent[1].augmentation is None and off[1].augmentation == {}
+    for arguments, expected in ((silent, None), (off, {})):
+        RunFolder(tmp_path).start(arguments, _tiny_module(), {})
+        assert parse_arguments(CLASSES, [str(tmp_path / "config.yaml")])[1].augmentation == expected
+    path = _file(tmp_path, f"augmentation: {text}\n")
+    assert parse_arguments(CLASSES, [path, *argv])[1].augmentation == {}
+
+
 def _tiny_module() -> object:
     from torch import nn
 

@@ -148,6 +148,21 @@ def test_checkpoints_carry_over(tmp_path: Path) -> None:
         build_model(ModelArguments(model=str(folder), model_config={"smoothing": 1}), "generation", WORDS, ["English"])
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"), [(None, {"noise": 0.1}), ({}, None), ({"flip": 0.5}, {"flip": 0.5})], ids=str
+)
+def test_a_run_decides_about_augmentation(given: dict | None, expected: dict | None, tmp_path: Path) -> None:
+    """What the run says wins over the checkpoint, nothing included; a run that says nothing keeps it."""
+    save_bundle(factories.tiny_model(), factories.tiny_processor(augmentation={"noise": 0.1}), tmp_path)
+    arguments = ModelArguments(model=str(tmp_path))
+    data = DataArguments(augmentation=given)
+    _, processor = build_model(arguments, "generation", WORDS, ["English"], augmentation=data.augmentation)
+    assert processor.feature_extractor.augmentation == expected
+    arguments = ModelArguments(model=str(tmp_path), feature_extractor={"augmentation": {"speed": 0.2}})
+    _, processor = build_model(arguments, "generation", WORDS, ["English"], augmentation=data.augmentation)
+    assert processor.feature_extractor.augmentation == ({"speed": 0.2} if given is None else expected)
+
+
 def test_known_labels_keep_their_rows(tmp_path: Path) -> None:
     """Of other signs, in another order: what the head knew of a sign stays with the sign."""
     config = {"id2label": {0: "bye", 1: "hello", 2: "rain"}, "label2id": {"bye": 0, "hello": 1, "rain": 2}}

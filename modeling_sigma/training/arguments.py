@@ -84,7 +84,9 @@ class DataArguments:
     max_validation_clips: int | None = _help("validate on the first N clips alone")
     max_test_clips: int | None = _help("test on the first N clips alone")
     language: str | None = _help("spoken language of the prompt (default: the corpus's own, clip by clip)")
-    augmentation: dict | str | None = _help("fields of PoseAugmentation, applied in training alone")
+    augmentation: dict | str | None = _help(
+        "fields of PoseAugmentation, applied in training alone; none: no augmentation (default: the checkpoint's)"
+    )
     constrain_labels: bool = _help(
         "isolated signs that are written: nothing but labels of the training split can be", False
     )
@@ -92,7 +94,8 @@ class DataArguments:
 
     def __post_init__(self) -> None:
         self.corpus_options = as_mapping("corpus_options", self.corpus_options)
-        self.augmentation = as_mapping("augmentation", self.augmentation)
+        if self.augmentation is not None:  # which would leave it to the checkpoint
+            self.augmentation = {} if self.augmentation == "none" else as_mapping("augmentation", self.augmentation)
         if not self.corpus:
             raise ValueError("expected at least one corpus, received none")
         if self.data_dir is not None and len(self.data_dir) not in (1, len(self.corpus)):

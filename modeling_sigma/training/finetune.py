@@ -13,7 +13,6 @@ from modeling_sigma.training.arguments import (
     DataArguments,
     ModelArguments,
     SigmaTrainingArguments,
-    as_mapping,
     parse_arguments,
 )
 from modeling_sigma.training.corpus_splits import load_splits
@@ -63,8 +62,7 @@ def finetune(
     labels = labels_of(splits, head, task)
     texts = [target_of(row, task) for row in text_rows(splits["train"])]
     languages = [data_args.language] if data_args.language else splits["train"].unique("spoken_language")
-    augmentation = as_mapping("augmentation", data_args.augmentation)
-    model, processor = build_model(model_args, head, texts, languages, labels, augmentation)
+    model, processor = build_model(model_args, head, texts, languages, labels, data_args.augmentation)
     if head == "generation":
         warn_unknown_pieces(processor.tokenizer, texts)
     collator = SigmaDataCollator(processor, task, head, model.config.label2id, data_args.language)

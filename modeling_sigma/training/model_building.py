@@ -70,7 +70,7 @@ def build_model(
     texts: Sequence[str],
     languages: Sequence[str],
     labels: Sequence[str] | None = None,
-    augmentation: dict[str, Any] | None = None,
+    augmentation: dict[str, Any] | str | None = None,
 ) -> tuple[Any, Any]:
     """The model that a run trains, and its processor.
 
@@ -86,7 +86,8 @@ def build_model(
         labels (`Sequence[str]`, *optional*):
             Names of labels or glosses in the order of their numbers, for heads that choose.
         augmentation (`dict`, *optional*):
-            What training may do to a clip; part of the saved feature extractor.
+            What training may do to a clip; part of the saved feature extractor. Empty: nothing. By default as the
+            checkpoint's extractor says.
 
     Raises:
         ValueError, OSError: for a checkpoint, tokenizer or configuration that cannot be used.
@@ -94,6 +95,8 @@ def build_model(
     register_sigma()
     cls: Any = model_class(head)
     fields = as_mapping("model_config", arguments.model_config)
+    if augmentation is not None:
+        augmentation = as_mapping("augmentation", augmentation)
     if labels is not None:
         fields["id2label"] = dict(enumerate(labels))
         fields["label2id"] = {name: number for number, name in enumerate(labels)}
@@ -172,7 +175,9 @@ def _new_processor(arguments: ModelArguments, config: Any, tokenizer: Any, augme
             f"expected the extractor's max_frames up to the model's {config.max_frames}, received "
             f"{fields['max_frames']}: set both"
         )
-    extractor = SigmaFeatureExtractor(**fields, augmentation=augmentation or None)
+    if augmentation is not None:
+        fields["augmentation"] = augmentation or None
+    extractor = SigmaFeatureExtractor(**fields)
     if tokenizer is None:
         return extractor
     return SigmaProcessor(extractor, tokenizer, max_text_length=arguments.max_text_length or 50)
@@ -189,8 +194,10 @@ def _processor_of(arguments: ModelArguments, config: Any, augmentation: dict[str
         processor = extractor = AutoFeatureExtractor.from_pretrained(name, trust_remote_code=False)
     changed = as_mapping("feature_extractor", arguments.feature_extractor)
     fields = {**extractor.to_dict(), **changed, "training_layout": None}
+    if augmentation is not None:
+        fields["augmentation"] = augmentation or None
     known = {key: fields[key] for key in fields if key in SigmaFeatureExtractor.__init__.__code__.co_varnames}
-    fresh = SigmaFeatureExtractor(**{**known, "augmentation": augmentation or extractor.augmentation})
+    fresh = SigmaFeatureExtractor(**known)
     if fresh.max_frames > config.max_frames:
         fresh.max_frames = config.max_frames
     if processor is extractor:

@@ -12,7 +12,6 @@ from modeling_sigma.training.arguments import (
     DataArguments,
     ModelArguments,
     SigmaTrainingArguments,
-    as_mapping,
     parse_arguments,
 )
 from modeling_sigma.training.corpus_splits import load_splits
@@ -41,8 +40,7 @@ def pretrain(model_args: ModelArguments, data_args: DataArguments, args: SigmaTr
     set_up(args, "pretrain", "validation" in splits)
     texts = [row["text"] for row in text_rows(splits["train"])]
     languages = [data_args.language] if data_args.language else splits["train"].unique("spoken_language")
-    augmentation = as_mapping("augmentation", data_args.augmentation)
-    model, processor = build_model(model_args, "pretrain", texts, languages, augmentation=augmentation)
+    model, processor = build_model(model_args, "pretrain", texts, languages, augmentation=data_args.augmentation)
     return run_training(
         SigmaPreTrainer,
         model,

@@ -28,6 +28,8 @@ import torch
 import yaml
 
 
+# Fields where nothing says something: no augmentation, instead of the checkpoint's.
+_MAY_BE_EMPTY = ("augmentation",)
 _LIBRARIES = ("sigma-slu", "torch", "transformers", "accelerate", "datasets", "peft", "numpy")
 
 
@@ -103,7 +105,8 @@ def changed_fields(entry: Any) -> dict[str, Any]:
     for field in fields(entry):
         default = field.default if field.default_factory is MISSING else field.default_factory()
         value = getattr(entry, field.name)
-        if field.init and value != default and not (default is None and value in ({}, [])):
+        is_unset = default is None and value in ({}, []) and field.name not in _MAY_BE_EMPTY
+        if field.init and value != default and not is_unset:
             plain = _plain(value)
             if plain is not None:
                 changed[field.name] = plain
