@@ -163,6 +163,23 @@ def test_fingerprints_tell_models_apart() -> None:
     assert one == same != other
 
 
+def test_every_weight_counts_for_a_fingerprint() -> None:
+    """A merged LoRA, for one, changes no norm and no [CLS]."""
+    model = tiny_model(SigmaModel)
+    state = model.state_dict()
+    assert "encoder.block.0.layer.0.SelfAttention.q.weight" in state and any("running_var" in name for name in state)
+    seen = {model_fingerprint(model)}
+    names = [name for name, tensor in state.items() if tensor.is_floating_point()]
+    for name in names:
+        state[name].view(-1)[-1] += 1.0
+        seen.add(model_fingerprint(model))
+    assert len(seen) == len(names) + 1
+    for name, tensor in state.items():
+        if name.endswith("num_batches_tracked"):
+            tensor += 1
+    assert model_fingerprint(model) in seen, "how often a norm was trained changes no vector"
+
+
 # --- the commands
 
 
