@@ -174,15 +174,18 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
             for part in PARTS:
                 if part not in self.parts:
                     scores[:, PART_SLICES[part]] = 0.0
-        if self.scale_reference == "image" and clip.width is None:
-            _check_shares_of_image(keypoints[scores > self.score_threshold])
+        image_size = (1.0, 1.0)
+        if clip.width is not None and clip.height is not None:  # half a size is none
+            image_size = (clip.width, clip.height)
+        elif self.scale_reference == "image":
+            _check_shares_of_image(keypoints[scores > self.score_threshold], clip)
         values = normalize_joints(
             keypoints,
             scores,
             score_threshold=self.score_threshold,
             scale_reference=self.scale_reference,  # type: ignore[arg-type]
             fill_wrists=self.fill_wrists,
-            image_size=(clip.width or 1.0, clip.height or 1.0),
+            image_size=image_size,
             image_share=self.image_share,
         )
         return values if generator is None else augmentation.apply(values, generator)
@@ -194,12 +197,13 @@ def _as_list(poses: PoseInput | Sequence[PoseInput]) -> Sequence[PoseInput]:
     return [poses] if single else list(poses)  # type: ignore[list-item, arg-type]
 
 
-def _check_shares_of_image(points: np.ndarray) -> None:
+def _check_shares_of_image(points: np.ndarray, clip: PoseClip) -> None:
     """Without an image size coordinates are shares of the image; detectors guess a little beyond its border."""
     if points.size and np.abs(points).max() > 2:
         raise ValueError(
             'expected clips with width and height for scale_reference="image", received pixels up to '
-            f"{np.abs(points).max():.0f} of an image of unknown size: pass PoseClip(..., width=, height=)"
+            f"{np.abs(points).max():.0f} with width={clip.width} and height={clip.height}: pass PoseClip(..., width=, "
+            "height=)"
         )
 
 

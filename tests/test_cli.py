@@ -238,6 +238,9 @@ def test_inspect_clip_in_pixels_of_an_unknown_image() -> None:
     report = inspect_clip(PoseClip(clip.keypoints, clip.scores))
     assert report["scale_references"] == {"body": True, "hands": False, "image": False}
     assert report["width"] is None and report["fps"] is None
+    half = inspect_clip(PoseClip(clip.keypoints, clip.scores, width=640))
+    assert half["scale_references"]["image"] is False, "half a size is none"
+    assert "image   unknown" in format_report({"file": "clip.npz", "kind": "clip", **half})
 
 
 def test_inspect_clip_of_nobody() -> None:

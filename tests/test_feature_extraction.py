@@ -157,6 +157,16 @@ def test_image_reference_needs_the_size_of_the_image() -> None:
         SigmaFeatureExtractor(scale_reference="image")(PoseClip(clip.keypoints, clip.scores))
 
 
+@pytest.mark.parametrize("size", [{"width": 640}, {"height": 480}])
+def test_half_a_size_is_no_size(size: dict[str, Any]) -> None:
+    clip, extractor = random_clip(5), SigmaFeatureExtractor(scale_reference="image")
+    with pytest.raises(ValueError, match=r"expected clips with width and height .*(width=640.*None|None.*height=480)"):
+        extractor(PoseClip(clip.keypoints, clip.scores, **size))
+    shares = clip.keypoints / 640  # cannot be pixels, whatever is said of one side
+    expected = extractor(PoseClip(shares, clip.scores))
+    assert (_values(extractor(PoseClip(shares, clip.scores, **size))) == _values(expected)).all()
+
+
 # --- length
 
 

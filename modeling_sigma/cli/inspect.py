@@ -105,8 +105,8 @@ def inspect_clip(clip: PoseClip) -> dict[str, Any]:
             "box": [float(value) for value in (*points.min(axis=0), *points.max(axis=0))] if found.any() else None,
         }
     # Without a size the feature extractor takes coordinates for shares of the image: wrong if they are pixels.
-    size_is_known = bool(clip.width and clip.height) or bool(np.abs(keypoints[seen]).max(initial=0) <= 2)
-    size = (clip.width or 1, clip.height or 1)
+    size = (clip.width, clip.height) if clip.width and clip.height else (1, 1)
+    size_is_known = size != (1, 1) or bool(np.abs(keypoints[seen]).max(initial=0) <= 2)
     return {
         "layout": clip.layout,
         "num_keypoints": layout.num_keypoints,
@@ -209,7 +209,8 @@ def _clip_lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"length  {report['num_frames']} frames, frame rate unknown"
     else:
         yield f"length  {report['num_frames']} frames, {report['duration']:.2f} s at {report['fps']:g} frames a second"
-    size = "unknown" if report["width"] is None else f"{report['width']} x {report['height']} pixels"
+    sides = (report["width"], report["height"])
+    size = "unknown" if None in sides else f"{sides[0]} x {sides[1]} pixels"
     yield f"image   {size}"
     yield f"{'part':<12}{'joints':>8}{'frames seen':>13}{'joints missing':>16}{'mean score':>12}   box"
     for name, part in report["parts"].items():
