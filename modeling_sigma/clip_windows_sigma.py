@@ -12,6 +12,7 @@ from .pipeline_base_sigma import SigmaPipeline
 from .pose_clip import PoseClip
 from .pose_transforms import select_joints
 from .skeleton_layouts import PART_SLICES
+from .word_spans_sigma import is_word_border
 
 
 # Hands are at rest below this speed, in widths of the signer a second: noise alone gives 0.2, signing 1 to 5.
@@ -120,18 +121,27 @@ def stitch_texts(texts: Sequence[str], overlaps: Sequence[bool]) -> str:
         texts (`Sequence[str]`):
             In order of time.
         overlaps (`Sequence[bool]`):
-            For each text whether its piece shares frames with the one before: then words at its beginning that the
-            text so far ends with are written once.
+            For each text whether its piece shares frames with the one before: then what it begins with and the text
+            so far ends with is written once. Shared are whole words, in scripts without spaces characters.
     """
-    words: list[str] = []
+    whole = ""
     for text, is_overlapping in zip(texts, overlaps, strict=True):
-        new = text.split()
-        shared = 0
-        if is_overlapping:
-            longest = min(len(words), len(new))
-            shared = next((n for n in range(longest, 0, -1) if words[-n:] == new[:n]), 0)
-        words += new[shared:]
-    return " ".join(words)
+        new = " ".join(text.split())
+        shared = _shared_length(whole, new) if is_overlapping else 0
+        whole = whole + new[shared:] if shared else f"{whole} {new}".strip()
+    return whole
+
+
+def _shared_length(before: str, behind: str) -> int:
+    """How many characters the longest end of `before` has that `behind` begins with, in whole words."""
+    for length in range(min(len(before), len(behind)), 0, -1):
+        start = len(before) - length
+        # One character of a script without spaces is too often shared by chance, unless it stands between spaces.
+        is_long_enough = length > 1 or {before[:start][-1:], behind[length:][:1]} <= {"", " "}
+        if before[start:] == behind[:length] and is_long_enough:
+            if is_word_border(before, start) and is_word_border(behind, length):
+                return length
+    return 0
 
 
 class LongClips(SigmaPipeline):

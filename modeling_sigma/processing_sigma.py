@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,10 @@ from transformers import BatchFeature, ProcessorMixin
 from transformers.utils import logging
 
 from .feature_extraction_sigma import PoseInput
+from .word_spans_sigma import WordSegmenter, joined_spans, word_spans
 
 
 logger = logging.get_logger(__name__)
-
-# Words of one text, in order, e.g. `jieba.lcut` for Chinese.
-WordSegmenter = Callable[[str], Sequence[str]]
 
 PROMPT_TEMPLATE = "Translate sign language video to {language}: "
 
@@ -35,7 +32,8 @@ class SigmaProcessor(ProcessorMixin):
             Longest target in tokens, the closing one included.
         entities (`list[str]`, *optional*):
             Names and fixed expressions of several words that are signed as one, such as `"New York"`: each counts as
-            one word in the word-frame alignment, in any case of letters. From left to right, the longest wins.
+            one word in the word-frame alignment, in any case of letters. From left to right, the longest wins. In
+            scripts without spaces a name is a word wherever it stands, whatever the segmenter makes of it.
 
     Source: arXiv:2509.21223, fine-tuning (prompt and target length).
     """
@@ -141,7 +139,7 @@ class SigmaProcessor(ProcessorMixin):
         content = (mask == 1) & (encoded["special_tokens_mask"] == 0)
         for row, text in enumerate(texts):
             columns = np.flatnonzero(content[row])
-            spans = _joined_spans(text, _word_spans(text, word_segmenter), self.entities or ())
+            spans = joined_spans(text, word_spans(text, word_segmenter), self.entities or ())
             word_ids[row, columns] = _word_of_each_token(len(text), encoded["offset_mapping"][row][columns], spans)
         return {
             "text_input_ids": input_ids,
@@ -181,32 +179,3 @@ def _word_of_each_token(text_length: int, offsets: np.ndarray, spans: Sequence[t
     # Truncation may cut words off, never leave holes; a segmenter may skip characters: number what is there.
     present = np.unique(numbers[numbers >= 0])
     return np.where(numbers >= 0, np.searchsorted(present, numbers), -1)
-
-
-def _joined_spans(text: str, spans: list[tuple[int, int]], entities: Sequence[str]) -> list[tuple[int, int]]:
-    """Word spans, those of the words of one entity joined."""
-    if not entities:
-        return spans
-    longest_first = sorted(entities, key=len, reverse=True)
-    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE)
-    for match in pattern.finditer(text):
-        inside = [span for span in spans if span[0] < match.end() and match.start() < span[1]]
-        if len(inside) > 1:
-            joined = (inside[0][0], inside[-1][1])
-            spans = sorted([span for span in spans if span not in inside] + [joined])
-    return spans
-
-
-def _word_spans(text: str, word_segmenter: WordSegmenter | None) -> list[tuple[int, int]]:
-    if word_segmenter is None:
-        return [match.span() for match in re.finditer(r"\S+", text)]
-    spans, position = [], 0
-    for word in word_segmenter(text):
-        if not word.strip():
-            continue
-        start = text.find(word, position)
-        if start < 0:
-            raise ValueError(f"the word segmenter returned {word!r}, which does not follow in {text!r:.80}")
-        spans.append((start, start + len(word)))
-        position = start + len(word)
-    return spans

@@ -114,6 +114,28 @@ def test_shared_words_are_written_once() -> None:
         stitch_texts(["a"], [])
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("今天天气很好", "天气很好我们", "今天天气很好我们"),
+        ("今天天气很好。", "很好。我们走", "今天天气很好。我们走"),
+        ("きょうは天気が", "天気がいい", "きょうは天気がいい"),
+        ("สวัสดีครับ ผมชื่อ", "ครับ ผมชื่อเอก", "สวัสดีครับ ผมชื่อเอก"),
+        ("我喜欢 New York", "喜欢 New York 吗", "我喜欢 New York 吗"),
+        ("天气 很 好", "很 好 我们", "天气 很 好 我们"),
+        ("今天 好", "好 我们", "今天 好 我们"),  # one character, but a word between spaces
+        ("我爱你", "你好", "我爱你 你好"),  # one character is shared by chance
+        ("เขาเป็นคน", "คนึงหา", "เขาเป็นคน คนึงหา"),  # half a letter is not shared
+        ("i go home", "me today", "i go home me today"),  # nor half a word
+        ("no", "north", "no north"),
+        ("天气很好", "天气很好", "天气很好"),
+    ],
+)
+def test_shared_text_of_any_script_is_written_once(before: str, after: str, expected: str) -> None:
+    assert stitch_texts([before, after], [False, True]) == expected
+    assert stitch_texts([before, after], [False, False]) == f"{before} {after}"
+
+
 # --- the pipeline
 
 

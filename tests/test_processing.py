@@ -10,6 +10,7 @@ import torch
 
 from modeling_sigma import processing_sigma
 from modeling_sigma.processing_sigma import PROMPT_TEMPLATE, SigmaProcessor
+from modeling_sigma.word_spans_sigma import joined_spans, word_spans
 from tests.factories import random_clip, random_clips, tiny_processor, tiny_tokenizer
 
 
@@ -184,6 +185,40 @@ def test_entities_are_one_word(tmp_path: Path) -> None:
     assert _words(processor(text="hello worlds")) == ["hello", "worlds"], "no part of a word"
     processor.save_pretrained(tmp_path)
     assert SigmaProcessor.from_pretrained(tmp_path).entities == ["hello world", "hello world rain"]
+
+
+def _spans(text: str, entities: list[str], words: Sequence[str] | None = None) -> list[str]:
+    segmenter = None if words is None else lambda _: words
+    return [text[slice(*span)] for span in joined_spans(text, word_spans(text, segmenter), entities)]
+
+
+@pytest.mark.parametrize(
+    ("text", "entities", "words", "expected"),
+    [
+        ("我在北京大学学习", ["北京大学"], ["我", "在", "北京", "大学", "学习"], ["我", "在", "北京大学", "学习"]),
+        ("我在北京大学学习", ["北京大学"], ["我", "在北", "京", "大学学习"], ["我", "在", "北京大学", "学习"]),
+        ("我在北京大学学习", ["北京大学"], None, ["我在", "北京大学", "学习"]),
+        ("北京大学。", ["北京大学"], None, ["北京大学。"]),
+        ("北京大学和北京 大学", ["北京", "北京大学"], None, ["北京大学", "和", "北京", "大学"]),
+        ("住在New York市", ["New York"], None, ["住在", "New York", "市"]),
+        ("東京タワーに行く", ["東京タワー"], ["東京", "タワー", "に", "行く"], ["東京タワー", "に", "行く"]),
+        ("ผมอยู่เชียงใหม่ครับ", ["เชียงใหม่"], ["ผม", "อยู่", "เชียง", "ใหม่", "ครับ"], ["ผม", "อยู่", "เชียงใหม่", "ครับ"]),
+        ("คนึง", ["คน"], None, ["คนึง"]),  # the vowel above belongs to the letter before it
+        ("the New Yorker", ["New York"], None, ["the", "New", "Yorker"]),
+        ("a New York-based one", ["New York"], None, ["a", "New York-based", "one"]),
+        ("서울대학교에서", ["서울"], None, ["서울대학교에서"]),  # Korean writes spaces
+    ],
+)
+def test_entities_of_scripts_without_spaces(
+    text: str, entities: list[str], words: list[str] | None, expected: list[str]
+) -> None:
+    assert _spans(text, entities, words) == expected
+
+
+def test_an_entity_in_unsegmented_text_is_a_word() -> None:
+    plain = tiny_processor()
+    processor = SigmaProcessor(plain.feature_extractor, plain.tokenizer, entities=["天气"])
+    assert _words(processor(text="今天天气很好")) == ["今天", "天气", "很好"]
 
 
 def test_segmenter_that_invents_words(processor: SigmaProcessor) -> None:

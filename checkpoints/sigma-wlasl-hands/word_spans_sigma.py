@@ -1,0 +1,1 @@
+../../modeling_sigma/word_spans_sigma.py
