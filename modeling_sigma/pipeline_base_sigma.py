@@ -37,10 +37,11 @@ class SigmaPipeline(Pipeline):
     @property
     def extractor(self) -> SigmaFeatureExtractor:
         """The feature extractor, the processor's where there is one."""
-        found = self.feature_extractor if self.processor is None else self.processor.feature_extractor
+        # AutoProcessor gives the extractor itself where a model has no tokenizer.
+        found = getattr(self.processor, "feature_extractor", self.processor) or self.feature_extractor
         if found is None:
             raise ValueError("expected a processor or a feature_extractor, received neither: pass one to the pipeline")
-        return found
+        return found  # type: ignore[no-any-return]
 
     def sees_somebody(self, clip: Any, max_frames: int | None = None) -> bool:
         """Whether the model would see a joint of this clip in any frame."""
@@ -68,7 +69,7 @@ class SigmaPipeline(Pipeline):
             ValueError: if nobody is seen in it.
         """
         extractor = self.extractor
-        if self.processor is None:
+        if not hasattr(self.processor, "tokenizer"):
             features = extractor(inputs, max_frames=max_frames, return_tensors="pt")
         else:
             features = self.processor(poses=inputs, language=language, max_frames=max_frames, return_tensors="pt")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from transformers import BatchFeature, ProcessorMixin
-from transformers.utils import logging
+from transformers.utils import cached_file, logging
 
 from .feature_extraction_sigma import PoseInput
 from .word_spans_sigma import WordSegmenter, joined_spans, word_spans
@@ -50,6 +51,30 @@ class SigmaProcessor(ProcessorMixin):
         self.prompt_template = prompt_template
         self.max_text_length = max_text_length
         self.entities = None if entities is None else [entity for entity in entities if entity.strip()]
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Any:
+        """Loads feature extractor and tokenizer.
+
+        Raises:
+            ValueError: if there is no tokenizer.
+        """
+        try:
+            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        except (ValueError, OSError) as error:
+            # transformers asks for sentencepiece where a tokenizer is missing.
+            names = ("cache_dir", "revision", "token", "subfolder", "local_files_only")
+            hub = {name: kwargs[name] for name in names if name in kwargs}
+            found = [
+                cached_file(pretrained_model_name_or_path, name, _raise_exceptions_for_missing_entries=False, **hub)
+                for name in ("preprocessor_config.json", "tokenizer_config.json", "tokenizer.json")
+            ]
+            if found[0] is None or any(found[1:]):
+                raise
+            raise ValueError(
+                f"{pretrained_model_name_or_path}: expected a tokenizer beside the feature extractor, found none: a "
+                "label head without a prompt needs none, load it with AutoFeatureExtractor"
+            ) from error
 
     @property
     def model_input_names(self) -> list[str]:

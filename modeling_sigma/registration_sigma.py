@@ -43,6 +43,8 @@ def register_sigma() -> None:
     AutoConfig.register("sigma_pose", SigmaPoseConfig, exist_ok=True)
     AutoFeatureExtractor.register(SigmaConfig, SigmaFeatureExtractor, exist_ok=True)
     AutoProcessor.register(SigmaConfig, SigmaProcessor, exist_ok=True)
+    # AutoProcessor knows classes that are registered, and a model without a tokenizer names this one as its processor.
+    AutoProcessor.register(SigmaPoseConfig, SigmaFeatureExtractor, exist_ok=True)
     AutoModel.register(SigmaConfig, SigmaModel, exist_ok=True)
     AutoModelForPreTraining.register(SigmaConfig, SigmaForPreTraining, exist_ok=True)
     AutoModelForSeq2SeqLM.register(SigmaConfig, SigmaForConditionalGeneration, exist_ok=True)

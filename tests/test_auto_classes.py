@@ -34,6 +34,7 @@ from tests.factories import random_clip, random_clips, tiny_inputs, tiny_model, 
 
 
 LABELS = {0: "book", 1: "drink", 2: "computer", 3: "before"}
+TASKS = {"labeller": "isolated-sign-recognition", "glosses": "continuous-sign-recognition"}
 OPTIONS = {"num_beams": 1, "max_new_tokens": 3}
 
 
@@ -76,6 +77,25 @@ def test_auto_classes_load_our_classes(options: dict[str, bool]) -> None:
         model, info = auto.from_pretrained(name, output_loading_info=True, **options)
         assert type(model) is cls
         assert not info["missing_keys"] and not info["unexpected_keys"]
+
+
+@pytest.mark.parametrize("options", [{}, {"trust_remote_code": True}], ids=["package", "trusting"])
+@pytest.mark.parametrize("name", ["labeller", "glosses"])
+def test_the_processor_of_a_model_without_a_tokenizer_is_its_extractor(name: str, options: dict[str, bool]) -> None:
+    extractor = AutoProcessor.from_pretrained(name, **options)
+    assert type(extractor) is SigmaFeatureExtractor and extractor.max_frames == 32
+    assert extractor.to_dict() == AutoFeatureExtractor.from_pretrained(name).to_dict()
+    assert pipeline(TASKS[name], model=name, trust_remote_code=True).feature_extractor.max_frames == 32
+    auto = {"labeller": AutoModelForSequenceClassification, "glosses": AutoModelForCTC}[name]
+    read = pipeline(TASKS[name], model=auto.from_pretrained(name), processor=extractor)
+    assert read("clip0.npz") == pipeline(TASKS[name], model=read.model, feature_extractor=extractor)("clip0.npz")
+
+
+def test_a_processor_without_a_tokenizer_says_what_to_load(folder: Path) -> None:
+    with pytest.raises(ValueError, match="labeller: expected a tokenizer beside .* load it with AutoFeatureExtractor"):
+        SigmaProcessor.from_pretrained("labeller")
+    with pytest.raises(OSError, match="nowhere"):
+        SigmaProcessor.from_pretrained(folder / "nowhere")
 
 
 def test_auto_models_from_a_configuration() -> None:

@@ -108,6 +108,9 @@ def test_label_heads_have_their_own_task(cls: type, task: str, auto: str, tmp_pa
     config = json.loads((tmp_path / "config.json").read_text())
     assert list(config["custom_pipelines"]) == [task] and config["custom_pipelines"][task]["pt"] == [auto]
     assert not (tmp_path / "tokenizer.json").exists()
+    extractor = json.loads((tmp_path / "preprocessor_config.json").read_text())
+    assert extractor["processor_class"] == "SigmaFeatureExtractor"
+    assert {config["auto_map"]["AutoProcessor"], *extractor["auto_map"].values()} == {AUTO_MAP["AutoFeatureExtractor"]}
     assert type(AutoFeatureExtractor.from_pretrained(tmp_path)) is SigmaFeatureExtractor
 
 

@@ -124,6 +124,9 @@ def test_the_lines_of_use_fit_the_model(facts: CardFacts) -> None:
     labels = {"architectures": ["SigmaForSequenceClassification"]}
     assert 'pipeline("isolated-sign-recognition"' in build_card(replace(facts, tasks=["islr"]), config=labels).text
     assert 'pipeline("sign-text-retrieval"' in build_card(replace(facts, tasks=["retrieval"])).text
+    alone = build_card(replace(facts, tasks=["islr"]), config={**labels, "use_prompt": False}).text
+    assert "extractor = AutoFeatureExtractor.from_pretrained" in alone and "(there is no tokenizer)" in alone
+    assert "AutoFeatureExtractor" not in build_card(replace(facts, tasks=["islr"]), config=labels).text
 
 
 def test_the_metrics_of_this_package_have_names() -> None:

@@ -75,6 +75,7 @@ def test_what_is_published_can_be_loaded(folder: Path) -> None:
     [
         'pipeline("isolated-sign-recognition", model="checkpoints/sigma-wlasl-hands"',
         'AutoModel.from_pretrained("sigma-slu")',
+        "AutoFeatureExtractor.from_pretrained(name), AutoModelForSequenceClassification.from_pretrained(name)",
         'pipeline("sign-language-translation", model="sigma-slu"',
         "adapt(AdaptOptions(",
         "load_adapted(",

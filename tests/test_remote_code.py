@@ -91,6 +91,11 @@ def classification():
         return [type(model).__name__, model(**inputs).logits.tolist()]
 
 @check
+def processor_without_a_tokenizer():
+    processor = AutoProcessor.from_pretrained("labels", **TRUST)
+    return [type(processor).__name__, processor(clips)["pose_values"].double().sum().item()]
+
+@check
 def pretraining():
     model = AutoModelForPreTraining.from_pretrained("pretraining", **TRUST)
     alone = AutoModel.from_pretrained("pretraining", **TRUST)
@@ -262,6 +267,11 @@ def test_label_head(found: Any) -> None:
     expected = _models()["labels"](**SigmaFeatureExtractor()(_arrays())).logits
     assert name == "SigmaForSequenceClassification"
     assert (torch.tensor(logits) - expected).abs().max() <= 1e-5
+
+
+def test_processor_of_a_model_without_a_tokenizer(found: Any) -> None:
+    expected = SigmaFeatureExtractor()(_arrays())["pose_values"].double().sum().item()
+    assert found("processor_without_a_tokenizer") == ["SigmaFeatureExtractor", pytest.approx(expected)]
 
 
 @torch.no_grad()

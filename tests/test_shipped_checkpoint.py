@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from safetensors import safe_open
+from transformers import AutoProcessor
 
 from datasets_scripts.synthetic import SyntheticSigns
 from modeling_sigma import SigmaFeatureExtractor, SigmaForSequenceClassification
@@ -33,6 +34,10 @@ def test_its_code_is_the_package_s() -> None:
     """Links, so that it cannot differ: `python examples/export_checkpoint.py` makes them anew."""
     links = sorted(CHECKPOINT.glob("*.py"))
     assert [path.resolve() for path in links] == [path.resolve() for path in remote_code_files()]
+
+
+def test_it_has_an_extractor_for_a_processor() -> None:
+    assert type(AutoProcessor.from_pretrained(CHECKPOINT)) is SigmaFeatureExtractor
 
 
 def test_card_is_current(tmp_path: Path) -> None:

@@ -59,11 +59,15 @@ def save_bundle(model: PreTrainedModel, processor: Any, directory: str | Path) -
     feature_extractor = getattr(processor, "feature_extractor", processor)
     if feature_extractor is not processor:
         feature_extractor.save_pretrained(directory)
+    auto_map = dict(AUTO_MAP)
+    if feature_extractor is processor:  # no tokenizer: AutoProcessor gives the extractor, as for audio
+        auto_map["AutoProcessor"] = auto_map["AutoFeatureExtractor"]
+        _add_to_json(directory / "preprocessor_config.json", processor_class=type(processor).__name__)
     facts = {"sigma_slu_version": modeling_sigma.__version__}
-    _add_to_json(directory / "config.json", auto_map=AUTO_MAP, custom_pipelines=custom_pipelines(model), **facts)
+    _add_to_json(directory / "config.json", auto_map=auto_map, custom_pipelines=custom_pipelines(model), **facts)
     for name in ("preprocessor_config.json", "processor_config.json"):
         if (directory / name).exists():
-            classes = {auto: AUTO_MAP[auto] for auto in ("AutoFeatureExtractor", "AutoProcessor")}
+            classes = {auto: auto_map[auto] for auto in ("AutoFeatureExtractor", "AutoProcessor")}
             _add_to_json(directory / name, auto_map=classes)
             # What AutoFeatureExtractor reads where a processor's file is beside its own.
             _add_to_json(directory / name, within="feature_extractor", auto_map=classes)

@@ -153,12 +153,23 @@ def _usage(facts: CardFacts, model_name: str, config: dict[str, Any]) -> str:
     if config.get("architectures") == [_LABEL_HEAD]:
         task, verb = "isolated-sign-recognition", "recognize"
     arguments = 'clip, texts=["hello", "thank you"]' if task == "sign-text-retrieval" else "clip"
+    imported, in_parts = "pipeline", []
+    if config.get("architectures") == [_LABEL_HEAD] and not config.get("use_prompt", True):
+        imported = "AutoFeatureExtractor, AutoModelForSequenceClassification, pipeline"
+        in_parts = [
+            "",
+            "# Or extractor and model (there is no tokenizer):",
+            f'extractor = AutoFeatureExtractor.from_pretrained("{model_name}", trust_remote_code=True)',
+            f'model = AutoModelForSequenceClassification.from_pretrained("{model_name}", trust_remote_code=True)',
+            "model(**extractor(clip)).logits  # a score for each of model.config.id2label",
+        ]
     return "\n".join(
         [
-            "from transformers import pipeline",
+            f"from transformers import {imported}",
             "",
             f'{verb} = pipeline("{task}", model="{model_name}", trust_remote_code=True)',
             f"{verb}({arguments})  # an array (frames, keypoints, x y score), or with sigma-slu installed a file",
+            *in_parts,
         ]
     )
 
