@@ -27,7 +27,7 @@ from modeling_sigma.hub.bundle import save_bundle
 from modeling_sigma.modeling_sigma_ctc import SigmaForCTC
 from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
 from modeling_sigma.modeling_sigma_pretraining import SigmaForPreTraining, SigmaModel
-from modeling_sigma.pipeline_sigma import SignLanguageTranslationPipeline
+from modeling_sigma.pipeline_sigma import IsolatedSignRecognitionPipeline, SignLanguageTranslationPipeline
 from modeling_sigma.processing_sigma import SigmaProcessor
 from modeling_sigma.registration_sigma import register_sigma
 from tests.factories import random_clip, random_clips, tiny_inputs, tiny_model, tiny_processor
@@ -206,8 +206,21 @@ def test_recognition_pipeline() -> None:
 
 def test_a_folder_with_pipelines_must_be_trusted() -> None:
     """transformers asks for trust wherever `custom_pipelines` is in a configuration, package or not."""
+    task = "isolated-sign-recognition"
     with pytest.raises(ValueError, match="trust_remote_code=True"):
-        pipeline("isolated-sign-recognition", model="labeller")
+        pipeline(task, model="labeller")
+    model, extractor = (
+        AutoModelForSequenceClassification.from_pretrained("labeller"),
+        AutoFeatureExtractor.from_pretrained("labeller"),
+    )
+    for recognise in (
+        pipeline(task, model="labeller", pipeline_class=IsolatedSignRecognitionPipeline),
+        pipeline(task, model=model, feature_extractor=extractor),
+    ):
+        assert type(recognise) is IsolatedSignRecognitionPipeline
+    trusting = pipeline(task, model="labeller", trust_remote_code=True)
+    assert type(trusting).__module__.startswith("transformers_modules.")
+    assert type(trusting.model) is SigmaForSequenceClassification
 
 
 def test_wrong_options_and_inputs(translate: Any) -> None:
