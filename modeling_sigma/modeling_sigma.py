@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
+from transformers.utils import logging
 
 from .configuration_sigma import SigmaConfig
 from .graph_convolution_sigma import GraphConvolutionBlock
@@ -26,6 +27,16 @@ if TYPE_CHECKING:
     from .pipeline_sigma import SignLanguageTranslationPipeline  # noqa: F401
 
 
+logger = logging.get_logger(__name__)
+
+# Class -> the Auto class that loads what it saved.
+AUTO_CLASSES = {
+    "SigmaModel": "AutoModel",
+    "SigmaForPreTraining": "AutoModelForPreTraining",
+    "SigmaForConditionalGeneration": "AutoModelForSeq2SeqLM",
+    "SigmaForSequenceClassification": "AutoModelForSequenceClassification",
+    "SigmaForCTC": "AutoModelForCTC",
+}
 # Parts of pre-training that no head needs.
 PRETRAINING_ONLY_KEYS = [
     r"^text_encoder\.",
@@ -57,6 +68,22 @@ class SigmaPreTrainedModel(PreTrainedModel):
     _supports_flex_attn = True
     # transformers reads checkpoints saved by any Sigma class; a head leaves the pre-training parts aside.
     _keys_to_ignore_on_load_unexpected = PRETRAINING_ONLY_KEYS
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers; a warning names the right Auto class where another class saved a part of the weights.
+
+        Pre-training exists to be loaded into heads: of new heads on it nothing is said.
+        """
+        is_info_wanted = kwargs.pop("output_loading_info", False)
+        model, info = super().from_pretrained(pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs)
+        saved, missing = saved_by_another(model.config, cls.__name__), sorted(info["missing_keys"])
+        if saved not in (None, "SigmaForPreTraining") and missing:
+            logger.warning(
+                f"{pretrained_model_name_or_path} was saved by {saved}: {len(missing)} weights of {cls.__name__} "
+                f"({missing[0]}, ...) start at random. {AUTO_CLASSES[saved]} loads it as it was trained."
+            )
+        return (model, info) if is_info_wanted else model
 
     def _build_pose_stream(self) -> None:
         """Adds the pose encoder, the text encoder that reads it, and the [CLS]. Words are the subclass's."""
@@ -228,6 +255,12 @@ class SigmaPreTrainedModel(PreTrainedModel):
             attention_mask=mask,
             pose_embeds=pose_embeds,
         )
+
+
+def saved_by_another(config: SigmaConfig, name: str) -> str | None:
+    """The class that saved a configuration; None if it is the one called `name`, unknown, or the configuration new."""
+    saved = (config.architectures or [name])[0]
+    return saved if saved != name and saved in AUTO_CLASSES else None
 
 
 def given(kwargs: dict[str, Any]) -> dict[str, Any]:

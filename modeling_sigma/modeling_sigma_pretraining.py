@@ -17,7 +17,7 @@ from .distributed_gather_sigma import (
 )
 from .fusion_sigma import SignAwareFusion
 from .local_alignment_sigma import local_similarity, word_frame_cosines
-from .modeling_sigma import LABEL_HEAD_KEYS, SigmaPreTrainedModel, frames_of
+from .modeling_sigma import AUTO_CLASSES, LABEL_HEAD_KEYS, SigmaPreTrainedModel, frames_of, saved_by_another
 from .objectives_sigma import (
     contrastive_loss,
     draw_hard_negatives,
@@ -57,7 +57,11 @@ class SigmaModel(SigmaPreTrainedModel):
     def __init__(self, config: SigmaConfig) -> None:
         super().__init__(config)
         if not config.use_cls_token:
-            raise ValueError(f"expected use_cls_token=True for {type(self).__name__}: its [CLS] stands for the clip")
+            saved = saved_by_another(config, type(self).__name__)
+            advice = "" if saved is None else f". {saved} saved this configuration: load it with {AUTO_CLASSES[saved]}"
+            raise ValueError(
+                f"expected use_cls_token=True for {type(self).__name__}: its [CLS] stands for the clip{advice}"
+            )
         self.shared = nn.Embedding(config.text_config.vocab_size, config.hidden_size)
         self._build_pose_stream()
         self.text_encoder = build_stack(config.text_config, is_decoder=False)

@@ -41,7 +41,7 @@ class SigmaPipeline(Pipeline):
         found = getattr(self.processor, "feature_extractor", self.processor) or self.feature_extractor
         if found is None:
             raise ValueError("expected a processor or a feature_extractor, received neither: pass one to the pipeline")
-        return found  # type: ignore[no-any-return]
+        return found
 
     def sees_somebody(self, clip: Any, max_frames: int | None = None) -> bool:
         """Whether the model would see a joint of this clip in any frame."""

@@ -21,6 +21,7 @@ from transformers import (
 )
 
 import modeling_sigma
+from modeling_sigma import modeling_sigma as modeling_sigma_module
 from modeling_sigma.configuration_sigma import SigmaConfig, SigmaPoseConfig
 from modeling_sigma.feature_extraction_sigma import SigmaFeatureExtractor
 from modeling_sigma.hub.bundle import save_bundle
@@ -96,6 +97,55 @@ def test_a_processor_without_a_tokenizer_says_what_to_load(folder: Path) -> None
         SigmaProcessor.from_pretrained("labeller")
     with pytest.raises(OSError, match="nowhere"):
         SigmaProcessor.from_pretrained(folder / "nowhere")
+
+
+@pytest.fixture
+def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What loading a model says."""
+    said: list[str] = []
+    monkeypatch.setattr(modeling_sigma_module.logger, "warning", said.append)
+    return said
+
+
+@pytest.mark.parametrize(
+    ("name", "auto", "right"),
+    [
+        ("labeller", AutoModel, "AutoModelForSequenceClassification"),
+        ("labeller", AutoModelForPreTraining, "AutoModelForSequenceClassification"),
+        ("labeller", AutoModelForSeq2SeqLM, "AutoModelForSequenceClassification"),
+        ("labeller", AutoModelForCTC, "AutoModelForSequenceClassification"),
+        ("sigma-slu", AutoModel, "AutoModelForSeq2SeqLM"),
+        ("sigma-slu", AutoModelForPreTraining, "AutoModelForSeq2SeqLM"),
+        ("sigma-slu", AutoModelForSequenceClassification, "AutoModelForSeq2SeqLM"),
+        ("glosses", AutoModelForSequenceClassification, "AutoModelForCTC"),
+    ],
+)
+def test_the_wrong_auto_class_names_the_right_one(name: str, auto: Any, right: str, warnings: list[str]) -> None:
+    model, info = auto.from_pretrained(name, output_loading_info=True)
+    (said,) = warnings
+    saved, missing = model.config.architectures[0], len(info["missing_keys"])
+    assert said.startswith(f"{name} was saved by {saved}: {missing} weights of {type(model).__name__}")
+    assert said.endswith(f"start at random. {right} loads it as it was trained.")
+
+
+def test_weights_that_fit_load_without_a_word(warnings: list[str]) -> None:
+    for auto, name in (
+        (AutoModelForSequenceClassification, "labeller"),
+        (AutoModelForCTC, "glosses"),
+        (AutoModelForSeq2SeqLM, "sigma-slu"),
+        *((auto, "pretrained") for auto in (AutoModelForPreTraining, AutoModel, AutoModelForSeq2SeqLM)),
+        # A new head on pre-trained weights is what pre-training is for.
+        *((auto, "pretrained") for auto in (AutoModelForSequenceClassification, AutoModelForCTC)),
+    ):
+        auto.from_pretrained(name)
+    assert warnings == []
+
+
+def test_a_model_that_cannot_be_of_another_class_names_the_right_one(tmp_path: Path) -> None:
+    tiny_model(SigmaForSequenceClassification, use_cls_token=False).save_pretrained(tmp_path)
+    for auto in (AutoModel, AutoModelForPreTraining):
+        with pytest.raises(ValueError, match=r"SigmaForSequenceClassification .*AutoModelForSequenceClassification$"):
+            auto.from_pretrained(tmp_path)
 
 
 def test_auto_models_from_a_configuration() -> None:
