@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import nn
@@ -68,6 +68,8 @@ class SigmaPreTrainedModel(PreTrainedModel):
     _supports_flex_attn = True
     # transformers reads checkpoints saved by any Sigma class; a head leaves the pre-training parts aside.
     _keys_to_ignore_on_load_unexpected = PRETRAINING_ONLY_KEYS
+    # Weights that no checkpoint and no training has given: pipelines refuse to answer with them.
+    untrained_weights: tuple[str, ...] = ()
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
@@ -78,12 +80,19 @@ class SigmaPreTrainedModel(PreTrainedModel):
         is_info_wanted = kwargs.pop("output_loading_info", False)
         model, info = super().from_pretrained(pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs)
         saved, missing = saved_by_another(model.config, cls.__name__), sorted(info["missing_keys"])
+        model.untrained_weights = tuple(missing)
         if saved not in (None, "SigmaForPreTraining") and missing:
             logger.warning(
                 f"{pretrained_model_name_or_path} was saved by {saved}: {len(missing)} weights of {cls.__name__} "
                 f"({missing[0]}, ...) start at random. {AUTO_CLASSES[saved]} loads it as it was trained."
             )
         return (model, info) if is_info_wanted else model
+
+    def train(self, mode: bool = True) -> Self:
+        """As in torch. Whoever starts to train a model gives it its weights."""
+        if mode:
+            self.untrained_weights = ()
+        return super().train(mode)
 
     def _build_pose_stream(self) -> None:
         """Adds the pose encoder, the text encoder that reads it, and the [CLS]. Words are the subclass's."""

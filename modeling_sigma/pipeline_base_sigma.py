@@ -19,13 +19,24 @@ class SigmaPipeline(Pipeline):
     """Reads clips with a processor, or with a feature extractor alone where the model needs no text.
 
     A model answers whatever it is given, and as confidently, when the detector found nobody. Such clips are refused
-    unless `allow_unseen` is true.
+    unless `allow_unseen` is true. Nor does a model answer with weights that nobody has trained.
     """
 
     _load_processor: bool | None = True
     _load_tokenizer = False
     _load_feature_extractor: bool | None = False
     _load_image_processor = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        untrained = getattr(self.model, "untrained_weights", ())
+        if untrained and not hasattr(self.model, "peft_config"):  # an adapter may bring them
+            saved = (self.model.config.architectures or ["another class"])[0]
+            raise ValueError(
+                f"expected a model for {self.task}, received one that {saved} has saved: {len(untrained)} weights of "
+                f"{type(self.model).__name__} ({untrained[0]}, ...) are random. Choose the pipeline of that class, or "
+                "train first"
+            )
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(inputs, tuple):

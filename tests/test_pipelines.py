@@ -12,6 +12,7 @@ from transformers import GenerationConfig, pipeline
 from modeling_sigma import (
     IsolatedSignRecognitionPipeline,
     SigmaFeatureExtractor,
+    SigmaForPreTraining,
     SigmaForSequenceClassification,
     SignLanguageTranslationPipeline,
     save_bundle,
@@ -305,3 +306,45 @@ def test_no_clips_and_tuples(kind: str, request: pytest.FixtureRequest, clips: l
     options = SHORT if kind == "translate" else {}
     assert pipe([]) == []
     assert pipe(tuple(clips[:2]), **options) == pipe(clips[:2], **options)
+
+
+# --- models that were not trained for the task
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What other classes saved."""
+    folder = tmp_path_factory.mktemp("models")
+    head = tiny_model(SigmaForSequenceClassification, num_labels=6, id2label=LABELS)
+    for model in (tiny_model(SigmaForPreTraining), tiny_model(), head):
+        model.save_pretrained(folder / type(model).__name__)
+        tiny_processor().save_pretrained(folder / type(model).__name__)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("task", "saved"),
+    [
+        ("sign-language-translation", "SigmaForSequenceClassification"),
+        ("isolated-sign-recognition", "SigmaForPreTraining"),
+        ("isolated-sign-recognition", "SigmaForConditionalGeneration"),
+        ("continuous-sign-recognition", "SigmaForPreTraining"),
+        ("continuous-sign-recognition", "SigmaForSequenceClassification"),
+        ("sign-text-retrieval", "SigmaForSequenceClassification"),
+        ("sign-text-retrieval", "SigmaForConditionalGeneration"),
+    ],
+)
+def test_random_weights_do_not_answer(task: str, saved: str, folders: Path) -> None:
+    with pytest.raises(
+        ValueError, match=rf"expected a model for {task}, received one that {saved} has saved: \d+ wei"
+    ):
+        pipeline(task, model=str(folders / saved))
+
+
+def test_weights_that_were_given_do(folders: Path, clips: list[PoseClip]) -> None:
+    for task in ("sign-language-translation", "sign-text-retrieval"):
+        assert pipeline(task, model=str(folders / "SigmaForPreTraining")).task == task
+    model = SigmaForSequenceClassification.from_pretrained(folders / "SigmaForPreTraining", num_labels=6)
+    assert model.untrained_weights == ("classifier.bias", "classifier.weight")
+    model.train()  # as every training does
+    assert pipeline("isolated-sign-recognition", model=model.eval(), processor=tiny_processor())(clips[0])
