@@ -27,13 +27,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from recorded_runs import mean_and_spread
+from recorded_runs import mean_and_spread, read_runs, run_missing
 from transformers import MT5Config
 from transformers.utils import logging
 
@@ -277,6 +277,7 @@ def run(
     variant: str, seed: int, recipe: Recipe, language: SyntheticSigns, processor: SigmaProcessor, split: str
 ) -> dict[str, Any]:
     """One variant with one seed, from nothing to its measurements."""
+    print(f"{variant}, seed {seed}", file=sys.stderr, flush=True)
     config = build_config(processor, recipe, variant)
     started = time.monotonic()
     test = Corpus(processor, language.generate_sentences(recipe.num_test, split=split), keep=True)
@@ -305,7 +306,9 @@ def run(
     )  # fmt: skip
     results["bleu4_finetuned"] = measure_translation(writer, test)
     results["seconds"] = round(time.monotonic() - started)
-    return {**results, "threads": torch.get_num_threads(), "torch": torch.__version__, "machine": platform.machine()}
+    results.update(threads=torch.get_num_threads(), torch=torch.__version__, machine=platform.machine())
+    print(json.dumps({name: value for name, value in results.items() if name != "recipe"}), flush=True)
+    return results
 
 
 def table(results: list[dict[str, Any]]) -> str:
@@ -346,16 +349,14 @@ def main() -> None:
         recipe = Recipe(**{name: getattr(args, name) for name in asdict(Recipe())})
         language = SyntheticSigns()
         processor = build_processor(language, recipe)
-        for seed in args.seeds:
-            for variant in args.variants:
-                path = args.results / f"{variant}-{seed}.json"
-                if path.exists():
-                    continue
-                print(f"{variant}, seed {seed}", file=sys.stderr, flush=True)
-                results = run(variant, seed, recipe, language, processor, args.split)
-                path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-                print(json.dumps({k: v for k, v in results.items() if k != "recipe"}), flush=True)
-    print(table([json.loads(path.read_text()) for path in sorted(args.results.glob("*.json"))]))
+        # Seeds outside: the variants of one seed share their clips.
+        jobs = {
+            f"{variant}-{seed}": partial(run, variant, seed, recipe, language, processor, args.split)
+            for seed in args.seeds
+            for variant in args.variants
+        }
+        run_missing(args.results, jobs)
+    print(table(read_runs(args.results)))
 
 
 if __name__ == "__main__":
