@@ -127,8 +127,8 @@ from datasets import load_dataset
 dataset = load_dataset("FOLDER_OR_ORG/NAME", split="{split}")  # streaming=True reads it piece by piece
 ```
 
-With `pip install sigma-slu`, `datasets_scripts.schema.decode_clip(dataset[0])` gives the clip. Without it, numpy
-does:
+With the package sigma-slu (see its README), `datasets_scripts.schema.decode_clip(dataset[0])` gives the clip. Without
+it, numpy does:
 
 ```python
 {DECODING_RECIPE}```

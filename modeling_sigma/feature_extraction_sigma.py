@@ -254,7 +254,7 @@ def _load_clip(path: str | os.PathLike[str]) -> PoseClip:
         from modeling_sigma.io import load_clip
     except ImportError as error:
         raise ValueError(
-            f"{path}: reading files needs the readers of the sigma-slu package (pip install sigma-slu); without it, "
-            "pass arrays or PoseClips"
+            f"{path}: reading files needs the readers of the sigma-slu package: install it (see its README), or pass "
+            "arrays or PoseClips"
         ) from error
     return as_pose_clip(load_clip(path))

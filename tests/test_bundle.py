@@ -164,7 +164,9 @@ def newer(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_a_newer_bundle_says_what_to_do(load: Callable[[Path], Any], newer: Path) -> None:
-    expected = f"written by sigma-slu 99.0, and this is {modeling_sigma.__version__}: pip install --upgrade sigma-slu"
+    expected = (
+        f"written by sigma-slu 99.0, and this is {modeling_sigma.__version__}: install a newer one (see its README)"
+    )
     with pytest.raises(ValueError, match=re.escape(expected)):
         load(newer)
 
@@ -187,7 +189,7 @@ def test_commands_refuse_a_newer_bundle_in_one_line(
     assert cli.main(argv) == 1
     assert capsys.readouterr().err == (
         f"sigma-slu {argv[0]}: error: sigma-slu was written by sigma-slu 99.0, and this is "
-        f"{modeling_sigma.__version__}: pip install --upgrade sigma-slu\n"
+        f"{modeling_sigma.__version__}: install a newer one (see its README)\n"
     )
     assert sorted(newer.parent.rglob("*")) == before
 

@@ -122,7 +122,7 @@ def test_what_has_to_be_given(mediapipe, model, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="expected device cpu for mediapipe, received 'cuda'"):
         MediapipeEstimator(model, device="cuda")
     monkeypatch.setitem(sys.modules, "mediapipe", None)
-    with pytest.raises(MissingExtraError, match=r'pip install "sigma-slu\[mediapipe\]"'):
+    with pytest.raises(MissingExtraError, match=r'pip install -e ".\[mediapipe\]" in the folder'):
         MediapipeEstimator(model)
 
 

@@ -95,7 +95,7 @@ def test_estimators_get_the_frames_as_rgb(video, monkeypatch):
 def test_no_estimator_is_one_clear_line(tmp_path, monkeypatch):
     path = tmp_path / "sample.mp4"
     path.write_bytes(b"")
-    line = f'{path}: reading a video needs a pose estimator: pip install "sigma-slu[rtmlib]"'
+    line = f'{path}: reading a video needs a pose estimator: pip install -e ".[rtmlib]" in the folder of sigma-slu'
     monkeypatch.delitem(sys.modules, "rtmlib", raising=False)
     monkeypatch.setattr(pose_estimators, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError) as caught:

@@ -140,7 +140,7 @@ def test_missing_files_and_missing_library(tmp_path, monkeypatch):
         next(read_frames(tmp_path / "nowhere.mp4"))
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(
-        MissingExtraError, match=r'a.mp4: reading a video needs PyAV: pip install "sigma-slu\[video\]"'
+        MissingExtraError, match=r'a.mp4: reading a video needs PyAV: pip install -e ".\[video\]" in the folder'
     ):
         video_info(tmp_path / "a.mp4")
 

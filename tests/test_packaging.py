@@ -86,5 +86,14 @@ def test_continuous_integration_runs_the_test_command_of_the_readme() -> None:
     assert _lines(_read(".ci/run"))[-1] in test_commands
 
 
+def test_no_message_sends_users_to_an_index_that_does_not_have_us() -> None:
+    """The package is not on PyPI: messages install as the README does, from the folder (`pip install -e ".[viz]"`)."""
+    paths = [path for name in ("modeling_sigma", "datasets_scripts") for path in (ROOT / name).rglob("*.*")]
+    texts = {path: path.read_text(encoding="utf-8") for path in paths if path.suffix in (".py", ".md")}
+    assert len(texts) > 100
+    advice = re.compile(r"pip install (?!-)[^\n]*sigma-slu|pip install --upgrade")
+    assert [f"{path}: {line}" for path, text in texts.items() for line in advice.findall(text)] == []
+
+
 def test_hooks_download_nothing() -> None:
     assert re.findall(r"^\s*- repo: (.*)$", _read(".pre-commit-config.yaml"), re.MULTILINE) == ["local"]

@@ -442,7 +442,7 @@ def test_the_command(
         (lambda b: shutil.rmtree(b), "expected the folder of a model, found nothing"),
         (
             lambda b: _change_json(b / "config.json", sigma_slu_version="99.0"),
-            f"written by sigma-slu 99.0, and this is {__version__}: pip install --upgrade sigma-slu",
+            f"written by sigma-slu 99.0, and this is {__version__}: install a newer one (see its README)",
         ),
     ],
 )

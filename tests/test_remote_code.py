@@ -325,8 +325,8 @@ def test_clips_of_the_remote_code(found: Any) -> None:
 
 def test_a_path_says_what_is_missing(found: Any) -> None:
     message = found("a_path")
-    assert "clip.npz: reading files needs the readers of the sigma-slu package (pip install sigma-slu)" in message
-    assert "without it, pass arrays or PoseClips" in message
+    assert "clip.npz: reading files needs the readers of the sigma-slu package: install it (see its README)" in message
+    assert "or pass arrays or PoseClips" in message
 
 
 def test_nothing_runs_without_trust(found: Any) -> None:

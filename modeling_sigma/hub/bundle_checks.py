@@ -117,7 +117,7 @@ def check_version(config: Mapping[str, Any], source: str | Path) -> None:
     if is_newer:
         raise ValueError(
             f"{source} was written by sigma-slu {written_by}, and this is {modeling_sigma.__version__}: "
-            "pip install --upgrade sigma-slu"
+            "install a newer one (see its README)"
         )
 
 

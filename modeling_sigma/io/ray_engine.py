@@ -39,7 +39,9 @@ def run_on_ray(
         import ray
         import ray.data
     except ImportError as error:
-        raise MissingExtraError(f'Ray is not installed ({one_line(error)}): pip install "sigma-slu[ray]"') from error
+        raise MissingExtraError(
+            f'Ray is not installed ({one_line(error)}): pip install -e ".[ray]" in the folder of sigma-slu'
+        ) from error
     if not items:
         return
     is_ours = not ray.is_initialized()

@@ -87,7 +87,7 @@ class RtmlibEstimator:
 
 def needs_estimator(extra: str) -> str:
     """The message of a missing estimator."""
-    return f'reading a video needs a pose estimator: pip install "sigma-slu[{extra}]"'
+    return f'reading a video needs a pose estimator: pip install -e ".[{extra}]" in the folder of sigma-slu'
 
 
 def _check_cuda() -> None:

@@ -78,7 +78,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, Any]]:
         import av
     except ImportError as error:
         raise MissingExtraError(
-            f'{os.fspath(path)}: reading a video needs PyAV: pip install "sigma-slu[video]"'
+            f'{os.fspath(path)}: reading a video needs PyAV: pip install -e ".[video]" in the folder of sigma-slu'
         ) from error
 
     with Path(path).open("rb") as file, naming_file(path, "a video"), av.open(file) as container:

@@ -165,5 +165,5 @@ def import_peft() -> Any:
     try:
         import peft
     except ImportError as error:
-        raise ImportError('adapters need PEFT: pip install "sigma-slu[peft]"') from error
+        raise ImportError('adapters need PEFT: pip install -e ".[peft]" in the folder of sigma-slu') from error
     return peft

@@ -150,7 +150,8 @@ def _write_mp4(path: Path, frames: Iterator[Image.Image], fps: float) -> None:
         import av
     except ImportError as error:
         raise ValueError(
-            f'{path}: writing a video needs PyAV: pip install "sigma-slu[video]", or write a .gif'
+            f'{path}: writing a video needs PyAV: pip install -e ".[video]" in the folder of sigma-slu, or write '
+            "a .gif"
         ) from error
     from fractions import Fraction
 
