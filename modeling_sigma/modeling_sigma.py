@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -68,8 +68,8 @@ class SigmaPreTrainedModel(PreTrainedModel):
     _supports_flex_attn = True
     # transformers reads checkpoints saved by any Sigma class; a head leaves the pre-training parts aside.
     _keys_to_ignore_on_load_unexpected = PRETRAINING_ONLY_KEYS
-    # Weights that no checkpoint and no training has given: pipelines refuse to answer with them.
-    untrained_weights: tuple[str, ...] = ()
+    # What the checkpoint lacked: names and sums of the random weights in its place.
+    _random_sums: dict[str, float] | None = None
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
@@ -80,7 +80,8 @@ class SigmaPreTrainedModel(PreTrainedModel):
         is_info_wanted = kwargs.pop("output_loading_info", False)
         model, info = super().from_pretrained(pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs)
         saved, missing = saved_by_another(model.config, cls.__name__), sorted(info["missing_keys"])
-        model.untrained_weights = tuple(missing)
+        state = model.state_dict()
+        model._random_sums = {name: _sum(state[name]) for name in missing if name in state}
         if saved not in (None, "SigmaForPreTraining") and missing:
             logger.warning(
                 f"{pretrained_model_name_or_path} was saved by {saved}: {len(missing)} weights of {cls.__name__} "
@@ -88,11 +89,14 @@ class SigmaPreTrainedModel(PreTrainedModel):
             )
         return (model, info) if is_info_wanted else model
 
-    def train(self, mode: bool = True) -> Self:
-        """As in torch. Whoever starts to train a model gives it its weights."""
-        if mode:
-            self.untrained_weights = ()
-        return super().train(mode)
+    @property
+    def untrained_weights(self) -> list[str]:
+        """Weights that the checkpoint lacked and that are as random still: pipelines refuse to answer with them."""
+        if not self._random_sums:
+            return []
+        state = self.state_dict()
+        is_same = [name in state and _sum(state[name]) == value for name, value in self._random_sums.items()]
+        return list(self._random_sums) if all(is_same) else []
 
     def _build_pose_stream(self) -> None:
         """Adds the pose encoder, the text encoder that reads it, and the [CLS]. Words are the subclass's."""
@@ -264,6 +268,10 @@ class SigmaPreTrainedModel(PreTrainedModel):
             attention_mask=mask,
             pose_embeds=pose_embeds,
         )
+
+
+def _sum(weights: torch.Tensor) -> float:
+    return float(weights.detach().double().sum())
 
 
 def saved_by_another(config: SigmaConfig, name: str) -> str | None:

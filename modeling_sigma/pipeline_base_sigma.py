@@ -29,8 +29,8 @@ class SigmaPipeline(Pipeline):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        untrained = getattr(self.model, "untrained_weights", ())
-        if untrained and not hasattr(self.model, "peft_config"):  # an adapter may bring them
+        untrained = getattr(self.model, "untrained_weights", [])
+        if untrained:
             saved = (self.model.config.architectures or ["another class"])[0]
             raise ValueError(
                 f"expected a model for {self.task}, received one that {saved} has saved: {len(untrained)} weights of "

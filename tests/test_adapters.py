@@ -116,8 +116,12 @@ def test_new_labels_travel_with_the_adapter(base: str, tmp_path: Path) -> None:
     config = SigmaForSequenceClassification.config_class.from_pretrained(base, id2label={0: "a", 1: "b", 2: "c"})
     model = SigmaForSequenceClassification.from_pretrained(base, config=config)
     adapted = peft.get_peft_model(model, lora_config(model, pose_encoder="frozen")).eval()
+    with torch.no_grad():
+        adapted.get_base_model().classifier.modules_to_save["default"].bias += 0.1  # as training does
     expected = adapted(**factories.tiny_inputs()).logits
     save_adapter(adapted, factories.tiny_processor(), tmp_path, base)
+    loaded = load_adapted(tmp_path).eval()
+    assert model.untrained_weights == [] and loaded.merge_and_unload().untrained_weights == []
     loaded = load_adapted(tmp_path).eval()
     assert loaded.config.id2label == {0: "a", 1: "b", 2: "c"}
     torch.testing.assert_close(loaded(**factories.tiny_inputs()).logits, expected)

@@ -131,7 +131,13 @@ def test_training_leftovers_stay_at_home(hub: HubServer, send: Callable[..., Any
     assert not names & {name.split("/")[0] for name in _repo(hub).files()}
 
 
-def test_an_adapter(hub: HubServer, send: Callable[..., Any], tmp_path: Path) -> None:
+def test_an_adapter(
+    hub: HubServer,
+    send: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     from safetensors.numpy import save_file
 
     folder = tmp_path / "adapter"
@@ -147,6 +153,11 @@ def test_an_adapter(hub: HubServer, send: Callable[..., Any], tmp_path: Path) ->
     (folder / "config.json").write_text(json.dumps({"model_type": "sigma", "weights_licence": "cc-by-nc-4.0"}))
     with pytest.raises(ValueError, match="forbids commercial use"):
         send(folder, "tester/adapter", exist_ok=True)
+    (folder / "config.json").unlink()
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    assert main(["publish", str(folder), "tester/adapter", "--exist-ok"]) == 0
+    assert 'Load it: modeling_sigma.training.adapters.load_adapted("tester/adapter")' in capsys.readouterr().out
 
 
 # --- what may go
@@ -427,7 +438,7 @@ def test_the_command(
     assert main(["publish", str(bundle), REPO]) == 0
     text = capsys.readouterr().out
     assert f"Published {bundle} at {hub.url}/{REPO} (private" in text
-    assert 'AutoModel.from_pretrained("tester/sigma-slu", trust_remote_code=True)' in text
+    assert 'AutoModelForSeq2SeqLM.from_pretrained("tester/sigma-slu", trust_remote_code=True)' in text
     assert main(["publish", str(bundle), REPO]) == 1
     assert capsys.readouterr().err.startswith("sigma-slu publish: error: tester/sigma-slu is taken")
     assert main(["publish", str(bundle), REPO, "--exist-ok", "--json"]) == 0

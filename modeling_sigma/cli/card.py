@@ -44,7 +44,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"Fill in {facts_path}, then run: sigma-slu card {folder}")
         return 0
     if not facts_path.is_file():
-        raise ValueError(f"{facts_path}: expected the facts of the card, found none: sigma-slu card {folder} --init")
+        raise ValueError(
+            f"{facts_path}: expected the facts of the card, found none: `sigma-slu card DIR --init` writes them"
+        )
     results_path = args.results or (folder or Path()) / RESULTS_FILE
     has_results = args.results is not None or (folder is not None and results_path.is_file())
     config_path = None if folder is None else folder / "config.json"

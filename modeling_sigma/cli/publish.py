@@ -67,9 +67,18 @@ def run(args: argparse.Namespace) -> int:
     for name in result.deleted:
         print(f"  replaced an earlier version: {name} removed")
     if not result.pull_request:
-        revision = "" if result.revision == "main" else f', revision="{result.revision}"'
-        print(f'Load it: AutoModel.from_pretrained("{args.repo_id}"{revision}, trust_remote_code=True)')
+        print(f"Load it: {_how_to_load(plan, result.revision)}")
     return 0
+
+
+def _how_to_load(plan: Publication, revision: str) -> str:
+    from modeling_sigma.modeling_sigma import AUTO_CLASSES
+
+    architecture = (plan.bundle.config.get("architectures") or ["SigmaModel"])[0]
+    if "base_model_name_or_path" in plan.bundle.config:
+        return f'modeling_sigma.training.adapters.load_adapted("{plan.repo_id}")'
+    at = "" if revision == "main" else f', revision="{revision}"'
+    return f'{AUTO_CLASSES[architecture]}.from_pretrained("{plan.repo_id}"{at}, trust_remote_code=True)'
 
 
 def describe(plan: Publication, args: argparse.Namespace) -> dict[str, Any]:
