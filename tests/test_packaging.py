@@ -95,5 +95,16 @@ def test_no_message_sends_users_to_an_index_that_does_not_have_us() -> None:
     assert [f"{path}: {line}" for path, text in texts.items() for line in advice.findall(text)] == []
 
 
+def test_the_space_installs_what_the_package_needs() -> None:
+    """The package itself is uploaded with it, and gradio is the Space's own."""
+    parser = configparser.ConfigParser()
+    parser.read_string(_read("setup.cfg"))
+    needed = parser["options"]["install_requires"].split() + parser["options.extras_require"]["space"].split()
+    lines = [line for line in _read("examples/space/requirements.txt").splitlines() if not line.startswith("#")]
+    assert lines == [name for name in needed if not name.startswith("gradio")]
+    (gradio,) = re.findall(r"^sdk_version: (.*)$", _read("examples/space/README.md"), re.MULTILINE)
+    assert f"gradio=={gradio}" in _read("constraints.txt")
+
+
 def test_hooks_download_nothing() -> None:
     assert re.findall(r"^\s*- repo: (.*)$", _read(".pre-commit-config.yaml"), re.MULTILINE) == ["local"]
