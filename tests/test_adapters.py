@@ -201,6 +201,13 @@ def test_every_adapter_keeps_its_labels(base: str, head: type, tmp_path: Path) -
     assert "".join(model.config.id2label.values()) == names[name]
     torch.testing.assert_close(_scores(model), expected[name])
     model.set_adapter("bangla")
+    save_adapter(model, factories.tiny_processor(), tmp_path / "again", base)
+    assert sorted(path.name for path in (tmp_path / "again").iterdir()) == sorted(
+        path.name for path in (tmp_path / "bangla").iterdir()
+    )
+    again = load_adapted(tmp_path / "again").eval()
+    assert "".join(again.config.id2label.values()) == names["bangla"]
+    torch.testing.assert_close(_scores(again), expected["bangla"])
     merged = copy.deepcopy(model).merge_and_unload()
     assert merged.num_labels == 5 and type(merged) is head
     torch.testing.assert_close(_scores(merged), expected["bangla"], atol=1e-5, rtol=1e-4)

@@ -147,7 +147,7 @@ def test_files_that_are_no_clips(capsys: pytest.CaptureFixture[str], tmp_path: P
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].endswith("foreign.npz: expected keypoints and scores, received 'pixels': keypoints are missing")
     assert "0.json" in lines[1], "a folder of frames under other names than OpenPose's is for its reader"
-    assert lines[2:] == ["sigma-slu predict: 2 of 2 files could not be read"]
+    assert lines[2:] == ["sigma-slu predict: 2 of 2 files gave no prediction"]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predicts every file that can be read; 1 if some could not."""
+    """Predicts every file in which somebody is seen; 1 if some files could not be read, or showed nobody."""
     if args.top_k < 1 or args.batch_size < 1:
         raise ValueError("expected --top-k and --batch-size of at least 1")
     predictor = load_predictor(args.model, args.device, "isolated-sign-recognition" if args.labels else None)
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(results, ensure_ascii=False, indent=2))
     failed = [result for result in results if "error" in result]
     if failed:
-        print(f"sigma-slu predict: {len(failed)} of {len(results)} files could not be read", file=sys.stderr)
+        print(f"sigma-slu predict: {len(failed)} of {len(results)} files gave no prediction", file=sys.stderr)
     return 1 if failed else 0
 
 

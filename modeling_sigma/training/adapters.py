@@ -91,7 +91,7 @@ def save_adapter(
     sign_languages: Sequence[str] = (),
     spoken_languages: Sequence[str] = (),
 ) -> Path:
-    """The adapter alone, with the configuration and the processor that belong to it, and a card to be completed.
+    """The active adapter alone, with the configuration and the processor that belong to it, and a card to complete.
 
     Args:
         model (`peft.PeftModel`):
@@ -104,11 +104,21 @@ def save_adapter(
             Where the model that was adapted is found: a folder, or a name on the Hub.
         sign_languages, spoken_languages (`Sequence[str]`, *optional*):
             English names, for the card.
+
+    Raises:
+        ValueError: unless one adapter is active.
     """
     directory = Path(directory)
-    for adapter in model.peft_config.values():
-        adapter.base_model_name_or_path = base
-    model.save_pretrained(directory)
+    active = model.active_adapters
+    if len(active) != 1:
+        raise ValueError(f"expected one active adapter to save, received {len(active)}: choose it with set_adapter")
+    (name,) = active
+    model.peft_config[name].base_model_name_or_path = base
+    model.save_pretrained(directory, selected_adapters=[name])
+    if name != "default":  # PEFT makes a folder of any other name, where nobody would look for it
+        for path in (directory / name).iterdir():
+            path.replace(directory / path.name)
+        (directory / name).rmdir()
     architecture = type(model.get_base_model()).__name__
     config = copy.deepcopy(model.get_base_model().config)
     config.architectures = [architecture]
