@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -271,7 +272,8 @@ class SigmaPreTrainedModel(PreTrainedModel):
 
 
 def _sum(weights: torch.Tensor) -> float:
-    return float(weights.detach().double().sum())
+    """Equals nothing, itself included, where the weights have no values yet."""
+    return math.nan if weights.is_meta else float(weights.detach().double().sum())
 
 
 def saved_by_another(config: SigmaConfig, name: str) -> str | None:
