@@ -8,6 +8,7 @@ from pathlib import Path
 from huggingface_hub import ModelCard, ModelCardData
 
 import modeling_sigma
+from modeling_sigma.hub.bundle_checks import is_hub_name
 from modeling_sigma.hub.licences import LICENCES
 
 
@@ -60,8 +61,3 @@ def build_adapter_card(
         spoken_languages=list(spoken_languages),
         version=modeling_sigma.__version__,
     )
-
-
-def is_hub_name(base: str | None) -> bool:
-    """Whether others find a base model under this name: `ORG/NAME`, and no folder of this machine."""
-    return bool(base) and str(base).count("/") == 1 and not Path(str(base)).exists()

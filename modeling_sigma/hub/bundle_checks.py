@@ -15,7 +15,6 @@ from packaging.version import InvalidVersion, Version
 from safetensors import SafetensorError, safe_open
 
 import modeling_sigma
-from modeling_sigma.hub.adapter_card import is_hub_name
 
 
 # What a bundle consists of. Anything else in the folder stays at home.
@@ -197,6 +196,11 @@ def _code_problems(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
             continue
         imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 1)
         waiting |= {str(node.module) for node in imports}
+
+
+def is_hub_name(base: str | None) -> bool:
+    """Whether others find a base model under this name: `ORG/NAME`, and no folder of this machine."""
+    return bool(base) and str(base).count("/") == 1 and not Path(str(base)).exists()
 
 
 def _adapter_problems(config: Mapping[str, Any]) -> Iterator[str]:
