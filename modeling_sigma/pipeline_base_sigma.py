@@ -71,8 +71,8 @@ class SigmaPipeline(Pipeline):
         extractor = self.extractor
         return extractor.extract(as_pose_clip(clip), max_frames or extractor.max_frames)[..., 2]
 
-    def read_clip(
-        self, inputs: Any, language: str = "English", max_frames: int | None = None, allow_unseen: bool = False
+    def preprocess(
+        self, inputs: Any, *, language: str = "English", max_frames: int | None = None, allow_unseen: bool = False
     ) -> dict[str, Any]:
         """The model's inputs for one clip.
 

@@ -99,7 +99,7 @@ class SignTextRetrievalPipeline(SigmaPipeline):
                 raise ValueError(f"expected a text, received {inputs!r:.80}")
             features = self.processor(text=inputs, return_tensors="pt")
             return {name: features[name] for name in ("text_input_ids", "text_attention_mask")}
-        return self.read_clip(inputs, **options)
+        return super().preprocess(inputs, **options)
 
     def _forward(self, model_inputs: dict[str, Any]) -> dict[str, Any]:
         if "text_input_ids" in model_inputs:

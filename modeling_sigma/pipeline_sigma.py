@@ -17,7 +17,27 @@ from .pipeline_base_sigma import SigmaPipeline
 from .pose_transforms import even_frame_indices
 
 
-class SignLanguageTranslationPipeline(LongClips):
+class _WritingPipeline(SigmaPipeline):
+    """What pipelines share whose model may write text."""
+
+    _pipeline_calls_generate = True
+    # As the paper decodes. What a checkpoint's own generation_config.json says comes first.
+    _default_generation_config = GenerationConfig(max_new_tokens=100, num_beams=4)
+
+    def _write(self, model_inputs: dict[str, Any], generate_kwargs: dict[str, Any]) -> torch.Tensor:
+        """What the model writes about each clip of a batch, `(B, sequences, L)`."""
+        num_clips = len(model_inputs["pose_values"])
+        options = self._prepare_generate_kwargs(generate_kwargs)
+        tokens = self.model.generate(**self.in_model_dtype(model_inputs), **options)
+        return tokens.reshape(num_clips, -1, tokens.shape[-1])
+
+    def _written(self, tokens: torch.Tensor) -> list[str]:
+        """The texts of one clip, best first."""
+        texts = self.processor.batch_decode(tokens.reshape(-1, tokens.shape[-1]), skip_special_tokens=True)
+        return [text.strip() for text in texts]
+
+
+class SignLanguageTranslationPipeline(LongClips, _WritingPipeline):
     """`pipeline("sign-language-translation")`: writes what is signed in a clip.
 
     Inputs are file paths (with the sigma-slu package installed), [`PoseClip`]s, arrays `(T, K, 3)` or `(T, K, 2)`,
@@ -33,10 +53,6 @@ class SignLanguageTranslationPipeline(LongClips):
         `dict` with `"text"` for each clip; a list of such dicts, best first, with `num_return_sequences > 1`.
     """
 
-    _pipeline_calls_generate = True
-    # As the paper decodes. What a checkpoint's own generation_config.json says comes first.
-    _default_generation_config = GenerationConfig(max_new_tokens=100, num_beams=4)
-
     def _sanitize_parameters(
         self,
         language: str | None = None,
@@ -47,38 +63,19 @@ class SignLanguageTranslationPipeline(LongClips):
         preprocess = {"language": language, "max_frames": max_frames, "allow_unseen": allow_unseen}
         return given(preprocess), generate_kwargs, {}
 
-    def preprocess(self, inputs: Any, **options: Any) -> dict[str, Any]:
-        return self.read_clip(inputs, **options)
-
     def _forward(self, model_inputs: dict[str, Any], **generate_kwargs: Any) -> dict[str, Any]:
-        return {"tokens": _write(self, model_inputs, generate_kwargs)}
+        return {"tokens": self._write(model_inputs, generate_kwargs)}
 
     def postprocess(self, model_outputs: dict[str, Any]) -> dict[str, str] | list[dict[str, str]]:
-        results = [{"text": text} for text in _written(self, model_outputs["tokens"])]
+        results = [{"text": text} for text in self._written(model_outputs["tokens"])]
         return results[0] if len(results) == 1 else results
 
 
-def _write(pipe: SigmaPipeline, model_inputs: dict[str, Any], generate_kwargs: dict[str, Any]) -> torch.Tensor:
-    """What the model writes about each clip of a batch, `(B, sequences, L)`."""
-    num_clips = len(model_inputs["pose_values"])
-    options = pipe._prepare_generate_kwargs(generate_kwargs)
-    tokens = pipe.model.generate(**pipe.in_model_dtype(model_inputs), **options)
-    return tokens.reshape(num_clips, -1, tokens.shape[-1])
-
-
-def _written(pipe: SigmaPipeline, tokens: torch.Tensor) -> list[str]:
-    """The texts of one clip, best first."""
-    texts = pipe.processor.batch_decode(tokens.reshape(-1, tokens.shape[-1]), skip_special_tokens=True)
-    return [text.strip() for text in texts]
-
-
-class _SignRecognitionPipeline(SigmaPipeline):
+class _SignRecognitionPipeline(_WritingPipeline):
     """What isolated and continuous recognition share: label heads need clips only, models that write a prompt too."""
 
     _load_processor = None
     _load_feature_extractor = None
-    _pipeline_calls_generate = True
-    _default_generation_config = GenerationConfig(max_new_tokens=100, num_beams=4)
 
 
 class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
@@ -121,9 +118,6 @@ class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
         if labels is not None and not self.model.can_generate():
             self._rows_of(labels)
         return given(preprocess), given(forward), given(postprocess)
-
-    def preprocess(self, inputs: Any, **options: Any) -> dict[str, Any]:
-        return self.read_clip(inputs, **options)
 
     def _forward(
         self, model_inputs: dict[str, Any], labels: Sequence[str] | None = None, num_beams: int | None = None
@@ -240,7 +234,7 @@ class ContinuousSignRecognitionPipeline(_SignRecognitionPipeline):
 
     def preprocess(self, inputs: Any, **options: Any) -> dict[str, Any]:
         clip = as_pose_clip(inputs)
-        features = self.read_clip(clip, **options)
+        features = super().preprocess(clip, **options)
         # Tensors, which batches stack.
         features["clip_length"] = torch.tensor([len(clip)])
         features["clip_fps"] = torch.tensor([clip.fps or torch.nan])
@@ -249,14 +243,14 @@ class ContinuousSignRecognitionPipeline(_SignRecognitionPipeline):
     def _forward(self, model_inputs: dict[str, Any], **generate_kwargs: Any) -> dict[str, Any]:
         about = {name: model_inputs.pop(name) for name in ("clip_length", "clip_fps")}
         if self.model.can_generate():
-            return {**about, "tokens": _write(self, model_inputs, generate_kwargs)}
+            return {**about, "tokens": self._write(model_inputs, generate_kwargs)}
         model_inputs = self.in_model_dtype(model_inputs)
         num_frames = model_inputs["pose_attention_mask"].sum(dim=1)
         return {**about, "logits": self.model(**model_inputs).logits, "num_frames": num_frames}
 
     def postprocess(self, model_outputs: dict[str, Any], num_beams: int = 10) -> dict[str, Any] | list[dict[str, Any]]:
         if "tokens" in model_outputs:
-            texts = [text.split() for text in _written(self, model_outputs["tokens"])]
+            texts = [text.split() for text in self._written(model_outputs["tokens"])]
             results = [{"glosses": glosses, "text": " ".join(glosses)} for glosses in texts]
             return results[0] if len(results) == 1 else results
         logits, num_frames = model_outputs["logits"], model_outputs["num_frames"]
