@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from recorded_runs import read_runs, run_missing
 
-from modeling_sigma.training.adapt import AdaptOptions, adapt
+from modeling_sigma.training.recipes.adapt import AdaptOptions, adapt
 
 
 RESULTS = Path(__file__).parent / "results" / "adaptation"

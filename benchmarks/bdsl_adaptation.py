@@ -33,7 +33,7 @@ from datasets_scripts.corpora import load_corpus
 from datasets_scripts.schema import decode_clip
 from modeling_sigma import SigmaFeatureExtractor, SigmaForSequenceClassification
 from modeling_sigma.hub.bundle import save_bundle
-from modeling_sigma.training.adapt import AdaptOptions, adapt, first_clips_per_text
+from modeling_sigma.training.recipes.adapt import AdaptOptions, adapt, first_clips_per_text
 
 
 RESULTS = Path(__file__).parent / "results" / "bdsl_adaptation"

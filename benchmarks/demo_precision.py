@@ -23,9 +23,9 @@ import torch
 from recorded_runs import mean_and_spread, read_runs, run_missing
 
 from datasets_scripts.synthetic import SyntheticSigns
-from modeling_sigma.registration_sigma import register_sigma
-from modeling_sigma.training.matrix_optimizer import MatrixOptimizer
-from modeling_sigma.training.synthetic_demo import (
+from modeling_sigma.registration import register_sigma
+from modeling_sigma.training.optimization.matrix_optimizer import MatrixOptimizer
+from modeling_sigma.training.recipes.synthetic_demo import (
     DemoRecipe,
     PrintedProgress,
     build_demo,

@@ -19,9 +19,9 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from datasets_scripts.synthetic import SyntheticSigns
-from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration
-from modeling_sigma.registration_sigma import register_sigma
-from modeling_sigma.training.synthetic_demo import (
+from modeling_sigma.model.modeling_sigma_heads import SigmaForConditionalGeneration
+from modeling_sigma.registration import register_sigma
+from modeling_sigma.training.recipes.synthetic_demo import (
     DemoRecipe,
     PrintedProgress,
     build_demo,

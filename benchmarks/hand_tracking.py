@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 
-from datasets_scripts.hand_tracking import count_jumps, hand_shape, track_hands
+from datasets_scripts.reading.hand_tracking import count_jumps, hand_shape, track_hands
 from datasets_scripts.wlasl_hands import SUBSETS, read_detections
 
 

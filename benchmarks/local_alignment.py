@@ -40,8 +40,8 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from modeling_sigma.local_alignment_sigma import local_similarity  # noqa: E402
-from modeling_sigma.objectives_sigma import contrastive_loss  # noqa: E402
+from modeling_sigma.model.local_alignment_sigma import local_similarity  # noqa: E402
+from modeling_sigma.model.objectives_sigma import contrastive_loss  # noqa: E402
 
 
 NUM_FRAMES, NUM_WORDS, HIDDEN_SIZE = 256, 40, 768

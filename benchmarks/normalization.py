@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from modeling_sigma.pose_transforms import normalize_joints
-from modeling_sigma.skeleton_layouts import PART_ORIGINS, PART_SLICES
+from modeling_sigma.model.pose_transforms import normalize_joints
+from modeling_sigma.model.skeleton_layouts import PART_ORIGINS, PART_SLICES
 
 
 NUM_FRAMES = 256

@@ -21,7 +21,7 @@ from transformers import pipeline
 from transformers.utils import logging
 
 from datasets_scripts.synthetic import SyntheticSigns
-from modeling_sigma.training.synthetic_demo import DemoRecipe, build_demo
+from modeling_sigma.training.recipes.synthetic_demo import DemoRecipe, build_demo
 
 
 NUM_CLIPS, LIMIT = 200, 3.0

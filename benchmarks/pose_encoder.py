@@ -16,8 +16,8 @@ from collections.abc import Callable
 
 import torch
 
-from modeling_sigma.configuration_sigma import SigmaPoseConfig
-from modeling_sigma.pose_encoder_sigma import SigmaPoseEncoder
+from modeling_sigma.model.configuration_sigma import SigmaPoseConfig
+from modeling_sigma.model.pose_encoder_sigma import SigmaPoseEncoder
 
 
 MULTIPLY_ADDS = 1.558e6  # a joint and frame

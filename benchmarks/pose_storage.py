@@ -27,8 +27,8 @@ from datasets_scripts.schema import decode_clip, encode_sample, features
 from datasets_scripts.synthetic import SyntheticSigns
 from modeling_sigma import SigmaFeatureExtractor
 from modeling_sigma.io import load_clip
-from modeling_sigma.pose_clip import PoseClip
-from modeling_sigma.pose_transforms import select_joints
+from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.model.pose_transforms import select_joints
 
 
 NUM_FRAMES = 150

@@ -42,12 +42,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from datasets_scripts.synthetic import SyntheticSample, SyntheticSigns  # noqa: E402
 from modeling_sigma import SigmaConfig, SigmaForConditionalGeneration, SigmaForPreTraining, SigmaModel  # noqa: E402
-from modeling_sigma.feature_extraction_sigma import SigmaFeatureExtractor  # noqa: E402
 from modeling_sigma.metrics import retrieval_scores, translation_scores  # noqa: E402
-from modeling_sigma.pose_transforms import even_frame_indices  # noqa: E402
-from modeling_sigma.processing_sigma import PROMPT_TEMPLATE, SigmaProcessor  # noqa: E402
-from modeling_sigma.training.matrix_optimizer import MatrixOptimizer  # noqa: E402
-from modeling_sigma.training.word_tokenizer import word_tokenizer  # noqa: E402
+from modeling_sigma.model.feature_extraction_sigma import SigmaFeatureExtractor  # noqa: E402
+from modeling_sigma.model.pose_transforms import even_frame_indices  # noqa: E402
+from modeling_sigma.model.processing_sigma import PROMPT_TEMPLATE, SigmaProcessor  # noqa: E402
+from modeling_sigma.training.data.word_tokenizer import word_tokenizer  # noqa: E402
+from modeling_sigma.training.optimization.matrix_optimizer import MatrixOptimizer  # noqa: E402
 
 
 VARIANTS: dict[str, dict[str, Any] | None] = {

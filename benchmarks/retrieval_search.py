@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from modeling_sigma.retrieval.embedding_index import EmbeddingIndex
+from modeling_sigma.inference.embedding_index import EmbeddingIndex
 
 
 NUM_STORED, TOP_K = 100_000, 10

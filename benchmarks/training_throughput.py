@@ -29,11 +29,11 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from datasets_scripts.corpora import load_corpus
 from modeling_sigma import SigmaConfig, SigmaFeatureExtractor, SigmaForConditionalGeneration, SigmaProcessor
-from modeling_sigma.processing_sigma import PROMPT_TEMPLATE
-from modeling_sigma.training.clip_dataset import ClipDataset
-from modeling_sigma.training.data_collator import SigmaDataCollator
-from modeling_sigma.training.frame_budget import FrameBudgetSampler
-from modeling_sigma.training.word_tokenizer import word_tokenizer
+from modeling_sigma.model.processing_sigma import PROMPT_TEMPLATE
+from modeling_sigma.training.data.clip_dataset import ClipDataset
+from modeling_sigma.training.data.data_collator import SigmaDataCollator
+from modeling_sigma.training.data.frame_budget import FrameBudgetSampler
+from modeling_sigma.training.data.word_tokenizer import word_tokenizer
 
 
 SMALL = {

@@ -22,7 +22,7 @@ import torch
 from transformers import MT5Config
 
 from modeling_sigma import SigmaConfig, SigmaForConditionalGeneration, SigmaForPreTraining
-from modeling_sigma.hub.vocabulary_trimming import trim_model
+from modeling_sigma.conversion.vocabulary_trimming import trim_model
 
 
 # The sizes of google/mt5-base.

@@ -26,7 +26,7 @@ import torch
 import yaml
 from recorded_runs import mean_and_spread, read_runs, run_missing
 
-from modeling_sigma.training.finetune import main as finetune
+from modeling_sigma.training.recipes.finetune import main as finetune
 
 
 RESULTS = Path(__file__).parent / "results" / "wlasl_ablation"

@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
-from datasets_scripts.corpus_facts import CorpusFacts
-from datasets_scripts.named_arrays import read_named_arrays
-from modeling_sigma.pose_clip import PoseClip
-from modeling_sigma.skeleton_layouts import LAYOUTS, PART_SLICES
+from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
+from datasets_scripts.reading.corpus_facts import CorpusFacts
+from datasets_scripts.reading.named_arrays import read_named_arrays
+from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.model.skeleton_layouts import LAYOUTS, PART_SLICES
 
 
 SESSION_SPLITS = {"sess01": "train", "sess02": "test"}
@@ -63,7 +63,7 @@ class BdslWords(CorpusBuilder):
         swap_hands (`bool`, *optional*, defaults to `True`):
             See above.
         **kwargs:
-            See [`datasets_scripts.corpus_builder.CorpusBuilder`].
+            See [`datasets_scripts.reading.corpus_builder.CorpusBuilder`].
     """
 
     FACTS = CorpusFacts(

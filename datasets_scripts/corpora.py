@@ -15,7 +15,7 @@ from datasets_scripts.schema import features
 
 
 if TYPE_CHECKING:
-    from datasets_scripts.corpus_builder import CorpusBuilder
+    from datasets_scripts.reading.corpus_builder import CorpusBuilder
 
 
 class _LazyClasses(Mapping[str, "type[CorpusBuilder]"]):

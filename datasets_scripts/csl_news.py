@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from datasets_scripts.corpus_builder import CorpusConfig
-from datasets_scripts.corpus_facts import CorpusFacts
-from datasets_scripts.label_tables import TableRow, find_column, read_table, read_text
-from datasets_scripts.pose_file_corpus import ClipLabel, PoseFileCorpus
+from datasets_scripts.reading.corpus_builder import CorpusConfig
+from datasets_scripts.reading.corpus_facts import CorpusFacts
+from datasets_scripts.reading.label_tables import TableRow, find_column, read_table, read_text
+from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus
 
 
 class CslNews(PoseFileCorpus):

@@ -9,15 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig, cut_out
-from datasets_scripts.corpus_facts import CorpusFacts
-from datasets_scripts.label_tables import TableRow, find_column, read_table, seconds_of, split_of
-from datasets_scripts.pose_files import files_of
+from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig, cut_out
+from datasets_scripts.reading.corpus_facts import CorpusFacts
+from datasets_scripts.reading.label_tables import TableRow, find_column, read_table, seconds_of, split_of
+from datasets_scripts.reading.pose_files import files_of
+from datasets_scripts.reading.split_by_signer import split_by_clip, split_by_signer
 from datasets_scripts.schema import SPLITS
-from datasets_scripts.split_by_signer import split_by_clip, split_by_signer
-from modeling_sigma.io.load_clip import READERS, load_clip
-from modeling_sigma.io.video import SUFFIXES as VIDEO_SUFFIXES
-from modeling_sigma.pose_clip import PoseClip
+from modeling_sigma.io.load_clip import READERS, VIDEO_SUFFIXES, load_clip
+from modeling_sigma.model.pose_clip import PoseClip
 
 
 _TABLES = (".csv", ".tsv", ".jsonl")
@@ -54,7 +53,7 @@ class FolderConfig(CorpusConfig):
         validation_share, test_share (`float`, *optional*, defaults to 0.1), seed (`int`, *optional*, defaults to 0):
             Of the splits that are made where the table has none.
         estimator (`str`, *optional*):
-            For videos: see `modeling_sigma.io.estimate_clip`.
+            For videos: see `modeling_sigma.extraction.estimate_clip`.
         person (`int`, *optional*, defaults to 0):
             Which person of each file.
     """
@@ -99,7 +98,7 @@ class Folder(CorpusBuilder):
         data_dir (`str`):
             The folder.
         **kwargs:
-            Fields of [`FolderConfig`]; see also [`datasets_scripts.corpus_builder.CorpusBuilder`].
+            Fields of [`FolderConfig`]; see also [`datasets_scripts.reading.corpus_builder.CorpusBuilder`].
 
     Example:
 
@@ -109,7 +108,7 @@ class Folder(CorpusBuilder):
     >>> import numpy as np
     >>> from datasets_scripts.folder import Folder
     >>> from modeling_sigma.io import save_clip
-    >>> from modeling_sigma.pose_clip import PoseClip
+    >>> from modeling_sigma.model.pose_clip import PoseClip
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_clip(f"{folder}/hello.npz", PoseClip(np.ones((24, 133, 2)), np.ones((24, 133))))
     ...     _ = Path(folder, "metadata.csv").write_text("path,label,split\\nhello,hello,train\\n")

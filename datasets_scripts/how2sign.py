@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from datasets_scripts.corpus_builder import CorpusConfig
-from datasets_scripts.corpus_facts import CorpusFacts
-from datasets_scripts.label_tables import find_column, read_table, seconds_of
-from datasets_scripts.pose_file_corpus import ClipLabel, PoseFileCorpus
-from datasets_scripts.pose_files import clip_name
+from datasets_scripts.reading.corpus_builder import CorpusConfig
+from datasets_scripts.reading.corpus_facts import CorpusFacts
+from datasets_scripts.reading.label_tables import find_column, read_table, seconds_of
+from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus
+from datasets_scripts.reading.pose_files import clip_name
 
 
 class How2Sign(PoseFileCorpus):

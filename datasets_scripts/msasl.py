@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from datasets_scripts.corpus_builder import CorpusConfig
-from datasets_scripts.corpus_facts import CorpusFacts
-from datasets_scripts.label_tables import read_text
-from datasets_scripts.pose_file_corpus import ClipLabel, PoseFileCorpus, first_words
+from datasets_scripts.reading.corpus_builder import CorpusConfig
+from datasets_scripts.reading.corpus_facts import CorpusFacts
+from datasets_scripts.reading.label_tables import read_text
+from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus, first_words
 
 
 SIZES = (100, 200, 500, 1000)
@@ -33,7 +33,7 @@ class Msasl(PoseFileCorpus):
         config_name (`str`, *optional*, defaults to `"msasl1000"`):
             `"msasl100"`, `"msasl200"`, `"msasl500"` or `"msasl1000"`.
         **kwargs:
-            See [`datasets_scripts.corpus_builder.CorpusBuilder`].
+            See [`datasets_scripts.reading.corpus_builder.CorpusBuilder`].
     """
 
     FACTS = CorpusFacts(

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from datasets import Features, List, Value
 
-from modeling_sigma.pose_clip import PoseClip
-from modeling_sigma.pose_transforms import select_joints
-from modeling_sigma.skeleton_layouts import get_layout
+from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.model.pose_transforms import select_joints
+from modeling_sigma.model.skeleton_layouts import get_layout
 
 
 SPLITS = ("train", "validation", "test")
@@ -120,7 +120,7 @@ def encode_sample(
     ```python
     >>> import numpy as np
     >>> from datasets_scripts.schema import decode_clip, encode_sample
-    >>> from modeling_sigma.pose_clip import PoseClip
+    >>> from modeling_sigma.model.pose_clip import PoseClip
     >>> clip = PoseClip(np.full((24, 133, 2), 320.0), np.ones((24, 133)), width=640, height=480)
     >>> row = encode_sample(
     ...     clip, sample_id="1", text="hello", split="train",

@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
-from datasets_scripts.corpus_facts import CorpusFacts
-from datasets_scripts.synthetic_grammar import CATEGORIES, SPLITS, SyntheticGrammar
-from datasets_scripts.synthetic_signing import SigningPlan, SyntheticSigner, draw_signer, sign
-from datasets_scripts.synthetic_vocabulary import SignForm, SyntheticVocabulary
-from modeling_sigma.pose_clip import PoseClip
+from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
+from datasets_scripts.reading.corpus_facts import CorpusFacts
+from datasets_scripts.synthetic_language.grammar import CATEGORIES, SPLITS, SyntheticGrammar
+from datasets_scripts.synthetic_language.signing import SigningPlan, SyntheticSigner, draw_signer, sign
+from datasets_scripts.synthetic_language.vocabulary import SignForm, SyntheticVocabulary
+from modeling_sigma.model.pose_clip import PoseClip
 
 
 SIGN_LANGUAGE = "synthetic"

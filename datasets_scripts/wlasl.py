@@ -8,10 +8,10 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from datasets_scripts.corpus_builder import CorpusConfig
-from datasets_scripts.corpus_facts import CorpusFacts
-from datasets_scripts.label_tables import read_text, split_of
-from datasets_scripts.pose_file_corpus import ClipLabel, PoseFileCorpus, first_words
+from datasets_scripts.reading.corpus_builder import CorpusConfig
+from datasets_scripts.reading.corpus_facts import CorpusFacts
+from datasets_scripts.reading.label_tables import read_text, split_of
+from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus, first_words
 
 
 SIZES = (100, 300, 1000, 2000)
@@ -31,7 +31,7 @@ class Wlasl(PoseFileCorpus):
         config_name (`str`, *optional*, defaults to `"wlasl2000"`):
             `"wlasl100"`, `"wlasl300"`, `"wlasl1000"` or `"wlasl2000"`.
         **kwargs:
-            See [`datasets_scripts.corpus_builder.CorpusBuilder`].
+            See [`datasets_scripts.reading.corpus_builder.CorpusBuilder`].
     """
 
     FACTS = CorpusFacts(

@@ -2,7 +2,7 @@
 
 The file is not part of this project; its terms are WLASL's C-UDA (academic computational use). It holds what MediaPipe
 Hands found: up to two hands a frame, in order of detection, **without** saying which is the left one;
-`datasets_scripts.hand_tracking` finds that out. There is no body and no face.
+`datasets_scripts.reading.hand_tracking` finds that out. There is no body and no face.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
-from datasets_scripts.hand_tracking import track_hands
-from datasets_scripts.named_arrays import read_named_arrays
+from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
+from datasets_scripts.reading.hand_tracking import track_hands
+from datasets_scripts.reading.named_arrays import read_named_arrays
 from datasets_scripts.schema import SPLITS
 from datasets_scripts.wlasl import Wlasl
-from modeling_sigma.pose_clip import PoseClip
+from modeling_sigma.model.pose_clip import PoseClip
 
 
 FILE_NAME = "wlasl2000_hands_f16.npz"
@@ -148,7 +148,7 @@ class WlaslHands(CorpusBuilder):
         trim (`bool`, *optional*, defaults to `True`):
             See [`load_wlasl_hands`].
         **kwargs:
-            See [`datasets_scripts.corpus_builder.CorpusBuilder`].
+            See [`datasets_scripts.reading.corpus_builder.CorpusBuilder`].
     """
 
     FACTS = replace(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from datasets_scripts.corpus_builder import CorpusConfig
-from datasets_scripts.corpus_facts import CorpusFacts
-from datasets_scripts.label_tables import find_column, read_table, seconds_of
-from datasets_scripts.pose_file_corpus import ClipLabel, PoseFileCorpus
+from datasets_scripts.reading.corpus_builder import CorpusConfig
+from datasets_scripts.reading.corpus_facts import CorpusFacts
+from datasets_scripts.reading.label_tables import find_column, read_table, seconds_of
+from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus
 
 
 _NAME = ("sentence_name", "sample_id", "clip", "clip_id", "clip_name", "file", "path", "name", "id")

@@ -19,7 +19,7 @@ from transformers import AutoFeatureExtractor, AutoModelForSequenceClassificatio
 
 from modeling_sigma.hub.bundle import remote_code_files, save_bundle
 from modeling_sigma.hub.licences import LICENCES
-from modeling_sigma.registration_sigma import register_sigma
+from modeling_sigma.registration import register_sigma
 
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -8,8 +8,8 @@ Every field of the configuration can be given on the command line; `--help` list
 crash. The output folder is a model that `sigma-slu predict --model` reads.
 """
 
-from modeling_sigma.training.finetune import main
-from modeling_sigma.training.training_run import run_script
+from modeling_sigma.training.recipes.finetune import main
+from modeling_sigma.training.run.training_run import run_script
 
 
 if __name__ == "__main__":

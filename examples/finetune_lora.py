@@ -7,8 +7,8 @@ encoder trains in full, not at all, or by low-rank changes. `sigma-slu adapt` is
 clips.
 """
 
-from modeling_sigma.training.adapt import main
-from modeling_sigma.training.training_run import run_script
+from modeling_sigma.training.recipes.adapt import main
+from modeling_sigma.training.run.training_run import run_script
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ Every field of the configuration can be given on the command line; `--help` list
 crash. The output folder is a model that `examples/finetune.py --model` starts from.
 """
 
-from modeling_sigma.training.pretrain import main
-from modeling_sigma.training.training_run import run_script
+from modeling_sigma.training.recipes.pretrain import main
+from modeling_sigma.training.run.training_run import run_script
 
 
 if __name__ == "__main__":

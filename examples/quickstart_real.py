@@ -23,7 +23,7 @@ from datasets_scripts.wlasl_hands import WlaslHandsSample, load_wlasl_hands
 from modeling_sigma import SigmaConfig, SigmaFeatureExtractor, SigmaForSequenceClassification, save_clip
 from modeling_sigma.hub.bundle import save_bundle
 from modeling_sigma.metrics import recognition_scores
-from modeling_sigma.training.matrix_optimizer import MatrixOptimizer
+from modeling_sigma.training.optimization.matrix_optimizer import MatrixOptimizer
 
 
 AUGMENTATION = {

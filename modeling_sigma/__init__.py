@@ -16,47 +16,47 @@ __version__ = "0.1.0"
 
 # Public name -> the module that defines it.
 _EXPORTS = {
-    "PoseClip": "pose_clip",
-    "PoseAugmentation": "pose_augmentation",
+    "PoseClip": "model.pose_clip",
+    "PoseAugmentation": "model.pose_augmentation",
     "load_clip": "io",
     "save_clip": "io",
-    "SigmaConfig": "configuration_sigma",
-    "SigmaPoseConfig": "configuration_sigma",
-    "SigmaFeatureExtractor": "feature_extraction_sigma",
-    "SigmaProcessor": "processing_sigma",
-    "SigmaPreTrainedModel": "modeling_sigma",
-    "SigmaModel": "modeling_sigma_pretraining",
-    "SigmaForPreTraining": "modeling_sigma_pretraining",
-    "SigmaForConditionalGeneration": "modeling_sigma_heads",
-    "SigmaForSequenceClassification": "modeling_sigma_heads",
-    "SigmaForCTC": "modeling_sigma_ctc",
-    "SignLanguageTranslationPipeline": "pipeline_sigma",
-    "IsolatedSignRecognitionPipeline": "pipeline_sigma",
-    "ContinuousSignRecognitionPipeline": "pipeline_sigma",
-    "SignTextRetrievalPipeline": "pipeline_retrieval_sigma",
-    "register_sigma": "registration_sigma",
+    "SigmaConfig": "model.configuration_sigma",
+    "SigmaPoseConfig": "model.configuration_sigma",
+    "SigmaFeatureExtractor": "model.feature_extraction_sigma",
+    "SigmaProcessor": "model.processing_sigma",
+    "SigmaPreTrainedModel": "model.modeling_sigma",
+    "SigmaModel": "model.modeling_sigma_pretraining",
+    "SigmaForPreTraining": "model.modeling_sigma_pretraining",
+    "SigmaForConditionalGeneration": "model.modeling_sigma_heads",
+    "SigmaForSequenceClassification": "model.modeling_sigma_heads",
+    "SigmaForCTC": "model.modeling_sigma_ctc",
+    "SignLanguageTranslationPipeline": "model.pipeline_sigma",
+    "IsolatedSignRecognitionPipeline": "model.pipeline_sigma",
+    "ContinuousSignRecognitionPipeline": "model.pipeline_sigma",
+    "SignTextRetrievalPipeline": "model.pipeline_retrieval_sigma",
+    "register_sigma": "registration",
     "save_bundle": "hub.bundle",
 }
 
 __all__ = ["__version__", *_EXPORTS]
 
 if TYPE_CHECKING:
-    from .configuration_sigma import SigmaConfig, SigmaPoseConfig
-    from .feature_extraction_sigma import SigmaFeatureExtractor
-    from .modeling_sigma import SigmaPreTrainedModel
-    from .modeling_sigma_ctc import SigmaForCTC
-    from .modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
-    from .modeling_sigma_pretraining import SigmaForPreTraining, SigmaModel
-    from .pipeline_retrieval_sigma import SignTextRetrievalPipeline
-    from .pipeline_sigma import (
+    from .model.configuration_sigma import SigmaConfig, SigmaPoseConfig
+    from .model.feature_extraction_sigma import SigmaFeatureExtractor
+    from .model.modeling_sigma import SigmaPreTrainedModel
+    from .model.modeling_sigma_ctc import SigmaForCTC
+    from .model.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
+    from .model.modeling_sigma_pretraining import SigmaForPreTraining, SigmaModel
+    from .model.pipeline_retrieval_sigma import SignTextRetrievalPipeline
+    from .model.pipeline_sigma import (
         ContinuousSignRecognitionPipeline,
         IsolatedSignRecognitionPipeline,
         SignLanguageTranslationPipeline,
     )
-    from .pose_augmentation import PoseAugmentation
-    from .pose_clip import PoseClip
-    from .processing_sigma import SigmaProcessor
-    from .registration_sigma import register_sigma
+    from .model.pose_augmentation import PoseAugmentation
+    from .model.pose_clip import PoseClip
+    from .model.processing_sigma import SigmaProcessor
+    from .registration import register_sigma
 
 
 def __getattr__(name: str) -> Any:
@@ -74,6 +74,6 @@ def _is_command_line() -> bool:
 
 
 if not _is_command_line():
-    from .registration_sigma import register_sigma
+    from .registration import register_sigma
 
     register_sigma()

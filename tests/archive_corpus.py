@@ -1,9 +1,9 @@
 """A corpus for the tests, in a module of its own: `datasets` changes `os` and `open` in modules that have builders."""
 
-from datasets_scripts.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
-from datasets_scripts.corpus_facts import CorpusFacts
+from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
+from datasets_scripts.reading.corpus_facts import CorpusFacts
 from modeling_sigma.io import load_clip
-from modeling_sigma.pose_clip import PoseClip
+from modeling_sigma.model.pose_clip import PoseClip
 
 
 class Archive(CorpusBuilder):

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from transformers import MT5Config, PreTrainedConfig, T5Config, T5Tokenizer
 
-from modeling_sigma.configuration_sigma import SigmaConfig
-from modeling_sigma.feature_extraction_sigma import SigmaFeatureExtractor
-from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration
-from modeling_sigma.pose_clip import PoseClip
-from modeling_sigma.processing_sigma import SigmaProcessor
-from modeling_sigma.skeleton_layouts import LAYOUTS
+from modeling_sigma.model.configuration_sigma import SigmaConfig
+from modeling_sigma.model.feature_extraction_sigma import SigmaFeatureExtractor
+from modeling_sigma.model.modeling_sigma_heads import SigmaForConditionalGeneration
+from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.model.processing_sigma import SigmaProcessor
+from modeling_sigma.model.skeleton_layouts import LAYOUTS
 
 
 TEXTS = (

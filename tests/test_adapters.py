@@ -21,15 +21,15 @@ from modeling_sigma.cli import main as cli
 from modeling_sigma.hub.bundle import save_bundle
 from modeling_sigma.hub.bundle_checks import check_bundle
 from modeling_sigma.io import save_clip
-from modeling_sigma.modeling_sigma_ctc import SigmaForCTC
-from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
-from modeling_sigma.training.adapt import LABEL_TASKS, first_clips_per_text, guess_task
-from modeling_sigma.training.adapters import load_adapted, lora_config, save_adapter
+from modeling_sigma.model.modeling_sigma_ctc import SigmaForCTC
+from modeling_sigma.model.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
+from modeling_sigma.training.adapters.lora import load_adapted, lora_config, save_adapter
 from modeling_sigma.training.arguments import AdapterArguments, ModelArguments
-from modeling_sigma.training.corpus_splits import hold_out
-from modeling_sigma.training.finetune import add_adapter
+from modeling_sigma.training.data.corpus_splits import hold_out
 from modeling_sigma.training.model_building import architecture_of, build_model
-from modeling_sigma.training.optimizer_groups import freeze_parts, part_of
+from modeling_sigma.training.optimization.optimizer_groups import freeze_parts, part_of
+from modeling_sigma.training.recipes.adapt import LABEL_TASKS, first_clips_per_text, guess_task
+from modeling_sigma.training.recipes.finetune import add_adapter
 
 
 peft = pytest.importorskip("peft")

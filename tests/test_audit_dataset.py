@@ -8,11 +8,11 @@ import pytest
 from datasets import Dataset, DatasetDict
 from factories import tiny_tokenizer
 
-from datasets_scripts.audit import AuditLimits, audit_dataset, format_audit
-from datasets_scripts.build import build_dataset
+from datasets_scripts.auditing.audit import AuditLimits, audit_dataset, format_audit
+from datasets_scripts.building.build import build_dataset
 from datasets_scripts.schema import encode_sample, features
 from modeling_sigma.cli import main as cli
-from modeling_sigma.pose_clip import PoseClip
+from modeling_sigma.model.pose_clip import PoseClip
 
 
 def moving(seed: int, num_frames: int = 50) -> PoseClip:

@@ -22,16 +22,16 @@ from archive_corpus import Archive
 from datasets.distributed import split_dataset_by_node
 from PIL import Image
 
-from datasets_scripts import build, shard_writer
-from datasets_scripts.build import REPORT, build_dataset, push_dataset
+from datasets_scripts.building import build, shard_writer
+from datasets_scripts.building.build import REPORT, build_dataset, push_dataset
+from datasets_scripts.building.length_histogram import draw_length_histogram
 from datasets_scripts.corpora import load_corpus
-from datasets_scripts.length_histogram import draw_length_histogram
 from datasets_scripts.schema import DECODING_RECIPE, decode_clip, features
 from modeling_sigma.cli import main as cli
 from modeling_sigma.io import load_clip, save_clip
-from modeling_sigma.io.atomic_files import lone_writer
-from modeling_sigma.io.worker_processes import WorkerDeath
-from modeling_sigma.pose_clip import PoseClip
+from modeling_sigma.jobs.atomic_files import lone_writer
+from modeling_sigma.jobs.worker_processes import WorkerDeath
+from modeling_sigma.model.pose_clip import PoseClip
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -430,7 +430,7 @@ def hub() -> Iterator:
 def test_push_and_load_again(hub, built, tmp_path, rows):
     code = f"""
 import json, sys
-from datasets_scripts.build import push_dataset
+from datasets_scripts.building.build import push_dataset
 print(push_dataset({str(built)!r}, "tester/signs"))
 import datasets
 loaded = datasets.load_dataset("tester/signs")

@@ -18,8 +18,8 @@ import pytest
 import modeling_sigma
 from modeling_sigma.cli import main as cli
 from modeling_sigma.cli.inspect import format_report, inspect_clip, inspect_labels
-from modeling_sigma.pose_clip import PoseClip
-from modeling_sigma.skeleton_layouts import LAYOUTS
+from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.model.skeleton_layouts import LAYOUTS
 
 
 ROOT = Path(__file__).resolve().parents[1]

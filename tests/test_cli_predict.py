@@ -23,7 +23,7 @@ from modeling_sigma import (
 from modeling_sigma.cli import main as cli
 from modeling_sigma.cli.predict import load_predictor, read_labels
 from modeling_sigma.io import save_clip
-from modeling_sigma.pose_clip import PoseClip
+from modeling_sigma.model.pose_clip import PoseClip
 from tests.factories import random_clips, tiny_model, tiny_processor
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import pipeline
 
-from modeling_sigma.clip_windows_sigma import cut_at_pauses, hand_speed, overlapping_windows, stitch_texts
-from modeling_sigma.pose_clip import PoseClip
+from modeling_sigma.model.clip_windows_sigma import cut_at_pauses, hand_speed, overlapping_windows, stitch_texts
+from modeling_sigma.model.pose_clip import PoseClip
 from tests.factories import random_clip, tiny_model, tiny_processor
 
 

@@ -8,7 +8,7 @@ import pytest
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, BertConfig, MT5Config, T5Config
 
-from modeling_sigma.configuration_sigma import SigmaConfig, SigmaPoseConfig
+from modeling_sigma.model.configuration_sigma import SigmaConfig, SigmaPoseConfig
 from tests.factories import tiny_config, tiny_text_config
 
 

@@ -15,7 +15,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoProcessor, BertConfig, MT5Co
 
 from modeling_sigma import SigmaForConditionalGeneration, SigmaForPreTraining
 from modeling_sigma.cli import main as cli
-from modeling_sigma.hub.convert_checkpoint import (
+from modeling_sigma.conversion.released_checkpoints import (
     _SIGMA_NAMES,
     _UNI_SIGN_NAMES,
     _our_name,

@@ -7,7 +7,7 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from datasets_scripts.corpora import CORPORA, load_corpus
-from datasets_scripts.corpus_builder import CorpusBuilder
+from datasets_scripts.reading.corpus_builder import CorpusBuilder
 from datasets_scripts.schema import decode_clip, features
 from datasets_scripts.synthetic import Synthetic, SyntheticSigns
 

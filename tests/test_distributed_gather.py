@@ -10,14 +10,14 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from modeling_sigma.distributed_gather_sigma import (
+from modeling_sigma.model.distributed_gather_sigma import (
     gather_ragged,
     gather_with_gradients,
     gathered_positions,
     mean_over_ranks,
 )
-from modeling_sigma.local_alignment_sigma import local_similarity
-from modeling_sigma.objectives_sigma import (
+from modeling_sigma.model.local_alignment_sigma import local_similarity
+from modeling_sigma.model.objectives_sigma import (
     contrastive_loss,
     draw_hard_negatives,
     global_alignment_logits,

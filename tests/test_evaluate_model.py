@@ -24,7 +24,7 @@ from modeling_sigma.cli import main as cli
 from modeling_sigma.cli.predict import load_predictor
 from modeling_sigma.hub.card_facts import read_measurements
 from modeling_sigma.metrics import recognition_scores, translation_scores, word_error_rates
-from modeling_sigma.pose_clip import PoseClip
+from modeling_sigma.model.pose_clip import PoseClip
 from tests.factories import random_clips, tiny_model, tiny_processor
 
 

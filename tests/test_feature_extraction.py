@@ -9,13 +9,13 @@ import pytest
 import torch
 from transformers import FeatureExtractionMixin
 
-from modeling_sigma import feature_extraction_sigma
-from modeling_sigma.feature_extraction_sigma import SigmaFeatureExtractor, as_pose_clip
 from modeling_sigma.io import save_clip
-from modeling_sigma.pose_augmentation import PoseAugmentation
-from modeling_sigma.pose_clip import PoseClip
-from modeling_sigma.pose_transforms import even_frame_indices, normalize_joints, select_joints
-from modeling_sigma.skeleton_layouts import PART_SLICES
+from modeling_sigma.model import feature_extraction_sigma
+from modeling_sigma.model.feature_extraction_sigma import SigmaFeatureExtractor, as_pose_clip
+from modeling_sigma.model.pose_augmentation import PoseAugmentation
+from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.model.pose_transforms import even_frame_indices, normalize_joints, select_joints
+from modeling_sigma.model.skeleton_layouts import PART_SLICES
 from tests.factories import random_clip, random_clips
 
 

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets_scripts.corpora import load_corpus
-from datasets_scripts.corpus_builder import ClipEntry, cut_out
 from datasets_scripts.folder import Folder
-from datasets_scripts.label_tables import read_table, seconds_of
+from datasets_scripts.reading.corpus_builder import ClipEntry, cut_out
+from datasets_scripts.reading.label_tables import read_table, seconds_of
+from datasets_scripts.reading.split_by_signer import split_by_clip, split_by_signer
 from datasets_scripts.schema import decode_clip
-from datasets_scripts.split_by_signer import split_by_clip, split_by_signer
 from modeling_sigma.io import save_clip
 
 

@@ -8,7 +8,7 @@ from accelerate.data_loader import BatchSamplerShard, SkipBatchSampler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modeling_sigma.training.frame_budget import FrameBudgetSampler
+from modeling_sigma.training.data.frame_budget import FrameBudgetSampler
 
 
 LENGTHS = np.random.default_rng(0).integers(5, 120, 301).tolist()

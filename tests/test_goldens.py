@@ -16,15 +16,15 @@ import torch
 from safetensors.torch import load_file
 from transformers import MT5Config
 
-from modeling_sigma.configuration_sigma import SigmaConfig, SigmaPoseConfig
-from modeling_sigma.feature_extraction_sigma import SigmaFeatureExtractor
-from modeling_sigma.graph_convolution_sigma import build_adjacency
-from modeling_sigma.hub.convert_checkpoint import convert_uni_sign
-from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration
-from modeling_sigma.pose_clip import PoseClip
-from modeling_sigma.pose_encoder_sigma import SigmaPoseEncoder
-from modeling_sigma.pose_transforms import normalize_joints, random_frame_indices, select_joints
-from modeling_sigma.skeleton_layouts import PART_EDGES, PART_SIZES, PARTS
+from modeling_sigma.conversion.released_checkpoints import convert_uni_sign
+from modeling_sigma.model.configuration_sigma import SigmaConfig, SigmaPoseConfig
+from modeling_sigma.model.feature_extraction_sigma import SigmaFeatureExtractor
+from modeling_sigma.model.graph_convolution_sigma import build_adjacency
+from modeling_sigma.model.modeling_sigma_heads import SigmaForConditionalGeneration
+from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.model.pose_encoder_sigma import SigmaPoseEncoder
+from modeling_sigma.model.pose_transforms import normalize_joints, random_frame_indices, select_joints
+from modeling_sigma.model.skeleton_layouts import PART_EDGES, PART_SIZES, PARTS
 
 
 ARTIFACTS = Path(__file__).parent / "artifacts"

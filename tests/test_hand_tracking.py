@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets_scripts.hand_tracking import count_jumps, hand_shape, track_hands
+from datasets_scripts.reading.hand_tracking import count_jumps, hand_shape, track_hands
 from datasets_scripts.wlasl_hands import read_detections
 
 

@@ -14,7 +14,7 @@ from pose_format.pose_header import PoseHeader, PoseHeaderComponent, PoseHeaderD
 from pose_format.utils import alphapose, alphapose_133, cocowholebody133_header, openpose, openpose_135
 
 from modeling_sigma.io.dot_pose import read_dot_pose
-from modeling_sigma.skeleton_layouts import get_layout
+from modeling_sigma.model.skeleton_layouts import get_layout
 
 
 BODY = """NOSE LEFT_EYE_INNER LEFT_EYE LEFT_EYE_OUTER RIGHT_EYE_INNER RIGHT_EYE RIGHT_EYE_OUTER LEFT_EAR RIGHT_EAR

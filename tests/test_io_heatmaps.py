@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from modeling_sigma.io.heatmaps import BOX_PADDING, crop_persons, crop_windows, decode_heatmaps, place_in_image
+from modeling_sigma.extraction.heatmaps import BOX_PADDING, crop_persons, crop_windows, decode_heatmaps, place_in_image
 
 
 def gaussian(x: float, y: float, height: int = 64, width: int = 48, sigma: float = 2.0, peak: float = 0.9):

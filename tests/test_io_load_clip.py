@@ -17,7 +17,7 @@ from pose_format.utils.cocowholebody133_header import cocowholebody_components
 import modeling_sigma.io
 from modeling_sigma.io import UnsafePickleError, load_clip, save_clip
 from modeling_sigma.io.load_clip import READERS, VIDEO_SUFFIXES
-from modeling_sigma.pose_clip import PoseClip
+from modeling_sigma.model.pose_clip import PoseClip
 
 
 def clip_of(num_frames: int = 3) -> PoseClip:

@@ -7,8 +7,8 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from modeling_sigma.io import mediapipe_estimator
-from modeling_sigma.io.mediapipe_estimator import MediapipeEstimator
+from modeling_sigma.extraction import mediapipe_estimator
+from modeling_sigma.extraction.mediapipe_estimator import MediapipeEstimator
 from modeling_sigma.io.reading_errors import MissingExtraError
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from modeling_sigma.io import numpy_archive
 from modeling_sigma.io.numpy_archive import read_numpy_archive, save_clip
-from modeling_sigma.pose_clip import PoseClip
+from modeling_sigma.model.pose_clip import PoseClip
 
 
 def random_clip(num_frames=3, layout="coco_wholebody_133", num_keypoints=133, **size) -> PoseClip:

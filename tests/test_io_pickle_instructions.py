@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modeling_sigma.io.pickle_instructions import argument_reader
+from modeling_sigma.io.pickles.instructions import argument_reader
 
 
 READERS = {ord(opcode.code): (opcode, argument_reader(opcode)) for opcode in pickletools.opcodes}

@@ -10,11 +10,11 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 
-from modeling_sigma.io import pose_estimators
-from modeling_sigma.io.pose_estimators import ESTIMATORS, estimate_clip, make_estimator
+from modeling_sigma.extraction import pose_estimators
+from modeling_sigma.extraction.pose_estimators import ESTIMATORS, estimate_clip, make_estimator
+from modeling_sigma.extraction.rtmlib_estimator import RtmlibEstimator
+from modeling_sigma.extraction.video import VideoInfo
 from modeling_sigma.io.reading_errors import MissingExtraError
-from modeling_sigma.io.rtmlib_estimator import RtmlibEstimator
-from modeling_sigma.io.video import VideoInfo
 
 
 def someone(x: float, size: float) -> np.ndarray:

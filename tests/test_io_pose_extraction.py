@@ -15,9 +15,11 @@ from dot_videos import dot_path, write_dot_video
 from onnx_graphs import write_detector, write_pose_network
 
 from modeling_sigma.cli import main as cli
-from modeling_sigma.io import atomic_files, load_clip, pose_extraction
-from modeling_sigma.io.pose_extraction import PoseExtraction, extract_poses, find_videos, read_manifest
+from modeling_sigma.extraction import pose_extraction
+from modeling_sigma.extraction.pose_extraction import PoseExtraction, extract_poses, find_videos, read_manifest
+from modeling_sigma.io import load_clip
 from modeling_sigma.io.reading_errors import DeviceError
+from modeling_sigma.jobs import atomic_files
 
 
 pytest.importorskip("av", reason="needs PyAV")

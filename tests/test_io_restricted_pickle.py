@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modeling_sigma.io.pickle_functions import FUNCTIONS, UnsafePickleError
-from modeling_sigma.io.pickle_machine import _OPERATIONS, _REFUSED
-from modeling_sigma.io.restricted_pickle import load_label_file, load_restricted_pickle
+from modeling_sigma.io.pickles.functions import FUNCTIONS, UnsafePickleError
+from modeling_sigma.io.pickles.machine import _OPERATIONS, _REFUSED
+from modeling_sigma.io.pickles.reader import load_label_file, load_restricted_pickle
 
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)

@@ -5,8 +5,8 @@ import pytest
 from dot_videos import dot_path, dot_picture, write_dot_video
 from onnx_graphs import write_detector, write_pose_network
 
+from modeling_sigma.extraction.rtmlib_estimator import RtmlibEstimator
 from modeling_sigma.io import load_clip
-from modeling_sigma.io.rtmlib_estimator import RtmlibEstimator
 
 
 rtmlib = pytest.importorskip("rtmlib", reason="needs rtmlib")

@@ -18,10 +18,10 @@ from transformers import (
 )
 
 from modeling_sigma.cli import main as cli
+from modeling_sigma.extraction.heatmaps import crop_persons, crop_windows, decode_heatmaps, place_in_image
+from modeling_sigma.extraction.sapiens2_estimator import Sapiens2Estimator, sort_lip_pairs
 from modeling_sigma.io import load_clip
-from modeling_sigma.io.heatmaps import crop_persons, crop_windows, decode_heatmaps, place_in_image
-from modeling_sigma.io.sapiens2_estimator import Sapiens2Estimator, sort_lip_pairs
-from modeling_sigma.skeleton_layouts import get_layout
+from modeling_sigma.model.skeleton_layouts import get_layout
 
 
 def save_pose_network(folder, num_labels=308, **fields):

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modeling_sigma.io import video
+from modeling_sigma.extraction import video
+from modeling_sigma.extraction.video import read_frames, rotate, video_info
 from modeling_sigma.io.reading_errors import MissingExtraError
-from modeling_sigma.io.video import read_frames, rotate, video_info
 
 
 av = pytest.importorskip("av", reason="needs PyAV")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from modeling_sigma.io.reading_errors import MissingExtraError
-from modeling_sigma.io.worker_processes import WorkerDeath, run_in_processes
+from modeling_sigma.jobs.worker_processes import WorkerDeath, run_in_processes
 
 
 ROOT = Path(__file__).resolve().parents[1]

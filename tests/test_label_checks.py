@@ -2,7 +2,7 @@
 
 import pytest
 
-from datasets_scripts.label_checks import (
+from datasets_scripts.auditing.label_checks import (
     count_labels,
     damages,
     is_mojibake,

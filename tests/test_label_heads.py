@@ -11,7 +11,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import Trainer, TrainingArguments, pipeline
 
 from modeling_sigma import SigmaForCTC, SigmaForSequenceClassification
-from modeling_sigma.objectives_sigma import label_smoothed_cross_entropy
+from modeling_sigma.model.objectives_sigma import label_smoothed_cross_entropy
 from tests.factories import random_clip, tiny_config, tiny_inputs, tiny_model, tiny_processor
 
 

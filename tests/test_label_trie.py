@@ -10,7 +10,7 @@ import torch
 from transformers import pipeline
 
 from modeling_sigma import IsolatedSignRecognitionPipeline, SigmaForSequenceClassification, save_bundle
-from modeling_sigma.label_trie_sigma import LabelTrie, score_labels
+from modeling_sigma.model.label_trie_sigma import LabelTrie, score_labels
 from tests.factories import random_clip, random_clips, tiny_inputs, tiny_model, tiny_processor, tiny_tokenizer
 
 

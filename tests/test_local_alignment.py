@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from modeling_sigma.local_alignment_sigma import (
+from modeling_sigma.model.local_alignment_sigma import (
     ROW_STRATEGIES,
     SCORE_STRATEGIES,
     local_similarity,
     word_frame_cosines,
 )
-from modeling_sigma.objectives_sigma import contrastive_loss
-from modeling_sigma.word_pooling_sigma import pool_words, word_pooling_matrix
+from modeling_sigma.model.objectives_sigma import contrastive_loss
+from modeling_sigma.model.word_pooling_sigma import pool_words, word_pooling_matrix
 
 
 GOLDENS = Path(__file__).parent / "artifacts" / "similarity_functions.npz"

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from modeling_sigma.modeling_sigma_pretraining import SigmaForPreTraining
-from modeling_sigma.training.matrix_optimizer import MatrixOptimizer
+from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining
+from modeling_sigma.training.optimization.matrix_optimizer import MatrixOptimizer
 from tests.factories import tiny_config, tiny_text_config
 
 

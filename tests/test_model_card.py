@@ -23,7 +23,7 @@ from modeling_sigma.hub.card_facts import (
 from modeling_sigma.hub.model_card import build_card, num_parameters_of, write_results
 from modeling_sigma.hub.publish import plan_publication
 from modeling_sigma.metrics import recognition_scores, retrieval_scores, translation_scores, word_error_rates
-from modeling_sigma.training.demo_card import demo_facts, demo_measurements
+from modeling_sigma.training.recipes.demo_card import demo_facts, demo_measurements
 from tests.factories import tiny_model, tiny_processor
 
 

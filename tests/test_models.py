@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from modeling_sigma.graph_convolution_sigma import rectify_
-from modeling_sigma.modeling_sigma_ctc import SigmaForCTC
-from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
-from modeling_sigma.modeling_sigma_pretraining import SigmaForPreTraining, SigmaModel
-from modeling_sigma.pose_encoder_sigma import SigmaPoseEncoder
-from modeling_sigma.skeleton_layouts import FLIP_PERMUTATION, PART_SLICES
+from modeling_sigma.model.graph_convolution_sigma import rectify_
+from modeling_sigma.model.modeling_sigma_ctc import SigmaForCTC
+from modeling_sigma.model.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
+from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining, SigmaModel
+from modeling_sigma.model.pose_encoder_sigma import SigmaPoseEncoder
+from modeling_sigma.model.skeleton_layouts import FLIP_PERMUTATION, PART_SLICES
 from tests.factories import (
     LANGUAGES,
     MAX_NEW_TOKENS,
@@ -363,7 +363,7 @@ def test_batches_in_turns_equal_singles(clips_a_turn: int, num_turns: int, monke
     values, mask = inputs["pose_values"], inputs["pose_attention_mask"]
     alone = [encoder(clip[None, :length])[0] for clip, length in zip(values, mask.sum(dim=1), strict=True)]
     clip_bytes = 12 * encoder.config.temporal_hidden_sizes[-1] * 4
-    monkeypatch.setattr("modeling_sigma.pose_encoder_sigma.TURN_BYTES", clips_a_turn * clip_bytes)
+    monkeypatch.setattr("modeling_sigma.model.pose_encoder_sigma.TURN_BYTES", clips_a_turn * clip_bytes)
     turns: list[int] = []
     encoder.projection.register_forward_hook(lambda *_: turns.append(1))
     for clip, expected in zip(encoder(values, mask), alone, strict=True):

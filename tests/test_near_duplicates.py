@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from datasets_scripts.near_duplicates import THRESHOLD, motion_signature, near_pairs, stack_signatures
+from datasets_scripts.auditing.near_duplicates import THRESHOLD, motion_signature, near_pairs, stack_signatures
 from datasets_scripts.synthetic import SyntheticSigns
-from modeling_sigma.pose_clip import PoseClip
+from modeling_sigma.model.pose_clip import PoseClip
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modeling_sigma.objectives_sigma import (
+from modeling_sigma.model.objectives_sigma import (
     contrastive_loss,
     draw_hard_negatives,
     global_alignment_logits,

@@ -14,7 +14,7 @@ from datasets_scripts.synthetic import SyntheticSigns
 from modeling_sigma import SigmaForPreTraining, SigmaForSequenceClassification, SigmaModel, save_bundle
 from modeling_sigma.cli.main import main
 from modeling_sigma.io import save_clip
-from modeling_sigma.pose_clip import PoseClip
+from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.viz.alignment_map import _apart, draw_alignment_map
 from modeling_sigma.viz.attention_map import draw_attention_map
 from modeling_sigma.viz.confusion_matrix import count_confusions, draw_confusion_matrix

@@ -18,7 +18,7 @@ from modeling_sigma import (
     save_bundle,
 )
 from modeling_sigma.io import save_clip
-from modeling_sigma.pose_clip import PoseClip
+from modeling_sigma.model.pose_clip import PoseClip
 from tests.factories import random_clip, random_clips, tiny_model, tiny_processor
 
 
@@ -291,7 +291,7 @@ def test_only_parts_that_the_model_reads_count(clips: list[PoseClip]) -> None:
 
 def test_a_clip_without_hands_gets_a_warning(recognize: Any, clips: list[PoseClip], monkeypatch: Any) -> None:
     warnings: list[str] = []
-    monkeypatch.setattr("modeling_sigma.pipeline_base_sigma.logger.warning_once", warnings.append)
+    monkeypatch.setattr("modeling_sigma.model.pipeline_base_sigma.logger.warning_once", warnings.append)
     recognize(clips[0])
     assert not warnings
     scores = clips[0].scores.copy()

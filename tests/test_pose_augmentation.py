@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from modeling_sigma.pose_augmentation import PoseAugmentation, flip_horizontally
-from modeling_sigma.pose_transforms import normalize_joints, select_joints
-from modeling_sigma.skeleton_layouts import FLIP_PERMUTATION, PART_SLICES
+from modeling_sigma.model.pose_augmentation import PoseAugmentation, flip_horizontally
+from modeling_sigma.model.pose_transforms import normalize_joints, select_joints
+from modeling_sigma.model.skeleton_layouts import FLIP_PERMUTATION, PART_SLICES
 from tests.factories import random_clip
 
 

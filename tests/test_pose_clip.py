@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError
 import numpy as np
 import pytest
 
-from modeling_sigma.pose_clip import PoseClip
+from modeling_sigma.model.pose_clip import PoseClip
 
 
 def _arrays(num_frames: int = 4, num_keypoints: int = 133) -> tuple[np.ndarray, np.ndarray]:

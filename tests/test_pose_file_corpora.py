@@ -14,8 +14,8 @@ import pytest
 from factories import random_clip
 
 from datasets_scripts.corpora import CORPORA
-from datasets_scripts.corpus_builder import CorpusBuilder
-from datasets_scripts.pose_files import PoseFiles, clip_name, spellings
+from datasets_scripts.reading.corpus_builder import CorpusBuilder
+from datasets_scripts.reading.pose_files import PoseFiles, clip_name, spellings
 from datasets_scripts.schema import decode_clip
 from datasets_scripts.wlasl import Wlasl
 from modeling_sigma.io import UnsafePickleError, load_label_file, save_clip

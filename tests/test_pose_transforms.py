@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from modeling_sigma.pose_clip import PoseClip
-from modeling_sigma.pose_transforms import (
+from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.model.pose_transforms import (
     even_frame_indices,
     normalize_joints,
     random_frame_indices,
     select_joints,
 )
-from modeling_sigma.skeleton_layouts import LAYOUTS, MISSING, PART_SLICES
+from modeling_sigma.model.skeleton_layouts import LAYOUTS, MISSING, PART_SLICES
 from tests.factories import random_clip
 
 

@@ -15,12 +15,12 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from transformers import MT5Config, MT5ForConditionalGeneration
 
-from modeling_sigma import modeling_sigma_pretraining
-from modeling_sigma.configuration_sigma import SigmaConfig
-from modeling_sigma.fusion_sigma import FusionLayer
-from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration
-from modeling_sigma.modeling_sigma_pretraining import SigmaForPreTraining, SigmaModel
-from modeling_sigma.outputs_sigma import SigmaForPreTrainingOutput
+from modeling_sigma.model import modeling_sigma_pretraining
+from modeling_sigma.model.configuration_sigma import SigmaConfig
+from modeling_sigma.model.fusion_sigma import FusionLayer
+from modeling_sigma.model.modeling_sigma_heads import SigmaForConditionalGeneration
+from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining, SigmaModel
+from modeling_sigma.model.outputs_sigma import SigmaForPreTrainingOutput
 from tests.factories import TEXTS, random_clips, tiny_config, tiny_model, tiny_processor, tiny_text_config
 
 

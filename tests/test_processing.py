@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from modeling_sigma import processing_sigma
-from modeling_sigma.processing_sigma import PROMPT_TEMPLATE, SigmaProcessor
-from modeling_sigma.word_spans_sigma import joined_spans, word_spans
+from modeling_sigma.model import processing_sigma
+from modeling_sigma.model.processing_sigma import PROMPT_TEMPLATE, SigmaProcessor
+from modeling_sigma.model.word_spans_sigma import joined_spans, word_spans
 from tests.factories import random_clip, random_clips, tiny_processor, tiny_tokenizer
 
 

@@ -157,7 +157,7 @@ def test_an_adapter(
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.url)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     assert main(["publish", str(folder), "tester/adapter", "--exist-ok"]) == 0
-    assert 'Load it: modeling_sigma.training.adapters.load_adapted("tester/adapter")' in capsys.readouterr().out
+    assert 'Load it: modeling_sigma.training.adapters.lora.load_adapted("tester/adapter")' in capsys.readouterr().out
 
 
 # --- what may go

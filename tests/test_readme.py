@@ -49,7 +49,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_block_runs(
     block: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("modeling_sigma.training.adapt._MIN_STEPS", 1)  # 40 passes over six clips
+    monkeypatch.setattr("modeling_sigma.training.recipes.adapt._MIN_STEPS", 1)  # 40 passes over six clips
     exec(compile(block, "README.md", "exec"), {})
     assert capsys.readouterr().out.strip()
 

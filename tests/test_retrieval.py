@@ -11,9 +11,9 @@ from transformers import pipeline
 
 from modeling_sigma import SigmaForConditionalGeneration, SigmaForPreTraining, SigmaModel, save_bundle
 from modeling_sigma.cli.main import main
+from modeling_sigma.inference.embedding_index import EmbeddingIndex, model_fingerprint
 from modeling_sigma.io import save_clip
-from modeling_sigma.pipeline_retrieval_sigma import SignTextRetrievalPipeline
-from modeling_sigma.retrieval.embedding_index import EmbeddingIndex, model_fingerprint
+from modeling_sigma.model.pipeline_retrieval_sigma import SignTextRetrievalPipeline
 from tests.factories import random_clips, tiny_model, tiny_processor
 
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets_scripts.schema import DECODING_RECIPE, STEP, decode_clip, encode_sample, features
-from modeling_sigma.pose_clip import PoseClip
-from modeling_sigma.pose_transforms import normalize_joints, select_joints
-from modeling_sigma.skeleton_layouts import LAYOUTS
+from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.model.pose_transforms import normalize_joints, select_joints
+from modeling_sigma.model.skeleton_layouts import LAYOUTS
 
 
 def encoded(clip: PoseClip, **fields: Any) -> dict[str, Any]:

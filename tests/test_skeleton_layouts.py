@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from modeling_sigma.skeleton_layouts import (
+from modeling_sigma.model.skeleton_layouts import (
     BODY_JOINT_NAMES,
     FLIP_PERMUTATION,
     LAYOUTS,

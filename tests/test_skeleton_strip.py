@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from datasets_scripts.synthetic import SyntheticSigns
-from modeling_sigma.pose_clip import PoseClip
-from modeling_sigma.skeleton_layouts import LAYOUTS
+from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.model.skeleton_layouts import LAYOUTS
 from modeling_sigma.viz.picture_style import DARK, LIGHT, font_for, wrap
 from modeling_sigma.viz.skeleton_strip import draw_skeleton_strip
 

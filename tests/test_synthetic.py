@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from datasets_scripts.synthetic import SyntheticSample, SyntheticSigns
-from datasets_scripts.synthetic_body import ELBOWS, SHOULDERS, WRISTS, hand_points, pose_body, rotations
-from datasets_scripts.synthetic_grammar import (
+from datasets_scripts.synthetic_language.body import ELBOWS, SHOULDERS, WRISTS, hand_points, pose_body, rotations
+from datasets_scripts.synthetic_language.grammar import (
     CATEGORIES,
     MAX_SIGNS,
     MIN_SIGNS,
@@ -17,9 +17,9 @@ from datasets_scripts.synthetic_grammar import (
     _compose,
     _Meaning,
 )
-from datasets_scripts.synthetic_signing import SigningPlan, SyntheticSigner, sign
-from datasets_scripts.synthetic_vocabulary import HAND_CHANNELS, HANDSHAPES, ORIENTATIONS, PARAMETERS
-from modeling_sigma.pose_transforms import normalize_joints, select_joints
+from datasets_scripts.synthetic_language.signing import SigningPlan, SyntheticSigner, sign
+from datasets_scripts.synthetic_language.vocabulary import HAND_CHANNELS, HANDSHAPES, ORIENTATIONS, PARAMETERS
+from modeling_sigma.model.pose_transforms import normalize_joints, select_joints
 
 
 NUM_SENTENCES = 90

@@ -14,9 +14,9 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
-from modeling_sigma.outputs_sigma import SigmaEncoderOutput
-from modeling_sigma.text_backbone_sigma import EncoderPass, build_stack, shift_right, text_backbone_state
+from modeling_sigma.model.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
+from modeling_sigma.model.outputs_sigma import SigmaEncoderOutput
+from modeling_sigma.model.text_backbone_sigma import EncoderPass, build_stack, shift_right, text_backbone_state
 from tests.factories import tiny_config, tiny_inputs, tiny_model, tiny_text_config
 
 

@@ -14,16 +14,16 @@ import torch
 from torch import nn
 from training_factories import losses, tiny_arguments, tiny_rows, tiny_trainer
 
-from modeling_sigma.label_trie_sigma import LabelTrie
 from modeling_sigma.metrics import recognition_scores, translation_scores, word_error_rates
 from modeling_sigma.metrics.trainer_metrics import decode_token_ids
-from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
-from modeling_sigma.modeling_sigma_pretraining import SigmaForPreTraining
+from modeling_sigma.model.label_trie_sigma import LabelTrie
+from modeling_sigma.model.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
+from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining
 from modeling_sigma.training.arguments import DataArguments
-from modeling_sigma.training.batch_normalization import GatheredBatchNorm1d, synchronize_batch_norm
-from modeling_sigma.training.checkpoints import last_complete_checkpoint, remove_incomplete_checkpoints
-from modeling_sigma.training.optimizer_groups import part_of
-from modeling_sigma.training.pretrain import pretraining_metrics
+from modeling_sigma.training.optimization.batch_normalization import GatheredBatchNorm1d, synchronize_batch_norm
+from modeling_sigma.training.optimization.optimizer_groups import part_of
+from modeling_sigma.training.recipes.pretrain import pretraining_metrics
+from modeling_sigma.training.run.checkpoints import last_complete_checkpoint, remove_incomplete_checkpoints
 from modeling_sigma.training.task_scores import build_metrics, prediction_writer
 from modeling_sigma.training.trainers import SigmaPreTrainer, SigmaSeq2SeqTrainer, SigmaTrainer
 

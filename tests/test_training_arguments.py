@@ -16,9 +16,9 @@ from modeling_sigma.training.arguments import (
     SigmaTrainingArguments,
     parse_arguments,
 )
-from modeling_sigma.training.corpus_splits import split_name
+from modeling_sigma.training.data.corpus_splits import split_name
 from modeling_sigma.training.model_building import choose_head
-from modeling_sigma.training.run_folder import RunFolder, changed_fields
+from modeling_sigma.training.run.run_folder import RunFolder, changed_fields
 
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"

@@ -13,21 +13,21 @@ import torch
 from training_factories import WORDS, tiny_rows, tiny_trainer
 
 from modeling_sigma.hub.bundle import save_bundle
-from modeling_sigma.modeling_sigma_ctc import SigmaForCTC
-from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
-from modeling_sigma.modeling_sigma_pretraining import SigmaForPreTraining
+from modeling_sigma.model.modeling_sigma_ctc import SigmaForCTC
+from modeling_sigma.model.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
+from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining
 from modeling_sigma.training.arguments import DataArguments, ModelArguments
-from modeling_sigma.training.checkpoints import is_complete, last_complete_checkpoint
-from modeling_sigma.training.clip_dataset import ClipDataset
-from modeling_sigma.training.data_collator import SigmaDataCollator
-from modeling_sigma.training.finetune import labels_of
+from modeling_sigma.training.data.clip_dataset import ClipDataset
+from modeling_sigma.training.data.data_collator import SigmaDataCollator
+from modeling_sigma.training.data.word_tokenizer import unigram_tokenizer
 from modeling_sigma.training.model_building import build_model
-from modeling_sigma.training.run_folder import RunFolder
+from modeling_sigma.training.optimization.weight_average import WeightAverage
+from modeling_sigma.training.recipes.finetune import labels_of
+from modeling_sigma.training.run.checkpoints import is_complete, last_complete_checkpoint
+from modeling_sigma.training.run.run_folder import RunFolder
+from modeling_sigma.training.run.training_run import run_training, set_up
 from modeling_sigma.training.task_scores import build_metrics, read_paths
 from modeling_sigma.training.trainers import SigmaCTCTrainer, SigmaSeq2SeqTrainer
-from modeling_sigma.training.training_run import run_training, set_up
-from modeling_sigma.training.weight_average import WeightAverage
-from modeling_sigma.training.word_tokenizer import unigram_tokenizer
 
 
 SIZES = {

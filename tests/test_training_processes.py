@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from modeling_sigma.metrics import recognition_scores, translation_scores
-from modeling_sigma.training.checkpoints import is_complete
+from modeling_sigma.training.run.checkpoints import is_complete
 
 
 FILES = ("predictions", "references")

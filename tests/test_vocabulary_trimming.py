@@ -25,7 +25,7 @@ from modeling_sigma import (
     save_bundle,
 )
 from modeling_sigma.cli import main as cli
-from modeling_sigma.hub.vocabulary_trimming import (
+from modeling_sigma.conversion.vocabulary_trimming import (
     LANGUAGES,
     pieces_to_keep,
     trim_model,

@@ -9,10 +9,10 @@ import datasets
 import factories
 
 from datasets_scripts.schema import encode_sample, features
-from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration
+from modeling_sigma.model.modeling_sigma_heads import SigmaForConditionalGeneration
 from modeling_sigma.training.arguments import SigmaTrainingArguments
-from modeling_sigma.training.clip_dataset import ClipDataset
-from modeling_sigma.training.data_collator import SigmaDataCollator
+from modeling_sigma.training.data.clip_dataset import ClipDataset
+from modeling_sigma.training.data.data_collator import SigmaDataCollator
 from modeling_sigma.training.trainers import SigmaSeq2SeqTrainer
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from page_pieces import figure, gloss_captions, gloss_table, ranking, sentence
 
 from modeling_sigma.cli.index import load_retriever
-from modeling_sigma.cli.model_config import load_model_config, saved_class
 from modeling_sigma.cli.predict import load_predictor
-from modeling_sigma.pipeline_sigma import IsolatedSignRecognitionPipeline
-from modeling_sigma.pose_clip import PoseClip
+from modeling_sigma.inference.model_config import load_model_config, saved_class
+from modeling_sigma.model.pipeline_sigma import IsolatedSignRecognitionPipeline
+from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.viz.alignment_map import draw_alignment_map
 from modeling_sigma.viz.attention_map import draw_attention_map
 from modeling_sigma.viz.model_maps import alignment_of, attention_of

@@ -19,7 +19,7 @@ from page_pieces import moving_skeleton
 
 from datasets_scripts.synthetic import SyntheticSigns
 from modeling_sigma.io import load_clip, save_clip
-from modeling_sigma.io.video import SUFFIXES as VIDEO_SUFFIXES
+from modeling_sigma.io.load_clip import VIDEO_SUFFIXES
 
 
 LANGUAGES = ("English", "German", "Chinese")

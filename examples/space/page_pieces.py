@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from modeling_sigma.pose_clip import PoseClip
+from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.viz.skeleton_animation import DEFAULT_FPS, Caption, save_animation
 
 

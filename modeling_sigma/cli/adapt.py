@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Adapts; 0 when it came through."""
-    from modeling_sigma.training.adapt import AdaptOptions, adapt
+    from modeling_sigma.training.recipes.adapt import AdaptOptions, adapt
 
     if args.steps is not None and args.steps < 1:
         raise ValueError(f"expected --steps of at least 1, received {args.steps}")

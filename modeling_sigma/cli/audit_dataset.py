@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     """Audits; 0 unless `--strict` and something was found."""
     from tqdm import tqdm
 
-    from datasets_scripts.audit import AuditLimits, audit_dataset, format_audit
+    from datasets_scripts.auditing.audit import AuditLimits, audit_dataset, format_audit
 
     limits = AuditLimits(args.min_frames, args.max_frames, max_text_tokens=args.max_tokens)
     tokenizer = _tokenizer(args.tokenizer) if args.tokenizer else None

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     """Builds, and pushes where asked. Clips that are left out are a matter of the report, not a failure."""
     from datasets.utils import logging
 
-    from datasets_scripts.build import REPORT, build_dataset, push_dataset
+    from datasets_scripts.building.build import REPORT, build_dataset, push_dataset
 
     if args.public and not args.push:
         raise ValueError("--public belongs to --push ORG/NAME: give both, or none")

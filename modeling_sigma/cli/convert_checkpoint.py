@@ -49,13 +49,13 @@ def run(args: argparse.Namespace) -> int:
     from transformers import AutoConfig
     from transformers.utils import logging
 
-    from modeling_sigma.feature_extraction_sigma import SigmaFeatureExtractor
-    from modeling_sigma.hub.bundle import save_bundle
-    from modeling_sigma.hub.convert_checkpoint import (
+    from modeling_sigma.conversion.released_checkpoints import (
         convert_sigma_pretraining,
         convert_uni_sign,
         load_foreign_checkpoint,
     )
+    from modeling_sigma.hub.bundle import save_bundle
+    from modeling_sigma.model.feature_extraction_sigma import SigmaFeatureExtractor
 
     logging.disable_progress_bar()
     convert = convert_uni_sign if args.kind == "uni-sign" else convert_sigma_pretraining
@@ -85,8 +85,8 @@ def _load_processor(folder: str) -> Any:
     """A processor around the tokenizer of `folder`; None where a local folder holds none."""
     from transformers import AutoTokenizer
 
-    from modeling_sigma.feature_extraction_sigma import SigmaFeatureExtractor
-    from modeling_sigma.processing_sigma import SigmaProcessor
+    from modeling_sigma.model.feature_extraction_sigma import SigmaFeatureExtractor
+    from modeling_sigma.model.processing_sigma import SigmaProcessor
 
     names = ("tokenizer.json", "spiece.model", "tokenizer_config.json")
     if Path(folder).is_dir() and not any((Path(folder) / name).exists() for name in names):

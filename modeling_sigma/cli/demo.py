@@ -26,8 +26,8 @@ def run(args: argparse.Namespace) -> int:
 
     from datasets_scripts.synthetic import SyntheticSigns
     from modeling_sigma.hub.bundle import save_bundle
-    from modeling_sigma.registration_sigma import register_sigma
-    from modeling_sigma.training.synthetic_demo import (
+    from modeling_sigma.registration import register_sigma
+    from modeling_sigma.training.recipes.synthetic_demo import (
         DemoRecipe,
         PrintedProgress,
         build_demo,
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 def _translate_from_disk(folder: Path, samples: list[Any]) -> list[dict[str, str]]:
     from transformers import pipeline
 
-    from modeling_sigma.pipeline_sigma import SignLanguageTranslationPipeline
+    from modeling_sigma.model.pipeline_sigma import SignLanguageTranslationPipeline
 
     translator = pipeline(
         "sign-language-translation", model=str(folder), pipeline_class=SignLanguageTranslationPipeline, device="cpu"
@@ -94,7 +94,7 @@ def _write_card(folder: Path, model: Any, results: dict[str, Any], recipe: Any, 
     from dataclasses import asdict
 
     from modeling_sigma.hub.model_card import FACTS_FILE, build_card, write_results
-    from modeling_sigma.training.demo_card import demo_facts, demo_measurements
+    from modeling_sigma.training.recipes.demo_card import demo_facts, demo_measurements
 
     facts = demo_facts(
         f"`sigma-slu demo --seed {recipe.seed}`: {recipe.steps} optimiser steps from scratch; training and tests took "

@@ -210,9 +210,9 @@ def format_report(report: Mapping[str, Any]) -> str:
 
 def _predict(args: argparse.Namespace, progress: _Progress) -> Any:
     """The model's predictions on the data set, which are saved where asked for."""
-    from modeling_sigma.cli.corpus_predictions import load_split, predict_corpus
     from modeling_sigma.cli.predict import read_labels
-    from modeling_sigma.io.torch_devices import usable_device
+    from modeling_sigma.inference.corpus_predictions import load_split, predict_corpus
+    from modeling_sigma.jobs.torch_devices import usable_device
 
     usable_device(args.device)  # before the data set is built
     labels = None if args.labels is None else read_labels(args.labels)

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Extracts; 1 if some videos failed."""
-    from modeling_sigma.io.pose_extraction import MANIFEST, PoseExtraction, extract_poses
+    from modeling_sigma.extraction.pose_extraction import MANIFEST, PoseExtraction, extract_poses
 
     options, running_options = _estimator_options(args)
     extraction = PoseExtraction(
@@ -90,8 +90,8 @@ def _estimator_options(args: argparse.Namespace) -> tuple[dict[str, Any], dict[s
 
 
 def _engine(args: argparse.Namespace) -> Any:
-    from modeling_sigma.io.ray_engine import run_on_ray
-    from modeling_sigma.io.worker_processes import run_in_processes
+    from modeling_sigma.jobs.ray_engine import run_on_ray
+    from modeling_sigma.jobs.worker_processes import run_in_processes
 
     if args.engine == "ray":
         return partial(run_on_ray, address=args.ray_address, num_gpus=args.ray_gpus)

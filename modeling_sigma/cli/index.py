@@ -29,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the index; 1 if some clips could not be read."""
+    from modeling_sigma.inference.embedding_index import build_index
     from modeling_sigma.io.text_files import read_lines
-    from modeling_sigma.io.torch_devices import usable_device
-    from modeling_sigma.retrieval.embedding_index import build_index
+    from modeling_sigma.jobs.torch_devices import usable_device
 
     if (args.texts is None) == (not args.files):
         raise ValueError("expected clips or --texts FILE, one of them")
@@ -63,9 +63,9 @@ def load_retriever(name_or_path: str, device: str = "cpu") -> Any:
     from transformers import pipeline
     from transformers.utils import logging
 
-    from modeling_sigma.cli.model_config import load_model_config, saved_class
-    from modeling_sigma.io.torch_devices import usable_device
-    from modeling_sigma.pipeline_retrieval_sigma import SignTextRetrievalPipeline
+    from modeling_sigma.inference.model_config import load_model_config, saved_class
+    from modeling_sigma.jobs.torch_devices import usable_device
+    from modeling_sigma.model.pipeline_retrieval_sigma import SignTextRetrievalPipeline
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()

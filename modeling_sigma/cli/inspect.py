@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 
 if TYPE_CHECKING:
-    from modeling_sigma.pose_clip import PoseClip
+    from modeling_sigma.model.pose_clip import PoseClip
 
 # The certainty above which the feature extractor takes a joint as seen.
 SCORE_THRESHOLD = 0.3
@@ -85,8 +85,8 @@ def inspect_clip(clip: PoseClip) -> dict[str, Any]:
     """
     import numpy as np
 
-    from modeling_sigma.pose_transforms import ScaleReference, normalize_joints, select_joints
-    from modeling_sigma.skeleton_layouts import MISSING, PART_SLICES, get_layout
+    from modeling_sigma.model.pose_transforms import ScaleReference, normalize_joints, select_joints
+    from modeling_sigma.model.skeleton_layouts import MISSING, PART_SLICES, get_layout
 
     layout = get_layout(clip.layout)
     keypoints, scores = select_joints(clip)  # (T, 69, 2), (T, 69)

@@ -84,9 +84,9 @@ def load_predictor(name_or_path: str, device: str = "cpu", task: str | None = No
     )
     from transformers.utils import logging
 
-    from modeling_sigma.cli.model_config import load_model_config, saved_class
-    from modeling_sigma.io.torch_devices import usable_device
-    from modeling_sigma.registration_sigma import PIPELINES
+    from modeling_sigma.inference.model_config import load_model_config, saved_class
+    from modeling_sigma.jobs.torch_devices import usable_device
+    from modeling_sigma.registration import PIPELINES
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()

@@ -72,11 +72,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _how_to_load(plan: Publication, revision: str) -> str:
-    from modeling_sigma.modeling_sigma import AUTO_CLASSES
+    from modeling_sigma.model.modeling_sigma import AUTO_CLASSES
 
     architecture = (plan.bundle.config.get("architectures") or ["SigmaModel"])[0]
     if "base_model_name_or_path" in plan.bundle.config:
-        return f'modeling_sigma.training.adapters.load_adapted("{plan.repo_id}")'
+        return f'modeling_sigma.training.adapters.lora.load_adapted("{plan.repo_id}")'
     at = "" if revision == "main" else f', revision="{revision}"'
     return f'{AUTO_CLASSES[architecture]}.from_pretrained("{plan.repo_id}"{at}, trust_remote_code=True)'
 

@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints results, best first."""
     from modeling_sigma.cli.index import load_retriever
+    from modeling_sigma.inference.embedding_index import EmbeddingIndex, model_fingerprint
     from modeling_sigma.io import load_clip
-    from modeling_sigma.retrieval.embedding_index import EmbeddingIndex, model_fingerprint
 
     if (args.text is None) == (args.clip is None):
         raise ValueError("expected a TEXT or --clip FILE, one of them")

@@ -45,10 +45,10 @@ def run(args: argparse.Namespace) -> int:
     from transformers.utils import logging
 
     import modeling_sigma
-    from modeling_sigma.configuration_sigma import SigmaConfig
+    from modeling_sigma.conversion.vocabulary_trimming import LANGUAGES, trim_vocabulary
     from modeling_sigma.hub.bundle import save_bundle
-    from modeling_sigma.hub.vocabulary_trimming import LANGUAGES, trim_vocabulary
-    from modeling_sigma.registration_sigma import register_sigma
+    from modeling_sigma.model.configuration_sigma import SigmaConfig
+    from modeling_sigma.registration import register_sigma
 
     if Path(args.out).resolve() == Path(args.model).resolve():
         raise ValueError("expected --out to differ from --model: the whole model is not to be lost")

@@ -113,7 +113,7 @@ def _model_picture(args: argparse.Namespace, clip: Any, style: dict[str, Any]) -
     from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoProcessor
     from transformers.utils import logging
 
-    from modeling_sigma.cli.model_config import load_model_config, saved_class
+    from modeling_sigma.inference.model_config import load_model_config, saved_class
     from modeling_sigma.viz.alignment_map import draw_alignment_map
     from modeling_sigma.viz.attention_map import draw_attention_map
     from modeling_sigma.viz.model_maps import alignment_of, attention_of

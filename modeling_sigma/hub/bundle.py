@@ -30,13 +30,12 @@ PIPELINE_CLASSES = {
     "continuous-sign-recognition": "pipeline_sigma.ContinuousSignRecognitionPipeline",
     "sign-text-retrieval": "pipeline_retrieval_sigma.SignTextRetrievalPipeline",
 }
-_NOT_REMOTE_CODE = ("__init__.py", "registration_sigma.py")
 
 
 def remote_code_files() -> list[Path]:
     """The flat modules that travel with a checkpoint."""
     package = Path(modeling_sigma.__file__).parent
-    return sorted(path for path in package.glob("*.py") if path.name not in _NOT_REMOTE_CODE)
+    return sorted(path for path in (package / "model").glob("*.py") if path.name != "__init__.py")
 
 
 def save_bundle(model: PreTrainedModel, processor: Any, directory: str | Path) -> Path:

@@ -120,7 +120,7 @@ class TrainingData:
         licence (`str`): Terms of the corpus.
         consent (`str`): What the people in it have agreed to; "not stated by its authors" is an answer.
         estimator (`str`): What made the skeletons.
-        layout (`str`): A name of `modeling_sigma.skeleton_layouts.LAYOUTS`.
+        layout (`str`): A name of `modeling_sigma.model.skeleton_layouts.LAYOUTS`.
         dataset_id (`str`, *optional*): On the Hub.
     """
 

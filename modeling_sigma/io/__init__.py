@@ -1,21 +1,14 @@
-"""Readers: skeleton files, detector results and videos to `PoseClip`, one file per format."""
+"""Readers: skeleton files and detector results to `PoseClip`, one file per format.
+
+Not here: poses estimated in videos (`extraction`), which `load_clip` calls for a video.
+"""
 
 from __future__ import annotations
 
 from modeling_sigma.io.load_clip import load_clip
 from modeling_sigma.io.mediapipe_results import clip_from_mediapipe
 from modeling_sigma.io.numpy_archive import save_clip
-from modeling_sigma.io.pose_estimators import PoseEstimator, estimate_clip, make_estimator
-from modeling_sigma.io.restricted_pickle import UnsafePickleError, load_label_file
+from modeling_sigma.io.pickles.reader import UnsafePickleError, load_label_file
 
 
-__all__ = [
-    "PoseEstimator",
-    "UnsafePickleError",
-    "clip_from_mediapipe",
-    "estimate_clip",
-    "load_clip",
-    "load_label_file",
-    "make_estimator",
-    "save_clip",
-]
+__all__ = ["UnsafePickleError", "clip_from_mediapipe", "load_clip", "load_label_file", "save_clip"]

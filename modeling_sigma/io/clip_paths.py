@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from modeling_sigma.io.load_clip import READERS
-from modeling_sigma.io.video import SUFFIXES as VIDEO_SUFFIXES
+from modeling_sigma.io.load_clip import READERS, VIDEO_SUFFIXES
 
 
 def is_clip(path: Path) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from modeling_sigma.pose_clip import PoseClip, sums_are_finite
+from modeling_sigma.model.pose_clip import PoseClip, sums_are_finite
 
 
 # One frame: keypoints (N, K, 2) and scores (N, K) of the N persons seen in it.

@@ -18,7 +18,7 @@ import numpy as np
 from modeling_sigma.io.detections import check_num_frames, check_person, check_person_exists, hide_invalid
 from modeling_sigma.io.dot_pose_names import NAMINGS, Naming, PointName
 from modeling_sigma.io.reading_errors import naming_file, shown
-from modeling_sigma.pose_clip import PoseClip
+from modeling_sigma.model.pose_clip import PoseClip
 
 
 # Version 0.0 has frames of any number of persons, down to two bytes each; this many points need half a gigabyte.

@@ -6,16 +6,15 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from modeling_sigma.io.detections import check_person
 from modeling_sigma.io.dot_pose import read_dot_pose
 from modeling_sigma.io.numpy_archive import read_numpy_archive
 from modeling_sigma.io.openpose_json import read_openpose_folder
-from modeling_sigma.io.pose_estimators import PoseEstimator, estimate_clip
 from modeling_sigma.io.reading_errors import naming_file
-from modeling_sigma.io.video import SUFFIXES as VIDEO_SUFFIXES
 from modeling_sigma.io.wholebody_pickle import read_wholebody_pickle
-from modeling_sigma.pose_clip import PoseClip
+from modeling_sigma.model.pose_clip import PoseClip
 
 
 Reader = Callable[[Path, int], PoseClip]
@@ -30,6 +29,9 @@ READERS: Mapping[str, Reader] = MappingProxyType(
     }
 )
 
+# Files whose poses are estimated (`extraction`).
+VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
+
 # By first bytes, for files with any other extension.
 _SIGNATURES: tuple[tuple[bytes, Reader], ...] = (
     (b"PK\x03\x04", read_numpy_archive),
@@ -40,7 +42,7 @@ _SIGNATURES: tuple[tuple[bytes, Reader], ...] = (
 )
 
 
-def load_clip(path: str | os.PathLike[str], person: int = 0, estimator: PoseEstimator | str | None = None) -> PoseClip:
+def load_clip(path: str | os.PathLike[str], person: int = 0, estimator: Any = None) -> PoseClip:
     """Reads a clip from a skeleton file, a folder of OpenPose JSON files, or a video.
 
     The extension decides which reader is used: `.pkl` / `.pickle` (whole-body pickles, also gzip-compressed; nothing
@@ -53,7 +55,7 @@ def load_clip(path: str | os.PathLike[str], person: int = 0, estimator: PoseEsti
         person (`int`, *optional*, defaults to 0):
             Which person, if there are several.
         estimator (`PoseEstimator` or `str`, *optional*):
-            For videos: what finds the keypoints; see `modeling_sigma.io.estimate_clip`. Not used for other files.
+            For videos: what finds the keypoints; see `modeling_sigma.extraction.estimate_clip`. Others ignore it.
 
     Returns:
         `PoseClip`: the keypoints of that person, with the file's frame rate and image size where it states them.
@@ -69,7 +71,7 @@ def load_clip(path: str | os.PathLike[str], person: int = 0, estimator: PoseEsti
     >>> import tempfile
     >>> import numpy as np
     >>> from modeling_sigma.io import load_clip, save_clip
-    >>> from modeling_sigma.pose_clip import PoseClip
+    >>> from modeling_sigma.model.pose_clip import PoseClip
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_clip(f"{folder}/hello.npz", PoseClip(np.zeros((24, 133, 2)), np.ones((24, 133))))
     ...     clip = load_clip(f"{folder}/hello.npz")
@@ -87,6 +89,9 @@ def load_clip(path: str | os.PathLike[str], person: int = 0, estimator: PoseEsti
         return read_openpose_folder(file, person)
     suffix = file.suffix.lower()
     if suffix in VIDEO_SUFFIXES:
+        # Upwards, and only when there is a video: estimators are an extra.
+        from modeling_sigma.extraction import estimate_clip
+
         return estimate_clip(file, estimator, person)
     return (READERS.get(suffix) or _reader_by_content(file))(file, person)
 

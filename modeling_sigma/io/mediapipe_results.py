@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from modeling_sigma.io.detections import Detection, hide_invalid, nobody
-from modeling_sigma.pose_clip import PoseClip
-from modeling_sigma.skeleton_layouts import SkeletonLayout, get_layout
+from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.model.skeleton_layouts import SkeletonLayout, get_layout
 
 
 # The attribute of a result for each component of the layout.

@@ -12,8 +12,8 @@ import numpy as np
 
 from modeling_sigma.io.detections import check_num_frames, check_person, check_person_exists, hide_invalid
 from modeling_sigma.io.reading_errors import naming_file, shown
-from modeling_sigma.pose_clip import PoseClip
-from modeling_sigma.skeleton_layouts import layout_for_num_keypoints
+from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.model.skeleton_layouts import layout_for_num_keypoints
 
 
 # Of each array, decompressed. Four hours of the largest layout fit.
@@ -73,7 +73,7 @@ def save_clip(path: str | os.PathLike[str], clip: PoseClip) -> None:
     >>> import tempfile
     >>> import numpy as np
     >>> from modeling_sigma.io import load_clip, save_clip
-    >>> from modeling_sigma.pose_clip import PoseClip
+    >>> from modeling_sigma.model.pose_clip import PoseClip
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_clip(f"{folder}/hello.npz", PoseClip(np.ones((24, 133, 2)), np.ones((24, 133)), fps=24.0))
     ...     load_clip(f"{folder}/hello.npz").duration

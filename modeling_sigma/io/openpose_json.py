@@ -12,8 +12,8 @@ import numpy as np
 
 from modeling_sigma.io.detections import Detection, check_num_frames, check_person, clip_of, follow_person
 from modeling_sigma.io.reading_errors import naming_file
-from modeling_sigma.pose_clip import PoseClip
-from modeling_sigma.skeleton_layouts import get_layout
+from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.model.skeleton_layouts import get_layout
 
 
 LAYOUT = "openpose_137"

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoFeatureExtractor, AutoProcessor, AutoTokenizer
 
-from modeling_sigma.configuration_sigma import SigmaConfig
-from modeling_sigma.feature_extraction_sigma import SigmaFeatureExtractor
-from modeling_sigma.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
-from modeling_sigma.modeling_sigma_pretraining import SigmaForPreTraining
-from modeling_sigma.processing_sigma import PROMPT_TEMPLATE, SigmaProcessor
-from modeling_sigma.registration_sigma import register_sigma
+from modeling_sigma.model.configuration_sigma import SigmaConfig
+from modeling_sigma.model.feature_extraction_sigma import SigmaFeatureExtractor
+from modeling_sigma.model.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
+from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining
+from modeling_sigma.model.processing_sigma import PROMPT_TEMPLATE, SigmaProcessor
+from modeling_sigma.registration import register_sigma
 from modeling_sigma.training.arguments import ModelArguments, as_mapping
-from modeling_sigma.training.word_tokenizer import unigram_tokenizer, word_tokenizer
+from modeling_sigma.training.data.word_tokenizer import unigram_tokenizer, word_tokenizer
 
 
 HEAD_OF_CLASS = {
@@ -31,7 +31,7 @@ LABEL_HEADS = {"SigmaForSequenceClassification": "classifier", "SigmaForCTC": "c
 def model_class(head: str) -> type:
     """The class that trains a head: `"pretrain"`, `"generation"`, `"classification"` or `"ctc"`."""
     if head == "ctc":
-        from modeling_sigma.modeling_sigma_ctc import SigmaForCTC
+        from modeling_sigma.model.modeling_sigma_ctc import SigmaForCTC
 
         return SigmaForCTC
     return {

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from modeling_sigma.metrics.recognition import word_error_rates
 from modeling_sigma.metrics.trainer_metrics import build_compute_metrics, decode_token_ids, given_references
 from modeling_sigma.training.arguments import DataArguments
-from modeling_sigma.training.data_collator import targets_of
+from modeling_sigma.training.data.data_collator import targets_of
 
 
 BLANK_ID = 0  # of the glosses that `build_gloss_labels` numbers

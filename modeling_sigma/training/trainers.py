@@ -17,14 +17,14 @@ from transformers import Seq2SeqTrainer, Trainer
 from transformers.trainer_utils import seed_worker
 
 from modeling_sigma.training.arguments import SigmaTrainingArguments
-from modeling_sigma.training.batch_normalization import freeze_batch_norm, synchronize_batch_norm
-from modeling_sigma.training.callbacks import EpochCallback, NonFiniteGuard
-from modeling_sigma.training.checkpoints import saving_failed
-from modeling_sigma.training.data_collator import targets_of
-from modeling_sigma.training.frame_budget import FrameBudgetSampler
-from modeling_sigma.training.joined_optimizer import muon_with_adamw
-from modeling_sigma.training.optimizer_groups import PARTS, freeze_parts, parameter_groups
-from modeling_sigma.training.weight_average import WeightAverage, WeightAverageCallback
+from modeling_sigma.training.data.data_collator import targets_of
+from modeling_sigma.training.data.frame_budget import FrameBudgetSampler
+from modeling_sigma.training.optimization.batch_normalization import freeze_batch_norm, synchronize_batch_norm
+from modeling_sigma.training.optimization.joined_optimizer import muon_with_adamw
+from modeling_sigma.training.optimization.optimizer_groups import PARTS, freeze_parts, parameter_groups
+from modeling_sigma.training.optimization.weight_average import WeightAverage, WeightAverageCallback
+from modeling_sigma.training.run.callbacks import EpochCallback, NonFiniteGuard
+from modeling_sigma.training.run.checkpoints import saving_failed
 
 
 logger = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageChops, ImageDraw
 
-from modeling_sigma.pose_clip import PoseClip
-from modeling_sigma.pose_transforms import even_frame_indices
+from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.model.pose_transforms import even_frame_indices
 from modeling_sigma.viz.picture_style import Theme, draw_arrow, font_for, theme_of, wrap
 from modeling_sigma.viz.skeleton_figure import SkeletonFigures
 

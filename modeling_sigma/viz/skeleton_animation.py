@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from modeling_sigma.pose_clip import PoseClip
+from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.viz.part_legend import draw_legend_row, legend_rows
 from modeling_sigma.viz.picture_style import Theme, font_for, theme_of, wrap
 from modeling_sigma.viz.skeleton_figure import SkeletonFigures

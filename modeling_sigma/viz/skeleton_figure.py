@@ -7,9 +7,9 @@ from types import MappingProxyType
 import numpy as np
 from PIL import Image, ImageDraw
 
-from modeling_sigma.pose_clip import PoseClip
-from modeling_sigma.pose_transforms import select_joints
-from modeling_sigma.skeleton_layouts import PART_EDGES, PART_ORIGINS, PART_SLICES
+from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.model.pose_transforms import select_joints
+from modeling_sigma.model.skeleton_layouts import PART_EDGES, PART_ORIGINS, PART_SLICES
 from modeling_sigma.viz.picture_style import Theme, font_for
 
 

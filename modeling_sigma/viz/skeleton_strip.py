@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
-from modeling_sigma.pose_clip import PoseClip
-from modeling_sigma.pose_transforms import even_frame_indices
+from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.model.pose_transforms import even_frame_indices
 from modeling_sigma.viz.part_legend import draw_legend_row, legend_rows
 from modeling_sigma.viz.picture_style import Theme, font_for, font_size, theme_of, wrap
 from modeling_sigma.viz.skeleton_figure import SkeletonFigures
@@ -52,7 +52,7 @@ def draw_skeleton_strip(
 
     ```python
     >>> import numpy as np
-    >>> from modeling_sigma.pose_clip import PoseClip
+    >>> from modeling_sigma.model.pose_clip import PoseClip
     >>> from modeling_sigma.viz.skeleton_strip import draw_skeleton_strip
     >>> clip = PoseClip(np.random.default_rng(0).random((10, 133, 2)), np.ones((10, 133)), fps=25.0)
     >>> draw_skeleton_strip(clip, num_frames=4, title="noise").mode

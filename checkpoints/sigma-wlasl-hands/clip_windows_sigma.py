@@ -1,1 +1,0 @@
-../../modeling_sigma/clip_windows_sigma.py

@@ -1,1 +1,0 @@
-../../modeling_sigma/configuration_sigma.py

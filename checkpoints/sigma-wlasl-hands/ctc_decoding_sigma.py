@@ -1,1 +1,0 @@
-../../modeling_sigma/ctc_decoding_sigma.py

@@ -1,1 +1,0 @@
-../../modeling_sigma/ctc_objective_sigma.py

@@ -1,1 +1,0 @@
-../../modeling_sigma/distributed_gather_sigma.py

@@ -1,1 +1,0 @@
-../../modeling_sigma/feature_extraction_sigma.py

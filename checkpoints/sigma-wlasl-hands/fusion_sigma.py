@@ -1,1 +1,0 @@
-../../modeling_sigma/fusion_sigma.py

@@ -1,1 +1,0 @@
-../../modeling_sigma/gloss_vocabulary_sigma.py

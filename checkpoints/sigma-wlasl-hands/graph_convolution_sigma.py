@@ -1,1 +1,0 @@
-../../modeling_sigma/graph_convolution_sigma.py

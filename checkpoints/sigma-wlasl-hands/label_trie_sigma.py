@@ -1,1 +1,0 @@
-../../modeling_sigma/label_trie_sigma.py

@@ -1,1 +1,0 @@
-../../modeling_sigma/local_alignment_sigma.py

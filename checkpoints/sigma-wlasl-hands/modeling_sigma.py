@@ -1,1 +1,0 @@
-../../modeling_sigma/modeling_sigma.py

@@ -1,1 +1,0 @@
-../../modeling_sigma/objectives_sigma.py

@@ -1,1 +1,0 @@
-../../modeling_sigma/outputs_sigma.py

@@ -1,1 +1,0 @@
-../../modeling_sigma/pipeline_base_sigma.py

@@ -1,1 +1,0 @@
-../../modeling_sigma/pipeline_retrieval_sigma.py

@@ -1,1 +1,0 @@
-../../modeling_sigma/pipeline_sigma.py

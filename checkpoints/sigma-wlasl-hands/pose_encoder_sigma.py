@@ -1,1 +1,0 @@
-../../modeling_sigma/pose_encoder_sigma.py

@@ -1,1 +1,0 @@
-../../modeling_sigma/pose_transforms.py

@@ -1,1 +1,0 @@
-../../modeling_sigma/processing_sigma.py

@@ -1,1 +1,0 @@
-../../modeling_sigma/row_maxima_sigma.py

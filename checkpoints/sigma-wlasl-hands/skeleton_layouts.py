@@ -1,1 +1,0 @@
-../../modeling_sigma/skeleton_layouts.py

@@ -1,1 +1,0 @@
-../../modeling_sigma/text_backbone_sigma.py

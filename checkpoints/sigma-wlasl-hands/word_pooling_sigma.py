@@ -1,1 +1,0 @@
-../../modeling_sigma/word_pooling_sigma.py

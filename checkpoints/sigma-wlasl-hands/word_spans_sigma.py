@@ -1,1 +1,0 @@
-../../modeling_sigma/word_spans_sigma.py

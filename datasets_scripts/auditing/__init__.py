@@ -1,0 +1,1 @@
+"""Faults of a data set: duplicates, odd lengths, labels that contradict each other."""

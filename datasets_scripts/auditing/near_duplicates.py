@@ -1,0 +1,102 @@
+"""Finds clips that show the same recording: equal motion, wherever and however large in the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.model.pose_transforms import select_joints
+from modeling_sigma.model.skeleton_layouts import PART_SLICES
+
+
+# Root mean square difference of two signatures, where each has unit size, below which two clips count as one
+# recording. Of 317 clips of WLASL's hands, all stay below it at another size and place, 99.7 % with noise of 2 % of
+# the signing space, 91 % at 25 instead of 30 frames a second; a recording that is cut by 5 % at both ends does not.
+# Among the 2,660 clips of WLASL300's hands 20 pairs in different splits are nearer than 0.085, the next is at 0.17.
+THRESHOLD = 0.15
+
+_NUM_FRAMES = 16
+_HAND_JOINTS = (0, 4, 8, 12, 16, 20)  # wrist and fingertips
+_SEEN_SCORE = 0.3
+_ROWS_AT_A_TIME = 2048
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two clips that show the same recording.
+
+    Args:
+        first, second (`int`):
+            Rows of the two arrays of signatures.
+        distance (`float`):
+            0 for equal motion.
+    """
+
+    first: int
+    second: int
+    distance: float
+
+
+def motion_signature(clip: PoseClip) -> np.ndarray | None:
+    """A fixed number of values that say how the hands move, without where and how large they are in the picture.
+
+    Wrists and fingertips, between the first and the last frame with a hand, are brought to 16 moments, centred and
+    scaled to unit size. Times without detection are bridged. A hand that is never seen stays at the centre.
+
+    Args:
+        clip ([`PoseClip`]):
+            Any clip.
+
+    Returns:
+        `np.ndarray` of shape `(384,)`, float32; None where hands are seen in fewer than 4 frames or do not move.
+    """
+    keypoints, scores = select_joints(clip)
+    joints = [PART_SLICES[hand].start + joint for hand in ("left_hand", "right_hand") for joint in _HAND_JOINTS]
+    points, seen = keypoints[:, joints], scores[:, joints] > _SEEN_SCORE  # (T, 12, 2), (T, 12)
+    frames = np.flatnonzero(seen.any(axis=1))
+    if len(frames) < 4:
+        return None
+    moments = np.linspace(frames[0], frames[-1], _NUM_FRAMES)
+    resampled = np.zeros((_NUM_FRAMES, len(joints), 2))
+    is_known = seen.any(axis=0)
+    for joint in np.flatnonzero(is_known):
+        times = np.flatnonzero(seen[:, joint])
+        for axis in (0, 1):
+            resampled[:, joint, axis] = np.interp(moments, times, points[times, joint, axis])
+    resampled[:, is_known] -= resampled[:, is_known].mean(axis=(0, 1))
+    if np.ptp(resampled, axis=0).max() <= 1e-6 * max(np.abs(resampled).max(), 1e-12):
+        return None  # a still picture is like any other
+    size = np.sqrt(np.square(resampled).mean())
+    return (resampled / size).astype(np.float32).ravel()
+
+
+def near_pairs(first: np.ndarray, second: np.ndarray, threshold: float = THRESHOLD) -> Iterator[Pair]:
+    """The pairs of rows, one of each array, that are nearer to each other than `threshold`.
+
+    Args:
+        first (`np.ndarray` of shape `(N, D)`), second (`np.ndarray` of shape `(M, D)`):
+            Signatures.
+        threshold (`float`, *optional*):
+            Root mean square difference.
+    """
+    if not len(first) or not len(second):
+        return
+    limit = threshold**2 * first.shape[1]
+    second_squares = np.square(second).sum(axis=1)
+    for start in range(0, len(first), _ROWS_AT_A_TIME):
+        rows = first[start : start + _ROWS_AT_A_TIME]
+        squares = np.square(rows).sum(axis=1)[:, None] + second_squares - 2 * rows @ second.T  # (n, M)
+        for row, column in zip(*np.nonzero(squares < limit)):
+            distance = float(np.sqrt(max(squares[row, column], 0) / first.shape[1]))
+            yield Pair(int(start + row), int(column), distance)
+
+
+def stack_signatures(clips: Sequence[PoseClip]) -> tuple[np.ndarray, list[int]]:
+    """The signatures of the clips that have one, `(N, 384)`, and the places of these clips in the sequence."""
+    signatures = [motion_signature(clip) for clip in clips]
+    places = [place for place, signature in enumerate(signatures) if signature is not None]
+    found = [signature for signature in signatures if signature is not None]
+    return np.stack(found) if found else np.zeros((0, 1), np.float32), places

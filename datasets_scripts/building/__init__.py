@@ -1,0 +1,1 @@
+"""A corpus as a folder that `load_dataset` opens: shards, statistics and the data card."""

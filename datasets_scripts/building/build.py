@@ -1,0 +1,295 @@
+"""A corpus to a data set that `datasets.load_dataset` opens: Parquet files, a data card and a report.
+
+Which clip goes into which file is decided before anything is written, and every file is written at once or not at
+all. A run that is killed goes on where it was, and ends with the same bytes as an undisturbed one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError
+
+from datasets_scripts.building.clip_statistics import LABEL_COUNTERS, length_quantile, merge_statistics, part_rates
+from datasets_scripts.building.data_card import CARD, HISTOGRAM, write_card
+from datasets_scripts.building.shard_writer import Note, Shard, ShardWriter, plan_shards
+from datasets_scripts.corpora import CORPORA, did_you_mean
+from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder
+from datasets_scripts.schema import SPLITS
+from modeling_sigma import __version__
+from modeling_sigma.io.reading_errors import DeviceError, one_line
+from modeling_sigma.jobs.atomic_files import lone_writer, sync_file, write_json
+from modeling_sigma.jobs.worker_processes import WorkerDeath, run_in_processes
+
+
+REPORT = "build_report.json"
+CLIPS_PER_SHARD = 500
+_WORK, _STATE = ".build", ".build.json"  # an unfinished build; what a finished one was made from
+_ALLOWED_ON_HUB = ("data/*.parquet", CARD, HISTOGRAM, REPORT)
+
+
+def build_dataset(
+    corpus: str,
+    out_dir: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str] | None = None,
+    config_name: str | None = None,
+    num_proc: int = 1,
+    clips_per_shard: int = CLIPS_PER_SHARD,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Builds a data set.
+
+    `out_dir` gets `data/SPLIT-NUMBER-of-COUNT.parquet` with the columns of `datasets_scripts.schema.features`,
+    `README.md` (the data card), `lengths.png` and `build_report.json`. Clips that are missing or cannot be read are
+    left out, and the report names each of them.
+
+    Args:
+        corpus (`str`):
+            A name of `datasets_scripts.corpora.CORPORA`.
+        out_dir, data_dir (`str` or `os.PathLike`):
+            The data set's folder, and the corpus's own.
+        config_name (`str`, *optional*):
+            A config of the corpus.
+        num_proc (`int`, *optional*, defaults to 1):
+            Number of processes.
+        clips_per_shard (`int`, *optional*, defaults to 500):
+            Clips of a file at most. A stream is dealt out to ranks and workers by files.
+        progress (*optional*):
+            Called with the number of clips done, and of all, at the start and after each file.
+        **options:
+            Options of the corpus: fields of its config.
+
+    Returns:
+        `dict`: the content of `build_report.json`.
+
+    Raises:
+        ValueError: for an unknown corpus, config or option, labels that cannot be read, a split without a readable
+            clip, and an `out_dir` that holds another data set or is being written.
+        OSError: if a folder cannot be read or written.
+    """
+    if corpus not in CORPORA:
+        raise ValueError(
+            f"expected corpus to be one of {', '.join(sorted(CORPORA))}, received {corpus!r}{did_you_mean(corpus)}"
+        )
+    folder = Path(out_dir)
+    builder_options = {"config_name": config_name, "data_dir": data_dir, **options}
+    writer = ShardWriter(corpus, builder_options, folder / _WORK)
+    with lone_writer(folder):
+        _check_folder(folder)
+        shutil.rmtree(writer.scratch, ignore_errors=True)  # what a killed run left
+        builder = writer.make_builder()
+        clips = {split: builder.list_clips(split) for split in SPLITS if split in builder.available_splits()}
+        shards = plan_shards(builder, clips, clips_per_shard)
+        num_clips = sum(len(shard.entries) for shard in shards)
+        if num_clips == 0:
+            raise ValueError(f"{builder.FACTS.title}: expected clips, found none in {builder.config.data_dir}")
+        state = _state(shards, builder)
+        if _is_finished(folder, state):
+            if progress is not None:
+                progress(num_clips, num_clips)
+            shutil.rmtree(folder / _WORK, ignore_errors=True)
+            report: dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+            return report
+        notes = _write_shards(writer, shards, folder / "data", num_proc, progress)
+        report = _report(corpus, builder, clips, [notes[shard.name] for shard in shards])
+        return _finish(folder, writer, builder, report, state)
+
+
+def push_dataset(
+    folder: str | os.PathLike[str], repo_id: str, *, is_public: bool = False, api: HfApi | None = None
+) -> str:
+    """Sends a data set to the Hub in one commit; files of an older build there are removed.
+
+    Args:
+        folder (`str` or `os.PathLike`):
+            What `build_dataset` has made.
+        repo_id (`str`):
+            `ORG/NAME`.
+        is_public (`bool`, *optional*, defaults to `False`):
+            Whether a new repository is open to everybody. Most corpora may not be passed on: ask their owners.
+        api (`huggingface_hub.HfApi`, *optional*):
+            Another client than the default one.
+
+    Returns:
+        `str`: the repository's address.
+
+    Raises:
+        ValueError: for a folder without a finished data set, and for a Hub that refuses or cannot be reached.
+    """
+    path = Path(folder)
+    if not (path / CARD).is_file() or not (path / REPORT).is_file():
+        raise ValueError(f"{folder}: expected a finished data set, found none: build it first")
+    api = api or HfApi()
+    try:
+        url = api.create_repo(repo_id, repo_type="dataset", private=not is_public, exist_ok=True)
+        api.upload_folder(
+            folder_path=path,
+            repo_id=repo_id,
+            repo_type="dataset",
+            allow_patterns=list(_ALLOWED_ON_HUB),
+            delete_patterns=["data/*.parquet"],
+            commit_message=f"Build with sigma-slu {__version__}",
+        )
+    except HfHubHTTPError as error:
+        raise ValueError(f"{repo_id}: the Hub refused ({one_line(error)[:200]}): are you logged in?") from error
+    except Exception as error:
+        # By name: huggingface_hub has changed its HTTP library, and we need not know which it has now.
+        if not any(kind.__name__ == "TransportError" for kind in type(error).__mro__):
+            raise
+        raise ValueError(
+            f"{repo_id}: the Hub cannot be reached ({one_line(error)[:120]}): nothing has changed there; the same "
+            "command goes on"
+        ) from error
+    return str(url)
+
+
+def _check_folder(folder: Path) -> None:
+    is_ours = (folder / _STATE).is_file() or (folder / _WORK).is_dir()
+    strangers = [] if is_ours else sorted(path.name for path in folder.iterdir() if path.name != ".lock")
+    if strangers:
+        raise ValueError(
+            f"{folder}: expected a new folder or a data set of build-dataset, found {strangers[0]!r} in it"
+        )
+
+
+def _state(shards: list[Shard], builder: CorpusBuilder) -> dict[str, Any]:
+    fingerprints = "".join(f"{shard.name} {shard.fingerprint}\n" for shard in shards)
+    problems = "".join(f"{problem}\n" for problem in builder.problems)
+    return {"sources": hashlib.sha256((fingerprints + problems).encode()).hexdigest()}
+
+
+def _is_finished(folder: Path, state: Mapping[str, Any]) -> bool:
+    path = folder / _STATE
+    if not path.is_file() or json.loads(path.read_text(encoding="utf-8")) != state:
+        return False
+    report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    files = [(folder / "data" / shard["file"], shard["num_bytes"]) for shard in report["shards"]]
+    return all(file.is_file() and file.stat().st_size == size for file, size in files)
+
+
+def _write_shards(
+    writer: ShardWriter,
+    shards: list[Shard],
+    final_dir: Path,
+    num_proc: int,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, Note]:
+    notes = {shard.name: note for shard in shards if (note := writer.finished(shard, final_dir)) is not None}
+    total = sum(len(shard.entries) for shard in shards)
+    waiting = [shard for shard in shards if shard.name not in notes]
+    done = total - sum(len(shard.entries) for shard in waiting)
+    if progress is not None:
+        progress(done, total)
+    for shard, result in run_in_processes(writer.make_task, waiting, num_proc):
+        if isinstance(result, WorkerDeath):
+            raise DeviceError(
+                f"a process died (exit code {result.exit_code}) over {shard.name}: for lack of memory? Use fewer "
+                "processes; the same command goes on where it was"
+            )
+        notes[shard.name] = result
+        done += len(shard.entries)
+        if progress is not None:
+            progress(done, total)
+    return notes
+
+
+def _report(
+    corpus: str, builder: CorpusBuilder, clips: Mapping[str, list[ClipEntry]], notes: list[Note]
+) -> dict[str, Any]:
+    """What `build_report.json` says."""
+    set_aside = [problem for note in notes for problem in note["set_aside"]]
+    missing = [
+        {"split": problem.split, "sample_id": problem.sample_id, "reason": problem.reason}
+        for problem in builder.problems
+    ]
+    statistics = {
+        split: merge_statistics(note["statistics"] for note in notes if _split_of(note["name"]) == split)
+        for split in clips
+    }
+    splits = {}
+    for split, counts in statistics.items():
+        aside = [problem for problem in set_aside if problem["split"] == split]
+        if aside and not counts["num_clips"]:
+            raise ValueError(
+                f"{builder.FACTS.title}, {split}: none of the {len(aside)} clips can be read, the first: "
+                f"{aside[0]['reason']}"
+            )
+        splits[split] = {
+            "num_missing": sum(problem["split"] == split for problem in missing),
+            "num_set_aside": len(aside),
+            **_split_report(counts),
+        }
+    names = list(clips)
+    return {
+        "corpus": corpus,
+        "config": builder.config.name,
+        "title": builder.FACTS.title,
+        "package_version": __version__,
+        "splits": splits,
+        "signer_overlap": {
+            f"{one} and {other}": sorted(set(statistics[one]["signers"]) & set(statistics[other]["signers"]))
+            for number, one in enumerate(names)
+            for other in names[number + 1 :]
+        },
+        "missing": missing,
+        "set_aside": set_aside,
+        "shards": [
+            {
+                "file": f"{note['name']}.parquet",
+                "num_rows": note["statistics"]["num_clips"],
+                "num_bytes": note["num_bytes"],
+                "sha256": note["sha256"],
+            }
+            for note in notes
+            if note["num_bytes"]
+        ],
+    }
+
+
+def _split_report(counts: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "num_texts": len(counts["texts"]),
+        "num_glosses": len(counts["glosses"]),
+        "num_signers": len(counts["signers"]),
+        "num_clips_without_signer": counts["num_clips"] - sum(counts["signers"].values()),
+        "frames_median": length_quantile(counts["lengths"], 0.5),
+        "frames_95_percent": length_quantile(counts["lengths"], 0.95),
+        "part_rates": part_rates(dict(counts)),
+        **{name: value for name, value in counts.items() if name not in LABEL_COUNTERS},
+    }
+
+
+def _split_of(shard_name: str) -> str:
+    return re.sub(r"-\d+-of-\d+$", "", shard_name)
+
+
+def _finish(
+    folder: Path, writer: ShardWriter, builder: CorpusBuilder, report: dict[str, Any], state: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Puts the finished files in their places, the state last. Every step may be repeated after a kill."""
+    (folder / _STATE).unlink(missing_ok=True)
+    staged, data = writer.work_dir / "data", folder / "data"
+    wanted = {shard["file"] for shard in report["shards"]}
+    data.mkdir(exist_ok=True)
+    for path in data.iterdir():
+        if path.name not in wanted or (staged / path.name).is_file():
+            path.unlink()  # of an older build
+    for name in sorted(wanted):
+        if (staged / name).is_file():
+            os.replace(staged / name, data / name)
+    for name in wanted:
+        sync_file(data / name)  # before the report says that it is there
+    write_card(folder, builder, report, writer.scratch)
+    write_json(folder / REPORT, report, writer.scratch)
+    write_json(folder / _STATE, state, writer.scratch)
+    shutil.rmtree(writer.work_dir)
+    return report

@@ -1,0 +1,183 @@
+"""One Parquet file of a data set: which clips it will hold, writing it at once or not at all, and a note of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+from pyarrow import parquet
+
+from datasets_scripts.building.clip_statistics import count_clips
+from datasets_scripts.corpora import CORPORA
+from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder
+from datasets_scripts.schema import features
+from modeling_sigma import __version__
+from modeling_sigma.io.reading_errors import one_line
+from modeling_sigma.jobs.atomic_files import atomic_file, write_json
+
+
+# Readers of streams load one row group at a time.
+_ROWS_IN_GROUP = 100
+
+Note = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The clips of one file, in order.
+
+    Args:
+        name (`str`):
+            Of the file, without its extension: `train-00000-of-00002`.
+        entries (`tuple[ClipEntry, ...]`):
+            The clips.
+        fingerprint (`str`):
+            Equal for equal clips from unchanged sources.
+    """
+
+    name: str
+    entries: tuple[ClipEntry, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class ShardWriter:
+    """Writes shards of a corpus; can be sent to other processes.
+
+    Args:
+        corpus (`str`):
+            A name of `datasets_scripts.corpora.CORPORA`.
+        builder_options (`dict`):
+            Arguments of its builder.
+        work_dir (`Path`):
+            Gets `data/NAME.parquet` and `notes/NAME.json`.
+    """
+
+    corpus: str
+    builder_options: Mapping[str, Any]
+    work_dir: Path
+
+    @property
+    def scratch(self) -> Path:
+        """Where temporary files go."""
+        return self.work_dir / "temporary"
+
+    def make_builder(self) -> CorpusBuilder:
+        """A builder of the corpus, whose cache nobody else uses."""
+        return CORPORA[self.corpus](cache_dir=self.work_dir / "cache", **self.builder_options)
+
+    def make_task(self, number: int) -> Callable[[Shard], Note]:
+        """What a worker does with a shard."""
+        return partial(self._write, self.make_builder())
+
+    def finished(self, shard: Shard, final_dir: Path) -> Note | None:
+        """The note of a shard that is there already, from the same sources: in `work_dir`, or moved to `final_dir`."""
+        try:
+            note: Note = json.loads((self.work_dir / "notes" / f"{shard.name}.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError):  # not there, or lost its content with the power
+            return None
+        if note["fingerprint"] != shard.fingerprint:
+            return None
+        name = f"{shard.name}.parquet"
+        is_there = note["num_bytes"] == 0 or any(_is_file(path / name, note) for path in (self._data_dir, final_dir))
+        return note if is_there else None
+
+    @property
+    def _data_dir(self) -> Path:
+        return self.work_dir / "data"
+
+    def _write(self, builder: CorpusBuilder, shard: Shard) -> Note:
+        rows: list[dict[str, Any]] = []
+        set_aside: list[dict[str, str]] = []
+        for entry in shard.entries:
+            try:
+                rows.append(builder.encode(entry))
+            except (ValueError, OSError) as error:
+                reason = one_line(error).replace(f"{builder.config.data_dir}{os.sep}", "")
+                builder.report(entry.split, entry.sample_id, reason)
+                set_aside.append({"split": entry.split, "sample_id": entry.sample_id, "reason": reason})
+        path = self._data_dir / f"{shard.name}.parquet"
+        path.unlink(missing_ok=True)  # of other sources
+        digest, size = "", 0
+        if rows:
+            # Waiting for the disk would take as long as a tenth of the work. Checksums tell what is not there.
+            with atomic_file(path, self.scratch, sync=False) as temporary:
+                parquet.write_table(as_table(rows), temporary, compression="zstd", row_group_size=_ROWS_IN_GROUP)
+                digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
+            size = path.stat().st_size
+        note = {
+            "fingerprint": shard.fingerprint,
+            "name": shard.name,
+            "num_bytes": size,
+            "sha256": digest,
+            "set_aside": set_aside,
+            "statistics": count_clips(rows),
+        }
+        write_json(self.work_dir / "notes" / f"{shard.name}.json", note, self.scratch, sync=False)
+        return note
+
+
+def plan_shards(builder: CorpusBuilder, clips: Mapping[str, Sequence[ClipEntry]], clips_per_shard: int) -> list[Shard]:
+    """Deals the clips of each split out to files, in order and evenly.
+
+    Args:
+        builder ([`CorpusBuilder`]):
+            Of the clips.
+        clips (`dict[str, list[ClipEntry]]`):
+            Split to its clips.
+        clips_per_shard (`int`):
+            How many a file holds at most.
+
+    Raises:
+        ValueError: for fewer than 1 clip in a file.
+    """
+    if clips_per_shard < 1:
+        raise ValueError(f"expected at least 1 clip in a shard, received {clips_per_shard}")
+    shards = []
+    for split, entries in clips.items():
+        num_shards = -(-len(entries) // clips_per_shard)
+        for number in range(num_shards):
+            start, stop = (len(entries) * end // num_shards for end in (number, number + 1))
+            chosen = tuple(entries[start:stop])
+            name = f"{split}-{number:05d}-of-{num_shards:05d}"
+            shards.append(Shard(name, chosen, _fingerprint(builder, chosen)))
+    return shards
+
+
+def as_table(rows: Sequence[Mapping[str, Any]]) -> pyarrow.Table:
+    """Rows as a table that `datasets` reads with the features of the schema."""
+    schema = features().arrow_schema
+    return pyarrow.table(
+        {field.name: pyarrow.array([row[field.name] for row in rows], field.type) for field in schema}, schema=schema
+    )
+
+
+def _is_file(path: Path, note: Note) -> bool:
+    if not path.is_file() or path.stat().st_size != note["num_bytes"]:
+        return False
+    return hashlib.sha256(path.read_bytes()).hexdigest() == note["sha256"]
+
+
+def _fingerprint(builder: CorpusBuilder, entries: Sequence[ClipEntry]) -> str:
+    digest = hashlib.sha256()
+    for part in _parts(builder, entries):
+        digest.update(json.dumps(part, sort_keys=True, default=str).encode())
+    return digest.hexdigest()
+
+
+def _parts(builder: CorpusBuilder, entries: Sequence[ClipEntry]) -> Iterator[Any]:
+    yield __version__, type(builder).__name__, str(builder.VERSION), asdict(builder.config), features().to_dict()
+    for entry in entries:
+        yield asdict(entry)
+        try:
+            status = os.stat(entry.source)
+        except (OSError, ValueError):  # no path, but what else the corpus finds its clips by
+            continue
+        yield status.st_size, status.st_mtime_ns

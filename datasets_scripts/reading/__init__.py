@@ -1,0 +1,1 @@
+"""What the corpora share: their builder, tables of labels, skeleton files, hand tracking, and splits."""

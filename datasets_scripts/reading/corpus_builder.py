@@ -1,0 +1,346 @@
+"""What all corpora have in common: a `datasets` builder over a list of labelled clips.
+
+A corpus says which splits it has and which clips are in them ([`CorpusBuilder.list_clips`]) and reads one clip
+([`CorpusBuilder.read_clip`]). Everything else is here: rows of the one schema, a report of what is missing or damaged,
+and a cache that notices changed sources.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import datasets
+from datasets.fingerprint import Hasher
+
+from datasets_scripts.reading.corpus_facts import CorpusFacts
+from datasets_scripts.schema import SPLITS, encode_sample, features
+from modeling_sigma.io.reading_errors import one_line
+from modeling_sigma.model.pose_clip import PoseClip
+
+
+logger = logging.getLogger(__name__)
+
+_NUM_NAMED = 5  # names in a message; the full list is in `problems`
+
+
+@dataclass(frozen=True)
+class ClipEntry:
+    """One labelled clip that exists. Plain data: it can be sent to another process.
+
+    Args:
+        sample_id (`str`):
+            Unique within the corpus.
+        split (`str`):
+            `train`, `validation` or `test`.
+        source (`str`):
+            A path, or whatever else the corpus finds the clip by.
+        text (`str`), gloss (`tuple[str, ...]`), signer_id (`str`, *optional*):
+            See `datasets_scripts.schema.features`.
+        fps (`float`, *optional*):
+            Frame rate by the labels; used where the file states none.
+        start, end (`float`, *optional*):
+            Seconds of a longer recording that are the clip.
+    """
+
+    sample_id: str
+    split: str
+    source: str
+    text: str = ""
+    gloss: tuple[str, ...] = ()
+    signer_id: str | None = None
+    fps: float | None = None
+    start: float | None = None
+    end: float | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A clip that is left out, or something else that a user should know: where, and why."""
+
+    split: str
+    sample_id: str
+    reason: str
+
+
+@dataclass
+class CorpusConfig(datasets.BuilderConfig):
+    """Options of every corpus.
+
+    Args:
+        pose_dir, label_dir (`str`, *optional*):
+            Where clips and label files are, if not in their usual places below `data_dir`.
+        keep_layout (`bool`, *optional*, defaults to `False`):
+            Store all keypoints of the detector instead of the 69 joints.
+        on_problem (`"report"` or `"raise"`, *optional*, defaults to `"report"`):
+            Leave missing and damaged clips out and say which, or stop at the first.
+        source_state (`str`, *optional*):
+            Set by the builder: changes when the sources do, so that no stale cache is used.
+    """
+
+    pose_dir: str | None = None
+    label_dir: str | None = None
+    keep_layout: bool = False
+    on_problem: str = "report"
+    source_state: str | None = None
+
+
+class CorpusBuilder(datasets.GeneratorBasedBuilder):
+    """Base of all corpora.
+
+    ```python
+    builder = Wlasl(config_name="wlasl100", data_dir="/data/WLASL")
+    builder.download_and_prepare(num_proc=2)
+    dataset = builder.as_dataset(split="train")
+    builder.problems  # what was left out, and why
+    ```
+
+    What is left out is also logged as a warning. With several processes, `problems` lists missing clips alone, and
+    damaged ones are in the warnings; `sigma-slu build-dataset` reports all of them.
+
+    Args:
+        cache_dir (`str`, *optional*):
+            Where Arrow files go; by default the cache of `datasets`.
+        config_name (`str`, *optional*):
+            One of the corpus's configs.
+        data_dir (`str`):
+            The folder of the corpus.
+        **kwargs:
+            Fields of the corpus's config ([`CorpusConfig`]) and arguments of `datasets.DatasetBuilder`.
+
+    Raises:
+        ValueError: for an unknown config or option.
+    """
+
+    FACTS: ClassVar[CorpusFacts]
+    VERSION = datasets.Version("1.0.0")
+    BUILDER_CONFIG_CLASS = CorpusConfig
+    # Rows are some ten kilobytes: small batches keep the memory of a build low.
+    DEFAULT_WRITER_BATCH_SIZE = 256
+
+    def __init__(
+        self,
+        cache_dir: str | os.PathLike[str] | None = None,
+        config_name: str | None = None,
+        data_dir: str | os.PathLike[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        folders = {name: kwargs[name] for name in ("pose_dir", "label_dir") if kwargs.get(name) is not None}
+        kwargs.update({name: os.fspath(folder) for name, folder in folders.items()})
+        directory = None if data_dir is None else os.path.abspath(os.path.expanduser(data_dir))
+        if kwargs.get("on_problem", "report") not in ("report", "raise"):
+            raise ValueError(f"expected on_problem to be report or raise, received {kwargs['on_problem']!r}")
+        unknown = [name for name in kwargs if name not in self._known_options()]
+        if unknown:
+            raise ValueError(
+                f"{type(self).__name__}: unknown option {unknown[0]!r}: expected one of "
+                f"{', '.join(sorted(self.BUILDER_CONFIG_CLASS.__dataclass_fields__))}"
+            )
+        kwargs["source_state"] = self._source_state(directory, kwargs)
+        self.problems: list[Problem] = []
+        super().__init__(
+            cache_dir=None if cache_dir is None else os.fspath(cache_dir),
+            config_name=config_name,
+            data_dir=directory,
+            **kwargs,
+        )
+
+    # --- what a corpus defines
+
+    def available_splits(self) -> tuple[str, ...]:
+        """The splits whose labels are there, of `train`, `validation` and `test`."""
+        raise TypeError(f"{type(self).__name__} has to define available_splits")
+
+    def list_clips(self, split: str) -> list[ClipEntry]:
+        """The clips of a split that exist, in a fixed order. What is missing goes through `report_missing`.
+
+        Raises:
+            ValueError, OSError: if labels or folders cannot be read.
+        """
+        raise TypeError(f"{type(self).__name__} has to define list_clips")
+
+    def read_clip(self, entry: ClipEntry) -> PoseClip:
+        """The keypoints of a clip.
+
+        Raises:
+            ValueError, OSError: if they cannot be read.
+        """
+        raise TypeError(f"{type(self).__name__} has to define read_clip")
+
+    def source_files(self, data_dir: str | None, options: dict[str, Any]) -> Iterable[str]:
+        """Files whose time of change decides whether a cache is stale; missing ones are skipped."""
+        return ()
+
+    # --- what every corpus does
+
+    def encode(self, entry: ClipEntry) -> dict[str, Any]:
+        """The row of a clip.
+
+        Raises:
+            ValueError, OSError: if the clip cannot be read.
+        """
+        return self.encode_clip(self.read_clip(entry), entry)
+
+    def encode_clip(self, clip: PoseClip, entry: ClipEntry) -> dict[str, Any]:
+        """The row of a clip that has been read."""
+        return encode_sample(
+            clip,
+            sample_id=entry.sample_id,
+            text=entry.text,
+            gloss=entry.gloss,
+            signer_id=entry.signer_id,
+            sign_language=self.sign_language,
+            spoken_language=self.spoken_language,
+            split=entry.split,
+            keep_layout=self.config.keep_layout,
+        )
+
+    @property
+    def sign_language(self) -> str:
+        """The English name of the sign language."""
+        return self.FACTS.sign_language
+
+    @property
+    def spoken_language(self) -> str:
+        """The English name of the language of `text`."""
+        return self.FACTS.spoken_language
+
+    @property
+    def folder(self) -> Path:
+        """`data_dir`, once it is known to exist.
+
+        Raises:
+            ValueError: if it was not given.
+            FileNotFoundError: if there is no such folder.
+        """
+        if self.config.data_dir is None:
+            raise ValueError(f"{self.FACTS.title}: expected data_dir, the folder of the corpus: {self.FACTS.homepage}")
+        path = Path(self.config.data_dir)
+        if not path.is_dir():
+            raise FileNotFoundError(f"{path}: no such folder: get {self.FACTS.title} from {self.FACTS.homepage}")
+        return path
+
+    def report(self, split: str, sample_id: str, reason: str) -> None:
+        """Notes a clip that is left out; with `on_problem="raise"`, stops.
+
+        Raises:
+            ValueError: with `on_problem="raise"`.
+        """
+        if self.config.on_problem == "raise":
+            raise ValueError(f"{self.FACTS.title}, {split}, {sample_id}: {reason}")
+        self.problems.append(Problem(split, sample_id, reason))
+
+    def report_missing(self, split: str, missing: list[str], num_labels: int, what: str = "pose files") -> None:
+        """Says which clips of a split have a label and no file: "3 of 1077 pose files not found: ...".
+
+        Raises:
+            FileNotFoundError: if all are missing, or any with `on_problem="raise"`.
+        """
+        if not missing:
+            return
+        names = ", ".join(missing[:_NUM_NAMED]) + (", ..." if len(missing) > _NUM_NAMED else "")
+        message = f"{self.FACTS.title}, {split}: {len(missing)} of {num_labels} {what} not found: {names}"
+        if len(missing) == num_labels or self.config.on_problem == "raise":
+            raise FileNotFoundError(f"{message} (looked in {self.config.pose_dir or self.config.data_dir})")
+        self.say(message)
+        self.problems.extend(Problem(split, name, "not found") for name in missing)
+
+    def say(self, message: str) -> None:
+        """A warning that also becomes part of the data set's description."""
+        logger.warning(message)
+        self.info.description = f"{self.info.description}\n{message}".strip()
+
+    def _info(self) -> datasets.DatasetInfo:
+        facts = self.FACTS
+        return datasets.DatasetInfo(
+            description=f"{facts.title} as skeletons. {facts.notes}".strip(),
+            features=features(),
+            homepage=facts.homepage,
+            license=facts.license,
+            citation=facts.citation,
+        )
+
+    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
+        self.problems.clear()
+        self.info.description = self._info().description
+        clips = {split: self.list_clips(split) for split in SPLITS if split in self.available_splits()}
+        _check_unique(self.FACTS.title, clips)
+        return [
+            datasets.SplitGenerator(name=split, gen_kwargs={"entries": entries}) for split, entries in clips.items()
+        ]
+
+    def _generate_examples(self, entries: list[ClipEntry]) -> Iterator[tuple[str, dict[str, Any]]]:
+        damaged = []
+        for entry in entries:
+            try:
+                row = self.encode(entry)
+            except (ValueError, OSError) as error:
+                self.report(entry.split, entry.sample_id, one_line(error))
+                damaged.append((entry, one_line(error)))
+                continue
+            yield entry.sample_id, row
+        if damaged:
+            first, reason = damaged[0]
+            message = f"{self.FACTS.title}, {first.split}: {len(damaged)} of {len(entries)} clips cannot be read"
+            if len(damaged) == len(entries):
+                raise ValueError(f"{message}, the first: {reason}")
+            self.say(f"{message} and are left out: {', '.join(entry.sample_id for entry, _ in damaged)} ({reason})")
+
+    @classmethod
+    def _known_options(cls) -> set[str]:
+        own = set(cls.BUILDER_CONFIG_CLASS.__dataclass_fields__) - {"source_state"}
+        return own | {"dataset_name", "hash", "base_path", "info", "token", "repo_id", "writer_batch_size"}
+
+    def _source_state(self, data_dir: str | None, options: dict[str, Any]) -> str:
+        hasher = Hasher()
+        for path in sorted(self.source_files(data_dir, options)):
+            try:
+                status = os.stat(path)
+            except OSError:
+                continue
+            hasher.update(f"{path} {status.st_size} {status.st_mtime_ns}")
+        return str(hasher.hexdigest())
+
+
+def cut_out(clip: PoseClip, entry: ClipEntry) -> PoseClip:
+    """The frames from `start` to `end` of a recording, with the frame rate of the labels where the file states none.
+
+    Raises:
+        ValueError: if the times are impossible, there is no frame rate, or the recording is shorter.
+    """
+    if clip.fps is None and entry.fps is not None:
+        clip = replace(clip, fps=entry.fps)
+    if entry.start is None and entry.end is None:
+        return clip
+    first, last = entry.start or 0.0, math.inf if entry.end is None else entry.end
+    if not 0 <= first < last or entry.end == math.inf:  # NaN compares false with everything
+        raise ValueError(
+            f"{entry.source}: expected {entry.sample_id} to start at 0 s or later and to end after that, "
+            f"received {first:g} to {last:g} s: correct its times"
+        )
+    if clip.fps is None:
+        raise ValueError(f"{entry.source}: expected a frame rate, to cut {entry.sample_id} out of it: none is stated")
+    start = round(first * clip.fps)
+    stop = len(clip) if entry.end is None else round(entry.end * clip.fps)
+    if start >= min(stop, len(clip)):
+        raise ValueError(
+            f"{entry.source}: expected {entry.sample_id} at {first:g} to {entry.end or 'the end'} s, "
+            f"received a recording of {clip.duration:.1f} s: is it another version?"
+        )
+    return clip.frames(slice(start, stop))
+
+
+def _check_unique(title: str, clips: dict[str, list[ClipEntry]]) -> None:
+    seen: dict[str, ClipEntry] = {}
+    for entry in (entry for entries in clips.values() for entry in entries):
+        other = seen.setdefault(entry.sample_id, entry)
+        if other is not entry:
+            raise ValueError(
+                f"{title}: two clips have the id {entry.sample_id} ({other.split}: {other.source}, {entry.split}: "
+                f"{entry.source}): every clip needs an id of its own"
+            )

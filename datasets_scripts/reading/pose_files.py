@@ -1,0 +1,118 @@
+"""Which skeleton file belongs to which name: an index of a folder, and the spellings that names have on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from datasets_scripts.reading.label_tables import SPLIT_NAMES
+from modeling_sigma.io.load_clip import READERS, VIDEO_SUFFIXES
+
+
+# What `:` becomes where a file system or a script does not allow it.
+_COLON_SPELLINGS = (":", "%", "_", "-", "")
+
+
+def walk_clips(folder: str | os.PathLike[str]) -> Iterator[tuple[str, os.DirEntry[str] | Path]]:
+    """Names without extension and entries of all skeleton files below `folder`, folders in alphabetical order.
+
+    A folder of OpenPose's `*_keypoints.json` is one clip with the folder's name.
+    """
+    pending = [os.fspath(folder)]
+    while pending:
+        current = pending.pop()
+        with os.scandir(current) as entries:
+            listed = sorted(entries, key=lambda entry: entry.name)
+        if any(entry.name.endswith("_keypoints.json") for entry in listed):
+            yield os.path.basename(current), Path(current)
+            continue
+        for entry in listed:
+            stem, suffix = os.path.splitext(entry.name)
+            if suffix.lower() in READERS:
+                yield stem, entry
+        pending.extend(entry.path for entry in reversed(listed) if entry.is_dir() and not entry.name.startswith("."))
+
+
+class PoseFiles:
+    """The skeleton files below a folder, by name.
+
+    Args:
+        folder (`str` or `os.PathLike`):
+            Searched with all its subfolders.
+        alias (`Callable[[str], str]`, *optional*):
+            What a file is also called, by its name: for names with suffixes of their own.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], alias: Callable[[str], str] | None = None) -> None:
+        self.folder = Path(folder)
+        self._paths: dict[str, list[str]] = {}
+        aliases: dict[str, list[str]] = {}
+        for name, entry in walk_clips(folder):
+            path = os.fspath(entry)
+            self._paths.setdefault(name, []).append(path)
+            if alias is not None and alias(name) != name:
+                aliases.setdefault(alias(name), []).append(path)
+        for name, paths in aliases.items():
+            self._paths.setdefault(name, paths)  # a file of exactly that name goes first
+
+    def __len__(self) -> int:
+        return sum(map(len, self._paths.values()))
+
+    def find(self, names: Iterable[str], split: str) -> str | None:
+        """The path of the first of `names` that exists; of files in several folders the one of `split`.
+
+        Raises:
+            ValueError: if several files have the name.
+        """
+        for name in names:
+            paths = self._paths.get(name, [])
+            if len(paths) > 1:
+                paths = [path for path in paths if split in _splits_in(path)] or paths
+            if len(paths) > 1:
+                raise ValueError(
+                    f"{len(paths)} files are called {name}: {', '.join(paths[:3])}: give pose_dir, the folder to take"
+                )
+            if paths:
+                return paths[0]
+        return None
+
+
+def state_of_clips(folder: str | os.PathLike[str]) -> str:
+    """Changes when a skeleton file below `folder` is added, removed or written again."""
+    hasher = hashlib.blake2b(digest_size=8)
+    for _, entry in walk_clips(folder):
+        for file in files_of(entry):
+            status = os.stat(file)
+            hasher.update(f"{file} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return hasher.hexdigest()
+
+
+def files_of(clip: str | os.PathLike[str]) -> list[str]:
+    """What a clip is read from: its file, or all frames of its OpenPose folder.
+
+    The folder alone would not do for a fingerprint: its time stays when a file in it is written again.
+    """
+    if not os.path.isdir(clip):
+        return [os.fspath(clip)]
+    return sorted(entry.path for entry in os.scandir(clip) if entry.name.lower().endswith(".json"))
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """How a clip's name may stand on disk: without folder and extension, and with `:` as `%`, `_`, `-` or nothing."""
+    plain = clip_name(name)
+    if ":" not in plain:
+        return (plain,)
+    return tuple(plain.replace(":", spelling) for spelling in _COLON_SPELLINGS)
+
+
+def clip_name(name: str) -> str:
+    """A clip's name without folder and without the extension of a video or skeleton file."""
+    base = name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+    stem, suffix = os.path.splitext(base)
+    return stem if suffix.lower() in (*VIDEO_SUFFIXES, *READERS) else base
+
+
+def _splits_in(path: str) -> set[str]:
+    return {SPLIT_NAMES[part] for part in Path(path).parent.parts if part in SPLIT_NAMES}

@@ -1,0 +1,1 @@
+"""The invented sign language behind the corpus `synthetic`: body, vocabulary, grammar and signing."""

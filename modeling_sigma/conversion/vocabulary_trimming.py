@@ -1,0 +1,226 @@
+"""Vocabulary trimming: a multilingual vocabulary keeps the pieces that a corpus and a safety list need.
+
+Two thirds of mT5-base are rows of the input and output matrices for pieces that a corpus never uses. Without them the
+model is smaller and each decoding step cheaper; over the pieces that stay, its logits are the same numbers.
+
+Texts whose pieces are all kept are cut as before: the Unigram tokenizer picks the segmentation of the highest score,
+which stays the highest when others are taken away. The penalty of unknown characters follows from the lowest score of
+the vocabulary, whose piece is therefore kept too.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from modeling_sigma.model.processing_sigma import PROMPT_TEMPLATE
+
+
+# Spoken languages of public sign language corpora: the prompts that name them stay readable.
+LANGUAGES = (
+    "English", "German", "Chinese", "French", "Spanish", "Portuguese", "Italian", "Dutch", "Greek", "Polish", "Czech",
+    "Russian", "Ukrainian", "Turkish", "Arabic", "Persian", "Hebrew", "Hindi", "Bengali", "Urdu", "Japanese", "Korean",
+    "Vietnamese", "Thai", "Indonesian", "Swedish", "Norwegian", "Danish", "Finnish", "Hungarian", "Romanian",
+)  # fmt: skip
+
+_WORD_START = "\u2581"
+_BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
+
+
+@dataclass(frozen=True)
+class TrimmingReport:
+    """What was removed.
+
+    Args:
+        num_pieces_before, num_pieces (`int`):
+            Rows of the vocabulary matrices, which may have rows without a piece at first.
+        num_corpus_pieces (`int`):
+            Different pieces in the texts.
+        num_parameters_before, num_parameters (`int`):
+            Of the model.
+    """
+
+    num_pieces_before: int
+    num_pieces: int
+    num_corpus_pieces: int
+    num_parameters_before: int
+    num_parameters: int
+
+    @property
+    def removed_share(self) -> float:
+        """The share of the parameters that are gone, 0 to 1."""
+        return 1 - self.num_parameters / self.num_parameters_before
+
+
+def trim_vocabulary(
+    model: Any, processor: Any, texts: Iterable[str], languages: Sequence[str] = LANGUAGES, size: int | None = None
+) -> TrimmingReport:
+    """Takes the pieces that nothing needs out of a model and its processor, both changed in place.
+
+    Args:
+        model ([`SigmaPreTrainedModel`]):
+            With a vocabulary matrix.
+        processor ([`SigmaProcessor`]):
+            Its processor; the tokenizer is of the Unigram kind (T5, mT5).
+        texts (`Iterable[str]`):
+            All texts that must be cut as before: sentences, glosses or labels of the corpora.
+        languages (`Sequence[str]`, *optional*):
+            Language names that prompts may hold.
+        size (`int`, *optional*):
+            How many pieces to keep: the likeliest other pieces of the texts' scripts fill up what is needed.
+
+    Raises:
+        ValueError: for a tokenizer of another kind, no text, a `size` below what is needed or above what there is, or
+            a model that does not belong to the tokenizer.
+    """
+    texts = list(texts)
+    tokenizer = processor.tokenizer
+    prompts = [processor.prompt_template.format(language=language) for language in languages]
+    kept_ids = pieces_to_keep(tokenizer, texts, prompts, size)
+    rows = int(model.get_input_embeddings().weight.shape[0])
+    if rows < len(tokenizer):
+        raise ValueError(f"expected a model with the tokenizer's {len(tokenizer)} pieces, received one with {rows}")
+    trimmed = trim_tokenizer(tokenizer, kept_ids)
+    new_ids = {old: new for new, old in enumerate(kept_ids)}
+    for text in [*texts, *prompts]:
+        expected = [new_ids[old] for old in tokenizer(text, verbose=False)["input_ids"]]
+        if trimmed(text, verbose=False)["input_ids"] != expected:
+            raise ValueError(f"the trimmed tokenizer cuts {text!r:.60} in another way: is its model really Unigram?")
+    num_parameters_before = sum(parameter.numel() for parameter in model.parameters())
+    trim_model(model, kept_ids)
+    processor.tokenizer = trimmed
+    used = {piece for text in texts for piece in tokenizer(text, verbose=False)["input_ids"]}
+    return TrimmingReport(
+        num_pieces_before=rows,
+        num_pieces=len(kept_ids),
+        num_corpus_pieces=len(used),
+        num_parameters_before=num_parameters_before,
+        num_parameters=sum(parameter.numel() for parameter in model.parameters()),
+    )
+
+
+def pieces_to_keep(
+    tokenizer: Any,
+    texts: Sequence[str],
+    prompts: Sequence[str] = (PROMPT_TEMPLATE.format(language="English"),),
+    size: int | None = None,
+) -> list[int]:
+    """The ids of the pieces that texts and the safety list need, in rising order.
+
+    The safety list: special and added tokens, bytes (`<0x0A>`), digits, punctuation, ASCII letters, the letters of the
+    texts' scripts, the pieces of the prompts, and the piece of the lowest score.
+
+    For the arguments see [`trim_vocabulary`].
+    """
+    if not texts:
+        raise ValueError("expected at least one text, received none: everything but the safety list would go")
+    vocabulary = _unigram_vocabulary(tokenizer)
+    scripts = {_script(character) for text in texts for character in text if character.isalpha()}
+    kept = {piece for text in [*texts, *prompts] for piece in tokenizer(text, verbose=False)["input_ids"]}
+    kept |= {*tokenizer.all_special_ids, *tokenizer.get_added_vocab().values()}
+    kept |= {number for number, (piece, _) in enumerate(vocabulary) if _is_safe(piece, scripts)}
+    kept.add(min(range(len(vocabulary)), key=lambda number: vocabulary[number][1]))
+    if size is not None:
+        if not len(kept) <= size <= len(tokenizer):
+            raise ValueError(
+                f"expected a size from {len(kept)} (what texts and safety list need) to {len(tokenizer)} (the whole "
+                f"vocabulary), received {size}"
+            )
+        likeliest = sorted(range(len(vocabulary)), key=lambda number: -vocabulary[number][1])
+        others = [number for number in likeliest if number not in kept and _is_of(vocabulary[number][0], scripts)]
+        kept |= set(others[: size - len(kept)])
+    return sorted(kept)
+
+
+def trim_tokenizer(tokenizer: Any, kept_ids: Sequence[int]) -> Any:
+    """A tokenizer of the same class with these pieces alone, numbered in their order.
+
+    Args:
+        tokenizer (`PreTrainedTokenizerBase`):
+            With a Unigram model.
+        kept_ids (`Sequence[int]`):
+            Rising; special and added tokens among them.
+    """
+    _unigram_vocabulary(tokenizer)
+    new_ids = {old: new for new, old in enumerate(kept_ids)}
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save_pretrained(folder)
+        file = Path(folder) / "tokenizer.json"
+        content = json.loads(file.read_text(encoding="utf-8"))
+        model = content["model"]
+        model["vocab"] = [piece for number, piece in enumerate(model["vocab"]) if number in new_ids]
+        model["unk_id"] = new_ids[model["unk_id"]]
+        for token in content["added_tokens"]:
+            token["id"] = new_ids[token["id"]]
+        for token in (content["post_processor"] or {}).get("special_tokens", {}).values():
+            token["ids"] = [new_ids[number] for number in token["ids"]]
+        file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        return type(tokenizer).from_pretrained(folder)
+
+
+@torch.no_grad()
+def trim_model(model: Any, kept_ids: Sequence[int]) -> None:
+    """Keeps these rows of the input and output matrices, in place, and renumbers the configurations' token ids.
+
+    Works on the meta device too, to count what would be left.
+    """
+    for name in ("shared", "lm_head"):
+        module = getattr(model, name, None)
+        if module is None:
+            continue
+        rows = torch.tensor(kept_ids, device=module.weight.device)
+        trimmed = nn.Parameter(module.weight.index_select(0, rows), requires_grad=module.weight.requires_grad)
+        module.weight = trimmed
+        if isinstance(module, nn.Embedding):
+            module.num_embeddings = len(kept_ids)
+        else:
+            module.out_features = len(kept_ids)
+    model.config.text_config.vocab_size = len(kept_ids)
+    new_ids = {old: new for new, old in enumerate(kept_ids)}
+    for config in (model.config, model.config.text_config, getattr(model, "generation_config", None)):
+        for name, value in vars(config).items() if config is not None else ():
+            if name.endswith("_token_id") and value is not None:
+                numbers = [new_ids[number] for number in value] if isinstance(value, list) else new_ids[value]
+                setattr(config, name, numbers)
+
+
+def _unigram_vocabulary(tokenizer: Any) -> list[tuple[str, float]]:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    content = {} if backend is None else json.loads(backend.to_str())["model"]
+    if content.get("type") != "Unigram":
+        raise ValueError(
+            f"expected a Unigram tokenizer (T5, mT5), received {type(tokenizer).__name__} of the kind "
+            f"{content.get('type')}: the cut of other kinds may depend on pieces that texts never show"
+        )
+    return [(str(piece), float(score)) for piece, score in content["vocab"]]
+
+
+def _is_safe(piece: str, scripts: set[str]) -> bool:
+    """Bytes, and single characters that any text may need."""
+    if _BYTE.fullmatch(piece):
+        return True
+    character = piece.removeprefix(_WORD_START)
+    if len(character) > 1:
+        return False
+    kind = unicodedata.category(character)[0] if character else "P"
+    if kind in "LM":
+        return character.isascii() or _script(character) in scripts
+    return kind in "NP" or character.isascii()
+
+
+def _is_of(piece: str, scripts: set[str]) -> bool:
+    return all(_script(character) in scripts for character in piece if character.isalpha())
+
+
+def _script(character: str) -> str:
+    """The first word of its name: LATIN, CYRILLIC, CJK, HANGUL, ..."""
+    return unicodedata.name(character, "UNKNOWN").split(" ", 1)[0]

@@ -1,0 +1,280 @@
+"""A folder of videos to a folder of clips: in several processes, resumable, with a manifest of what made them.
+
+Every video becomes one `.npz` file of the same name, written at once or not at all. What happened to a video is noted
+beside it until all are done; then the notes become `manifest.jsonl`, one line for each video. A run that is killed
+goes on where it was, and ends with the same bytes as an undisturbed one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from modeling_sigma.extraction.pose_estimators import PoseEstimator, estimate_clip, make_estimator
+from modeling_sigma.io.load_clip import VIDEO_SUFFIXES
+from modeling_sigma.io.numpy_archive import save_clip
+from modeling_sigma.io.reading_errors import DeviceError, MissingExtraError, one_line
+from modeling_sigma.io.text_files import read_lines
+from modeling_sigma.jobs.atomic_files import atomic_file, lone_writer, write_json, write_text
+from modeling_sigma.jobs.worker_processes import TaskMaker, WorkerDeath, run_in_processes
+
+
+MANIFEST, SUMMARY = "manifest.jsonl", "extraction.json"
+_WORK = ".extraction"  # notes of an unfinished run, and temporary files
+
+Report = dict[str, Any]
+# Does a task for every item in some processes, somewhere: `run_in_processes`, or `run_on_ray` bound to its options.
+Engine = Callable[[TaskMaker[str, Report], Sequence[str], int], Iterator[tuple[str, "Report | WorkerDeath"]]]
+
+
+@dataclass(frozen=True)
+class PoseExtraction:
+    """What to extract, from where, with what.
+
+    Args:
+        video_dir, out_dir (`Path`):
+            Folder of videos (searched through; hidden files are left out), and folder of the clips.
+        estimator (`str`):
+            A name of `modeling_sigma.extraction.pose_estimators.ESTIMATORS`.
+        options (`dict`, *optional*):
+            Arguments of the estimator that decide its keypoints: a folder has one set of them.
+        running_options (`dict`, *optional*):
+            Arguments that do not, such as `batch_size`.
+        devices (`tuple[str, ...]`, *optional*, defaults to `("cpu",)`):
+            Worker i takes device i modulo their number.
+        person (`int`, *optional*, defaults to 0):
+            Which person of each video; see `estimate_clip`.
+    """
+
+    video_dir: Path
+    out_dir: Path
+    estimator: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    running_options: Mapping[str, Any] = field(default_factory=dict)
+    devices: tuple[str, ...] = ("cpu",)
+    person: int = 0
+
+    @property
+    def scratch(self) -> Path:
+        """Where temporary files go."""
+        return self.out_dir / _WORK / "temporary"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What has to be equal for all clips of a folder, without this machine's folders."""
+        options = {
+            name: Path(value).name if isinstance(value, str) and Path(value).exists() else value
+            for name, value in sorted(self.options.items())
+        }
+        return {"estimator": self.estimator, "options": options, "person": self.person}
+
+    def note_path(self, video: str) -> Path:
+        """Where the report of a video is until all are done."""
+        return self.out_dir / _WORK / "notes" / f"{video}.json"
+
+    def make_task(self, number: int) -> Callable[[str], Report]:
+        """Loads the estimator, and returns what a worker does with a video."""
+        device = self.devices[number % len(self.devices)]
+        model = make_estimator(self.estimator, device=device, **self.options, **self.running_options)
+        return partial(_extract, self, model)
+
+
+def extract_poses(
+    extraction: PoseExtraction,
+    num_proc: int = 1,
+    engine: Engine = run_in_processes,
+    retry_failed: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Extracts the clips of all videos that have none yet.
+
+    `out_dir` gets a `.npz` file for each video, `manifest.jsonl` with a line for each video in alphabetical order
+    (file, length, frame rate, size, frames with a person, estimator with its versions; or the error), and
+    `extraction.json` with settings and counts. Videos that were extracted before and are gone keep their lines.
+
+    Args:
+        extraction ([`PoseExtraction`]):
+            What to do.
+        num_proc (`int`, *optional*, defaults to 1):
+            Number of processes. A process that dies over a video is replaced, and the video counts as failed.
+        engine (`Callable`, *optional*):
+            Where the work is done: in processes of this machine, or `modeling_sigma.jobs.ray_engine.run_on_ray`.
+        retry_failed (`bool`, *optional*, defaults to `False`):
+            Try videos again that failed in an earlier run.
+        progress (*optional*):
+            Called with the number of videos done, and of all, at the start and after each video.
+
+    Returns:
+        `dict`: what `extraction.json` holds, and `failed`: the reports of the videos that could not be read.
+
+    Raises:
+        ValueError: without videos, for two videos that would become one file, for a folder that was made with other
+            settings or is being written, and for what the estimator cannot do on this machine.
+        OSError: if a folder cannot be read or written.
+    """
+    videos = find_videos(extraction.video_dir)
+    with lone_writer(extraction.out_dir):
+        _check_settings(extraction)
+        shutil.rmtree(extraction.scratch, ignore_errors=True)  # what a killed run left
+        reports = _known_reports(extraction)
+        waiting = [video for video in videos if not _is_done(extraction, video, reports.get(video), retry_failed)]
+        done = len(videos) - len(waiting)
+        if progress is not None:
+            progress(done, len(videos))
+        for video, result in engine(extraction.make_task, waiting, num_proc):
+            if isinstance(result, WorkerDeath):
+                result = _death_report(extraction, video, result)
+            reports[video] = result
+            done += 1
+            if progress is not None:
+                progress(done, len(videos))
+        return _finish(extraction, reports)
+
+
+def find_videos(folder: Path) -> list[str]:
+    """The videos in a folder and its subfolders: sorted relative paths with `/`.
+
+    Raises:
+        ValueError: if there are none, or two would become one clip.
+        OSError: if there is no such folder.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder: give the folder of the videos")
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
+    videos = sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
+    if not videos:
+        raise ValueError(f"{folder}: expected videos ({', '.join(VIDEO_SUFFIXES)}), found none")
+    counts = Counter(map(_clip_name, videos))
+    for clip, count in counts.items():
+        if count > 1:
+            same = ", ".join(video for video in videos if _clip_name(video) == clip)
+            raise ValueError(f"{folder}: {same} would all become {clip}: rename all but one")
+    return videos
+
+
+def read_manifest(folder: Path) -> list[Report]:
+    """The reports of a folder that `extract_poses` has finished, empty where it has not.
+
+    Raises:
+        ValueError: if the manifest is damaged.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        return []
+    try:
+        return [json.loads(line) for line in read_lines(path, "reports")]
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: cannot be read ({one_line(error)}): remove it to extract everything again"
+        ) from error
+
+
+def _clip_name(video: str) -> str:
+    return str(Path(video).with_suffix(".npz").as_posix())
+
+
+def _extract(extraction: PoseExtraction, model: PoseEstimator, video: str) -> Report:
+    path = extraction.video_dir / video
+    report: Report = {"video": video}
+    try:
+        report["video_bytes"] = path.stat().st_size
+        clip = estimate_clip(path, model, extraction.person)
+    except (MissingExtraError, DeviceError):  # not this video's fault
+        raise
+    except (ValueError, OSError) as error:
+        report["error"] = one_line(error).replace(os.fspath(path), video)
+    else:
+        target = extraction.out_dir / _clip_name(video)
+        with atomic_file(target, extraction.scratch) as temporary:
+            save_clip(temporary, clip)
+            digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
+        report.update(
+            file=_clip_name(video),
+            file_bytes=target.stat().st_size,
+            sha256=digest,
+            num_frames=len(clip),
+            num_frames_with_person=int((clip.scores > 0).any(axis=1).sum()),
+            fps=clip.fps,
+            width=clip.width,
+            height=clip.height,
+        )
+    report.update(estimator=model.name, layout=model.layout, versions=dict(getattr(model, "versions", {})))
+    write_json(extraction.note_path(video), report, extraction.scratch)
+    return report
+
+
+def _death_report(extraction: PoseExtraction, video: str, death: WorkerDeath) -> Report:
+    report = {
+        "video": video,
+        "video_bytes": (extraction.video_dir / video).stat().st_size,
+        "error": f"{video}: the process died over it (exit code {death.exit_code})",
+        "estimator": extraction.estimator,
+    }
+    write_json(extraction.note_path(video), report, extraction.scratch)
+    return report
+
+
+def _check_settings(extraction: PoseExtraction) -> None:
+    """Compares with the run that began or finished the folder; notes the settings in a new one."""
+    begun = extraction.out_dir / _WORK / "settings.json"
+    for path in (begun, extraction.out_dir / SUMMARY):
+        if path.is_file():
+            earlier = json.loads(path.read_text(encoding="utf-8"))
+            for name, value in extraction.settings.items():
+                if earlier.get(name) != value:
+                    raise ValueError(
+                        f"{extraction.out_dir}: was extracted with {name} {earlier.get(name)}, now {value} is asked "
+                        "for: choose another folder"
+                    )
+    if not begun.is_file():
+        write_json(begun, extraction.settings, extraction.scratch)
+
+
+def _known_reports(extraction: PoseExtraction) -> dict[str, Report]:
+    reports = {report["video"]: report for report in read_manifest(extraction.out_dir)}
+    for path in (extraction.out_dir / _WORK / "notes").rglob("*.json"):
+        report = json.loads(path.read_text(encoding="utf-8"))
+        reports[report["video"]] = report
+    return reports
+
+
+def _is_done(extraction: PoseExtraction, video: str, report: Report | None, retry_failed: bool) -> bool:
+    if report is None or report.get("video_bytes") != (extraction.video_dir / video).stat().st_size:
+        return False
+    if "error" in report:
+        return not retry_failed
+    clip = extraction.out_dir / report["file"]
+    return clip.is_file() and clip.stat().st_size == report["file_bytes"]
+
+
+def _finish(extraction: PoseExtraction, reports: Mapping[str, Report]) -> dict[str, Any]:
+    ordered = [reports[video] for video in sorted(reports)]
+    lines = "".join(json.dumps(report, ensure_ascii=False) + "\n" for report in ordered)
+    write_text(extraction.out_dir / MANIFEST, lines, extraction.scratch)
+    failed = [report for report in ordered if "error" in report]
+    done = [report for report in ordered if "error" not in report]
+    makers = Counter(json.dumps([report["estimator"], report["layout"], report["versions"]]) for report in done)
+    summary = {
+        **extraction.settings,
+        "num_videos": len(ordered),
+        "num_clips": len(done),
+        "num_failed": len(failed),
+        "num_frames": sum(report["num_frames"] for report in done),
+        "num_frames_with_person": sum(report["num_frames_with_person"] for report in done),
+        # More than one where packages changed between runs.
+        "made_by": [
+            dict(zip(("estimator", "layout", "versions"), json.loads(maker)), num_clips=count)
+            for maker, count in sorted(makers.items())
+        ],
+    }
+    write_json(extraction.out_dir / SUMMARY, summary, extraction.scratch)
+    shutil.rmtree(extraction.out_dir / _WORK)
+    return {**summary, "failed": failed}

@@ -1,0 +1,84 @@
+"""Decoding videos with PyAV: upright RGB frames, one at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modeling_sigma.io.reading_errors import MissingExtraError, naming_file
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video's header says.
+
+    Args:
+        fps (`float`, *optional*):
+            Average number of frames a second.
+        num_frames (`int`, *optional*):
+            Number of frames, where the header states one; good for a progress bar, not to count on.
+    """
+
+    fps: float | None
+    num_frames: int | None
+
+
+def video_info(path: str | os.PathLike[str]) -> VideoInfo:
+    """Reads the header of a video.
+
+    Raises:
+        ValueError: if the file holds no video; also `MissingExtraError` where PyAV is not installed.
+        OSError: if there is no such file or it cannot be read.
+    """
+    with _opened(path) as (_, stream):
+        rate = stream.average_rate or stream.guessed_rate
+        return VideoInfo(float(rate) if rate else None, int(stream.frames) or None)
+
+
+def read_frames(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
+    """Decodes a video.
+
+    Args:
+        path (`str` or `os.PathLike`):
+            The file.
+
+    Yields:
+        `np.ndarray` of shape `(H, W, 3)`, uint8: the frames as a player shows them (rotation applied), in RGB.
+
+    Raises:
+        ValueError: if the file holds no video or is damaged; also `MissingExtraError` where PyAV is not installed.
+        OSError: if there is no such file or it cannot be read.
+    """
+    with _opened(path) as (container, stream):
+        stream.thread_type = "AUTO"
+        for frame in container.decode(stream):
+            yield rotate(frame.to_ndarray(format="rgb24"), frame.rotation)
+
+
+def rotate(frame: np.ndarray, degrees: float) -> np.ndarray:
+    """`frame` (H, W, C), turned counterclockwise by `degrees`, rounded to quarter turns.
+
+    Phones store what their sensor sees and note how to turn it: an upright recording has `degrees` -90 or 90.
+    """
+    return np.ascontiguousarray(np.rot90(frame, round(degrees / 90) % 4))
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, Any]]:
+    try:
+        import av
+    except ImportError as error:
+        raise MissingExtraError(
+            f'{os.fspath(path)}: reading a video needs PyAV: pip install -e ".[video]" in the folder of sigma-slu'
+        ) from error
+
+    with Path(path).open("rb") as file, naming_file(path, "a video"), av.open(file) as container:
+        if not container.streams.video:
+            raise ValueError("expected a video, received a file without pictures: is it a sound recording?")
+        yield container, container.streams.video[0]

@@ -1,0 +1,46 @@
+"""The configuration of a saved Sigma model, or an error that says what is there instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+def load_model_config(name_or_path: str | Path) -> Any:
+    """Reads the configuration of a folder or Hub name. No code from there is run.
+
+    Raises:
+        ValueError: if there is no model, one of another kind, one that a newer version has written, or in a folder one
+            whose weights are missing or damaged.
+        OSError: if it cannot be read.
+    """
+    from transformers import AutoConfig
+
+    from modeling_sigma.hub.bundle_checks import weight_problems
+    from modeling_sigma.registration import register_sigma
+
+    register_sigma()
+    path = Path(name_or_path)
+    if path.is_file():
+        raise ValueError(f"{path}: expected the folder of a model, found a file")
+    if path.is_dir() and not (path / "config.json").is_file():
+        raise ValueError(f"{path}: expected the folder of a model, found no config.json in it")
+    try:
+        config = AutoConfig.from_pretrained(name_or_path, trust_remote_code=False)
+    except OSError as error:
+        if path.is_dir():
+            raise
+        raise ValueError(
+            f"{name_or_path}: expected a model, found no such folder, and the Hub did not give it: {error}"
+        ) from error
+    if config.model_type != "sigma":
+        raise ValueError(f"{name_or_path}: expected a Sigma model, found one of type {config.model_type}")
+    problems = list(weight_problems(path)) if path.is_dir() else []
+    if problems:
+        raise ValueError(f"{name_or_path} cannot be loaded: {'; '.join(problems)}")
+    return config
+
+
+def saved_class(config: Any) -> str:
+    """Name of the class that was saved, or "none"."""
+    return str((config.architectures or ["none"])[0])

@@ -1,0 +1,174 @@
+"""From keypoints to the numbers the model reads: select 69 joints, normalise, choose frames. Pure numpy.
+
+Source: arXiv:2509.21223, pose pre-processing (taken over from Uni-Sign). Departures: float64 throughout, a
+deterministic choice of frames in evaluation, and references of scale for clips without a body.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from .pose_clip import PoseClip
+from .skeleton_layouts import MISSING, NUM_JOINTS, PART_ANCHORS, PART_ORIGINS, PART_SLICES, get_layout
+
+
+ScaleReference = Literal["body", "hands", "image"]
+SCALE_REFERENCES = ("body", "hands", "image")
+
+# Fewer points than this do not fix the size of a signer (arXiv:2509.21223 keeps Uni-Sign's rule).
+MIN_REFERENCE_POINTS = 4
+
+
+def select_joints(clip: PoseClip) -> tuple[np.ndarray, np.ndarray]:
+    """The 69 joints of Sigma out of a detector's keypoints.
+
+    Args:
+        clip ([`PoseClip`]):
+            A clip of T frames in any known layout.
+
+    Returns:
+        `tuple[np.ndarray, np.ndarray]`: keypoints `(T, 69, 2)` float64 in the clip's image coordinates and scores
+        `(T, 69)` float64. Joints that the layout lacks are (0, 0) with score 0.
+    """
+    indices = np.array(get_layout(clip.layout).joint_indices)
+    keypoints = clip.keypoints[:, indices].astype(np.float64)
+    scores = clip.scores[:, indices].astype(np.float64)
+    missing = indices == MISSING
+    if missing.any():
+        keypoints[:, missing] = 0.0
+        scores[:, missing] = 0.0
+    return keypoints, scores
+
+
+def normalize_joints(
+    keypoints: np.ndarray,
+    scores: np.ndarray,
+    *,
+    score_threshold: float = 0.3,
+    scale_reference: ScaleReference = "body",
+    fill_wrists: bool = False,
+    image_size: tuple[float, float] = (1.0, 1.0),
+    image_share: float = 0.5,
+) -> np.ndarray:
+    """Makes a clip independent of where, how large and on which image the signer stands.
+
+    One square box is laid around the clip. The body is placed inside the box, from -1 to 1. Hands and face are
+    relative to their own origin (wrist, nose tip) in the same frame, in units of the box's side.
+
+    Args:
+        keypoints (`np.ndarray` of shape `(T, 69, 2)`):
+            Image coordinates, in pixels or any other unit that is the same for x and y.
+        scores (`np.ndarray` of shape `(T, 69)`):
+            Certainty. A joint counts as seen where its score exceeds `score_threshold`.
+        score_threshold (`float`, *optional*, defaults to 0.3):
+            See `scores`.
+        scale_reference (`"body"`, `"hands"` or `"image"`, *optional*, defaults to `"body"`):
+            What the box surrounds: all seen body joints of the clip (the paper), all seen hand joints, or a fixed
+            share of the image around its centre. The last two serve detectors that see no body.
+        fill_wrists (`bool`, *optional*, defaults to `False`):
+            Put the wrist of a seen hand into the body's wrist joint where that one is missing. Hands are relative
+            to their wrist, so without a body their place in the picture would be lost.
+        image_size (`tuple[float, float]`, *optional*, defaults to `(1.0, 1.0)`):
+            Width and height in the unit of `keypoints`; only used by `scale_reference="image"`.
+        image_share (`float`, *optional*, defaults to 0.5):
+            Side of the box as a share of the image's shorter side; only used by `scale_reference="image"`.
+
+    Returns:
+        `np.ndarray` of shape `(T, 69, 3)`, float32: x, y and score, each in [-1, 1]; all three 0 where the joint was
+        not seen. All zeros when fewer than 4 reference points were seen or when they span no area.
+
+    Raises:
+        ValueError: for an unknown `scale_reference`.
+
+    Source: arXiv:2509.21223, pose pre-processing.
+    """
+    keypoints, scores = np.asarray(keypoints, np.float64), np.asarray(scores, np.float64)
+    if fill_wrists:
+        keypoints, scores = _with_filled_wrists(keypoints, scores, score_threshold)
+    values = np.zeros((len(keypoints), NUM_JOINTS, 3), np.float32)
+    box = _reference_box(keypoints, scores > score_threshold, scale_reference, image_size, image_share)
+    if box is None:
+        return values
+    corner, side = box
+
+    body = PART_SLICES["body"]
+    relative = np.empty_like(keypoints)
+    relative[:, body] = ((keypoints[:, body] - corner) / side - 0.5) * 2
+    for part, origin in PART_ORIGINS.items():
+        joints = keypoints[:, PART_SLICES[part]]  # (T, V, 2)
+        relative[:, PART_SLICES[part]] = (joints - joints[:, origin : origin + 1]) / side
+
+    values[..., :2] = np.clip(relative, -1.0, 1.0)
+    values[..., 2] = np.clip(scores, -1.0, 1.0)
+    values[scores <= score_threshold] = 0.0
+    return values
+
+
+def _reference_box(
+    keypoints: np.ndarray,
+    seen: np.ndarray,
+    scale_reference: str,
+    image_size: tuple[float, float],
+    image_share: float,
+) -> tuple[np.ndarray, float] | None:
+    """Upper left corner (2,) and side of the clip's square box; None when nothing fixes it."""
+    if scale_reference == "image":
+        size = np.asarray(image_size, np.float64)
+        side = float(image_share * size.min())
+        return (size - side) / 2, side
+    if scale_reference == "body":
+        joints = PART_SLICES["body"]
+    elif scale_reference == "hands":
+        joints = slice(PART_SLICES["left_hand"].start, PART_SLICES["right_hand"].stop)
+    else:
+        raise ValueError(f"expected scale_reference to be one of {SCALE_REFERENCES}, received {scale_reference!r}")
+    points = keypoints[:, joints][seen[:, joints]]  # (num_seen, 2)
+    if len(points) < MIN_REFERENCE_POINTS:
+        return None
+    low, high = points.min(axis=0), points.max(axis=0)
+    side = float((high - low).max())
+    return ((low + high - side) / 2, side) if side > 0 else None
+
+
+def _with_filled_wrists(
+    keypoints: np.ndarray, scores: np.ndarray, score_threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
+    keypoints, scores = keypoints.copy(), scores.copy()
+    for hand in ("left_hand", "right_hand"):
+        wrist, joint = PART_SLICES[hand].start + PART_ORIGINS[hand], PART_ANCHORS[hand]
+        fill = (scores[:, joint] <= score_threshold) & (scores[:, wrist] > score_threshold)
+        keypoints[fill, joint] = keypoints[fill, wrist]
+        scores[fill, joint] = scores[fill, wrist]
+    return keypoints, scores
+
+
+def even_frame_indices(num_frames: int, max_frames: int) -> np.ndarray:
+    """At most `max_frames` frame numbers, evenly spaced, always the same ones for the same arguments.
+
+    Departure from arXiv:2509.21223: its implementation draws a random subset in evaluation too, so that its scores
+    change from run to run.
+
+    Example:
+
+    ```python
+    >>> from modeling_sigma.model.pose_transforms import even_frame_indices
+    >>> even_frame_indices(10, 4)
+    array([1, 3, 6, 8])
+
+    ```
+    """
+    if num_frames <= max_frames:
+        return np.arange(num_frames)
+    return ((np.arange(max_frames) + 0.5) * num_frames / max_frames).astype(np.int64)
+
+
+def random_frame_indices(num_frames: int, max_frames: int, generator: np.random.Generator) -> np.ndarray:
+    """At most `max_frames` frame numbers, a sorted random subset (training).
+
+    Source: arXiv:2509.21223, pose pre-processing.
+    """
+    if num_frames <= max_frames:
+        return np.arange(num_frames)
+    return np.sort(generator.choice(num_frames, max_frames, replace=False))

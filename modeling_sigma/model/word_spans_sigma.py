@@ -1,0 +1,97 @@
+"""Which words a text has, in scripts with and without spaces; names of several words count as one."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+
+
+# Words of one text, in order, e.g. `jieba.lcut` for Chinese.
+WordSegmenter = Callable[[str], Sequence[str]]
+
+# Characters of scripts that put no spaces between words, as the inside of a class of a regular expression: Thai, Lao,
+# Tibetan, Myanmar, Khmer, Kana and Han with their punctuation and wide forms. Korean writes spaces.
+_UNSPACED = (
+    "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3001-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\uff01-\uff9f\U00020000-\U0003ffff"
+)
+_UNSPACED_CHARACTER = re.compile(f"[{_UNSPACED}]")
+_SPACED_LETTER = rf"[^\W{_UNSPACED}]"
+_LETTER = re.compile(r"\w")
+
+
+def is_word_border(text: str, position: int) -> bool:
+    """Whether a word may end before the character at `position` and another begin there.
+
+    ```python
+    >>> from modeling_sigma.model.word_spans_sigma import is_word_border
+    >>> is_word_border("New York", 3), is_word_border("New York", 2), is_word_border("今天天气", 2)
+    (True, False, True)
+
+    ```
+    """
+    if position in (0, len(text)):
+        return True
+    before, behind = text[position - 1], text[position]
+    if _is_mark(behind):
+        return False
+    return before.isspace() or behind.isspace() or any(map(_UNSPACED_CHARACTER.match, (before, behind)))
+
+
+def word_spans(text: str, word_segmenter: WordSegmenter | None) -> list[tuple[int, int]]:
+    """Where each word begins and ends: between spaces, or as the segmenter says.
+
+    Raises:
+        ValueError: for words of the segmenter that do not follow in the text.
+    """
+    if word_segmenter is None:
+        return [match.span() for match in re.finditer(r"\S+", text)]
+    spans, position = [], 0
+    for word in word_segmenter(text):
+        if not word.strip():
+            continue
+        start = text.find(word, position)
+        if start < 0:
+            raise ValueError(f"the word segmenter returned {word!r}, which does not follow in {text!r:.80}")
+        spans.append((start, start + len(word)))
+        position = start + len(word)
+    return spans
+
+
+def joined_spans(text: str, spans: list[tuple[int, int]], entities: Sequence[str]) -> list[tuple[int, int]]:
+    """Word spans, those of the words of one entity joined; in scripts without spaces it is cut out of longer words."""
+    if not entities:
+        return spans
+    for match in _entity_pattern(entities).finditer(text):
+        start, stop = match.span()
+        inside = [span for span in spans if span[0] < stop and start < span[1]]
+        if not inside or (stop < len(text) and _is_mark(text[stop])):
+            continue  # the segmenter skipped it, or the last letter goes on
+        spans = [span for span in spans if span not in inside]
+        first, last = inside[0][0], inside[-1][1]
+        # Letters beside it are other words if a word may end there; punctuation stays with it.
+        if _LETTER.search(text, first, start) and is_word_border(text, start):
+            spans.append((first, start))
+            first = start
+        if _LETTER.search(text, stop, last) and is_word_border(text, stop):
+            spans.append((stop, last))
+            last = stop
+        spans = sorted([*spans, (first, last)])
+    return spans
+
+
+def _entity_pattern(entities: Sequence[str]) -> re.Pattern[str]:
+    """Finds the longest entity that is no part of a longer word; scripts without spaces do not show that."""
+    alternatives = [
+        ("" if _UNSPACED_CHARACTER.match(entity[0]) else f"(?<!{_SPACED_LETTER})")
+        + re.escape(entity)
+        + ("" if _UNSPACED_CHARACTER.match(entity[-1]) else f"(?!{_SPACED_LETTER})")
+        for entity in sorted(entities, key=len, reverse=True)
+    ]
+    return re.compile("|".join(alternatives), re.IGNORECASE)
+
+
+def _is_mark(character: str) -> bool:
+    """Vowels and accents that belong to the letter before them."""
+    return unicodedata.category(character).startswith("M")

@@ -1,1 +1,0 @@
-"""Search among stored embeddings of clips and texts."""

@@ -1,0 +1,179 @@
+"""Adapters (PEFT): a new sign language or signer for a trained model, in a file of a few per cent of its size."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+
+import modeling_sigma
+from modeling_sigma.hub.adapter_card import build_adapter_card
+from modeling_sigma.training.adapters.labels import keep_labels, read_model_config
+from modeling_sigma.training.model_building import HEAD_OF_CLASS, LABEL_HEADS, model_class
+
+
+PoseMode = Literal["full", "frozen", "lora"]
+POSE_MODES = ("full", "frozen", "lora")
+
+# Regular expressions, since PEFT looks for plain names anywhere: "q" would hit the fusion too.
+_TEXT_TARGETS = (
+    r"(encoder|decoder)\.block\.\d+\.layer\.\d+\."
+    r"(SelfAttention|EncDecAttention|DenseReluDense)\.(q|k|v|o|wi|wi_0|wi_1|wo)"
+)
+_POSE_TARGETS = r"pose_encoder\.(projection|parts\..*\.(joint_projection|spatial_conv|temporal_conv|residual_conv))"
+_POSE_NORMS = ("spatial_norm", "temporal_norm", "residual_norm")
+_TASK_TYPES = {"SigmaForConditionalGeneration": "SEQ_2_SEQ_LM", "SigmaForSequenceClassification": "SEQ_CLS"}
+
+
+def lora_config(
+    model: nn.Module,
+    rank: int = 8,
+    alpha: float | None = None,
+    dropout: float = 0.0,
+    pose_encoder: PoseMode = "lora",
+    modules_to_save: Sequence[str] = (),
+) -> Any:
+    """LoRA for a Sigma model: low-rank changes of the text backbone, and a choice for the pose encoder.
+
+    Args:
+        model (`nn.Module`):
+            What is adapted. A head that chooses labels or glosses trains in full: its classes are new.
+        rank (`int`, *optional*, defaults to 8):
+            Of the changes.
+        alpha (`float`, *optional*):
+            Their scale is alpha / rank; twice the rank by default.
+        dropout (`float`, *optional*, defaults to 0.0):
+            In front of them.
+        pose_encoder (`"full"`, `"frozen"` or `"lora"`, *optional*, defaults to `"lora"`):
+            Trains in full, stays as it is (its running statistics, too), or gets low-rank changes, while its norms
+            train in full.
+        modules_to_save (`Sequence[str]`, *optional*):
+            Further modules that train in full, such as `"lm_head"`.
+
+    Returns:
+        `peft.LoraConfig`
+
+    Raises:
+        ValueError: for an unknown choice or a rank below 1.
+        ImportError: without PEFT.
+    """
+    peft = import_peft()
+    if pose_encoder not in POSE_MODES:
+        raise ValueError(f"expected pose_encoder among {', '.join(POSE_MODES)}, received {pose_encoder!r}")
+    if rank < 1:
+        raise ValueError(f"expected a rank of at least 1, received {rank}")
+    name = type(model).__name__
+    saved = [*([LABEL_HEADS[name]] if name in LABEL_HEADS else []), *modules_to_save]
+    targets = _TEXT_TARGETS
+    if pose_encoder == "full":
+        saved.append("pose_encoder")
+    elif pose_encoder == "lora":
+        saved += _POSE_NORMS
+        targets = f"({_TEXT_TARGETS}|{_POSE_TARGETS})"
+    return peft.LoraConfig(
+        task_type=_TASK_TYPES.get(name),
+        r=rank,
+        lora_alpha=2 * rank if alpha is None else alpha,
+        lora_dropout=dropout,
+        target_modules=targets,
+        modules_to_save=saved or None,
+    )
+
+
+def save_adapter(
+    model: Any,
+    processor: Any,
+    directory: str | Path,
+    base: str,
+    sign_languages: Sequence[str] = (),
+    spoken_languages: Sequence[str] = (),
+) -> Path:
+    """The active adapter alone, with the configuration and the processor that belong to it, and a card to complete.
+
+    Args:
+        model (`peft.PeftModel`):
+            The adapted model.
+        processor:
+            Its processor or feature extractor.
+        directory (`str` or `Path`):
+            Made if it does not exist; files of the same names are overwritten.
+        base (`str`):
+            Where the model that was adapted is found: a folder, or a name on the Hub.
+        sign_languages, spoken_languages (`Sequence[str]`, *optional*):
+            English names, for the card.
+
+    Raises:
+        ValueError: unless one adapter is active.
+    """
+    directory = Path(directory)
+    active = model.active_adapters
+    if len(active) != 1:
+        raise ValueError(f"expected one active adapter to save, received {len(active)}: choose it with set_adapter")
+    (name,) = active
+    model.peft_config[name].base_model_name_or_path = base
+    model.save_pretrained(directory, selected_adapters=[name])
+    if name != "default":  # PEFT makes a folder of any other name, where nobody would look for it
+        for path in (directory / name).iterdir():
+            path.replace(directory / path.name)
+        (directory / name).rmdir()
+    architecture = type(model.get_base_model()).__name__
+    config = copy.deepcopy(model.get_base_model().config)
+    config.architectures = [architecture]
+    config.sigma_slu_version = modeling_sigma.__version__
+    config.save_pretrained(directory)
+    processor.save_pretrained(directory)
+    labels = list(config.id2label.values()) if architecture in LABEL_HEADS else []
+    card = build_adapter_card(base, architecture, labels, config.weights_licence, sign_languages, spoken_languages)
+    card.save(directory / "README.md")  # in place of PEFT's, which is a form to fill in
+    return directory
+
+
+def load_adapted(directory: str | Path, base: str | None = None, is_trainable: bool = False) -> Any:
+    """The adapted model of a folder that [`save_adapter`] wrote, also where its labels differ from the base's.
+
+    `merge_and_unload()` makes a plain Sigma model of it; `load_adapter(other, name)` and `set_adapter(name)` keep
+    several languages on one base, each with its own labels (`model.config.id2label` is the active adapter's).
+
+    PEFT's own `AutoPeftModel...` and `PeftModel.from_pretrained` know of no labels: they open adapters whose labels
+    are the base's, fail for another number of labels, and give as many others the names of the base's.
+
+    Args:
+        directory (`str` or `Path`):
+            The adapter.
+        base (`str`, *optional*):
+            Where the base is now, if it has moved.
+        is_trainable (`bool`, *optional*, defaults to `False`):
+            Train it further.
+
+    Returns:
+        `peft.PeftModel`
+
+    Raises:
+        ValueError: for a folder that [`save_adapter`] did not write, or a newer version of it.
+        ImportError: without PEFT.
+    """
+    peft = import_peft()
+    config = read_model_config(directory)
+    architecture = (config.architectures or [""])[0]
+    if architecture not in HEAD_OF_CLASS:
+        raise ValueError(f"{directory}: expected the adapter of a Sigma model, found {architecture or 'no model'}")
+    base = base or peft.PeftConfig.from_pretrained(str(directory)).base_model_name_or_path
+    cls: Any = model_class(HEAD_OF_CLASS[architecture])
+    model = cls.from_pretrained(base, config=config, ignore_mismatched_sizes=True)
+    return keep_labels(peft.PeftModel.from_pretrained(model, str(directory), is_trainable=is_trainable))
+
+
+def import_peft() -> Any:
+    """PEFT.
+
+    Raises:
+        ImportError: naming the extra, where it is not installed.
+    """
+    try:
+        import peft
+    except ImportError as error:
+        raise ImportError('adapters need PEFT: pip install -e ".[peft]" in the folder of sigma-slu') from error
+    return peft

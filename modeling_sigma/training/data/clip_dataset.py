@@ -1,0 +1,73 @@
+"""Rows of a corpus as training samples: the clip, its texts, and the randomness that is its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from datasets_scripts.schema import decode_clip
+from modeling_sigma.model.pose_augmentation import PoseAugmentation
+from modeling_sigma.model.pose_clip import PoseClip
+
+
+@dataclass(frozen=True, eq=False)
+class ClipSample:
+    """One clip on its way to the collator.
+
+    Args:
+        clip ([`PoseClip`]):
+            The keypoints.
+        sample_id (`str`), text (`str`), gloss (`list[str]`), spoken_language (`str`):
+            Columns of the corpus.
+        generator (`np.random.Generator`, *optional*):
+            In training the source of everything random about the clip; None in evaluation.
+    """
+
+    clip: PoseClip
+    sample_id: str
+    text: str
+    gloss: list[str]
+    spoken_language: str
+    generator: np.random.Generator | None = None
+
+
+class ClipDataset(Dataset):
+    """A corpus in the schema of `datasets_scripts.schema`, clip by clip.
+
+    Args:
+        rows (`datasets.Dataset`):
+            The corpus.
+        seed (`int`, *optional*, defaults to 0):
+            Of what is random about a clip.
+
+    A key is a number, or (epoch, number) in training: what is random about a clip then depends on seed, epoch and
+    number alone, not on workers, processes, or where a run was resumed.
+    """
+
+    def __init__(self, rows: Any, seed: int = 0) -> None:
+        self.rows = rows
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> ClipSample:
+        epoch, index = key if isinstance(key, tuple) else (None, key)
+        row = self.rows[index]
+        return ClipSample(
+            clip=decode_clip(row),
+            sample_id=row["sample_id"],
+            text=row["text"],
+            gloss=list(row["gloss"]),
+            spoken_language=row["spoken_language"],
+            generator=None if epoch is None else np.random.default_rng([self.seed, epoch, index]),
+        )
+
+    def lengths(self, max_frames: int, augmentation: dict[str, float] | None = None) -> list[int]:
+        """Most frames that each clip can have when the model reads it: augmentation may make clips longer."""
+        stretch = 1 + PoseAugmentation.from_dict(augmentation or {}).speed
+        return [min(max_frames, ceil(num_frames * stretch)) for num_frames in self.rows["num_frames"]]

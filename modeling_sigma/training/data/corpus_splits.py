@@ -1,0 +1,137 @@
+"""The clips of a run: training, validation and test splits of its corpora."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import datasets
+import numpy as np
+
+from datasets_scripts.corpora import load_corpus
+from datasets_scripts.reading.split_by_signer import split_by_signer
+from modeling_sigma.training.arguments import DataArguments
+
+
+def load_splits(arguments: DataArguments) -> dict[str, datasets.Dataset]:
+    """`train`, and `validation` and `test` where they are asked for and exist.
+
+    Raises:
+        ValueError, OSError: if a corpus or a split cannot be read, or a split has no clip.
+    """
+    folders: list[str | None] = [*arguments.data_dir] if arguments.data_dir else [None]
+    sources = [
+        (*split_name(name), folders[number if len(folders) > 1 else 0]) for number, name in enumerate(arguments.corpus)
+    ]
+    splits = {
+        "train": datasets.concatenate_datasets(
+            [_load(source, arguments.train_split, arguments.corpus_options) for source in sources]
+        )
+    }
+    judged = sources[-1]
+    if arguments.validation_corpus is not None:
+        named = [source for name, source in zip(arguments.corpus, sources) if name == arguments.validation_corpus]
+        judged = named[0] if named else (*split_name(arguments.validation_corpus), folders[-1])
+    for name, split in (("validation", arguments.validation_split), ("test", arguments.test_split)):
+        if split != "none":
+            splits[name] = _load(judged, split, arguments.corpus_options)
+    for name in splits:
+        limit = getattr(arguments, f"max_{name}_clips")
+        if limit is not None:
+            splits[name] = splits[name].select(range(min(limit, len(splits[name]))))
+        if len(splits[name]) == 0:
+            raise ValueError(f"expected clips in the {name} split of {', '.join(arguments.corpus)}, received none")
+    return splits
+
+
+def split_name(name: str) -> tuple[str, str | None]:
+    """`NAME:CONFIG` -> (NAME, CONFIG). Paths keep their colons."""
+    head, colon, config = name.rpartition(":")
+    if not colon or "/" in config or "\\" in config or os.path.exists(name):
+        return name, None
+    return head, config
+
+
+def _load(source: tuple[str, str | None, str | None], split: str, options: Any) -> datasets.Dataset:
+    name, config, folder = source
+    return load_corpus(name, config, split=split, data_dir=folder, **options)
+
+
+def hold_out(
+    rows: datasets.Dataset, share: float = 0.2, seed: int = 0
+) -> tuple[datasets.Dataset, datasets.Dataset, str]:
+    """Clips to train on and clips to validate on, for data without splits of its own.
+
+    - Whole signers are held out where that leaves every text in training: a new signer is what the model will meet.
+    - Else, where most texts come more than once (signs), some clips of each of these are, at least one. A text that
+      comes once stays in training: nothing can name a sign that it never saw.
+    - Else (sentences) whole texts are, with all of their clips: a sentence that was trained on is easy to write again.
+
+    Args:
+        rows (`datasets.Dataset`):
+            All clips.
+        share (`float`, *optional*, defaults to 0.2):
+            About how many clips are held out.
+        seed (`int`, *optional*, defaults to 0):
+            Of the choice.
+
+    Returns:
+        The clips that are left, those held out, and how, in words.
+
+    Raises:
+        ValueError: if there are too few clips.
+    """
+    signers, texts = list(rows["signer_id"]), list(rows["text"])
+    splits = split_by_signer(signers, validation_share=share, test_share=0.0, seed=seed)
+    held = [index for index, split in enumerate(splits) if split == "validation"]
+    left = {text for text, split in zip(texts, splits) if split == "train"}
+    if held and left == set(texts):
+        how = f"by signer: nobody of {', '.join(sorted({str(signers[index]) for index in held}))} is trained on"
+    else:
+        held, unit = _choose_clips(texts, share, np.random.default_rng(seed))
+        how = f"by {unit}: the same people are trained on and validated on, so a new signer will fare worse"
+    kept = sorted(set(range(len(rows))) - set(held))
+    if not held or not kept:
+        raise ValueError(
+            f"expected enough clips to hold some out for validation, received {len(rows)} of {len(set(texts))} texts: "
+            "record at least two clips a text, or make a validation split"
+        )
+    return rows.select(kept), rows.select(sorted(held)), how
+
+
+def _choose_clips(texts: Sequence[str], share: float, rng: np.random.Generator) -> tuple[list[int], str]:
+    """The clips to hold out, and the unit of the choice: `clip` or `text`."""
+    groups: dict[str, list[int]] = {}
+    for index, text in enumerate(texts):
+        groups.setdefault(text, []).append(index)
+    held: list[int] = []
+    repeated = [members for members in groups.values() if len(members) > 1]
+    # Most, not all: a collection of signs has some with one clip, a corpus of sentences some that come twice.
+    if len(repeated) > len(groups) / 2:
+        for members in repeated:
+            number = min(len(members) - 1, max(1, round(share * len(members))))
+            held += [int(index) for index in rng.choice(members, number, replace=False)]
+        return held, "clip"
+    wanted, every_text = round(share * len(texts)), list(groups.values())
+    for number in rng.permutation(len(every_text)):
+        if len(held) + len(every_text[number]) <= wanted:
+            held += every_text[number]
+    return held, "text"
+
+
+def fingerprint(rows: datasets.Dataset) -> dict[str, Any]:
+    """What a run was trained on, for its record: size, and a hash of ids, lengths, texts and the data's own state."""
+    digest = hashlib.sha256()
+    columns = [list(rows[name]) for name in ("sample_id", "num_frames", "text", "split")]
+    for values in zip(*columns):
+        digest.update(repr(values).encode())
+    return {
+        "clips": len(rows),
+        "frames": sum(columns[1]),
+        "texts": len(set(columns[2])),
+        "signers": len({signer for signer in rows["signer_id"] if signer is not None}),
+        "sha256": digest.hexdigest(),
+        "datasets_fingerprint": rows._fingerprint,
+    }

@@ -1,0 +1,1 @@
+"""How weights move: Muon with AdamW, parameter groups, averages of weights, frozen statistics."""

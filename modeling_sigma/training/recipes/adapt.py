@@ -1,0 +1,217 @@
+"""Adapting a trained model to other signs, signers or another sign language, from a folder of clips.
+
+`sigma-slu adapt` runs [`adapt`]; `examples/finetune_lora.py` runs [`main`].
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+
+from datasets_scripts.corpora import CORPORA, load_corpus
+from datasets_scripts.folder import UNKNOWN
+from modeling_sigma.training.arguments import (
+    AdapterArguments,
+    DataArguments,
+    ModelArguments,
+    SigmaTrainingArguments,
+    parse_arguments,
+)
+from modeling_sigma.training.data.corpus_splits import hold_out, split_name
+from modeling_sigma.training.model_building import architecture_of
+from modeling_sigma.training.recipes.finetune import finetune
+
+
+logger = logging.getLogger(__name__)
+
+DESCRIPTION = "Adapt a trained Sigma with LoRA."
+# Views of a clip that another signer, camera or day could have given.
+AUGMENTATION = {
+    "rotation": 12.0, "scale": 0.15, "stretch": 0.15, "shift": 0.1, "noise": 0.01, "frame_dropout": 0.1,
+    "joint_dropout": 0.03, "speed": 0.2,
+}  # fmt: skip
+# What a head of labels or glosses is for.
+LABEL_TASKS = {"SigmaForSequenceClassification": "islr", "SigmaForCTC": "cslr"}
+_MIN_STEPS, _MAX_STEPS, _EPOCHS = 200, 2000, 40
+
+
+@dataclass
+class AdaptOptions:
+    """What `sigma-slu adapt` can be told.
+
+    Args:
+        model (`str`):
+            The trained model: a folder, or a name on the Hub.
+        data (`str`):
+            A folder with a table of clips, a folder made by `build-dataset`, or `NAME[:CONFIG]` of a corpus.
+        out (`str`):
+            Where the adapted model goes, and `adapter` in it.
+        task (`str`, *optional*, defaults to `"auto"`):
+            `"islr"`, `"cslr"` or `"slt"`; by default that of the model's head of labels or glosses, and for other
+            models what the table looks like.
+        head (`str`, *optional*, defaults to `"auto"`):
+            By default isolated signs get a head with a class each.
+        method (`str`, *optional*, defaults to `"lora"`):
+            `"lora"`, or `"full"` to train every weight.
+        rank (`int`), pose_encoder (`str`):
+            See [`lora_config`].
+        clips_per_text (`int`, *optional*):
+            Use so many training clips of each text alone: what would fewer recordings give?
+        steps (`int`, *optional*), batch_size (`int`), learning_rate (`float`, *optional*):
+            By default 40 passes, in 200 to 2,000 steps.
+        freeze_batch_norm (`bool`, *optional*, defaults to `False`):
+            Keep the running statistics of the model.
+        sign_language, spoken_language (`str`, *optional*):
+            English names, where the data does not say.
+        data_dir (`str`, *optional*):
+            Folder of the own files of a corpus that is given by name.
+        corpus_options (`dict`, *optional*):
+            Other options of the corpus.
+        seed (`int`), use_cpu (`bool`):
+            As everywhere.
+    """
+
+    model: str
+    data: str
+    out: str
+    task: str = "auto"
+    head: str = "auto"
+    method: str = "lora"
+    rank: int = 8
+    pose_encoder: str = "lora"
+    clips_per_text: int | None = None
+    steps: int | None = None
+    batch_size: int = 32
+    learning_rate: float | None = None
+    freeze_batch_norm: bool = False
+    sign_language: str | None = None
+    spoken_language: str | None = None
+    data_dir: str | None = None
+    corpus_options: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    use_cpu: bool = False
+
+
+def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
+    """Trains an adapter as the command line says; returns the scores."""
+    classes = (ModelArguments, DataArguments, AdapterArguments, SigmaTrainingArguments)
+    model_args, data_args, adapter_args, args = parse_arguments(classes, argv, description=DESCRIPTION)
+    if model_args.model is None:
+        raise ValueError("expected --model, the trained Sigma that the adapter changes")
+    return finetune(model_args, data_args, args, adapter_args)
+
+
+def adapt(options: AdaptOptions) -> dict[str, Any]:
+    """The recipe for few clips: adapter, augmentation, a fixed number of steps, and a look at held-out clips at last.
+
+    The held-out clips choose nothing, so their scores are what to expect of clips like them.
+
+    Returns:
+        `dict`: `task`, `method`, `held_out` (how), `clips` (by split), `parameters` and `trainable` (numbers),
+        `scores` (by split), `model` and `adapter` (folders).
+
+    Raises:
+        ValueError, OSError: for data or a model that cannot be used.
+    """
+    splits, how = load_clips(options)
+    task: Any = options.task
+    if task == "auto":
+        task = LABEL_TASKS.get(architecture_of(options.model)) or guess_task(splits["train"])
+    if options.clips_per_text is not None:
+        splits["train"] = first_clips_per_text(splits["train"], options.clips_per_text, options.seed)
+    head: Any = ("classification" if task == "islr" else "auto") if options.head == "auto" else options.head
+    num_clips = len(splits["train"])
+    batch_size = min(options.batch_size, num_clips)
+    steps = options.steps or min(_MAX_STEPS, max(_MIN_STEPS, _EPOCHS * math.ceil(num_clips / batch_size)))
+    is_lora = options.method == "lora"
+    rate = options.learning_rate or (3e-3 if is_lora else 1e-3)
+    logger.info("%s on %d clips, %d steps; held out %s", task, num_clips, steps, how)
+    args = SigmaTrainingArguments(
+        output_dir=options.out, overwrite=True, do_train=True, do_eval=True, do_predict=True, max_steps=steps,
+        learning_rate=rate, warmup_steps=steps // 10, weight_decay=0.01, adam_epsilon=1e-8,
+        per_device_train_batch_size=batch_size, per_device_eval_batch_size=32, eval_strategy="no", save_strategy="no",
+        load_best_model_at_end=False, seed=options.seed, use_cpu=options.use_cpu, logging_steps=max(1, steps // 20),
+        freeze_batch_norm=options.freeze_batch_norm, report_to="none",
+    )  # fmt: skip
+    data_args = DataArguments(
+        task=task, corpus=[options.data], language=prompt_language(splits["train"], options.spoken_language),
+        augmentation=dict(AUGMENTATION),
+    )  # fmt: skip
+    pose_encoder: Any = options.pose_encoder
+    adapter_args = AdapterArguments(lora_rank=options.rank, pose_encoder=pose_encoder) if is_lora else None
+    model_args = ModelArguments(model=options.model, head=head)
+    scores = finetune(model_args, data_args, args, adapter_args, splits)
+    sizes = json.loads((Path(options.out) / "run.json").read_text(encoding="utf-8"))["model"]
+    return {
+        "task": task,
+        "method": options.method,
+        "held_out": how,
+        "clips": {name: len(rows) for name, rows in splits.items()},
+        **{name: sizes[name] for name in ("parameters", "trainable")},
+        "scores": {name: values for name, values in scores.items() if name != "train"},
+        "model": options.out,
+        "adapter": str(Path(options.out) / "adapter") if is_lora else None,
+    }
+
+
+def load_clips(options: AdaptOptions) -> tuple[dict[str, datasets.Dataset], str]:
+    """Training clips, and those held out as the data says or, where it has one split alone, as [`hold_out`] does."""
+    name, config = split_name(options.data)
+    languages = {
+        key: value
+        for key, value in (("sign_language", options.sign_language), ("spoken_language", options.spoken_language))
+        if value is not None
+    }
+    path = Path(name)
+    if name not in CORPORA and path.is_dir() and not any(path.rglob("*.parquet")):
+        # Without shares the table's own splits are used, or none are made.
+        shares = {"validation_share": 0.0, "test_share": 0.0}
+        loaded = load_corpus("folder", data_dir=name, **languages, **{**shares, **options.corpus_options})
+    else:
+        loaded = load_corpus(name, config, data_dir=options.data_dir, **options.corpus_options)
+    splits = {split: rows for split, rows in loaded.items() if len(rows) > 0}
+    if "train" not in splits:
+        raise ValueError(f"{options.data}: expected clips to train on, received {', '.join(splits) or 'none'}")
+    if len(splits) > 1:
+        return splits, "by the splits of the data"
+    train, held, how = hold_out(splits["train"], seed=options.seed)
+    return {"train": train, "test": held}, how
+
+
+def prompt_language(rows: datasets.Dataset, given: str | None) -> str | None:
+    """The language of the prompt: as given, else that of each clip (None), else English where nobody knows."""
+    if given is not None or UNKNOWN not in rows.unique("spoken_language"):
+        return given
+    logger.warning("the spoken language of the clips is not known: English is assumed; say --spoken-language")
+    return "English"
+
+
+def guess_task(rows: datasets.Dataset) -> str:
+    """`islr` where texts are short and come again and again, `cslr` where there are glosses alone, else `slt`."""
+    texts = [text for text in rows["text"] if text.strip()]
+    if len(texts) < len(rows) / 2:
+        return "cslr"
+    is_repeated = len(set(texts)) <= 0.7 * len(texts)
+    return "islr" if is_repeated and np.mean([len(text.split()) for text in texts]) <= 3 else "slt"
+
+
+def first_clips_per_text(rows: datasets.Dataset, number: int, seed: int = 0) -> datasets.Dataset:
+    """At most `number` random clips of each text."""
+    if number < 1:
+        raise ValueError(f"expected at least one clip a text, received {number}")
+    counts: dict[str, int] = {}
+    kept = []
+    texts = list(rows["text"])
+    for index in np.random.default_rng(seed).permutation(len(rows)):
+        counts[texts[index]] = counts.get(texts[index], 0) + 1
+        if counts[texts[index]] <= number:
+            kept.append(int(index))
+    return rows.select(sorted(kept))

@@ -1,0 +1,1 @@
+"""One run and what it leaves behind: its folder, checkpoints, callbacks and records."""
