@@ -1,0 +1,131 @@
+"""The kinds of Sigma models and of pipelines: one table, which everything that asks "what is this model?" reads.
+
+A new head is a class and an entry here. Strings, so that asking costs no import of torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class PipelineKind:
+    """A pipeline.
+
+    Args:
+        name (`str`): As `transformers.pipeline` knows it.
+        module (`str`): The file of this folder that defines it.
+        class_name (`str`): Its class.
+        writes (`bool`): Whether a model that writes text serves it.
+    """
+
+    name: str
+    module: str
+    class_name: str
+    writes: bool = True
+
+
+@dataclass(frozen=True)
+class ModelKind:
+    """A class of models.
+
+    Args:
+        class_name (`str`): As in `architectures` of `config.json`.
+        module (`str`): The file of this folder that defines it.
+        auto_class (`str`): The Auto class that loads it.
+        pipelines (`tuple[str, ...]`): The pipelines that it serves, the one it is for first.
+        head (`str`, *optional*): What training calls it (`--head`); None for a class that nobody trains.
+        tasks (`tuple[str, ...]`): What it can be trained for: `"islr"`, `"cslr"`, `"slt"`, `"pretrain"`.
+        label_layer (`str`, *optional*): The layer with one row per label, for heads that choose among labels.
+        serves_as (`tuple[str, ...]`): Other classes that its weights load as in full, and whose pipelines it serves.
+        adapter_task (`str`, *optional*): PEFT's `task_type`.
+    """
+
+    class_name: str
+    module: str
+    auto_class: str
+    pipelines: tuple[str, ...] = ()
+    head: str | None = None
+    tasks: tuple[str, ...] = ()
+    label_layer: str | None = None
+    serves_as: tuple[str, ...] = ()
+    adapter_task: str | None = None
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether it chooses among labels: it may then come without a tokenizer, and writes nothing."""
+        return self.label_layer is not None
+
+
+PIPELINE_KINDS: Mapping[str, PipelineKind] = MappingProxyType(
+    {
+        kind.name: kind
+        for kind in (
+            PipelineKind("sign-language-translation", "pipeline_sigma", "SignLanguageTranslationPipeline"),
+            PipelineKind("isolated-sign-recognition", "pipeline_sigma", "IsolatedSignRecognitionPipeline"),
+            PipelineKind("continuous-sign-recognition", "pipeline_sigma", "ContinuousSignRecognitionPipeline"),
+            PipelineKind("sign-text-retrieval", "pipeline_retrieval_sigma", "SignTextRetrievalPipeline", writes=False),
+        )
+    }
+)
+_WRITING = tuple(kind.name for kind in PIPELINE_KINDS.values() if kind.writes)
+
+MODEL_KINDS: Mapping[str, ModelKind] = MappingProxyType(
+    {
+        kind.class_name: kind
+        for kind in (
+            ModelKind("SigmaModel", "modeling_sigma_pretraining", "AutoModel", ("sign-text-retrieval",)),
+            ModelKind(
+                "SigmaForPreTraining",
+                "modeling_sigma_pretraining",
+                "AutoModelForPreTraining",
+                head="pretrain",
+                tasks=("pretrain",),
+                serves_as=("SigmaForConditionalGeneration", "SigmaModel"),
+            ),
+            ModelKind(
+                "SigmaForConditionalGeneration",
+                "modeling_sigma_heads",
+                "AutoModelForSeq2SeqLM",
+                _WRITING,
+                head="generation",
+                tasks=("islr", "cslr", "slt"),
+                adapter_task="SEQ_2_SEQ_LM",
+            ),
+            ModelKind(
+                "SigmaForSequenceClassification",
+                "modeling_sigma_heads",
+                "AutoModelForSequenceClassification",
+                ("isolated-sign-recognition",),
+                head="classification",
+                tasks=("islr",),
+                label_layer="classifier",
+                adapter_task="SEQ_CLS",
+            ),
+            ModelKind(
+                "SigmaForCTC",
+                "modeling_sigma_ctc",
+                "AutoModelForCTC",
+                ("continuous-sign-recognition",),
+                head="ctc",
+                tasks=("cslr",),
+                label_layer="ctc_head",
+            ),
+        )
+    }
+)
+
+
+def served_pipelines(kind: ModelKind) -> dict[str, str]:
+    """Pipeline -> the Auto class that loads this kind of weights for it; the pipeline the kind is for comes first."""
+    served = dict.fromkeys(kind.pipelines, kind.auto_class)
+    for other in kind.serves_as:
+        served.update(served_pipelines(MODEL_KINDS[other]))
+    return served
+
+
+def kind_with_head(head: str) -> ModelKind:
+    """The kind that training calls by this name."""
+    return next(kind for kind in MODEL_KINDS.values() if kind.head == head)
