@@ -75,10 +75,11 @@ def imported_files(name: str, path: Path, files: Mapping[str, Path]) -> Iterator
 
 
 def _outside_functions(node: ast.AST) -> Iterator[ast.AST]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        return
     yield node
     for child in ast.iter_child_nodes(node):
-        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            yield from _outside_functions(child)
+        yield from _outside_functions(child)
 
 
 def cycles(arrows: Mapping[str, set[str]]) -> list[list[str]]:
