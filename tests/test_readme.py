@@ -106,7 +106,7 @@ def test_commands_of_the_documentation_exist() -> None:
     from modeling_sigma.cli.main import build_parser
 
     lines = [
-        line.replace("\\\n", " ")
+        line
         for page in PAGES
         for block in re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
         for line in block.replace("\\\n", " ").splitlines()
