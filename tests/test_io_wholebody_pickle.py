@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modeling_sigma.io.pickles.functions import UnsafePickleError
+from modeling_sigma.io.pickles import UnsafePickleError
 from modeling_sigma.io.wholebody_pickle import read_wholebody_pickle
 
 

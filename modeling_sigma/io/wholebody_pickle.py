@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from modeling_sigma.io.detections import Detection, check_num_frames, check_person, clip_of, same_index
-from modeling_sigma.io.pickles.reader import load_restricted_pickle
+from modeling_sigma.io.pickles import load_restricted_pickle
 from modeling_sigma.io.reading_errors import naming_file, shown
 from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.model.skeleton_layouts import layout_for_num_keypoints
