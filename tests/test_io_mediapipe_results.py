@@ -80,8 +80,8 @@ def test_nan_coordinates_were_not_found():
 def test_other_results():
     with pytest.raises(ValueError, match="expected one MediaPipe result per frame, received none"):
         clip_from_mediapipe([], width=10, height=10)
-    with pytest.raises(ValueError, match="received SimpleNamespace for frame 1: run Holistic"):
-        clip_from_mediapipe([tasks_result(), Result(hand_landmarks=[])], width=10, height=10)
+    with pytest.raises(ValueError, match="received SimpleNamespace for frame 1: run Holistic or the hand landmarker"):
+        clip_from_mediapipe([tasks_result(), Result(gestures=[])], width=10, height=10)
     with pytest.raises(ValueError, match="expected 468 or 478 face landmarks, received 5"):
         clip_from_mediapipe([tasks_result(5)], width=10, height=10)
     with pytest.raises(

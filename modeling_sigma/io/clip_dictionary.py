@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from modeling_sigma.io.detections import Detection, nobody
+from modeling_sigma.io.detections import Detection, check_num_frames, nobody
 from modeling_sigma.io.many_clips import ManyClips
 from modeling_sigma.io.point_arrays import recording_of_array, recording_of_parts
 from modeling_sigma.io.reading_errors import shown
@@ -40,8 +40,8 @@ def clips_of(content: Any, path: str | os.PathLike[str]) -> Recording | ManyClip
     - `keypoint` `(M, T, K, C)` and `keypoint_score` `(M, T, K)` of M persons: an annotation of pyskl and mmaction;
     - `pose`, `face`, `left_hand`, `right_hand` (also `lh`, `rh`): MediaPipe's parts, `(T, points, C)` each.
 
-    Optional: `start` and `end` (frames `start <= t < end`), `layout`, `fps`, `width`, `height`, and `img_shape` (height,
-    width).
+    Optional: `start` and `end` (frames `start <= t < end`), `layout`, `fps`, `width`, `height`, and `img_shape`
+    (height, width).
 
     Several: a dictionary of clips by name, a list of them, or `{"annotations": [...]}`.
 
@@ -137,6 +137,7 @@ def _one_clip(content: Mapping[Any, Any]) -> Recording:
             layout,
             **stated,
         )
+    check_num_frames(len(keypoints))
     frames = _frames(keypoints, _window(scores, content), int(content.get("start") or 0))
     return Recording(frames, layout or layout_for_num_keypoints(frames[0][1].shape[1]), **stated)
 

@@ -47,14 +47,14 @@ def check_num_frames(num_frames: int) -> None:
 def check_person_exists(person: int, num_persons: int) -> None:
     """
     Raises:
-        ValueError: if no frame holds more than `person` persons; the message says how many there are.
+        ValueError: if there are not more than `person` persons; the message says how many there are.
     """
     if num_persons == 0:
         raise ValueError("expected a person in at least one frame, received none: nobody was detected in this clip")
     if person >= num_persons:
         raise ValueError(
-            f"expected person below {num_persons} (the most persons in one frame), received {person}: "
-            "persons are numbered from 0"
+            f"expected person below {num_persons} (people seen in this clip), received {person}: 0 is the signer, the "
+            "others follow by size and time"
         )
 
 

@@ -84,7 +84,7 @@ def _keypoint_columns(components: Sequence[Any]) -> tuple[str, list[int | None],
     if best is None or not (has_body or any(best_columns[k] is not None for k in hands)):
         found = ", ".join(f"{shown(c.name)} ({len(c.points)} points)" for c in components[:8])
         raise ValueError(
-            f"expected the components of MediaPipe Holistic, OpenPose or COCO-WholeBody with a body or hands, received "
+            "expected the components of MediaPipe Holistic, OpenPose or COCO-WholeBody with a body or hands, received "
             f"{found or 'none'}: convert the file with a whole-body estimator's components"
         )
     is_certain = np.array([component in best.certain for component, _ in best.points])

@@ -39,8 +39,8 @@ def track_hands(detections: np.ndarray, labels: np.ndarray | None = None) -> np.
             x, y (shares of the image) and z of up to two hands a frame in any order, 21 joints in MediaPipe's order.
             All NaN where nothing was found.
         labels (`np.ndarray` of shape `(T, 2)`, *optional*):
-            What the detector says of each hand: from -1 (surely the signer's right hand) to 1 (left), NaN where it says
-            nothing.
+            What the detector says of each hand: from -1 (surely the signer's right hand) to 1 (left), NaN where it
+            says nothing.
 
     Returns:
         `np.ndarray` of shape `(T, 2, 21, 3)`, float32: `[:, 0]` the signer's left hand, `[:, 1]` the right; NaN where

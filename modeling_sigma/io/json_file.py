@@ -98,7 +98,8 @@ def _alphapose(results: list[Any], stated: dict[str, Any]) -> Recording:
     if len(set(numbers.values())) != len(numbers) or None in numbers.values():
         names = ", ".join(ascii(name[:40]) for name in list(by_image)[:3])
         raise ValueError(
-            f"expected the frames of one clip, numbered in image_id, received {names}: give each clip a file of its own"
+            f"expected the frames of one clip, numbered in image_id, received {names}: give each clip a file of its "
+            "own"
         )
     ordered = sorted(by_image, key=lambda name: numbers[name] or 0)
     return _instances([by_image[name] for name in ordered], stated)
@@ -127,8 +128,8 @@ def _instances(frames: Sequence[list[Any]], stated: dict[str, Any]) -> Recording
     num_keypoints = sizes.pop()
     if num_keypoints in (17, 26):
         raise ValueError(
-            f"expected a whole-body skeleton with hands, received {num_keypoints} keypoints of the body alone: run the "
-            "detector with a whole-body model (COCO-WholeBody's 133 or Halpe's 136 keypoints)"
+            f"expected a whole-body skeleton with hands, received {num_keypoints} keypoints of the body alone: run "
+            "the detector with a whole-body model (COCO-WholeBody's 133 or Halpe's 136 keypoints)"
         )
     frames_found = [nobody(num_keypoints) if detection is None else detection for detection in detections]
     return Recording(frames_found, layout_for_num_keypoints(num_keypoints), **stated)

@@ -11,6 +11,7 @@ import numpy as np
 from modeling_sigma.io.detections import Detection, hide_invalid, nobody
 from modeling_sigma.io.hand_tracking import track_hands
 from modeling_sigma.io.point_arrays import layout_of_parts
+from modeling_sigma.io.reading_errors import shown
 from modeling_sigma.io.recording import Recording
 from modeling_sigma.model.skeleton_layouts import get_layout
 
@@ -44,7 +45,8 @@ def recording_of_landmarks(
 ) -> Recording:
     """The recording of the frames: in pixels where the size of the image is known, else as they are.
 
-    The hands of a detector of hands come in any order and change it: they are sorted into left and right over the clip.
+    The hands of a detector of hands come in any order and change it: they are sorted into left and right over the
+    clip.
 
     Args:
         frames (sequence of `MediapipeFrame`):
@@ -101,8 +103,8 @@ def frame_detection(frame: MediapipeFrame, layout_name: str, unit: tuple[float, 
 def landmark_rows(landmarks: Any) -> np.ndarray | None:
     """x, y, z and certainty `(n, 4)` of one list of landmarks; None for none.
 
-    Landmarks are objects or dictionaries with x, y, and perhaps z and visibility, or lists of such numbers; the list may
-    be wrapped (`solutions`), nested in a list of persons, of whom the first is taken, or a dictionary by number.
+    Landmarks are objects or dictionaries with x, y, and perhaps z and visibility, or lists of such numbers; the list
+    may be wrapped (`solutions`), nested in a list of persons, of whom the first is taken, or a dictionary by number.
     Without a visibility a landmark is certain.
     """
     landmarks = _unwrapped(landmarks)
@@ -128,9 +130,9 @@ def _unwrapped(landmarks: Any) -> Any:
             return landmarks["landmark"]
         if all(str(key).isdigit() for key in landmarks):
             return [landmarks[key] for key in sorted(landmarks, key=lambda key: int(str(key)))]
+        names = ", ".join(map(shown, list(landmarks)[:4]))
         raise ValueError(
-            f"expected landmarks as a list, received a dictionary with {', '.join(ascii(str(k)[:20]) for k in list(landmarks)[:4])}: "
-            "store them in MediaPipe's order"
+            f"expected landmarks as a list, received a dictionary with {names}: store them in MediaPipe's order"
         )
     if landmarks is None or isinstance(landmarks, (str, bytes, int, float)):
         return None

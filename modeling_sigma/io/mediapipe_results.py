@@ -31,14 +31,15 @@ _HAND_ATTRIBUTES = {"hand_landmarks": "handedness", "multi_hand_landmarks": "mul
 def clip_from_mediapipe(results: Iterable[Any], *, width: int, height: int, fps: float | None = None) -> PoseClip:
     """The clip of the results that MediaPipe gave for the frames of a video.
 
-    Takes the results of Holistic (`mediapipe.solutions.holistic`, and `HolisticLandmarkerResult` of the Tasks interface)
-    and of hands alone (`mediapipe.solutions.hands`, `HandLandmarkerResult`). Where a result lists several persons, the
-    first one is taken; of more than two hands, the two largest. The body's score is its visibility; hands and face
-    have none: 1 where found, 0 where not.
+    Takes the results of Holistic (`mediapipe.solutions.holistic`, and `HolisticLandmarkerResult` of the Tasks
+    interface) and of hands alone (`mediapipe.solutions.hands`, `HandLandmarkerResult`). Where a result lists several
+    persons, the first one is taken; of more than two hands, the two largest. The body's score is its visibility; hands
+    and face have none: 1 where found, 0 where not.
 
-    Hands alone come in any order, with a side that MediaPipe states for a *mirrored* picture, as a selfie camera gives:
-    what it calls "Left" is the right hand of a signer whose video is not mirrored. The video is taken to be unmirrored,
-    so the sides are exchanged; they are then followed over the clip, which mends single frames that are wrong.
+    Hands alone come in any order, with a side that MediaPipe states for a *mirrored* picture, as a selfie camera gives
+    one: what it calls "Left" is the right hand of a signer whose video is not mirrored. The video is taken to be
+    unmirrored, so the sides are exchanged; they are then followed over the clip, which mends single frames that are
+    wrong.
 
     Args:
         results (iterable):

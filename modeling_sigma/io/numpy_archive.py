@@ -11,6 +11,7 @@ import numpy as np
 
 from modeling_sigma.io.clip_dictionary import clips_of
 from modeling_sigma.io.many_clips import ManyClips
+from modeling_sigma.io.numpy_file import array_of_bytes, holds_objects
 from modeling_sigma.io.reading_errors import naming_file
 from modeling_sigma.io.recording import Recording
 from modeling_sigma.model.pose_clip import PoseClip
@@ -25,8 +26,8 @@ def read_numpy_archive(path: str | os.PathLike[str]) -> Recording | ManyClips:
 
     `keypoints` is `(T, K, 2)` with `scores` `(T, K)`, or `(T, N, K, 2)` with `(T, N, K)` for N persons. Optional:
     `layout` (else it follows from K), `fps`, `width`, `height`, and `start` / `end`, which select the frames
-    `start <= t < end`. An archive of a single unnamed array is read like a `.npy` file; one of arrays `(T, K, C)` under
-    other names holds a clip in each. Arrays of python objects are refused.
+    `start <= t < end`. An archive of a single unnamed array is read like a `.npy` file; one of arrays `(T, K, C)`
+    under other names holds a clip in each. Keypoints that are python objects are refused.
 
     Raises:
         ValueError: for other content, or a damaged file.
@@ -80,5 +81,10 @@ def _arrays_of(raw: bytes) -> dict[str, np.ndarray]:
             size += member.file_size
             if size > MAX_BYTES:
                 raise ValueError(f"expected arrays of at most {MAX_BYTES:,} bytes, received larger ones")
-    with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+        arrays = {}
+        for name in archive.namelist():
+            content = archive.read(name)
+            # Notes beside the keypoints are often python objects: left out, unless there is nothing else.
+            if not holds_objects(content) or len(archive.namelist()) == 1 or "keypoint" in name:
+                arrays[name.removesuffix(".npy")] = array_of_bytes(content)
+        return arrays

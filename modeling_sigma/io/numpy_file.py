@@ -67,20 +67,31 @@ def array_of_bytes(raw: bytes) -> np.ndarray:
     Raises:
         ValueError: for python objects, other content, or a file that is cut short.
     """
-    file = io.BytesIO(raw)
-    if np.lib.format.read_magic(file) == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    else:
-        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+    shape, dtype, start = _header(raw)
     if dtype.hasobject:
         raise ValueError(
             "expected an array of numbers, received python objects, which could run code: save keypoints (T, K, 2) "
             "with dtype float32, or a dictionary of arrays with numpy.savez"
         )
-    expected, held = math.prod(shape) * dtype.itemsize, len(raw) - file.tell()
-    if held < expected:
-        raise ValueError(f"expected {expected:,} bytes of numbers, received {held:,}: the file is cut short")
+    expected = math.prod(shape) * dtype.itemsize
+    if len(raw) - start < expected:
+        raise ValueError(f"expected {expected:,} bytes of numbers, received {len(raw) - start:,}: it is cut short")
     return np.load(io.BytesIO(raw), allow_pickle=False)
+
+
+def holds_objects(raw: bytes) -> bool:
+    """Whether a `.npy` file holds python objects instead of numbers."""
+    return bool(_header(raw)[1].hasobject)
+
+
+def _header(raw: bytes) -> tuple[tuple[int, ...], np.dtype, int]:
+    """Shape, dtype, and where the numbers begin."""
+    file = io.BytesIO(raw)
+    read = np.lib.format.read_array_header_1_0
+    if np.lib.format.read_magic(file) != (1, 0):
+        read = np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return shape, dtype, file.tell()
 
 
 def _is_row(file: Path) -> bool:

@@ -210,7 +210,8 @@ def _distances(known: Sequence[_Followed | _Person], seen: Sequence[_Person]) ->
     medians = np.take_along_axis(np.sort(apart, axis=-1), middle, axis=-1)[..., 0]
     centres = np.linalg.norm(_centres(there, is_there)[:, None] - _centres(here, is_here)[None], axis=-1)
     sizes = np.array([max(one.size, np.finfo(np.float64).tiny) for one in known])[:, None]
-    distances = np.where(counts > 0, medians, centres) / sizes
+    with np.errstate(over="ignore"):
+        distances = np.where(counts > 0, medians, centres) / sizes
     ratios = np.divide(
         _spreads(here[None], common), _spreads(there[:, None], common), out=np.ones_like(distances), where=counts > 2
     )

@@ -19,7 +19,7 @@ _POSE, _HANDS = 33, 42
 _FACES = {543: 468, 553: 478}
 # Rows of x, y, z of face and hands after x, y, z, visibility of the pose: the commonest tutorial's.
 _ROWS_WITH_VISIBILITY = {4 * _POSE + 3 * (num_face + _HANDS): num_face for num_face in (0, 468, 478)}
-# The face is the narrower part by far; half way between is far from either.
+# A whole body is some three times as large as its face, a piece of the face is smaller than the face.
 _BODY_TO_FACE = 1.5
 
 
@@ -49,6 +49,7 @@ def recording_of_array(points: Any, scores: Any = None, layout: str | None = Non
             f"expected keypoints (T, K, 2), (T, K, 3) with x, y and score, or (T, N, K, ...) for N persons, received "
             f"{points.shape}: T frames with K points each"
         )
+    is_stated = layout is not None
     layout = layout or layout_for_num_keypoints(points.shape[-2])
     if scores is None:
         keypoints, scores = _split_scores(points, layout)
@@ -58,10 +59,12 @@ def recording_of_array(points: Any, scores: Any = None, layout: str | None = Non
             scores = scores[..., 0]
         if scores.shape != keypoints.shape[:-1]:
             raise ValueError(
-                f"expected keypoints (T, K, 2) and scores (T, K), received {points.shape} and {scores.shape}: T frames "
-                "with K keypoints each"
+                f"expected keypoints (T, K, 2) and scores (T, K), received {points.shape} and {scores.shape}: T "
+                "frames with K keypoints each"
             )
-    keypoints, scores = in_our_order(*hide_invalid(keypoints, scores), layout)
+    keypoints, scores = hide_invalid(keypoints, scores)
+    if not is_stated:
+        keypoints, scores = in_our_order(keypoints, scores, layout)
     return Recording(detections_of(keypoints, scores), layout, **stated)
 
 
@@ -124,9 +127,9 @@ def layout_of_parts(sizes: dict[str, int]) -> str:
 def in_our_order(keypoints: np.ndarray, scores: np.ndarray, layout: str) -> Detection:
     """MediaPipe's points with the pose first, as `layout` has them, whether they came so or with the face first.
 
-    MediaPipe's own arrays begin with the pose (pose, face, left hand, right hand); the exports of Kaggle's competitions
-    go by the alphabet (face, left hand, pose, right hand). The first 33 points tell: a whole body is much larger than
-    a piece of a face.
+    MediaPipe's own arrays begin with the pose (pose, face, left hand, right hand); the exports of Kaggle's
+    competitions go by the alphabet (face, left hand, pose, right hand). A whole body is much larger than its face, and
+    that tells where it stands.
     """
     num_face = _FACES.get(get_layout(layout).num_keypoints)
     if num_face is None or not layout.startswith("mediapipe") or not _face_is_first(keypoints, scores, num_face):
@@ -142,20 +145,21 @@ def in_our_order(keypoints: np.ndarray, scores: np.ndarray, layout: str) -> Dete
 
 
 def _face_is_first(keypoints: np.ndarray, scores: np.ndarray, num_face: int) -> bool:
+    """Whether a body stands after face and left hand, and none at the beginning."""
     found = (scores > 0)[..., None]
     low, high = np.where(found, keypoints, np.inf), np.where(found, keypoints, -np.inf)
 
-    def sizes(points: slice) -> np.ndarray:
-        return (high[..., points, :].max(-2) - low[..., points, :].min(-2)).max(-1)  # -inf where nothing was found
+    def sizes(start: int, stop: int) -> np.ndarray:
+        return (high[..., start:stop, :].max(-2) - low[..., start:stop, :].min(-2)).max(-1)  # -inf where not found
 
-    first, rest = sizes(slice(0, _POSE)), sizes(slice(_POSE, num_face))
-    both = np.isfinite(first) & np.isfinite(rest) & (rest > 0)
+    pose = num_face + 21  # where the pose stands if the face is first
+    first, last, face = sizes(0, _POSE), sizes(pose, pose + _POSE), sizes(_POSE, num_face)
+    both = np.isfinite(first) & np.isfinite(face) & (face > 0)
     if both.any():
-        return bool(np.median(first[both] / rest[both]) < _BODY_TO_FACE)
-    # Faceless frames: the pose stands where it stands.
-    pose_first = int(found[..., :_POSE, 0].all(-1).sum())
-    face_first = int(found[..., num_face + 21 : num_face + 21 + _POSE, 0].all(-1).sum())
-    return face_first > pose_first
+        later = np.median(last[both] / face[both])
+        return bool(np.median(first[both] / face[both]) < _BODY_TO_FACE < later)
+    # No frame has a face: the pose is where all of its points are found.
+    return int(found[..., pose : pose + _POSE, 0].all(-1).sum()) > int(found[..., :_POSE, 0].all(-1).sum())
 
 
 def _points_of_rows(rows: np.ndarray) -> np.ndarray:
@@ -196,8 +200,8 @@ def _split_scores(points: np.ndarray, layout: str) -> Detection:
             return points[..., :2], np.where(np.isfinite(last), np.clip(last, 0, 1), 0)
     if not layout.startswith(("mediapipe", "hands")):
         raise ValueError(
-            f"expected x, y and a score from 0 to 1 of every point, received {known.min():g} to {known.max():g} as the "
-            "third number: if it is a depth (x, y, z), store keypoints with x and y, and scores, in an .npz file"
+            f"expected x, y and a score from 0 to 1 of every point, received {known.min():g} to {known.max():g} as "
+            "the third number: if it is a depth (x, y, z), store keypoints with x and y, and scores, in an .npz file"
         )
     return points[..., :2], found.astype(np.float32)
 

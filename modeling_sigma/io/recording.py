@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modeling_sigma.io.detections import Detection, by_box_area, check_num_frames, clip_of, follow_person
+from modeling_sigma.io.detections import Detection, check_num_frames, check_person_exists, clip_of
+from modeling_sigma.io.person_tracking import Track, follow_people
 from modeling_sigma.model.pose_clip import PoseClip
 
 
@@ -38,13 +39,24 @@ class Recording:
     def __post_init__(self) -> None:
         check_num_frames(len(self.frames))
 
+    def people(self) -> list[Track]:
+        """Everybody in the clip, the signer first: who is there most, largest and best seen."""
+        return follow_people(self.frames)
+
     def clip(self, person: int = 0) -> PoseClip:
-        """The clip of one person: 0 is the signer, the others follow in order of their size.
+        """The clip of one person: 0 is the signer, the others follow in the order of `people`.
 
         Raises:
-            ValueError: if no frame holds more than `person` persons.
+            ValueError: if there are not so many.
         """
-        picks = follow_person(self.frames, person, rank=by_box_area)
+        most = max(len(scores) for _, scores in self.frames)
+        if most <= 1:  # nobody can be mixed up
+            check_person_exists(person, most)
+            picks: Sequence[int | None] = [0 if len(scores) else None for _, scores in self.frames]
+        else:
+            people = self.people()
+            check_person_exists(person, len(people))
+            picks = people[person].places
         return clip_of(self.frames, picks, self.layout, self.fps, self.width, self.height)
 
 

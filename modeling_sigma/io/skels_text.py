@@ -103,6 +103,6 @@ def _rows(numbers: np.ndarray) -> np.ndarray:
     if len(numbers) % _ROW == 0:
         return numbers.reshape(-1, _ROW)
     raise ValueError(
-        f"expected 151 numbers a frame (50 joints with x, y, z, and a counter from 0 to 1), received {len(numbers)} in "
-        "a line: the file is cut short or of another form"
+        f"expected 151 numbers a frame (50 joints with x, y, z, and a counter from 0 to 1), received {len(numbers)} "
+        "in a line: the file is cut short or of another form"
     )
