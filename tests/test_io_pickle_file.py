@@ -47,6 +47,7 @@ def test_one_person_without_an_axis_and_gzip(tmp_path):
 
 def test_persons_and_frames_without_them(tmp_path):
     keypoints, scores = numbered(4, 2)
+    keypoints = keypoints + np.arange(133, dtype=np.float32)[:, None] + [[[[0, 0]], [[1000, 0]]]]
     data = {"keypoints": list(keypoints), "scores": list(scores)}
     data["keypoints"][1], data["scores"][1] = keypoints[1, :1], scores[1, :1]
     data["keypoints"][2], data["scores"][2] = keypoints[2, :0], scores[2, :0]
@@ -54,7 +55,8 @@ def test_persons_and_frames_without_them(tmp_path):
     path = write(tmp_path / "a.pkl", data)
     first, second = load_clip(path), load_clip(path, person=1)
     assert first.keypoints[:, 0, 0].tolist() == [0.5, 10.5, 0, 0] and first.scores[:, 0].tolist() == [0.75, 0.75, 0, 0]
-    assert second.keypoints[:, 0, 0].tolist() == [1.5, 0, 0, 0] and second.scores[:, 0].tolist() == [0.75, 0, 0, 0]
+    assert second.keypoints[:, 0, 0].tolist() == [1001.5, 0, 0, 0]
+    assert second.scores[:, 0].tolist() == [0.75, 0, 0, 0]
     with pytest.raises(ValueError, match=r"a.pkl: expected person below 2 \(people seen in this clip\), received 2"):
         load_clip(path, person=2)
     for person in (-1, True, 0.0, "0"):

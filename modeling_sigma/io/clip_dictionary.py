@@ -61,7 +61,7 @@ def clips_of(content: Any, path: str | os.PathLike[str]) -> Recording | ManyClip
             return _one_clip(content)
         if type(content.get("annotations")) is list and any(map(_is_clip, content["annotations"][:3])):
             return _named_clips(content["annotations"], path)
-        if any(_is_clip(value) for value in list(content.values())[:3]):
+        if not content.keys() & set(_SCORES) and any(_is_clip(value) for value in list(content.values())[:3]):
             return ManyClips(path, ((k, v) for k, v in content.items() if _is_clip(v)), _any_clip)
         raise ValueError(_advice(content))
     if type(content) in (list, tuple) and content:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from modeling_sigma.io.reading_errors import naming_file
 from modeling_sigma.io.recording import Recording
 
 
@@ -46,9 +45,7 @@ class ManyClips(Mapping[str, Recording]):
             raise ValueError("expected clips, received a file without any: nothing was written into it")
 
     def __getitem__(self, name: str) -> Recording:
-        content = self._contents[name]
-        with naming_file(f"{self.path}{SEPARATOR}{name}", "a clip"):
-            return self._make(content)
+        return self._make(self._contents[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._contents)

@@ -114,8 +114,8 @@ def layout_of_parts(sizes: dict[str, int]) -> str:
     for name, size in sizes.items():
         if size not in expected[name]:
             raise ValueError(
-                f"expected {' or '.join(map(str, expected[name]))} {name} points of MediaPipe, received {size}: "
-                "store all points of the part, those not found as zeros"
+                f"expected {' or '.join(map(str, expected[name]))} {name} landmarks of MediaPipe, received {size}: "
+                "store all landmarks of the part, those not found as zeros"
             )
     if not sizes.keys() - {"face"}:
         raise ValueError("expected a pose or hands, received neither: Sigma does not read faces alone")
