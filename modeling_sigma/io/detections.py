@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from modeling_sigma.model.pose_clip import PoseClip, sums_are_finite
+from modeling_sigma.model.pose_clip import PoseClip, hide_invalid
 
 
 # One frame: keypoints (N, K, 2) and scores (N, K) of the N persons seen in it.
@@ -137,16 +137,6 @@ def clip_of(
     scores = np.array([s for _, s in picked], _precision(s for _, s in frames))
     keypoints, scores = hide_invalid(keypoints, scores)
     return PoseClip(keypoints, scores, layout, fps, width, height)
-
-
-def hide_invalid(keypoints: np.ndarray, scores: np.ndarray) -> Detection:
-    """Score 0 and coordinates 0 where a coordinate or the score is NaN or infinite: such a keypoint was not found."""
-    if sums_are_finite(keypoints, scores):
-        return keypoints, scores
-    valid = np.isfinite(keypoints).all(-1) & np.isfinite(scores)
-    if valid.all():
-        return keypoints, scores
-    return np.where(valid[..., None], keypoints, 0), np.where(valid, scores, 0)
 
 
 def _follow(

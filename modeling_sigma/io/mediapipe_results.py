@@ -64,7 +64,7 @@ def clip_from_mediapipe(results: Iterable[Any], *, width: int, height: int, fps:
     layout = get_layout(_layout_of(frames))
     pairs = [_frame_arrays(frame, layout, width, height, t) for t, frame in enumerate(frames)]
     keypoints, scores = hide_invalid(*map(np.stack, zip(*pairs)))
-    return PoseClip(keypoints, scores, layout.name, fps, width, height)
+    return PoseClip(keypoints, scores, layout.name, fps, width, height, coordinates="pixels")
 
 
 def detection_from_mediapipe(result: Any, layout_name: str, width: int, height: int) -> Detection:

@@ -18,7 +18,8 @@ def read_wholebody_pickle(path: str | os.PathLike[str], person: int = 0) -> Pose
     """Reads a pickle of whole-body keypoints, plain or gzip-compressed, without running anything in it.
 
     `keypoints` and `scores` are lists with one array per frame, `(N, K, 2)` and `(N, K)` for N persons (or `(K, 2)`
-    and `(K,)` for one), or one array each with a leading frame axis. The layout follows from K (133 as a rule).
+    and `(K,)` for one, None or empty where nobody was found), or one array each with a leading frame axis. The layout
+    follows from K (133 as a rule).
     Optional `start` and `end` select the frames `start <= t < end`; an end behind the last frame means the last frame.
     The coordinates stay as they are: as a rule divided by the width and height of the image.
 
@@ -95,13 +96,13 @@ def _detection(keypoints: Any, scores: Any, t: int) -> Detection:
         return keypoints, scores
     for name, array in (("keypoints", keypoints), ("scores", scores)):
         if type(array) is not np.ndarray or array.dtype.kind not in "fiu":
-            if type(array) is list and not array:
+            if array is None or (type(array) is list and not array):
                 continue
             dtype = f" of dtype {array.dtype}" if type(array) is np.ndarray else ""
             raise ValueError(
                 f"expected {name} of frame {t} as an array of numbers, received {type(array).__name__}{dtype}"
             )
-    keypoints, scores = np.asarray(keypoints), np.asarray(scores)
+    keypoints, scores = (np.asarray([] if array is None else array) for array in (keypoints, scores))
     if keypoints.size == 0 and scores.size == 0:
         return np.zeros((0, 0, 2)), np.zeros((0, 0))
     if keypoints.ndim == 2 and scores.ndim == 1:
