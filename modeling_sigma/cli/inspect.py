@@ -270,9 +270,10 @@ def _people_lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield f"people  {len(people)} seen; the signer, person 0, is who is there most, largest and best seen"
     for number, person in enumerate(people[:NUM_PEOPLE]):
         digits = 0 if person["size"] > 10 else 3
+        shown = " (shown here)" if person["is_shown"] else ""
         yield (
             f"        person {number}: in {person['num_frames']} of {report['num_frames']} frames, size "
-            f"{person['size']:.{digits}f}, weight {person['weight']:.0%}{' (shown here)' if person['is_shown'] else ''}"
+            f"{person['size']:.{digits}f}, weight {person['weight']:.0%}{shown}"
         )
     if len(people) > NUM_PEOPLE:
         yield f"        and {len(people) - NUM_PEOPLE} more with less weight"

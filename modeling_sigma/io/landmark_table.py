@@ -149,7 +149,7 @@ def _recording(parts: set[str], num_face: int, points_of: Any) -> Recording:
     keypoints = np.concatenate([points_of(name, size) for name, size in layout.components], axis=1)
     found = np.isfinite(keypoints).all(-1)
     keypoints = np.where(found[..., None], keypoints, 0).astype(np.float32)
-    return Recording(detections_of(keypoints, found.astype(np.float32)), layout.name)
+    return Recording(detections_of(keypoints, found.astype(np.float32)), layout.name, coordinates="shares")
 
 
 def _whole_numbers(values: np.ndarray, name: str) -> np.ndarray:

@@ -8,16 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from modeling_sigma.io.detections import Detection, hide_invalid, nobody
+from modeling_sigma.io.detections import Detection, nobody
 from modeling_sigma.io.hand_tracking import track_hands
 from modeling_sigma.io.point_arrays import layout_of_parts
 from modeling_sigma.io.reading_errors import shown
 from modeling_sigma.io.recording import Recording
+from modeling_sigma.model.pose_clip import hide_invalid
 from modeling_sigma.model.skeleton_layouts import get_layout
 
 
 # Coordinates up to here are shares of the image (a hand may leave it), larger ones are pixels.
 _LARGEST_SHARE = 5.0
+# With more negative ones they are relative to a point of the signer.
+_SHARE_BELOW_0 = 0.1
 
 
 @dataclass
@@ -74,11 +77,15 @@ def recording_of_landmarks(
     if layout is None or sizes:
         found = layout_of_parts(sizes)
         layout = found if layout is None or "face" in sizes else layout
-    largest = max((float(np.abs(rows[:, :2]).max()) for frame in frames for rows in frame.parts.values()), default=0)
-    is_known = bool(width and height)
-    unit = (width, height) if is_known and largest <= _LARGEST_SHARE else (1, 1)
+    points = np.concatenate([np.zeros((1, 2)), *(rows[:, :2] for frame in frames for rows in frame.parts.values())])
+    largest = float(np.nanmax(np.abs(points)))
+    is_known = width is not None and height is not None
+    unit = (width or 0, height or 0) if is_known and largest <= _LARGEST_SHARE else (1, 1)
+    stated: dict[str, Any] = {"width": width, "height": height, "coordinates": "pixels"} if is_known else {}
+    if not is_known and largest <= _LARGEST_SHARE and (points < 0).mean() < _SHARE_BELOW_0:
+        stated["coordinates"] = "shares"
     detections = [frame_detection(frame, layout, unit) for frame in frames]
-    return Recording(detections, layout, fps, width if is_known else None, height if is_known else None)
+    return Recording(detections, layout, fps, **stated)
 
 
 def frame_detection(frame: MediapipeFrame, layout_name: str, unit: tuple[float, float]) -> Detection:

@@ -80,7 +80,7 @@ def clip_from_mediapipe(results: Iterable[Any], *, width: int, height: int, fps:
     layout = "mediapipe_holistic_543" if is_holistic else "hands_42"
     recording = recording_of_landmarks(frames, width, height, fps, layout)
     picks = [0 if len(scores) else None for _, scores in recording.frames]
-    return clip_of(recording.frames, picks, recording.layout, fps, width, height)
+    return clip_of(recording.frames, picks, recording.layout, **recording.facts())
 
 
 def detection_from_mediapipe(result: Any, layout_name: str, width: int, height: int) -> Detection:

@@ -25,9 +25,9 @@ def read_numpy_archive(path: str | os.PathLike[str]) -> Recording | ManyClips:
     """Reads a `.npz` file, as `save_clip` writes it or with other arrays of keypoints. See `clips_of`.
 
     `keypoints` is `(T, K, 2)` with `scores` `(T, K)`, or `(T, N, K, 2)` with `(T, N, K)` for N persons. Optional:
-    `layout` (else it follows from K), `fps`, `width`, `height`, and `start` / `end`, which select the frames
-    `start <= t < end`. An archive of a single unnamed array is read like a `.npy` file; one of arrays `(T, K, C)`
-    under other names holds a clip in each. Keypoints that are python objects are refused.
+    `layout` (else it follows from K), `fps`, `width`, `height`, `coordinates`, `aspect_ratio`, and `start` / `end`,
+    which select the frames `start <= t < end`. An archive of a single unnamed array is read like a `.npy` file; one of
+    arrays `(T, K, C)` under other names holds a clip in each. Keypoints that are python objects are refused.
 
     Raises:
         ValueError: for other content, or a damaged file.
@@ -68,7 +68,8 @@ def save_clip(path: str | os.PathLike[str], clip: PoseClip) -> None:
     """
     if Path(path).suffix.lower() != ".npz":
         raise ValueError(f"{os.fspath(path)}: expected a file name that ends in .npz: clips are saved as .npz")
-    known = {name: getattr(clip, name) for name in ("fps", "width", "height") if getattr(clip, name) is not None}
+    facts = ("fps", "width", "height", "coordinates", "aspect_ratio")
+    known = {name: getattr(clip, name) for name in facts if getattr(clip, name) is not None}
     keypoints, scores = np.asarray(clip.keypoints, np.float32), np.asarray(clip.scores, np.float32)
     with Path(path).open("wb") as file:
         np.savez_compressed(file, keypoints=keypoints, scores=scores, layout=np.array(clip.layout), **known)

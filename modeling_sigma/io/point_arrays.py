@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from modeling_sigma.io.detections import Detection, hide_invalid
+from modeling_sigma.io.detections import Detection, check_num_frames, check_person_exists
 from modeling_sigma.io.recording import Recording, detections_of
+from modeling_sigma.model.clip_making import as_pose_clip
+from modeling_sigma.model.pose_clip import check_scores
 from modeling_sigma.model.skeleton_layouts import LAYOUTS, get_layout, layout_for_num_keypoints
 
 
@@ -36,7 +38,7 @@ def recording_of_array(points: Any, scores: Any = None, layout: str | None = Non
         layout (`str`, *optional*):
             By default it follows from K.
         **stated:
-            `fps`, `width` and `height` of the recording.
+            Other fields of the recording: `fps`, `width`, ...
 
     Raises:
         ValueError: for another shape, other values than numbers, or a number of points that no layout has.
@@ -51,18 +53,7 @@ def recording_of_array(points: Any, scores: Any = None, layout: str | None = Non
         )
     is_stated = layout is not None
     layout = layout or layout_for_num_keypoints(points.shape[-2])
-    if scores is None:
-        keypoints, scores = _split_scores(points, layout)
-    else:
-        keypoints, scores = points[..., :2], _numbers(scores, "scores")
-        if scores.shape == (*keypoints.shape[:-1], 1):
-            scores = scores[..., 0]
-        if scores.shape != keypoints.shape[:-1]:
-            raise ValueError(
-                f"expected keypoints (T, K, 2) and scores (T, K), received {points.shape} and {scores.shape}: T "
-                "frames with K keypoints each"
-            )
-    keypoints, scores = hide_invalid(keypoints, scores)
+    keypoints, scores = _points_and_scores(points, scores, layout)
     if not is_stated:
         keypoints, scores = in_our_order(keypoints, scores, layout)
     return Recording(detections_of(keypoints, scores), layout, **stated)
@@ -75,7 +66,7 @@ def recording_of_parts(parts: dict[str, Any], **stated: Any) -> Recording:
         parts (`dict[str, np.ndarray]`):
             `pose` `(T, 33, C)`, `face` `(T, 468 or 478, C)`, `left_hand` and `right_hand` `(T, 21, C)`; some of them.
         **stated:
-            `fps`, `width` and `height` of the recording.
+            Other fields of the recording: `fps`, `width`, ...
 
     Raises:
         ValueError: for other shapes, or neither a body nor a hand.
@@ -97,10 +88,18 @@ def recording_of_parts(parts: dict[str, Any], **stated: Any) -> Recording:
             if array.ndim != 3 or array.shape[1] != size or array.shape[2] not in (2, 3, 4):
                 raise ValueError(f"expected {name} as (T, {size}, 2 to 4), received {array.shape}: check the file")
             found = slice(start, start + size)
-            part = hide_invalid(*_split_scores(array, "mediapipe_holistic_543"))
-            keypoints[:, found], scores[:, found] = part
+            keypoints[:, found], scores[:, found] = _part(array)
         start += size
     return Recording(detections_of(keypoints, scores), layout.name, **stated)
+
+
+def _part(points: np.ndarray) -> Detection:
+    """Keypoints and scores of one part, whose points that were not found are zeros or NaN."""
+    found = np.isfinite(points[..., :2]).all(-1) & points[..., :2].any(-1)
+    scores = found.astype(np.float32)
+    if points.shape[-1] == 4 or (points.shape[-1] == 3 and not _is_depth(points)):
+        scores = np.where(found, np.nan_to_num(points[..., -1]), 0)
+    return np.where(found[..., None], points[..., :2], 0), scores
 
 
 def layout_of_parts(sizes: dict[str, int]) -> str:
@@ -187,23 +186,44 @@ def _points_of_rows(rows: np.ndarray) -> np.ndarray:
     return rows.reshape(len(rows), *shapes[0])
 
 
-def _split_scores(points: np.ndarray, layout: str) -> Detection:
-    """Coordinates and scores of `(..., K, 2 to 4)`; MediaPipe's missing points are zeros or NaN."""
-    with np.errstate(invalid="ignore"):
-        found = np.isfinite(points[..., :2]).all(-1) & (points[..., :2] != 0).any(-1)
-        if points.shape[-1] == 2:
-            return points, found.astype(np.float32)
-        last = points[..., -1]
-        known = last[np.isfinite(last) & found]
-        is_score = points.shape[-1] == 4 or bool(((known >= 0) & (known <= 1.5)).all())
-        if is_score:
-            return points[..., :2], np.where(np.isfinite(last), np.clip(last, 0, 1), 0)
-    if not layout.startswith(("mediapipe", "hands")):
-        raise ValueError(
-            f"expected x, y and a score from 0 to 1 of every point, received {known.min():g} to {known.max():g} as "
-            "the third number: if it is a depth (x, y, z), store keypoints with x and y, and scores, in an .npz file"
-        )
-    return points[..., :2], found.astype(np.float32)
+def _points_and_scores(points: np.ndarray, scores: Any, layout: str) -> Detection:
+    """Keypoints `(T, N, K, 2)` and scores `(T, N, K)`, as the one place that makes clips of arrays takes them."""
+    if scores is not None:
+        scores = _numbers(scores, "scores")
+        if scores.shape == (*points.shape[:-1], 1):
+            scores = scores[..., 0]
+        if scores.shape != points.shape[:-1]:
+            raise ValueError(
+                f"expected keypoints (T, K, 2) and scores (T, K), received {points.shape} and {scores.shape}: T "
+                "frames with K keypoints each"
+            )
+    elif points.shape[-1] == 4:
+        points, scores = points[..., :2], points[..., 3]
+    if points.shape[-1] > 2 and (scores is not None or (_is_of_mediapipe(layout) and _is_depth(points))):
+        points = points[..., :2]
+    if points.ndim == 3:
+        points, scores = points[:, None], None if scores is None else scores[:, None]
+    check_num_frames(len(points))
+    check_person_exists(0, points.shape[1])
+    people = [
+        as_pose_clip({"keypoints": points[:, n], "scores": None if scores is None else scores[:, n], "layout": layout})
+        for n in range(points.shape[1])
+    ]
+    return np.stack([clip.keypoints for clip in people], 1), np.stack([clip.scores for clip in people], 1)
+
+
+def _is_of_mediapipe(layout: str) -> bool:
+    return layout.startswith(("mediapipe", "hands"))
+
+
+def _is_depth(points: np.ndarray) -> bool:
+    """Whether the third of x, y and another number is no certainty: MediaPipe's own arrays have z there."""
+    third = points[..., 2][np.isfinite(points).all(-1)]
+    try:
+        check_scores(third)
+    except ValueError:
+        return True
+    return not third.any()
 
 
 def _numbers(values: Any, name: str) -> np.ndarray:

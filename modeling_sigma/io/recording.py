@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,9 @@ class Recording:
         fps (`float`, *optional*):
             Frames a second, where the file states it.
         width, height (`int`, *optional*):
-            Size of the image in pixels, where the file states it; the keypoints are then in pixels.
+            Size of the image in pixels, where the file states it.
+        coordinates, aspect_ratio (*optional*):
+            As in `PoseClip`, where the file or its format states them.
 
     Raises:
         ValueError: for no frames or absurdly many.
@@ -35,6 +38,8 @@ class Recording:
     fps: float | None = None
     width: int | None = None
     height: int | None = None
+    coordinates: str | None = None
+    aspect_ratio: float | None = None
 
     def __post_init__(self) -> None:
         check_num_frames(len(self.frames))
@@ -57,7 +62,11 @@ class Recording:
             people = self.people()
             check_person_exists(person, len(people))
             picks = people[person].places
-        return clip_of(self.frames, picks, self.layout, self.fps, self.width, self.height)
+        return clip_of(self.frames, picks, self.layout, **self.facts())
+
+    def facts(self) -> dict[str, Any]:
+        """What the file states of the clip besides its points: the arguments of `PoseClip` of these names."""
+        return {name: getattr(self, name) for name in ("fps", "width", "height", "coordinates", "aspect_ratio")}
 
 
 def detections_of(keypoints: np.ndarray, scores: np.ndarray) -> list[Detection]:

@@ -90,7 +90,7 @@ def _recording_of_line(line: bytes) -> Recording:
     found = np.isfinite(points).all(-1) & points.any(-1)
     keypoints[:, places] = np.where(found[..., None], points, 0)
     scores[:, places] = found
-    return Recording(detections_of(keypoints, scores), LAYOUT)
+    return Recording(detections_of(keypoints, scores), LAYOUT, coordinates="pixels")  # one unit, whichever
 
 
 def _rows(numbers: np.ndarray) -> np.ndarray:

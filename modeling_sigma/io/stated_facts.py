@@ -1,4 +1,4 @@
-"""The frame rate and the image size of a clip, under the names that files give them."""
+"""The frame rate, the image's size and the unit of a clip, under the names that files give them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ _NAMES = {
     "fps": ("fps", "frame_rate", "frameRate", "framerate"),
     "width": ("width", "frame_width", "image_width", "video_width", "frameWidth", "imageWidth", "videoWidth"),
     "height": ("height", "frame_height", "image_height", "video_height", "frameHeight", "imageHeight", "videoHeight"),
+    "aspect_ratio": ("aspect_ratio",),
 }
 # Height and width, as numpy gives a picture's shape.
 _SHAPES = ("img_shape", "original_shape")
@@ -19,10 +20,11 @@ _FOLDED = ("metadata", "meta", "meta_info", "info", "video_info", "video", "vide
 
 
 def stated_facts(content: Mapping[Any, Any]) -> dict[str, Any]:
-    """`fps`, `width` and `height` where a dictionary states them, itself or in its `metadata`.
+    """What a dictionary states, itself or in its `metadata`: `fps`, `width` and `height`, `coordinates`,
+    `aspect_ratio`.
 
     Raises:
-        ValueError: for anything but a positive number.
+        ValueError: for a number that is not positive.
     """
     stated: dict[str, Any] = {}
     for place in (content, *(content[name] for name in _FOLDED if isinstance(content.get(name), Mapping))):
@@ -34,8 +36,9 @@ def stated_facts(content: Mapping[Any, Any]) -> dict[str, Any]:
     if shape is not None and len(shape) == 2 and not stated.keys() & {"width", "height"}:
         stated["height"], stated["width"] = (_positive(side, "img_shape") for side in shape)
     if not {"width", "height"} <= stated.keys():  # half a size is none
-        stated = {name: value for name, value in stated.items() if name == "fps"}
-    return {name: value if name == "fps" else int(value) for name, value in stated.items()}
+        stated = {name: value for name, value in stated.items() if name not in ("width", "height")}
+    facts = {name: int(value) if name in ("width", "height") else value for name, value in stated.items()}
+    return facts if content.get("coordinates") is None else {**facts, "coordinates": str(content["coordinates"])}
 
 
 def _positive(value: Any, name: str) -> float:
