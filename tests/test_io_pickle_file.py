@@ -173,8 +173,11 @@ def test_sample(shared_data):
     clip = load_clip(path)
     assert clip.layout == "coco_wholebody_133" and len(clip) == 97
     expected = pickle.loads(path.read_bytes())
-    np.testing.assert_array_equal(clip.keypoints, np.concatenate(expected["keypoints"]))
-    np.testing.assert_array_equal(clip.scores, np.concatenate(expected["scores"]))
+    scores = np.concatenate(expected["scores"])
+    found = scores > 0  # a few are negative
+    assert found.mean() > 0.9
+    np.testing.assert_array_equal(clip.keypoints, np.concatenate(expected["keypoints"]) * found[..., None])
+    np.testing.assert_array_equal(clip.scores, scores * found)
     left, right = np.median(clip.keypoints[:, [5, 6]], axis=0)
     assert 0 < right[0] < left[0] < 1 and 0 < left[1] < 1 and clip.scores[:, [5, 6]].mean() > 0.9
 

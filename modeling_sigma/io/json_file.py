@@ -81,7 +81,7 @@ def _of_frames(frames: list[Any], stated: dict[str, Any]) -> Recording | None:
         return None
     if "image_id" in first and "keypoints" in first:
         return _alphapose(frames, stated)
-    if "instances" in first:
+    if "instances" in first and "gloss" not in first:  # WLASL's label file has instances too
         return _mmpose(frames, stated)
     if "people" in first:
         detections = [detection_of_people((frame or {}).get("people", [])) for frame in frames]

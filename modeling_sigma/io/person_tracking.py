@@ -212,9 +212,12 @@ def _distances(known: Sequence[_Followed | _Person], seen: Sequence[_Person]) ->
     sizes = np.array([max(one.size, np.finfo(np.float64).tiny) for one in known])[:, None]
     with np.errstate(over="ignore"):
         distances = np.where(counts > 0, medians, centres) / sizes
-    ratios = np.divide(
-        _spreads(here[None], common), _spreads(there[:, None], common), out=np.ones_like(distances), where=counts > 2
-    )
+        ratios = np.divide(
+            _spreads(here[None], common),
+            _spreads(there[:, None], common),
+            out=np.ones_like(distances),
+            where=counts > 2,
+        )
     with np.errstate(divide="ignore"):
         return distances, np.abs(np.log(ratios))
 
