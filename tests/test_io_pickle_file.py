@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from modeling_sigma.io import load_clip
-from modeling_sigma.io.pickles.functions import UnsafePickleError
+from modeling_sigma.io.pickles import UnsafePickleError
 
 
 def write(path: Path, data) -> Path:

@@ -43,7 +43,8 @@ def clip_paths(path: Path, is_wanted: Callable[[Path], bool] = is_clip) -> Itera
     if not path.is_dir() or is_clip(path):
         yield from _clips_in(path)
         return
-    below, folders = [], set()
+    below: list[Path] = []
+    folders: set[Path] = set()
     for inside in sorted(path.rglob("*")):
         if not folders.isdisjoint(inside.parents):
             continue  # a frame

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from modeling_sigma.io.mediapipe_landmarks import MediapipeFrame, landmark_rows, recording_of_landmarks
 from modeling_sigma.io.mediapipe_results import hands_of
 from modeling_sigma.io.recording import Recording
@@ -52,7 +54,7 @@ def recording_of_mediapipe_frames(frames: Sequence[Any], **stated: Any) -> Recor
 
 def _frame_of(frame: dict[str, Any]) -> MediapipeFrame:
     names = {_plain(key): value for key, value in frame.items()}
-    parts = {}
+    parts: dict[str, np.ndarray] = {}
     for name, part in _PARTS.items():
         rows = landmark_rows(names[name]) if isinstance(names.get(name), (list, dict)) else None
         if rows is not None:

@@ -160,10 +160,11 @@ def _numbers(landmark: Any) -> tuple[float, float, float, float]:
         x, y, z, certainty = values + [0.0, 1.0][len(values) - 2 :] if len(values) < 4 else values
     else:
         get = landmark.get if isinstance(landmark, Mapping) else lambda name: getattr(landmark, name, None)
-        values = [get(name) for name in ("x", "y", "z", "visibility")]
-        x, y = (np.nan if value is None else float(value) for value in values[:2])
-        z = 0.0 if values[2] is None else float(values[2])
-        certainty = 1.0 if values[3] is None else float(values[3])
+        defaults = {"x": np.nan, "y": np.nan, "z": 0.0, "visibility": 1.0}
+        found = {name: get(name) for name in defaults}
+        x, y, z, certainty = (
+            default if found[name] is None else float(found[name]) for name, default in defaults.items()
+        )
     return x, y, z, certainty
 
 

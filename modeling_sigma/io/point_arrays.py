@@ -87,8 +87,8 @@ def recording_of_parts(parts: dict[str, Any], **stated: Any) -> Recording:
             array = arrays[name]
             if array.ndim != 3 or array.shape[1] != size or array.shape[2] not in (2, 3, 4):
                 raise ValueError(f"expected {name} as (T, {size}, 2 to 4), received {array.shape}: check the file")
-            found = slice(start, start + size)
-            keypoints[:, found], scores[:, found] = _part(array)
+            place = slice(start, start + size)
+            keypoints[:, place], scores[:, place] = _part(array)
         start += size
     return Recording(detections_of(keypoints, scores), layout.name, **stated)
 
