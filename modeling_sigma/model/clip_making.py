@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .clip_shapes import explain_shape
-from .pose_clip import PoseClip, check_scores, hide_invalid, to_numpy
+from .clip_shapes import axis_order, explain_shape
+from .pose_clip import PoseClip, hide_invalid, to_numpy
 from .skeleton_layouts import layout_for_num_keypoints
 from .stored_rows import decode_clip, is_stored_row, rows_of_columns
 
@@ -37,7 +37,8 @@ def split_clips(poses: Any) -> tuple[list[Any], bool]:
             return list(rows_of_columns(poses)), True
         return [poses], False
     if _is_array(poses):
-        return (list(poses), True) if poses.ndim == 4 and poses.shape[1] > _MOST_PEOPLE else ([poses], False)
+        several = poses.ndim == 4 and poses.shape[1] > _MOST_PEOPLE and poses.shape[-1] in (2, 3)
+        return (list(poses), True) if several else ([poses], False)
     if isinstance(poses, (str, os.PathLike)) or _is_clip(poses) or not isinstance(poses, Iterable):
         return [poses], False
     items = list(poses)
@@ -104,6 +105,8 @@ def _clip_of_points(keypoints: Any, scores: Any = None, layout: str | None = Non
     if points.ndim != 3 or points.shape[-1] not in ((2, 3) if certainty is None else (2,)):
         raise ValueError(explain_shape(points.shape, with_scores=certainty is not None))
     if layout is None:
+        if axis_order(points.shape) not in (None, (0, 1, 2)):
+            raise ValueError(explain_shape(points.shape, with_scores=certainty is not None))
         layout = layout_for_num_keypoints(points.shape[1])
     xy = _filled(points[..., :2])
     if certainty is None:
@@ -111,7 +114,6 @@ def _clip_of_points(keypoints: Any, scores: Any = None, layout: str | None = Non
         if points.shape[-1] == 3:
             _check_third_channel(xy, certainty)
     if certainty.shape == points.shape[:2]:
-        check_scores(certainty)
         if certainty.size and (certainty == certainty.flat[0]).all():
             # The same everywhere says nothing: only the coordinates tell what was found.
             certainty = np.where(xy.any(-1), certainty, certainty.dtype.type(0))

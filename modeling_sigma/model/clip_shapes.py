@@ -8,6 +8,8 @@ from .skeleton_layouts import LAYOUTS
 
 
 _SIZES = {layout.num_keypoints: name for name, layout in LAYOUTS.items()}
+# Points of bodies, hands and faces alone: no layout of ours, and no frames either.
+_OF_PARTS = {17, 18, 21, 25, 26, 33, 68, 70, 468, 478}
 _MEDIAPIPE = "MediaPipe has 33 + 21 + 21 (75) points for pose and hands, 33 + 468 + 21 + 21 (543) with the face"
 
 
@@ -38,8 +40,8 @@ def _advice(shape: tuple[int, ...], with_scores: bool) -> str:
             "pass one person as (frames, keypoints, x y [score]): array[:, 0] of (frames, people, keypoints, ...), or "
             "list(array) of several clips"
         )
-    order = _axis_order(shape)
-    if order is not None:
+    order = axis_order(shape)
+    if order not in (None, tuple(range(len(shape)))):
         return f"put the axes into that order, array.transpose{order}" + ("[:, 0]" if len(shape) == 4 else "")
     return "pass one person as (frames, keypoints, x y [score])"
 
@@ -68,10 +70,14 @@ def _advice_for_flat_rows(shape: tuple[int, ...]) -> str:
     return f"{needed}: array.reshape({frames}, K, numbers a point)"
 
 
-def _axis_order(shape: tuple[int, ...]) -> tuple[int, ...] | None:
+def axis_order(shape: tuple[int, ...]) -> tuple[int, ...] | None:
     """Axes for `transpose` that give (T, K, C), or (T, people, K, C)."""
+    if len(shape) not in (3, 4):
+        return None
+    if shape[-1] in (2, 3) and shape[-2] in _OF_PARTS:
+        return tuple(range(len(shape)))
     for order in permutations(range(len(shape))):
         sizes = [shape[axis] for axis in order]
-        if sizes[-1] in (2, 3) and sizes[-2] in _SIZES and (len(shape) == 3 or sizes[1] <= 4) and len(shape) <= 4:
+        if sizes[-1] in (2, 3) and sizes[-2] in _SIZES and (len(shape) == 3 or sizes[1] <= 4):
             return order
     return None

@@ -28,8 +28,10 @@ def decode_clip(row: Mapping[str, Any]) -> PoseClip:
     layout = get_layout(str(row["layout"]))
     shape = (int(row["num_frames"]), layout.num_keypoints)
     num_values = shape[0] * shape[1]
-    packed_scores = _whole(row["scores"], num_values)
-    packed_keypoints = _whole(row["keypoints"], 4 * num_values, 8 * num_values)
+    packed_scores, packed_keypoints = row["scores"], row["keypoints"]
+    if isinstance(packed_scores, np.bytes_) or not isinstance(row["keypoints_step"], float):
+        packed_scores = _padded(packed_scores, num_values)
+        packed_keypoints = _padded(packed_keypoints, 4 * num_values, 8 * num_values)
     if len(packed_scores) != num_values or len(packed_keypoints) not in (4 * num_values, 8 * num_values):
         raise ValueError(
             f"sample {row.get('sample_id')}: expected {shape[0]} frames of {shape[1]} keypoints, received "
@@ -69,8 +71,6 @@ def _known(number: Any) -> float | None:
     return None if number is None or number != number else float(number)
 
 
-def _whole(packed: bytes, *sizes: int) -> bytes:
-    """`packed` as it was: numpy's own bytes (`with_format("numpy")`) lose the zeros at their end."""
-    if isinstance(packed, np.bytes_):
-        return packed.ljust(next((size for size in sizes if len(packed) <= size), 0), b"\0")
-    return packed
+def _padded(packed: bytes, *sizes: int) -> bytes:
+    """`packed` as it was: bytes of the numpy and torch formats lose the zeros at their end."""
+    return packed.ljust(next((size for size in sizes if len(packed) <= size), 0), b"\0")
