@@ -161,10 +161,8 @@ def _numbers(landmark: Any) -> tuple[float, float, float, float]:
     else:
         get = landmark.get if isinstance(landmark, Mapping) else lambda name: getattr(landmark, name, None)
         defaults = {"x": np.nan, "y": np.nan, "z": 0.0, "visibility": 1.0}
-        found = {name: get(name) for name in defaults}
-        x, y, z, certainty = (
-            default if found[name] is None else float(found[name]) for name, default in defaults.items()
-        )
+        found = ((get(name), default) for name, default in defaults.items())
+        x, y, z, certainty = (default if value is None else float(value) for value, default in found)
     return x, y, z, certainty
 
 
