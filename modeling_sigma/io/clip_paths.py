@@ -53,7 +53,7 @@ def clip_paths(path: Path, is_wanted: Callable[[Path], bool] = is_clip) -> Itera
             if inside.is_dir():
                 folders.add(inside)
     if not below:
-        raise ValueError(f"expected skeleton files in the folder {path}, found none: name the files")
+        raise ValueError(f"expected skeleton files or videos in the folder {path}, found none{_instead(path)}")
     for inside in below:
         yield from _clips_in(inside)
 
@@ -69,3 +69,16 @@ def _clips_in(path: Path) -> Iterator[Path]:
         yield path
     else:
         yield from (Path(f"{path}{SEPARATOR}{name}") for name in names)
+
+
+def _instead(folder: Path) -> str:
+    """What a folder without clips holds, and what to do."""
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+    if not files:
+        return ": it is empty"
+    suffixes = {file.suffix.lower() for file in files}
+    if suffixes & {".jpg", ".jpeg", ".png"}:
+        advice = "make a video of the pictures, and let extract-poses find the keypoints in it"
+    else:
+        advice = "name the files, or convert them with PoseClip and save_clip"
+    return f" but {len(files):,} others, such as {files[0].name}: {advice}"
