@@ -114,12 +114,15 @@ def test_a_folder_of_rows(tmp_path):
     [
         (np.ones((4, 150)), r"received \(4, 150\), 150 numbers a frame: reshape the array to \(T, K, 2\)"),
         (np.ones((4, 225 + 1)), r"226 numbers a frame"),
-        (np.ones((4, 17, 2)), "no known layout has 17 keypoints"),
+        (np.ones((4, 17, 2)), "received 17, a body without hands: run the detector with a whole-body model"),
         (np.full((4, 133, 3), -0.5), "a depth"),
+        (np.ones((4, 21, 3)), "received 21, one hand alone: put the points into the first half"),
+        (np.ones((4, 2, 21, 3)), r"expected keypoints \(T, 42, C\) of two hands, received \(4, 2, 21, 3\)"),
+        (np.ones((3, 4, 133)), r"put the axes into that order, array.transpose\(1, 2, 0\)"),
         (np.array([{"a": 1}]), "received python objects, which could run code: save keypoints"),
         (np.array(["a"]), "expected keypoints as numbers, received dtype <U1"),
         (np.ones((0, 133, 2)), "expected 1 to 500,000 frames, received 0"),
-        (np.ones((4, 133, 7)), r"expected keypoints \(T, K, 2\), \(T, K, 3\)"),
+        (np.ones((4, 133, 7)), r"expected \(T, K, 3\) or \(T, K, 2\) keypoints"),
     ],
 )
 def test_other_npy(array, message, tmp_path):
@@ -196,6 +199,25 @@ def test_the_feature_extractor_reads_75_points():
     assert values[:, 9:51].any() and not values[:, 51:].any()
 
 
+def test_lists_of_frames_and_pairs_of_arrays(tmp_path):
+    points = RNG.uniform(0.1, 1, (4, 133, 3)).astype(np.float32)
+    keypoints, scores = points[..., :2], points[..., 2]
+    for data in (
+        (keypoints, scores),
+        [(keypoints[t : t + 1], scores[t : t + 1]) for t in range(4)],  # rtmlib
+        list(points),
+        {t: {"keypoints": keypoints[t], "scores": scores[t]} for t in reversed(range(4))},
+    ):
+        (tmp_path / "a.pkl").write_bytes(pickle.dumps(data))
+        check(load_clip(tmp_path / "a.pkl"), points, "coco_wholebody_133", scores)
+    for none in (None, []):
+        frames = {"keypoints": [none, *keypoints[1:]], "scores": [none, *scores[1:]]}
+        for data in (frames, [None, *points[1:]]):
+            (tmp_path / "a.pkl").write_bytes(pickle.dumps(data))
+            clip = load_clip(tmp_path / "a.pkl")
+            assert not clip.scores[0].any() and np.array_equal(clip.keypoints[1:], keypoints[1:])
+
+
 # --- many clips in one file
 
 
@@ -234,6 +256,8 @@ def test_files_with_many_clips_are_read_by_name(tmp_path):
             load_clip(path)
         with pytest.raises(ValueError, match=r"many.pkl::S9: there is no clip 'S9': this file holds 2 clips"):
             load_clip(f"{path}::S9")
+    np.save(tmp_path / "many.npy", RNG.uniform(0.1, 1, (3, 7, 133, 3)))
+    assert [len(load_clip(each)) for each in clip_paths(tmp_path / "many.npy")] == [7, 7, 7]
     np.savez(tmp_path / "many.npz", **clips)
     assert len(load_clip(f"{tmp_path}/many.npz::S002")) == 3
 
@@ -280,9 +304,7 @@ def test_alphapose(size, layout, tmp_path):
     clip = load_clip(write_json(tmp_path / "alphapose-results.json", alphapose(size)))
     assert clip.layout == layout and clip.keypoints[:, 0, 0].tolist() == [100, 101, 102]
     assert np.allclose(clip.scores, 0.9)
-    with pytest.raises(
-        ValueError, match=r"received 17 keypoints of the body alone: run the detector with a whole-body"
-    ):
+    with pytest.raises(ValueError, match=r"received 17, a body without hands: run the detector with a whole-body"):
         load_clip(write_json(tmp_path / "a.json", alphapose(17)))
     two = [{**entry, "image_id": entry["image_id"].replace(".", f"/{k}.")} for k in (1, 1) for entry in alphapose()]
     with pytest.raises(ValueError, match="expected the frames of one clip, numbered in image_id"):
@@ -303,6 +325,19 @@ def test_mmpose(tmp_path):
     frames[1]["instances"] = []
     clip = load_clip(write_json(tmp_path / "results.json", {"instance_info": frames}))
     assert clip.scores.any(1).tolist() == [True, False, True]
+
+
+def test_results_of_coco_wholebody_and_one_list_per_frame(tmp_path):
+    points = RNG.uniform(0.1, 1, (3, 133, 3))
+    names = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
+    parts = [np.split(frame, [17, 23, 91, 112]) for frame in points]
+    results = [
+        {"image_id": t, "category_id": 1, **{n: p.ravel().tolist() for n, p in zip(names, parts[t], strict=True)}}
+        for t in range(3)
+    ]
+    for content in (results, {"frames": [{"keypoints": frame.tolist()} for frame in points]}):
+        clip = load_clip(write_json(tmp_path / "a.json", content))
+        check(clip, points, "coco_wholebody_133", points[..., 2])
 
 
 def landmarks(points: np.ndarray) -> list[dict]:
@@ -337,6 +372,28 @@ def test_mediapipe_exports(names, tmp_path):
     check(load_clip(write_json(tmp_path / "a.json", rows)), points, "mediapipe_holistic_543")
 
 
+def test_landmarks_in_one_list_by_name_and_line_by_line(tmp_path):
+    points = holistic()
+    frames = [{"landmarks": landmarks(frame)} for frame in points]
+    scores = np.where(np.arange(543) < 33, points[..., 3], 1)
+    (tmp_path / "a.json").write_text("\n".join(map(json.dumps, frames)))
+    check(load_clip(tmp_path / "a.json"), points, "mediapipe_holistic_543", scores)
+    named = {"pose": {"LEFT_WRIST": {"x": 0.1, "y": 0.2}, "NOSE": {"x": 0.3, "y": 0.4}}}
+    clip = load_clip(write_json(tmp_path / "b.json", [named, named]))
+    assert np.flatnonzero(clip.scores[0]).tolist() == [0, 15]
+    assert np.allclose(clip.keypoints[1, [0, 15]], [[0.3, 0.4], [0.1, 0.2]])
+
+
+def test_parts_of_zeros_were_not_found(tmp_path):
+    points = holistic(num_face=0)[..., :3]
+    points[:, 33:54] = 0
+    names = ("pose", "left_hand", "right_hand")
+    blocks = np.split(points, [33, 54], axis=1)
+    frames = [{name: block[t].tolist() for name, block in zip(names, blocks, strict=True)} for t in range(4)]
+    clip = load_clip(write_json(tmp_path / "a.json", frames))
+    assert not clip.scores[:, 33:54].any() and clip.scores[:, 54:].all()
+
+
 def test_openpose_frames_and_arrays_in_one_file(tmp_path):
     person = {"pose_keypoints_2d": [1.0, 2.0, 0.5] * 25}
     for content in ([{"people": [person]}] * 2, {"frames": [{"people": [person]}, {"people": []}]}):
@@ -364,6 +421,10 @@ def test_openpose_frames_and_arrays_in_one_file(tmp_path):
         ([{"a": 1}], "received a list of entries with 'a': convert it with PoseClip and save_clip"),
         ({"a": {"text": "Hi"}}, "this is a label file"),
         ({"people": []}, "one frame of OpenPose: pass the folder with the frames of the clip"),
+        (
+            [{"keypoints": [[1, 2]], "bbox": [1, 2, 3, 4]}],
+            "the people of one picture as mmpose writes them: run it on",
+        ),
         (3, "this is no file of keypoints"),
         ("x", "this is no file of keypoints"),
         ([], "expected a dictionary with keypoints and scores, received a list"),
@@ -440,6 +501,16 @@ def test_tables_of_landmarks(suffix, tmp_path):
     )
     path = write_table(tmp_path / f"two{suffix}", two)
     assert clip_names(path) == ["0", "1"] and len(load_clip(f"{path}::1")) == 3
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_what_spreadsheets_make_of_tables(delimiter, tmp_path):
+    lines = ["\ufeffframe,type,landmark_index,x,y,z", "0.0,pose,0,0.5,0.25,", "1.0,pose,0,,,", "1.0,pose,1,0.5,0.5,0"]
+    text = "\r\n".join(lines).replace(",", delimiter)
+    (tmp_path / "a.csv").write_text(text, encoding="utf-8", newline="")
+    clip = load_clip(tmp_path / "a.csv")
+    assert clip.layout == "mediapipe_holistic_75" and clip.keypoints[0, 0].tolist() == [0.5, 0.25]
+    assert clip.scores[:, :2].tolist() == [[1, 0], [0, 1]]
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
@@ -519,6 +590,28 @@ def test_other_skels(text, message, tmp_path):
     (tmp_path / "a.skels").write_text(text)
     with pytest.raises(ValueError, match=rf"a.skels: {message}"):
         load_clip(tmp_path / "a.skels")
+
+
+# --- files of other kinds
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a.jpg", "make a video of the pictures, and let extract-poses find the keypoints"),
+        ("a.pt", "if these are keypoints, save them with numpy.savez"),
+        ("a.h5", "read the keypoints with the library that wrote it, make a PoseClip"),
+        ("a.zip", "unpack it, and name the files or the folder in it"),
+        ("a.tsv", "this seems to be text or labels: name the clips"),
+        ("a.xyz", "make a PoseClip of its keypoints and scores, and store it with save_clip"),
+    ],
+)
+def test_files_of_other_kinds(name, message, tmp_path):
+    (tmp_path / name).write_bytes(b"PK\x03\x04" if name != "a.xyz" else b"x")
+    with pytest.raises(ValueError, match=rf"{name}: expected one of .pkl, .* received a file of type .*: {message}"):
+        load_clip(tmp_path / name)
+    with pytest.raises(ValueError, match=rf"found none among 1 files, such as {name}"):
+        list(clip_paths(tmp_path))
 
 
 # --- folders of files

@@ -14,7 +14,7 @@ from modeling_sigma.io.openpose_json import is_openpose_folder
 # Names that files of any content have: in a folder they are taken only if they are read as clips.
 _GENERAL_SUFFIXES = (".json", ".csv", ".parquet")
 # Files with many clips.
-_SUFFIXES_OF_MANY = (*_GENERAL_SUFFIXES, ".pkl", ".pickle", ".npz", ".skels")
+_SUFFIXES_OF_MANY = (*_GENERAL_SUFFIXES, ".pkl", ".pickle", ".npz", ".npy", ".skels")
 
 
 def is_clip(path: Path) -> bool:
@@ -53,7 +53,7 @@ def clip_paths(path: Path, is_wanted: Callable[[Path], bool] = is_clip) -> Itera
             if inside.is_dir():
                 folders.add(inside)
     if not below:
-        raise ValueError(f"expected skeleton files or videos in the folder {path}, found none{_instead(path)}")
+        raise ValueError(f"expected skeleton files or videos in the folder {path}, found {_instead(path)}")
     for inside in below:
         yield from _clips_in(inside)
 
@@ -75,10 +75,10 @@ def _instead(folder: Path) -> str:
     """What a folder without clips holds, and what to do."""
     files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
     if not files:
-        return ": it is empty"
+        return "none: it is empty, name another"
     suffixes = {file.suffix.lower() for file in files}
     if suffixes & {".jpg", ".jpeg", ".png"}:
         advice = "make a video of the pictures, and let extract-poses find the keypoints in it"
     else:
         advice = "name the files, or convert them with PoseClip and save_clip"
-    return f" but {len(files):,} others, such as {files[0].name}: {advice}"
+    return f"none among {len(files):,} files, such as {files[0].name}: {advice}"

@@ -61,9 +61,8 @@ def read_landmark_table(path: str | os.PathLike[str]) -> Recording | ManyClips:
 
 def _column_names(path: str | os.PathLike[str]) -> list[str]:
     if Path(path).suffix.lower() == ".csv":
-        with Path(path).open("rb") as file:
-            header = file.readline(1 << 20).decode("utf-8-sig")
-        return [name.strip().strip('"') for name in header.strip().split(",")]
+        header = _header(path)
+        return [name.strip().strip('"') for name in header.split(_delimiter(header))]
     import pyarrow.parquet
 
     file = pyarrow.parquet.ParquetFile(path)
@@ -80,8 +79,22 @@ def _read(path: str | os.PathLike[str], columns: list[str]) -> pyarrow.Table:
         return pyarrow.parquet.read_table(path, columns=columns, use_threads=False)
     if os.path.getsize(path) > _MAX_CSV_BYTES:
         raise ValueError(f"expected a table of at most {_MAX_CSV_BYTES:,} bytes, received a larger one: split it")
-    options = pyarrow.csv.ConvertOptions(include_columns=columns)
-    return pyarrow.csv.read_csv(path, pyarrow.csv.ReadOptions(use_threads=False), convert_options=options)
+    return pyarrow.csv.read_csv(
+        path,
+        pyarrow.csv.ReadOptions(use_threads=False),
+        pyarrow.csv.ParseOptions(delimiter=_delimiter(_header(path))),
+        pyarrow.csv.ConvertOptions(include_columns=columns),
+    )
+
+
+def _header(path: str | os.PathLike[str]) -> str:
+    with Path(path).open("rb") as file:
+        return file.readline(1 << 20).decode("utf-8-sig").strip()
+
+
+def _delimiter(header: str) -> str:
+    """What stands between the columns: a comma, or what spreadsheets write where a comma is a decimal point."""
+    return max(",;\t", key=header.count)
 
 
 def _clips(table: pyarrow.Table, column: str) -> Iterator[tuple[Any, pyarrow.Table]]:
@@ -153,6 +166,8 @@ def _recording(parts: set[str], num_face: int, points_of: Any) -> Recording:
 
 
 def _whole_numbers(values: np.ndarray, name: str) -> np.ndarray:
+    if values.dtype.kind == "f" and np.isfinite(values).all() and (values == values.round()).all():
+        values = values.astype(np.int64)
     if values.dtype.kind not in "iu" or values.min(initial=0) < 0:
         raise ValueError(f"expected {name} as whole numbers from 0, received {values.dtype}: check the column")
     return values.astype(np.int64)

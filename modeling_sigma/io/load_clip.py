@@ -58,7 +58,7 @@ _SIGNATURES: tuple[tuple[bytes, Reader], ...] = (
 # What to do with files that hold something else, by their extension.
 _ADVICE = {
     ".jpg .jpeg .png .gif .bmp .webp": "make a video of the pictures, and let extract-poses find the keypoints in it",
-    ".pt .pth .ckpt .safetensors .bin .onnx .task .tflite": (
+    ".pt .pth .ckpt .safetensors .onnx .task .tflite": (
         "if these are keypoints, save them with numpy.savez as keypoints (T, K, 2) and scores (T, K); weights of a "
         "model go with --model"
     ),

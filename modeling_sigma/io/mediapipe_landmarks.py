@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from modeling_sigma.io.detections import Detection, nobody
+from modeling_sigma.io.dot_pose_names import MEDIAPIPE_BODY, MEDIAPIPE_HAND
 from modeling_sigma.io.hand_tracking import track_hands
 from modeling_sigma.io.point_arrays import layout_of_parts
 from modeling_sigma.io.reading_errors import shown
@@ -98,7 +99,7 @@ def frame_detection(frame: MediapipeFrame, layout_name: str, unit: tuple[float, 
     start = 0
     for name, size in layout.components:
         points = frame.parts.get(name)
-        if points is not None:
+        if points is not None and points[:, :2].any():  # some exports fill what was not found with zeros
             if len(points) != size:
                 raise ValueError(f"expected {size} {name} landmarks, received {len(points)}: use one model")
             keypoints[0, start : start + size] = points[:, :2] * unit
@@ -130,6 +131,11 @@ def landmark_rows(landmarks: Any) -> np.ndarray | None:
     return np.array([_numbers(landmark) for landmark in landmarks], np.float64)
 
 
+def is_list_of_landmarks(value: Any) -> bool:
+    """Whether a list holds landmarks, rather than lists of them."""
+    return isinstance(value, list) and bool(value) and _is_landmark(value[0])
+
+
 def _unwrapped(landmarks: Any) -> Any:
     landmarks = getattr(landmarks, "landmark", landmarks)
     if isinstance(landmarks, Mapping):
@@ -137,6 +143,10 @@ def _unwrapped(landmarks: Any) -> Any:
             return landmarks["landmark"]
         if all(str(key).isdigit() for key in landmarks):
             return [landmarks[key] for key in sorted(landmarks, key=lambda key: int(str(key)))]
+        by_name = {str(key).upper(): value for key, value in landmarks.items()}
+        for order in (MEDIAPIPE_BODY, MEDIAPIPE_HAND):
+            if by_name.keys() <= set(order):
+                return [by_name.get(name, (np.nan, np.nan)) for name in order]
         names = ", ".join(map(shown, list(landmarks)[:4]))
         raise ValueError(
             f"expected landmarks as a list, received a dictionary with {names}: store them in MediaPipe's order"
