@@ -268,6 +268,8 @@ def test_one_clip_of_many_needs_no_name_and_names_may_repeat(tmp_path):
     assert len(load_clip(path)) == 2 and list(clip_paths(path)) == [path] and clip_names(path) is None
     path.write_bytes(pickle.dumps(pyskl(("a", "a"))))
     assert clip_names(path) == ["a", "a#1"]
+    path.write_bytes(pickle.dumps(pyskl(("train//a", "train/b/"))))
+    assert [len(load_clip(each)) for each in clip_paths(path)] == [2, 3]
     path.write_bytes(pickle.dumps({f"clip{n:03}": np.ones((1, 133, 2)) for n in range(300)}))
     with pytest.raises(ValueError, match=r"this file holds 300 clips: 'clip000', .* and 295 more: choose"):
         load_clip(path)
