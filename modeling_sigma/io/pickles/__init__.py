@@ -2,7 +2,7 @@
 
 Inside: `reader` (files, compression, errors), `instructions` (what a pickle consists of), `functions` (the few that it
 may name) and `machine` (which follows them). Nothing outside of this folder imports these. Not here: what the data
-mean (`io.wholebody_pickle`, `datasets_scripts`).
+mean (`io.clip_dictionary`, `datasets_scripts`).
 """
 
 from __future__ import annotations
