@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from modeling_sigma.model.pose_clip import PoseClip, hide_invalid
+from modeling_sigma.model.keypoint_arrays import hide_invalid
+from modeling_sigma.model.pose_clip import PoseClip
 
 
 # One frame: keypoints (N, K, 2) and scores (N, K) of the N persons seen in it.

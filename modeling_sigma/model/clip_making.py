@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from .clip_shapes import axis_order, explain_shape
-from .pose_clip import PoseClip, hide_invalid, to_numpy
+from .keypoint_arrays import hide_invalid, to_numpy
+from .pose_clip import PoseClip
 from .skeleton_layouts import layout_for_num_keypoints
 from .stored_rows import decode_clip, is_stored_row, rows_of_columns
 
