@@ -10,7 +10,7 @@ from datasets_scripts.reading.corpus_builder import CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
 from datasets_scripts.reading.label_tables import read_table, split_of
 from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus, glosses_of
-from modeling_sigma.io.pickles.reader import load_restricted_pickle
+from modeling_sigma.io.pickles import load_restricted_pickle
 
 
 class CslDaily(PoseFileCorpus):

@@ -2,7 +2,7 @@
 
 The file is not part of this project; its terms are WLASL's C-UDA (academic computational use). It holds what MediaPipe
 Hands found: up to two hands a frame, in order of detection, **without** saying which is the left one;
-`datasets_scripts.reading.hand_tracking` finds that out. There is no body and no face.
+`modeling_sigma.io.hand_tracking` finds that out. There is no body and no face.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
-from datasets_scripts.reading.hand_tracking import track_hands
 from datasets_scripts.reading.named_arrays import read_named_arrays
 from datasets_scripts.schema import SPLITS
 from datasets_scripts.wlasl import Wlasl
+from modeling_sigma.io.hand_tracking import track_hands
 from modeling_sigma.model.pose_clip import PoseClip
 
 

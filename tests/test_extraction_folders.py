@@ -189,6 +189,23 @@ def test_what_is_not_the_videos_fault_stops_everything(videos, tmp_path, monkeyp
     assert extract_poses(PoseExtraction(videos, tmp_path / "out", "dots"))["num_clips"] == 3
 
 
+def test_what_a_power_failure_took_is_done_again(dots, videos, tmp_path, monkeypatch):
+    extraction = PoseExtraction(videos, tmp_path / "out", "dots")
+    write_text = pose_extraction.write_text
+    monkeypatch.setattr(pose_extraction, "write_text", lambda *args: 1 / 0)  # no manifest
+    with pytest.raises(ZeroDivisionError):
+        extract_poses(extraction)
+    monkeypatch.setattr(pose_extraction, "write_text", write_text)
+    whole = contents(tmp_path / "out")
+    (tmp_path / "out" / "a.npz").write_bytes(bytes(len(whole["a.npz"])))  # its length, but not its content
+    (extraction.results.work / "notes" / "b.mkv.json").write_bytes(b"")
+    summary = extract_poses(extraction)
+    assert summary["num_clips"] == 3
+    assert {name: contents(tmp_path / "out")[name] for name in ("a.npz", "b.npz")} == {
+        name: whole[name] for name in ("a.npz", "b.npz")
+    }
+
+
 class Killed(BaseException):
     pass
 
@@ -260,6 +277,9 @@ def test_command_line(networks, videos, tmp_path, capsys):
 def test_command_line_errors(videos, tmp_path, capsys):
     assert cli.main(["extract-poses", str(videos), "--out", str(tmp_path / "out"), "--batch-size", "3"]) == 1
     assert "--batch-size is no option of rtmlib: leave it out" in capsys.readouterr().err
+    ray = ["--engine", "ray", "--timeout", "3"]
+    assert cli.main(["extract-poses", str(videos), "--out", str(tmp_path / "out"), *ray]) == 1
+    assert "--timeout belongs to --engine processes: leave it out" in capsys.readouterr().err
     assert cli.main(["extract-poses", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 1
     assert "no such folder" in capsys.readouterr().err
     assert cli.main(["extract-poses", str(videos), "--out", str(tmp_path / "out"), "--estimator", "mediapipe"]) == 1
