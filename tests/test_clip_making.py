@@ -55,6 +55,7 @@ class _ArrayOfAnotherLibrary:
         list(map(list, POINTS)),
         {"keypoints": POINTS},
         {"keypoints": CLIP.keypoints, "scores": CLIP.scores, "sample_id": "a"},
+        {"keypoints": POINTS, "scores": CLIP.scores[..., None]},  # a depth or the score again, of no matter
         {"keypoints": torch.tensor(CLIP.keypoints), "scores": torch.tensor(CLIP.scores)},
         {"keypoints": list(CLIP.keypoints[:, None]), "scores": list(CLIP.scores[:, None])},
         {"keypoints": CLIP.keypoints[:, None], "scores": CLIP.scores[:, None], "fps": None},
@@ -188,7 +189,6 @@ def _third(values: Any) -> np.ndarray:
         (np.zeros((4, 2, 133, 3)), r"array\[:, 0\] of \(frames, people, keypoints, ...\)"),
         (np.zeros((4, 133, 4)), r"array\[..., \[0, 1, 3\]\]"),
         (np.zeros((4, 17, 3)), "no known layout has 17 keypoints"),
-        ({"keypoints": POINTS, "scores": CLIP.scores}, r"keep x and y, array\[..., :2\]; the certainty comes from"),
         ({"keypoints": CLIP.keypoints, "scores": CLIP.scores[:, :5]}, r"expected scores of shape \(6, 133\)"),
         ([POINTS[0], POINTS[0, :42]], r"keypoints of one shape in all frames, received \(42, 3\) and \(133, 3\)"),
         ({"keypoints": [["a", "b"]]}, "keypoints of frame 0 as an array of numbers"),

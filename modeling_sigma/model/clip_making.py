@@ -102,12 +102,14 @@ def _clip_of_mapping(fields: Mapping[str, Any]) -> PoseClip:
 def _clip_of_points(keypoints: Any, scores: Any = None, layout: str | None = None, **stated: Any) -> PoseClip:
     points, certainty = _one_person(_stacked(keypoints, "keypoints")), None
     if scores is not None:
-        certainty = _filled(_one_person(_stacked(scores, "scores"), num_axes=2))
-    if points.ndim != 3 or points.shape[-1] not in ((2, 3) if certainty is None else (2,)):
-        raise ValueError(explain_shape(points.shape, with_scores=certainty is not None))
+        certainty = _stacked(scores, "scores")
+        is_column = certainty.shape == (*points.shape[:2], 1)
+        certainty = _filled(certainty[..., 0] if is_column else _one_person(certainty, num_axes=2))
+    if points.ndim != 3 or points.shape[-1] not in (2, 3):
+        raise ValueError(explain_shape(points.shape))
     if layout is None:
         if axis_order(points.shape) not in (None, (0, 1, 2)):
-            raise ValueError(explain_shape(points.shape, with_scores=certainty is not None))
+            raise ValueError(explain_shape(points.shape))
         layout = layout_for_num_keypoints(points.shape[1])
     xy = _filled(points[..., :2])
     if certainty is None:

@@ -10,7 +10,7 @@ from transformers import GenerationConfig
 
 from .clip_making import as_pose_clip
 from .clip_windows_sigma import LongClips
-from .ctc_decoding_sigma import GlossSpan, decode_greedily, decode_with_beams
+from .ctc_sigma import GlossSpan, decode_greedily, decode_with_beams
 from .label_trie_sigma import LabelTrie, score_labels
 from .modeling_sigma import given
 from .pipeline_base_sigma import SigmaPipeline
