@@ -60,6 +60,17 @@ def _advice_for_flat_rows(shape: tuple[int, ...]) -> str:
     return f"{needed}: array.reshape({frames}, K, numbers a point)"
 
 
+def explain_number(num_keypoints: int) -> str:
+    """What to do with a number of points that is none of a whole skeleton; empty where nothing is known."""
+    if num_keypoints in (576, 586):
+        return f"Leave out MediaPipe's world landmarks, the last 33: array[:, :{num_keypoints - 33}]"
+    if num_keypoints == 21:
+        return "Put one hand into 42 points, left hand first, with zeros for the other"
+    if num_keypoints in _OF_PARTS:
+        return "Points of a body or a face alone have no hands to read: use a whole-body detector"
+    return ""
+
+
 def axis_order(shape: tuple[int, ...]) -> tuple[int, ...] | None:
     """Axes for `transpose` that give (T, K, C), or (T, people, K, C)."""
     if len(shape) not in (3, 4):
