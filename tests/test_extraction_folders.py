@@ -16,6 +16,8 @@ from onnx_graphs import write_detector, write_pose_network
 
 from modeling_sigma.cli import main as cli
 from modeling_sigma.extraction import pose_extraction
+from modeling_sigma.extraction.estimator_protocol import EstimatorOption
+from modeling_sigma.extraction.estimators import ESTIMATORS
 from modeling_sigma.extraction.pose_extraction import PoseExtraction, extract_poses, find_videos, read_manifest
 from modeling_sigma.io import load_clip
 from modeling_sigma.io.reading_errors import DeviceError
@@ -284,6 +286,21 @@ def test_command_line_errors(videos, tmp_path, capsys):
     assert "no such folder" in capsys.readouterr().err
     assert cli.main(["extract-poses", str(videos), "--out", str(tmp_path / "out"), "--estimator", "mediapipe"]) == 1
     assert "expected the model file of MediaPipe Holistic" in capsys.readouterr().err
+
+
+def test_a_new_estimator_is_a_class_and_a_line_in_the_table(videos, tmp_path, capsys, monkeypatch):
+    class NewEstimator(DotEstimator):
+        options = {"size": EstimatorOption("of a dot", int), "haste": EstimatorOption("of work", float, False)}
+
+    monkeypatch.setitem(ESTIMATORS, "dots", NewEstimator)
+    command = ["extract-poses", str(videos), "--out", str(tmp_path / "out"), "--estimator", "dots", "--json"]
+    assert cli.main([*command, "--size", "3", "--haste", "0.5"]) == 1
+    assert json.loads(capsys.readouterr().out)["options"] == {"size": 3}, "haste decides no keypoints"
+    assert cli.main([*command, "--size", "4"]) == 1
+    assert "was extracted with options {'size': 3}, now {'size': 4} is asked for" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.main(["extract-poses", "--help"])
+    assert "dots (133 keypoints)" in capsys.readouterr().out.replace("\n" + " " * 24, " ")
 
 
 def test_kill_and_resume(networks, tmp_path, capsys):

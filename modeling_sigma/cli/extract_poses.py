@@ -22,14 +22,16 @@ _NUM_SHOWN = 10
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     from modeling_sigma.extraction.estimators import ESTIMATORS
+    from modeling_sigma.model.skeleton_layouts import get_layout
 
+    sizes = {name: get_layout(estimator.layout).num_keypoints for name, estimator in ESTIMATORS.items()}
     parser.add_argument("video_dir", type=Path, metavar="VIDEO_DIR", help="folder of videos, searched through")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the clips; resumes there")
     parser.add_argument(
         "--estimator",
         choices=tuple(ESTIMATORS),
         default="rtmlib",
-        help="rtmlib (default; RTMW, 133 keypoints), sapiens2 (308 keypoints, needs no package) or mediapipe (553)",
+        help=f"{', '.join(f'{name} ({size} keypoints)' for name, size in sizes.items())}; default rtmlib",
     )
     for name, uses in _estimator_options().items():
         texts = dict.fromkeys(f"{estimator}: {option.help}" for estimator, option in uses.items())
@@ -39,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--person", type=int, default=0, metavar="N", help="which person: 0 is the signer (default)")
     parser.add_argument("--num-proc", type=int, default=1, metavar="N", help="processes (default 1)")
     parser.add_argument(
-        "--timeout", type=float, metavar="SECONDS", help="give up a video that takes longer (default: never)"
+        "--timeout", type=float, metavar="SECONDS", help="leave out a video that takes longer (default: never)"
     )
     parser.add_argument("--retry-failed", action="store_true", help="try videos again that failed in an earlier run")
     parser.add_argument("--engine", choices=("processes", "ray"), default="processes", help="where the work is done")
