@@ -54,7 +54,10 @@ class _ArrayOfAnotherLibrary:
         POINTS.tolist(),
         list(map(list, POINTS)),
         {"keypoints": POINTS},
+        (CLIP.keypoints, CLIP.scores),  # as detectors return them
+        (torch.tensor(CLIP.keypoints)[:, None], torch.tensor(CLIP.scores)[:, None]),
         {"keypoints": CLIP.keypoints, "scores": CLIP.scores, "sample_id": "a"},
+        {"keypoints": POINTS, "scores": CLIP.scores[..., None]},  # a depth or the score again, of no matter
         {"keypoints": torch.tensor(CLIP.keypoints), "scores": torch.tensor(CLIP.scores)},
         {"keypoints": list(CLIP.keypoints[:, None]), "scores": list(CLIP.scores[:, None])},
         {"keypoints": CLIP.keypoints[:, None], "scores": CLIP.scores[:, None], "fps": None},
@@ -187,8 +190,11 @@ def _third(values: Any) -> np.ndarray:
         (np.zeros((3, 30, 133, 1)), r"array.transpose\(1, 3, 2, 0\)\[:, 0\]"),  # C, T, V, M
         (np.zeros((4, 2, 133, 3)), r"array\[:, 0\] of \(frames, people, keypoints, ...\)"),
         (np.zeros((4, 133, 4)), r"array\[..., \[0, 1, 3\]\]"),
-        (np.zeros((4, 17, 3)), "no known layout has 17 keypoints"),
-        ({"keypoints": POINTS, "scores": CLIP.scores}, r"keep x and y, array\[..., :2\]; the certainty comes from"),
+        (np.zeros((4, 17, 3)), "no known layout has 17 keypoints.* no hands to read: use a whole-body detector"),
+        (np.zeros((4, 21, 3)), "no known layout has 21 keypoints.* Put one hand into 42 points, left hand first"),
+        (np.zeros((4, 576, 3)), r"world landmarks, the last 33: array\[:, :543\]"),
+        (np.zeros((4, 50, 3)), "no known layout has 50 keypoints"),
+        ([None, []], "keypoints of somebody in at least one frame, received none in 2 frames"),
         ({"keypoints": CLIP.keypoints, "scores": CLIP.scores[:, :5]}, r"expected scores of shape \(6, 133\)"),
         ([POINTS[0], POINTS[0, :42]], r"keypoints of one shape in all frames, received \(42, 3\) and \(133, 3\)"),
         ({"keypoints": [["a", "b"]]}, "keypoints of frame 0 as an array of numbers"),
@@ -224,6 +230,25 @@ def test_ragged_lists_of_anything() -> None:
     mixed = [clips[0], list(POINTS), {"keypoints": clips[1].keypoints, "scores": clips[1].scores}]
     inputs = SigmaFeatureExtractor()(mixed)
     assert inputs["pose_attention_mask"].sum(dim=1).tolist() == [5, 6, 3]
+
+
+@pytest.mark.parametrize("kind", [None, "numpy", "torch"])
+def test_data_sets_of_plain_columns(kind: str | None) -> None:
+    import datasets
+
+    clips = random_clips((6, 3))
+    columns = {name: [getattr(clip, name).tolist() for clip in clips] for name in ("keypoints", "scores")}
+    rows = datasets.Dataset.from_dict({**columns, "fps": [25.0, 30.0]}).with_format(kind)
+    expected = SigmaFeatureExtractor()(clips)["pose_values"]
+    for poses in (rows, rows[:2], [rows[0], rows[1]], {**columns, "layout": "coco_wholebody_133"}):
+        assert torch.allclose(SigmaFeatureExtractor()(poses)["pose_values"], expected, atol=1e-5)
+    assert [as_pose_clip(clip).fps for clip in split_clips(rows[:2])[0]] == [25.0, 30.0]
+
+
+def test_object_arrays_are_lists() -> None:
+    ragged = np.empty(2, object)
+    ragged[:] = [POINTS, POINTS[:3]]
+    assert SigmaFeatureExtractor()(ragged)["pose_attention_mask"].sum(dim=1).tolist() == [6, 3]
 
 
 def test_a_batch_of_one() -> None:

@@ -433,7 +433,12 @@ def test_hands_alone_are_told_the_truth_once(warnings: list[str]) -> None:
     for _ in range(2):
         assert not extractor(clip)["pose_values"].any()
     assert len(warnings) == 1
-    for words in ("found left hand and right hand", "4 body points", "scale_reference='hands'", "fill_wrists=True"):
+    for words in (
+        "found left hand and right hand",
+        "4 or more body points",
+        "scale_reference='hands'",
+        "fill_wrists=True",
+    ):
         assert words in warnings[0]
     assert extractor.explain_unseen(clip) == warnings[0]
     nobody = PoseClip(np.zeros((5, 42, 2)), np.zeros((5, 42)), "hands_42")

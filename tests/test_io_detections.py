@@ -5,7 +5,7 @@ import pytest
 
 from modeling_sigma.io.detections import clip_of
 from modeling_sigma.io.reading_errors import MissingExtraError, naming_file, one_line, shown
-from modeling_sigma.model.pose_clip import hide_invalid
+from modeling_sigma.model.keypoint_arrays import hide_invalid
 
 
 def frame(*people: tuple[float, float]):

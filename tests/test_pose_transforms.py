@@ -9,6 +9,7 @@ from modeling_sigma.model.pose_transforms import (
     fill_head_from_face,
     normalize_joints,
     random_frame_indices,
+    replace_missing_origins,
     select_joints,
 )
 from modeling_sigma.model.skeleton_layouts import LAYOUTS, MISSING, PART_SLICES
@@ -356,3 +357,29 @@ def test_a_head_that_the_body_has_in_one_frame_is_left_alone() -> None:
 def test_no_face_no_head() -> None:
     keypoints, scores = select_joints(random_clip(10, "hands_42"))
     assert not fill_head_from_face(keypoints, scores) and not scores[:, BODY].any()
+
+
+def test_a_hand_without_a_wrist_lies_at_the_body_s() -> None:
+    keypoints, scores = _signer()
+    keypoints, scores = keypoints.repeat(2, axis=0), scores.repeat(2, axis=0)
+    keypoints[:, LEFT.start + 5], scores[:, LEFT.start + 5] = (44, 28), 0.8
+    scores[1, LEFT_WRIST] = 0  # in the second frame the body has no wrist either
+    replace_missing_origins(keypoints, scores)
+    values = normalize_joints(keypoints, scores)
+    assert values[0, LEFT.start + 5] == pytest.approx((4 / 40, -2 / 40, 0.8))
+    assert not values[0, LEFT.start].any(), "the wrist itself was not seen"
+    assert not values[1, LEFT].any()
+
+
+def test_a_face_without_a_nose_tip_lies_at_the_nose() -> None:
+    keypoints, scores = _signer()
+    keypoints[0, FACE.start + 4], scores[0, FACE.start + 4] = (30, 14), 0.8
+    replace_missing_origins(keypoints, scores)
+    assert normalize_joints(keypoints, scores)[0, FACE.start + 4] == pytest.approx((0, 4 / 40, 0.8))
+
+
+def test_origins_that_were_found_stay() -> None:
+    keypoints, scores = select_joints(random_clip(10))
+    before = keypoints.copy(), scores.copy()
+    replace_missing_origins(keypoints, scores)
+    assert (keypoints == before[0]).all() and (scores == before[1]).all()

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from modeling_sigma.model.pose_clip import PoseClip, hide_invalid
+from modeling_sigma.model.keypoint_arrays import hide_invalid
+from modeling_sigma.model.pose_clip import PoseClip
 
 
 # One frame: keypoints (N, K, 2) and scores (N, K) of the N persons seen in it.

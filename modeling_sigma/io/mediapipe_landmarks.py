@@ -14,7 +14,7 @@ from modeling_sigma.io.hand_tracking import track_hands
 from modeling_sigma.io.point_arrays import layout_of_parts
 from modeling_sigma.io.reading_errors import shown
 from modeling_sigma.io.recording import Recording
-from modeling_sigma.model.pose_clip import hide_invalid
+from modeling_sigma.model.keypoint_arrays import hide_invalid
 from modeling_sigma.model.skeleton_layouts import get_layout
 
 

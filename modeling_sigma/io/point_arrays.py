@@ -13,7 +13,7 @@ from modeling_sigma.io.detections import Detection, check_num_frames, check_pers
 from modeling_sigma.io.recording import Recording, detections_of
 from modeling_sigma.model.clip_making import as_pose_clip
 from modeling_sigma.model.clip_shapes import explain_shape
-from modeling_sigma.model.pose_clip import check_scores
+from modeling_sigma.model.keypoint_arrays import check_scores
 from modeling_sigma.model.skeleton_layouts import LAYOUTS, get_layout, layout_for_num_keypoints
 
 
