@@ -340,6 +340,12 @@ def test_inspect_walks_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert labels["num_entries"] == 1 and labels["mean_text_words"] == 2.0
 
 
+def test_inspect_takes_a_table_for_what_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "labels.csv").write_text("path,text\na.npz,Hello\n")
+    assert cli.main(["inspect", str(tmp_path / "labels.csv")]) == 1
+    assert "this is a table of labels: build a data set of it with build-dataset" in capsys.readouterr().err
+
+
 def test_inspect_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["inspect", str(tmp_path)]) == 1
     assert "found none" in capsys.readouterr().err

@@ -199,7 +199,8 @@ def _expand(files: list[str]) -> Iterator[Path]:
 
 def _is_label_file(path: Path) -> bool:
     """The field's names: `labels.test`, `csl_daily.labels.dev`, `wlasl.labels-2000.dev`."""
-    return re.search(r"(^|\.)labels[.-]", path.name) is not None
+    is_table = path.suffix.lower() in (".csv", ".tsv", ".json", ".txt", ".parquet")
+    return re.search(r"(^|\.)labels[.-]", path.name) is not None and not is_table
 
 
 def _picture_paths(paths: list[Path], out: Path | None) -> dict[Path, Path]:

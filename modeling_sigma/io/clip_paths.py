@@ -52,6 +52,8 @@ def clip_paths(path: Path, is_wanted: Callable[[Path], bool] = is_clip) -> Itera
             below.append(inside)
             if inside.is_dir():
                 folders.add(inside)
+    if not below and any(path.glob("*.json")):
+        below = [path]  # perhaps the frames of one clip: their reader says what is wrong with them
     if not below:
         raise ValueError(f"expected skeleton files or videos in the folder {path}, found {_instead(path)}")
     for inside in below:

@@ -55,7 +55,7 @@ def recording_of_array(points: Any, scores: Any = None, layout: str | None = Non
     if points.ndim == 2 and scores is None:
         points = _points_of_rows(points)
     if points.ndim not in (3, 4) or points.shape[-1] not in (2, 3, 4):
-        raise ValueError(explain_shape(points.shape, with_scores=scores is not None))
+        raise ValueError(explain_shape(points.shape))
     if layout is None and points.shape[1:-1] == (_POSE,) and scores is None:
         return recording_of_parts({"pose": points}, **stated)
     is_stated = layout is not None
