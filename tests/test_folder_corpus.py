@@ -283,7 +283,7 @@ def test_mistakes_are_named(folder: Path, table: str, options: dict[str, Any], m
 
 def test_wrong_encoding_and_wrong_json_name_their_line(folder: Path) -> None:
     (folder / "metadata.csv").write_bytes("path,text\na,ok\nb,größe\n".encode("latin-1"))
-    with pytest.raises(ValueError, match="line 3: expected UTF-8, received byte 0xf6: save the file as UTF-8"):
+    with pytest.raises(ValueError, match="line 3: expected labels as UTF-8 text, received byte 0xf6: save the file as UTF-8"):
         build(folder)
     path = folder / "table.jsonl"
     path.write_text('{"path": "a"}\n[1]\n')

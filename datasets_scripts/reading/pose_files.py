@@ -99,6 +99,33 @@ def files_of(clip: str | os.PathLike[str]) -> list[str]:
     return sorted(entry.path for entry in os.scandir(clip) if entry.name.lower().endswith(".json"))
 
 
+def file_of_clip(path: Path, prefers_video: bool = False) -> str:
+    """The clip that a path stands for, which may lack its extension or have that of the video.
+
+    Pictures, recordings and other files with the clip's name may lie beside it: a skeleton file goes first, then a
+    folder of OpenPose, then a video.
+
+    Returns:
+        `str`: the path of the clip, or `path` where there is none.
+    """
+    suffix = path.suffix.lower()
+    if path.is_file() and (suffix in READERS or (prefers_video and suffix in VIDEO_SUFFIXES)):
+        return os.fspath(path)
+    names = [path.name, path.stem] if suffix in VIDEO_SUFFIXES else [path.name]
+    for name in names:
+        for suffix in READERS:
+            if path.with_name(name + suffix).is_file():
+                return os.fspath(path.with_name(name + suffix))
+    for name in names:
+        if path.with_name(name).is_dir() and files_of(path.with_name(name)):
+            return os.fspath(path.with_name(name))
+    if not path.is_file():
+        for suffix in VIDEO_SUFFIXES:
+            if path.with_name(path.name + suffix).is_file():
+                return os.fspath(path.with_name(path.name + suffix))
+    return os.fspath(path)
+
+
 def spellings(name: str) -> tuple[str, ...]:
     """How a clip's name may stand on disk: without folder and extension, and with `:` as `%`, `_`, `-` or nothing."""
     plain = clip_name(name)
