@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import datasets
 
-from datasets_scripts.schema import features
+from datasets_scripts.schema import SPLITS, features
 
 
 if TYPE_CHECKING:
@@ -105,6 +105,12 @@ def load_corpus(
         if streaming:
             return builder.as_streaming_dataset(split=split)
         builder.download_and_prepare()
+        found = builder.info.splits
+        if split is not None and split.partition("[")[0] in set(SPLITS) - set(found):
+            raise ValueError(
+                f"{builder.FACTS.title}: expected a split that has clips ({', '.join(found)}), received {split!r}: "
+                "the warnings of the load say what was left out"
+            )
         return builder.as_dataset(split=split)
     # The name first: where it is misspelt, data_dir is right.
     if not Path(name).is_dir() and name.count("/") != 1:

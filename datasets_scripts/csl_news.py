@@ -52,7 +52,9 @@ class CslNews(PoseFileCorpus):
         (text,) = needed_columns(path, rows, "text")
         name = find_column(rows[0].cells, ("pose", "video", "name"))
         if name is None:
-            raise ValueError(f"{path}: expected the columns pose or video, and text, received {', '.join(rows[0].cells)}")
+            raise ValueError(
+                f"{path}: expected the columns pose or video, and text, received {', '.join(rows[0].cells)}"
+            )
         return [ClipLabel(row.cells[name], row.cells[text]) for row in rows]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from datasets_scripts.reading.clip_times import time_of
 from datasets_scripts.reading.corpus_builder import CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
-from datasets_scripts.reading.clip_times import time_of
 from datasets_scripts.reading.label_tables import TableRow, column_names, find_column, needed_columns, read_table
 from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus
 from datasets_scripts.reading.pose_files import clip_name

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+from datasets_scripts.reading.clip_times import time_of
 from datasets_scripts.reading.corpus_builder import CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
-from datasets_scripts.reading.clip_times import time_of
 from datasets_scripts.reading.label_tables import TableRow, find_column, needed_columns, read_table, split_of
 from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus
 

@@ -165,20 +165,26 @@ def decode_clip(row: Mapping[str, Any]) -> PoseClip:
 
     Args:
         row (`dict`):
-            A row as `dataset[i]` or a stream gives it, in python or numpy format.
+            A row as `dataset[i]` or a stream gives it, in the format of python, numpy or torch.
 
     Raises:
-        ValueError: if columns are missing or the packed arrays do not have the row's length.
+        ValueError: for a batch of rows, if columns are missing, or if the packed arrays do not have the row's length.
     """
     needed = ("keypoints", "scores", "keypoints_step", "x_offset", "y_offset", "scores_step", "layout", "num_frames")
     missing = [name for name in needed if name not in row]
     if missing:
         raise ValueError(f"expected a row with {', '.join(needed)}, {', '.join(missing)} missing: is it our schema?")
+    if np.ndim(row["num_frames"]):
+        raise ValueError(
+            f"expected one row, received a batch of {len(row['num_frames'])}: decode dataset[i], row by row"
+        )
     layout = get_layout(str(row["layout"]))
     shape = (int(row["num_frames"]), layout.num_keypoints)
     num_values = shape[0] * shape[1]
-    packed_scores = _whole(row["scores"], num_values)
-    packed_keypoints = _whole(row["keypoints"], 4 * num_values, 8 * num_values)
+    packed_scores, packed_keypoints = row["scores"], row["keypoints"]
+    if not isinstance(row["num_frames"], int):  # numpy or torch, whose formats lose the zeros at the end of bytes
+        packed_scores = _padded(packed_scores, num_values)
+        packed_keypoints = _padded(packed_keypoints, 4 * num_values, 8 * num_values)
     if len(packed_scores) != num_values or len(packed_keypoints) not in (4 * num_values, 8 * num_values):
         raise ValueError(
             f"sample {row.get('sample_id')}: expected {shape[0]} frames of {shape[1]} keypoints, received "
@@ -191,10 +197,10 @@ def decode_clip(row: Mapping[str, Any]) -> PoseClip:
         moves[..., place] = plane
     places = moves.view(f"<u{len(planes)}")[..., 0]  # (T, K, 2)
     np.cumsum(places, axis=0, dtype=places.dtype, out=places)
-    keypoints = places * row["keypoints_step"]
-    keypoints += (row["x_offset"], row["y_offset"])
+    keypoints = places * float(row["keypoints_step"])
+    keypoints += (float(row["x_offset"]), float(row["y_offset"]))
     keypoints[levels == 0] = 0.0
-    scores = levels * np.float32(row["scores_step"])
+    scores = levels * np.float32(float(row["scores_step"]))
     fps, width, height = (_known(row.get(name)) for name in ("fps", "width", "height"))
     size = (None if width is None else int(width), None if height is None else int(height))
     return PoseClip(keypoints.astype(np.float32), scores, layout.name, fps, *size)
@@ -205,11 +211,9 @@ def _known(number: float | None) -> float | None:
     return None if number is None or number != number else float(number)
 
 
-def _whole(packed: bytes, *sizes: int) -> bytes:
-    """`packed` as it was: numpy's own bytes (`with_format("numpy")`) lose the zeros at their end."""
-    if isinstance(packed, np.bytes_):
-        return packed.ljust(next((size for size in sizes if len(packed) <= size), 0), b"\0")
-    return packed
+def _padded(packed: bytes, *sizes: int) -> bytes:
+    """`packed` with zeros at its end, up to the next of `sizes`."""
+    return bytes(packed).ljust(next((size for size in sizes if len(packed) <= size), 0), b"\0")
 
 
 def _packed_scores(scores: np.ndarray) -> dict[str, Any]:

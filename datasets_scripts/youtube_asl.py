@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from datasets_scripts.reading.clip_times import find_time_column, time_of
 from datasets_scripts.reading.corpus_builder import CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
-from datasets_scripts.reading.clip_times import find_time_column, time_of
 from datasets_scripts.reading.label_cells import sentence_of
 from datasets_scripts.reading.label_tables import column_names, find_column, read_table
 from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus
@@ -82,5 +82,7 @@ class YoutubeAsl(PoseFileCorpus):
                 )
             clip = row.cells[name] if name else f"{video}_{first:g}_{last:g}"
             text_cell = sentence_of(row.cells[text], where)
-            labels.append(ClipLabel(clip, text_cell, recording=video, start=first, end=last, time_unit=unit or end_unit))
+            labels.append(
+                ClipLabel(clip, text_cell, recording=video, start=first, end=last, time_unit=unit or end_unit)
+            )
         return labels

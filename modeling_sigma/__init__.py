@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-# Public name -> the module that defines it.
+# Public name -> the module that defines it: of this package, or of the corpora.
 _EXPORTS = {
     "PoseClip": "model.pose_clip",
     "PoseAugmentation": "model.pose_augmentation",
     "load_clip": "io",
     "save_clip": "io",
+    "load_corpus": "datasets_scripts.corpora",
+    "decode_clip": "datasets_scripts.schema",
     "SigmaConfig": "model.configuration_sigma",
     "SigmaPoseConfig": "model.configuration_sigma",
     "SigmaFeatureExtractor": "model.feature_extraction_sigma",
@@ -62,7 +64,9 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name not in _EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_EXPORTS[name]}", __name__), name)
+    module = _EXPORTS[name]
+    is_ours = not module.startswith("datasets_scripts.")
+    return getattr(importlib.import_module(f"{__name__}.{module}" if is_ours else module), name)
 
 
 def __dir__() -> list[str]:

@@ -375,7 +375,7 @@ def test_ten_percent_of_the_clips_are_damaged(folder: Path, caplog: pytest.LogCa
     assert all("00000.pkl" in p.reason or "00001.pkl" in p.reason for p in builder.problems)
     with pytest.raises(Exception) as raised:
         built("wlasl", folder, "wlasl100", on_problem="raise")
-    assert "WLASL, train, 00000: " in str(raised.value.__cause__)
+    assert "WLASL, train, 00000: " in str(raised.value)
 
 
 def test_a_malicious_label_file_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -131,9 +131,7 @@ def with_last_times(entries: Sequence[ClipEntry]) -> list[ClipEntry]:
     for entry in entries:
         if entry.time_unit is None:
             last[entry.source] = max(last.get(entry.source, 0.0), entry.start or 0.0, entry.end or 0.0)
-    return [
-        replace(entry, last_time=last[entry.source]) if entry.time_unit is None else entry for entry in entries
-    ]
+    return [replace(entry, last_time=last[entry.source]) if entry.time_unit is None else entry for entry in entries]
 
 
 def cut_out(clip: PoseClip, entry: ClipEntry, say: Callable[[str], None]) -> PoseClip:
@@ -180,7 +178,9 @@ def cut_out(clip: PoseClip, entry: ClipEntry, say: Callable[[str], None]) -> Pos
             f"({', '.join(TIME_UNITS)})"
         )
     if stop > (1 + _TOLERANCE_SHARE) * len(clip) + _TOLERANCE_SECONDS * (clip.fps or 25):
-        say("some clips end well after their recordings and were cut at their ends: are the labels of another version?")
+        say(
+            "some clips end well after their recordings and were cut at their ends: are the labels of another version?"
+        )
     return clip.frames(slice(start, stop))
 
 
@@ -197,7 +197,9 @@ def _likely_unit(clip: PoseClip, last_time: float, say: Callable[[str], None]) -
         ("milliseconds", last_time / 1000 <= longest, last_time / 1000),
     ):
         if fits and seconds >= _MIN_SECONDS:
-            say(f"start and end are taken for {unit}, as the recordings are too short for seconds; else give time_unit=")
+            say(
+                f"start and end are taken for {unit}: the recordings are too short for seconds; if not, give time_unit="
+            )
             return unit
     return "seconds"
 

@@ -12,7 +12,8 @@ from modeling_sigma.io.reading_errors import shown
 UNKNOWN_CELLS = frozenset({"", "-", "nan", "none", "null", "na", "n/a", "nat", "<na>"})
 
 # `['A', 'B']` and `("A",)` of Python, `["A"]` of JSON, `['A' 'B']` of numpy, also as `array([...], dtype=object)`.
-_PRINTED_LIST = re.compile(r"(?:(?:np\.)?array\s*\(\s*)?([\[(])(.*)[\])]\s*(?:,\s*dtype=[\w'<>|]+)?\s*\)?", re.DOTALL)
+_ARRAY = re.compile(r"(?:np\.)?array\(\s*(\[.*\])\s*(?:,\s*dtype=[^\]]*)?\)", re.DOTALL)
+_PRINTED_LIST = re.compile(r"\[(.*)\]|\((.*)\)", re.DOTALL)
 _ITEM = re.compile(
     r"""\s*(?:(?:np\.str_\()?(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")\)?|([^\s,'"\[\]{}][^\s,\[\]{}]*))\s*(,|(?=\s|$|['"]))""",
     re.DOTALL,
@@ -82,13 +83,14 @@ def printed_items(text: str, where: str) -> list[str] | None:
     Raises:
         ValueError: for a list of other things than words.
     """
-    match = _PRINTED_LIST.fullmatch(text.strip())
+    array = _ARRAY.fullmatch(text.strip())
+    match = _PRINTED_LIST.fullmatch(array.group(1) if array else text.strip())
     if match is None:
         return None
-    inside = match.group(2).strip()
+    inside = (match.group(1) or match.group(2) or "").strip()
     if not inside:
         return []
-    if not re.search(r"""^['"]|\(['"]|[\s,]""", inside) or (match.group(1) == "(" and inside[0] not in "'\""):
+    if not re.search(r"""^['"]|\(['"]|[\s,]""", inside) or (match.group(2) and inside[0] not in "'\""):
         return None  # one word in brackets, or words in parentheses, are glosses
     items, position = [], 0
     while position < len(inside):

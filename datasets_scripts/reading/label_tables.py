@@ -70,16 +70,14 @@ def read_table(
     elif len(delimiter) != 1:
         raise ValueError(f"expected delimiter to be one character, received {delimiter!r}: give one of , ; | or a tab")
     if quoted is None and delimiter in _UNQUOTED_DELIMITERS:
-        lines = _plain_lines(text, delimiter)
-        if not _has_same_lengths(lines):  # a tab or a line end in quotes, or a fault for the other reader to name
-            lines = _quoted_lines(name, text, delimiter)
-        elif all(map(_QUOTED_CELL.fullmatch, (cell for _, cells in lines for cell in cells if '"' in cell))):
-            lines = ((line, [_without_quotes(cell) for cell in cells]) for line, cells in lines)
-    elif quoted is False:
-        lines = _plain_lines(text, delimiter)
-    else:
-        lines = _quoted_lines(name, text, delimiter)
-    return _rows(name, lines, delimiter)
+        plain = _plain_lines(text, delimiter)
+        cells_with_quotes = [cell for _, cells in plain for cell in cells if '"' in cell]
+        # Other lengths come of a tab or a line end within quotes, or are a fault for the other reader to name.
+        is_even = len({len(cells) for _, cells in plain}) <= 1
+        quoted = not is_even or all(map(_QUOTED_CELL.fullmatch, cells_with_quotes))
+    if quoted is False:
+        return _rows(name, _plain_lines(text, delimiter), delimiter)
+    return _rows(name, _quoted_lines(name, text, delimiter), delimiter)
 
 
 def find_column(columns: Iterable[str], names: Sequence[str]) -> str | None:
@@ -161,14 +159,6 @@ def _quoted_lines(name: str, text: str, delimiter: str) -> Iterator[_Line]:
             f"{name}, line {reader.line_num}: {error}: is a double quote left open? Write quotes inside of a cell "
             "twice; if they are part of the text throughout, give quoted=False"
         ) from None
-
-
-def _has_same_lengths(lines: Sequence[_Line]) -> bool:
-    return len({len(cells) for _, cells in lines}) <= 1
-
-
-def _without_quotes(cell: str) -> str:
-    return cell[1:-1].replace('""', '"') if cell.startswith('"') else cell
 
 
 def _json_lines(name: str, text: str) -> list[TableRow]:
