@@ -197,9 +197,7 @@ def _likely_unit(clip: PoseClip, last_time: float, say: Callable[[str], None]) -
         ("milliseconds", last_time / 1000 <= longest, last_time / 1000),
     ):
         if fits and seconds >= _MIN_SECONDS:
-            say(
-                f"start and end are taken for {unit}: the recordings are too short for seconds; if not, give time_unit="
-            )
+            say(f"start and end are taken for {unit}: the recordings are too short for seconds; else give time_unit=")
             return unit
     return "seconds"
 
