@@ -21,8 +21,11 @@ from modeling_sigma.cli import main as cli
 from modeling_sigma.hub.bundle import save_bundle
 from modeling_sigma.hub.bundle_checks import check_bundle
 from modeling_sigma.io import save_clip
-from modeling_sigma.model.modeling_sigma_ctc import SigmaForCTC
-from modeling_sigma.model.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
+from modeling_sigma.model.modeling_sigma_heads import (
+    SigmaForConditionalGeneration,
+    SigmaForCTC,
+    SigmaForSequenceClassification,
+)
 from modeling_sigma.training.adapters.lora import load_adapted, lora_config, save_adapter
 from modeling_sigma.training.arguments import AdapterArguments, ModelArguments
 from modeling_sigma.training.data.corpus_splits import hold_out

@@ -25,9 +25,13 @@ from modeling_sigma.hub.bundle import save_bundle
 from modeling_sigma.model import modeling_sigma as modeling_sigma_module
 from modeling_sigma.model.configuration_sigma import SigmaConfig, SigmaPoseConfig
 from modeling_sigma.model.feature_extraction_sigma import SigmaFeatureExtractor
-from modeling_sigma.model.modeling_sigma_ctc import SigmaForCTC
-from modeling_sigma.model.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
-from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining, SigmaModel
+from modeling_sigma.model.modeling_sigma import SigmaModel
+from modeling_sigma.model.modeling_sigma_heads import (
+    SigmaForConditionalGeneration,
+    SigmaForCTC,
+    SigmaForSequenceClassification,
+)
+from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining
 from modeling_sigma.model.pipeline_sigma import IsolatedSignRecognitionPipeline, SignLanguageTranslationPipeline
 from modeling_sigma.model.processing_sigma import SigmaProcessor
 from modeling_sigma.registration import register_sigma

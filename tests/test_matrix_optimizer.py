@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from modeling_sigma.model.modeling_sigma_ctc import SigmaForCTC
-from modeling_sigma.model.modeling_sigma_heads import SigmaForSequenceClassification
+from modeling_sigma.model.modeling_sigma_heads import SigmaForCTC, SigmaForSequenceClassification
 from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining
 from modeling_sigma.training.optimization.matrix_optimizer import MatrixOptimizer, is_map
 from tests.factories import tiny_model

@@ -12,9 +12,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from modeling_sigma.model.graph_convolution_sigma import rectify_
-from modeling_sigma.model.modeling_sigma_ctc import SigmaForCTC
-from modeling_sigma.model.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
-from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining, SigmaModel
+from modeling_sigma.model.modeling_sigma import SigmaModel
+from modeling_sigma.model.modeling_sigma_heads import (
+    SigmaForConditionalGeneration,
+    SigmaForCTC,
+    SigmaForSequenceClassification,
+)
+from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining
 from modeling_sigma.model.pose_encoder_sigma import SigmaPoseEncoder
 from modeling_sigma.model.skeleton_layouts import FLIP_PERMUTATION, PART_SLICES
 from tests.factories import (

@@ -18,8 +18,9 @@ from transformers import MT5Config, MT5ForConditionalGeneration
 from modeling_sigma.model import modeling_sigma_pretraining
 from modeling_sigma.model.configuration_sigma import SigmaConfig
 from modeling_sigma.model.fusion_sigma import FusionLayer
+from modeling_sigma.model.modeling_sigma import SigmaModel
 from modeling_sigma.model.modeling_sigma_heads import SigmaForConditionalGeneration
-from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining, SigmaModel
+from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining
 from modeling_sigma.model.outputs_sigma import SigmaForPreTrainingOutput
 from tests.factories import TEXTS, random_clips, tiny_config, tiny_model, tiny_processor, tiny_text_config
 

@@ -13,8 +13,11 @@ import torch
 from training_factories import WORDS, tiny_rows, tiny_trainer
 
 from modeling_sigma.hub.bundle import save_bundle
-from modeling_sigma.model.modeling_sigma_ctc import SigmaForCTC
-from modeling_sigma.model.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
+from modeling_sigma.model.modeling_sigma_heads import (
+    SigmaForConditionalGeneration,
+    SigmaForCTC,
+    SigmaForSequenceClassification,
+)
 from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining
 from modeling_sigma.training.arguments import DataArguments, ModelArguments
 from modeling_sigma.training.data.clip_dataset import ClipDataset

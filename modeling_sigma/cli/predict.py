@@ -86,7 +86,8 @@ def load_predictor(name_or_path: str, device: str = "cpu", task: str | None = No
 
     from modeling_sigma.inference.model_config import load_model_config, saved_class
     from modeling_sigma.jobs.torch_devices import usable_device
-    from modeling_sigma.registration import PIPELINES
+    from modeling_sigma.model.model_kinds_sigma import PIPELINE_KINDS
+    from modeling_sigma.registration import defined_class
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()
@@ -109,7 +110,7 @@ def load_predictor(name_or_path: str, device: str = "cpu", task: str | None = No
         reader = {"feature_extractor": AutoFeatureExtractor.from_pretrained(name_or_path, trust_remote_code=False)}
     else:
         reader = {"processor": AutoProcessor.from_pretrained(name_or_path, trust_remote_code=False)}
-    return PIPELINES[task][0](model=model, task=task, device=usable_device(device), **reader)
+    return defined_class(PIPELINE_KINDS[task])(model=model, task=task, device=usable_device(device), **reader)
 
 
 def read_labels(path: str) -> list[str]:

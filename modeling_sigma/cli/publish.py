@@ -72,13 +72,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _how_to_load(plan: Publication, revision: str) -> str:
-    from modeling_sigma.model.modeling_sigma import AUTO_CLASSES
+    from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS
 
     architecture = (plan.bundle.config.get("architectures") or ["SigmaModel"])[0]
     if "base_model_name_or_path" in plan.bundle.config:
         return f'modeling_sigma.training.adapters.lora.load_adapted("{plan.repo_id}")'
     at = "" if revision == "main" else f', revision="{revision}"'
-    return f'{AUTO_CLASSES[architecture]}.from_pretrained("{plan.repo_id}"{at}, trust_remote_code=True)'
+    return f'{MODEL_KINDS[architecture].auto_class}.from_pretrained("{plan.repo_id}"{at}, trust_remote_code=True)'
 
 
 def describe(plan: Publication, args: argparse.Namespace) -> dict[str, Any]:

@@ -17,11 +17,11 @@ AUTO_MAP = {
     "AutoConfig": "configuration_sigma.SigmaConfig",
     "AutoFeatureExtractor": "feature_extraction_sigma.SigmaFeatureExtractor",
     "AutoProcessor": "processing_sigma.SigmaProcessor",
-    "AutoModel": "modeling_sigma_pretraining.SigmaModel",
+    "AutoModel": "modeling_sigma.SigmaModel",
     "AutoModelForPreTraining": "modeling_sigma_pretraining.SigmaForPreTraining",
     "AutoModelForSeq2SeqLM": "modeling_sigma_heads.SigmaForConditionalGeneration",
     "AutoModelForSequenceClassification": "modeling_sigma_heads.SigmaForSequenceClassification",
-    "AutoModelForCTC": "modeling_sigma_ctc.SigmaForCTC",
+    "AutoModelForCTC": "modeling_sigma_heads.SigmaForCTC",
 }
 # task -> the pipeline's class
 PIPELINE_CLASSES = {

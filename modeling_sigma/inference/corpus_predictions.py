@@ -108,7 +108,8 @@ def predict_corpus(
         ValueError: for a split without clips or references, or a model that does not serve the task.
     """
     from modeling_sigma.cli.predict import load_predictor
-    from modeling_sigma.registration import PIPELINES
+    from modeling_sigma.model.model_kinds_sigma import PIPELINE_KINDS
+    from modeling_sigma.registration import defined_class
 
     references = _references(dataset, task)
     predictor = load_predictor(model, device)
@@ -119,7 +120,7 @@ def predict_corpus(
         if not writes:
             raise ValueError(f"{model}: expected a model for {pipeline_task}, found {type(predictor.model).__name__}")
         parts = {"model": predictor.model, "processor": predictor.processor, "device": predictor.device}
-        predictor = PIPELINES[pipeline_task][0](task=pipeline_task, **parts)
+        predictor = defined_class(PIPELINE_KINDS[pipeline_task])(task=pipeline_task, **parts)
     # What was trained on the corpus is scored on all of it; how many clips are guesses is told.
     options: dict[str, Any] = {"allow_unseen": True}
     if is_ranked:

@@ -76,7 +76,7 @@ MODEL_KINDS: Mapping[str, ModelKind] = MappingProxyType(
     {
         kind.class_name: kind
         for kind in (
-            ModelKind("SigmaModel", "modeling_sigma_pretraining", "AutoModel", ("sign-text-retrieval",)),
+            ModelKind("SigmaModel", "modeling_sigma", "AutoModel", ("sign-text-retrieval",)),
             ModelKind(
                 "SigmaForPreTraining",
                 "modeling_sigma_pretraining",
@@ -106,7 +106,7 @@ MODEL_KINDS: Mapping[str, ModelKind] = MappingProxyType(
             ),
             ModelKind(
                 "SigmaForCTC",
-                "modeling_sigma_ctc",
+                "modeling_sigma_heads",
                 "AutoModelForCTC",
                 ("continuous-sign-recognition",),
                 head="ctc",

@@ -1,4 +1,4 @@
-"""`SigmaModel`: clips and sentences in one space. `SigmaForPreTraining`: the losses that put them there."""
+"""`SigmaForPreTraining`: the losses that put clips and sentences into one space, and matching and writing on top."""
 
 from __future__ import annotations
 
@@ -9,15 +9,9 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.utils import can_return_tuple, logging
 
-from .configuration_sigma import SigmaConfig
-from .distributed_gather_sigma import (
-    gather_ragged,
-    gathered_positions,
-    mean_over_ranks,
-)
+from .distributed_gather_sigma import gather_ragged, gathered_positions, mean_over_ranks
 from .fusion_sigma import SignAwareFusion
-from .local_alignment_sigma import local_similarity, word_frame_cosines
-from .modeling_sigma import AUTO_CLASSES, LABEL_HEAD_KEYS, SigmaPreTrainedModel, frames_of, saved_by_another
+from .modeling_sigma import LABEL_HEAD_KEYS, SigmaModel, cls_of, frames_of, required_text
 from .objectives_sigma import (
     contrastive_loss,
     draw_hard_negatives,
@@ -26,179 +20,12 @@ from .objectives_sigma import (
     label_smoothed_cross_entropy,
     same_text,
 )
-from .outputs_sigma import SigmaForPreTrainingOutput, SigmaOutput
+from .outputs_sigma import SigmaForPreTrainingOutput
 from .text_backbone_sigma import CrossAttendingEncoder, EncoderPass, build_stack, shift_right
 from .word_pooling_sigma import pool_words
 
 
 logger = logging.get_logger(__name__)
-
-SIMILARITIES = ("global", "local", "combined")
-
-
-class SigmaModel(SigmaPreTrainedModel):
-    """Two encoders, one for clips and one for sentences, that agree about pairs: retrieval and word-frame alignment.
-
-    Source: arXiv:2509.21223, section on hierarchical alignment learning.
-    """
-
-    text_encoder: Any
-    text_cls_token: nn.Parameter
-    logit_scale: nn.Parameter
-    _keys_to_ignore_on_load_unexpected = [
-        r"^decoder\.",
-        r"^lm_head\.",
-        *LABEL_HEAD_KEYS,
-        r"^fusion\.",
-        r"^matching_encoder\.",
-        r"^matching_head\.",
-    ]
-
-    def __init__(self, config: SigmaConfig) -> None:
-        super().__init__(config)
-        if not config.use_cls_token:
-            saved = saved_by_another(config, type(self).__name__)
-            advice = "" if saved is None else f". {saved} saved this configuration: load it with {AUTO_CLASSES[saved]}"
-            raise ValueError(
-                f"expected use_cls_token=True for {type(self).__name__}: its [CLS] stands for the clip{advice}"
-            )
-        self.shared = nn.Embedding(config.text_config.vocab_size, config.hidden_size)
-        self._build_pose_stream()
-        self.text_encoder = build_stack(config.text_config, is_decoder=False)
-        self.text_cls_token = nn.Parameter(torch.zeros(config.hidden_size))
-        self.logit_scale = nn.Parameter(torch.tensor(float(config.logit_scale_init)))
-        self._build_objectives()
-        self.post_init()
-
-    def _build_objectives(self) -> None:
-        """Modules of subclasses that must exist before the weights start."""
-
-    @torch.no_grad()
-    def load_text_backbone(self, text_model: PreTrainedModel) -> None:
-        """As in the base class; the text encoder starts as a copy of the same encoder."""
-        super().load_text_backbone(text_model)
-        self.text_encoder.load_state_dict(self.encoder.state_dict())
-
-    def start_pose_pass(
-        self,
-        pose_values: torch.Tensor,
-        pose_attention_mask: torch.Tensor | None,
-        prompt_input_ids: torch.Tensor | None,
-        prompt_attention_mask: torch.Tensor | None,
-    ) -> EncoderPass:
-        """The pose stream at the bottom of encoder A."""
-        stream, mask, _ = self.embed_poses(pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask)
-        return EncoderPass(self.encoder, stream, mask)
-
-    def start_text_pass(
-        self, text_input_ids: torch.Tensor, text_attention_mask: torch.Tensor | None = None
-    ) -> EncoderPass:
-        """[CLS] and the tokens at the bottom of encoder B."""
-        if text_attention_mask is None:
-            text_attention_mask = torch.ones_like(text_input_ids)
-        tokens = self.shared(text_input_ids)
-        cls = self.text_cls_token.to(tokens.dtype).expand(len(tokens), 1, -1)
-        mask = torch.cat([text_attention_mask.new_ones(len(tokens), 1), text_attention_mask], dim=1)
-        return EncoderPass(self.text_encoder, torch.cat([cls, tokens], dim=1), mask)
-
-    def get_pose_features(
-        self,
-        pose_values: torch.Tensor,
-        pose_attention_mask: torch.Tensor | None = None,
-        prompt_input_ids: torch.Tensor | None = None,
-        prompt_attention_mask: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """One unit vector a clip, `(batch_size, hidden_size)`; no text is read. For the arguments see `forward`."""
-        start = self.start_pose_pass(pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask)
-        states = start.run(0, len(self.encoder.block)).finish()
-        return nn.functional.normalize(cls_of(states, start.attention_mask), dim=-1)
-
-    def get_text_features(
-        self, text_input_ids: torch.Tensor, text_attention_mask: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """One unit vector a sentence, `(batch_size, hidden_size)`."""
-        start = self.start_text_pass(text_input_ids, text_attention_mask)
-        states = start.run(0, len(self.text_encoder.block)).finish()
-        return nn.functional.normalize(cls_of(states, start.attention_mask), dim=-1)
-
-    @can_return_tuple
-    def forward(
-        self,
-        pose_values: torch.Tensor,
-        pose_attention_mask: torch.Tensor | None = None,
-        prompt_input_ids: torch.Tensor | None = None,
-        prompt_attention_mask: torch.Tensor | None = None,
-        text_input_ids: torch.Tensor | None = None,
-        text_attention_mask: torch.Tensor | None = None,
-        text_word_ids: torch.Tensor | None = None,
-        similarity: str = "global",
-        output_alignment: bool = False,
-        **kwargs: Any,
-    ) -> SigmaOutput:
-        r"""Similarity of every clip with every sentence.
-
-        Args:
-            pose_values (`torch.FloatTensor` of shape `(num_clips, num_frames, 69, 3)`):
-                Normalised x, y and score in [-1, 1] from [`SigmaFeatureExtractor`].
-            pose_attention_mask (`torch.LongTensor` of shape `(num_clips, num_frames)`, *optional*):
-                1 = real frame, 0 = padding.
-            prompt_input_ids, prompt_attention_mask (`torch.LongTensor` of shape `(num_clips, prompt_length)`, *optional*):
-                Tokens in front of the frames.
-            text_input_ids, text_attention_mask (`torch.LongTensor` of shape `(num_texts, text_length)`):
-                Sentences; `num_texts` may differ from `num_clips`.
-            text_word_ids (`torch.LongTensor` of shape `(num_texts, text_length)`, *optional*):
-                Word that each token belongs to, -1 = none. Every token but the closing one is a word when left out.
-            similarity (`"global"`, `"local"` or `"combined"`, *optional*, defaults to `"global"`):
-                Scaled cosine of the [CLS] states; frame-word similarity; or (1 - alpha) cosine + alpha frame-word
-                similarity.
-            output_alignment (`bool`, *optional*, defaults to `False`):
-                Also return the cosine of each word with each frame of its own clip (as many clips as texts).
-
-        Raises:
-            ValueError: without text, for an unknown `similarity`, or for an alignment of unpaired inputs.
-        """  # noqa: E501
-        if similarity not in SIMILARITIES:
-            raise ValueError(f"expected similarity to be one of {SIMILARITIES}, received {similarity!r}")
-        text_input_ids = _required_text(text_input_ids)
-        poses = self.start_pose_pass(pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask)
-        texts = self.start_text_pass(text_input_ids, text_attention_mask)
-        pose_states = poses.run(0, len(self.encoder.block)).finish()
-        text_states = texts.run(0, len(self.text_encoder.block)).finish()
-        frames, frame_mask = frames_of(pose_states, poses.attention_mask, pose_values.shape[1])
-        words, word_mask = pool_words(text_states[:, 1:], self._word_ids(text_input_ids, texts, text_word_ids))
-
-        pose_cls, text_cls = cls_of(pose_states, poses.attention_mask), cls_of(text_states, texts.attention_mask)
-        cosines = global_alignment_logits(pose_cls, text_cls, 0.0)
-        if similarity == "global":
-            logits_per_pose = global_alignment_logits(pose_cls, text_cls, self.logit_scale)
-            logits_per_text = logits_per_pose.T
-        else:
-            local = self._local_similarity(frames, frame_mask, words, word_mask)
-            share = 1.0 if similarity == "local" else self.config.alpha
-            logits_per_pose = (1 - share) * cosines + share * local[0]
-            logits_per_text = (1 - share) * cosines.T + share * local[1]
-        return SigmaOutput(
-            logits_per_pose=logits_per_pose,
-            logits_per_text=logits_per_text,
-            pose_embeds=nn.functional.normalize(pose_cls, dim=-1),
-            text_embeds=nn.functional.normalize(text_cls, dim=-1),
-            alignment=word_frame_cosines(frames, frame_mask, words, word_mask) if output_alignment else None,
-            encoder_last_hidden_state=pose_states,
-        )
-
-    def _local_similarity(
-        self, frames: torch.Tensor, frame_mask: torch.Tensor, words: torch.Tensor, word_mask: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        strategies = (self.config.local_row_strategy, self.config.local_score_strategy)
-        return local_similarity(frames, frame_mask, words, word_mask, *strategies)
-
-    def _word_ids(
-        self, text_input_ids: torch.Tensor, texts: EncoderPass, text_word_ids: torch.Tensor | None
-    ) -> torch.Tensor:
-        if text_word_ids is not None:
-            return text_word_ids
-        content = texts.attention_mask[:, 1:].bool() & (text_input_ids != self.config.text_config.eos_token_id)
-        return torch.where(content, content.long().cumsum(dim=1) - 1, -1)
 
 
 class SigmaForPreTraining(SigmaModel):
@@ -310,7 +137,7 @@ class SigmaForPreTraining(SigmaModel):
         Raises:
             ValueError: without text, or when there is not one sentence a clip.
         """
-        text_input_ids = _required_text(text_input_ids)
+        text_input_ids = required_text(text_input_ids)
         if len(text_input_ids) != len(pose_values):
             raise ValueError(f"expected one text a clip, received {len(text_input_ids)} for {len(pose_values)} clips")
         config = self.config
@@ -443,12 +270,6 @@ class SigmaForPreTraining(SigmaModel):
         return _token_mean(logits, labels, self.config.label_smoothing), logits
 
 
-def cls_of(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """The [CLS], first of the real positions of each stream: `(B, S, D)` and `(B, S)` -> `(B, D)`."""
-    first = mask.long().argmax(dim=1)[:, None, None]
-    return states.gather(1, first.expand(-1, 1, states.shape[2])).squeeze(1)
-
-
 def _token_mean(logits: torch.Tensor, labels: torch.Tensor, smoothing: float) -> torch.Tensor:
     """Cross-entropy as the mean over the counted labels of all ranks."""
     total = label_smoothed_cross_entropy(logits, labels, smoothing, num_items_in_batch=1)
@@ -457,13 +278,3 @@ def _token_mean(logits: torch.Tensor, labels: torch.Tensor, smoothing: float) ->
 
 def _diagonal(square: torch.Tensor) -> torch.Tensor:
     return torch.arange(len(square), device=square.device)
-
-
-def _required_text(text_input_ids: torch.Tensor | None) -> torch.Tensor:
-    if text_input_ids is None:
-        raise ValueError("expected text_input_ids: alignment and matching need a sentence a clip")
-    if text_input_ids.dim() != 2 or text_input_ids.shape[1] == 0:
-        raise ValueError(
-            f"expected text_input_ids of shape (batch_size, text_length >= 1), received {tuple(text_input_ids.shape)}"
-        )
-    return text_input_ids

@@ -9,7 +9,7 @@ import torch
 from transformers import GenerationConfig
 
 from .clip_windows_sigma import LongClips
-from .ctc_decoding_sigma import GlossSpan, decode_greedily, decode_with_beams
+from .ctc_sigma import GlossSpan, decode_greedily, decode_with_beams
 from .feature_extraction_sigma import as_pose_clip
 from .label_trie_sigma import LabelTrie, score_labels
 from .modeling_sigma import given

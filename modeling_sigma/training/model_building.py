@@ -31,7 +31,7 @@ LABEL_HEADS = {"SigmaForSequenceClassification": "classifier", "SigmaForCTC": "c
 def model_class(head: str) -> type:
     """The class that trains a head: `"pretrain"`, `"generation"`, `"classification"` or `"ctc"`."""
     if head == "ctc":
-        from modeling_sigma.model.modeling_sigma_ctc import SigmaForCTC
+        from modeling_sigma.model.modeling_sigma_heads import SigmaForCTC
 
         return SigmaForCTC
     return {

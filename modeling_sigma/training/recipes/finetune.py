@@ -130,7 +130,7 @@ def labels_of(splits: Any, head: str, task: str) -> list[str] | None:
         return None
     rows = {name: text_rows(clips) for name, clips in splits.items()}
     if head == "ctc":
-        from modeling_sigma.model.gloss_vocabulary_sigma import build_gloss_labels
+        from modeling_sigma.model.ctc_sigma import build_gloss_labels
 
         trained = set(build_gloss_labels(row["gloss"] for row in rows["train"]).values())
         labels = list(build_gloss_labels(row["gloss"] for clips in rows.values() for row in clips).values())
