@@ -150,7 +150,7 @@ def _assemble(parts: dict[str, np.ndarray], scales: np.ndarray, swap_hands: bool
     face = parts["face18"][..., :2]
     face = (face - face[:, [_NOSE_OF_FACE]]) / face_scale + body[:, [_NOSE], :2]
     put("face", face, _found(parts["face18"]) & found_body)
-    return PoseClip(keypoints, scores, "sigma_69")
+    return PoseClip(keypoints, scores, "sigma_69", coordinates="pixels")  # shoulder widths, the same for x and y
 
 
 def _scales(parts: dict[str, np.ndarray]) -> np.ndarray:

@@ -27,6 +27,7 @@ from datasets_scripts.reading.pose_files import file_of_clip, files_of
 from datasets_scripts.reading.split_by_signer import split_by_clip, split_by_signer
 from datasets_scripts.schema import SPLITS
 from modeling_sigma.io.load_clip import READERS, VIDEO_SUFFIXES
+from modeling_sigma.io.many_clips import split_name
 from modeling_sigma.model.pose_clip import PoseClip
 
 
@@ -112,7 +113,8 @@ class Folder(CorpusBuilder):
     ```
 
     A path is relative to the table's folder; its extension may be left out, or be that of the video (`a.mp4` for the
-    clip `a.npz` that `sigma-slu extract-poses` made of it). One of text, gloss (separated by spaces, or a printed
+    clip `a.npz` that `sigma-slu extract-poses` made of it), and a clip among others in a file is named after it
+    (`annotations.pkl::clip_01`). One of text, gloss (separated by spaces, or a printed
     list) and label is needed; a label is the text of an isolated sign. Signer, split, id, fps, and start and end in a
     longer recording are optional. Without a split column, splits are made so that nobody signs in two of them; where
     signers are not known, by clip, and a warning says so.
@@ -178,11 +180,11 @@ class Folder(CorpusBuilder):
 
     def list_clips(self, split: str) -> list[ClipEntry]:
         rows = [(entry, line) for entry, line in self._rows if entry.split == split]
-        missing = [entry.source for entry, _ in rows if not os.path.exists(entry.source)]
+        missing = [entry.source for entry, _ in rows if not _exists(entry.source)]
         self.report_missing(split, [os.path.relpath(path, self._table.parent) for path in missing], len(rows), "clips")
         clips = []
         for entry, line in rows:
-            if not os.path.exists(entry.source):
+            if not _exists(entry.source):
                 continue
             if not entry.text.strip() and not entry.gloss:
                 self.report(split, entry.sample_id, f"{self._table.name}, line {line}: neither text nor gloss")
@@ -333,6 +335,10 @@ class Folder(CorpusBuilder):
             self.say(f"{len(shared)} of {len(splits)} signers are in several splits: {', '.join(shared[:5])}")
         elif not splits:
             self.say("signers are not known: the same people may be in several splits")
+
+
+def _exists(source: str) -> bool:
+    return split_name(source)[0].exists()
 
 
 def _without_suffix(path: str) -> str:

@@ -259,7 +259,10 @@ class SyntheticSigns:
         self, plan: SigningPlan, durations: np.ndarray, signer: SyntheticSigner, rng: np.random.Generator
     ) -> tuple[PoseClip, list[tuple[int, int]]]:
         keypoints, scores, spans = sign(plan, self._tables, durations, signer, rng)
-        return PoseClip(keypoints, scores, fps=signer.fps, width=signer.width, height=signer.height), spans
+        clip = PoseClip(
+            keypoints, scores, fps=signer.fps, width=signer.width, height=signer.height, coordinates="pixels"
+        )
+        return clip, spans
 
     def _sample_id(self, kind: str, index: int, split: str, seed: int) -> str:
         return f"synthetic{self.seed}_{split}{seed}_{kind}_{index:06d}"

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from modeling_sigma.io.detections import by_box_area, clip_of, follow_person, hide_invalid, same_index
+from modeling_sigma.io.detections import by_box_area, clip_of, follow_person, same_index
 from modeling_sigma.io.reading_errors import MissingExtraError, naming_file, one_line, shown
+from modeling_sigma.model.pose_clip import hide_invalid
 
 
 def frame(*people: tuple[float, float]):

@@ -95,7 +95,7 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
     """
 
     FACTS: ClassVar[CorpusFacts]
-    VERSION = datasets.Version("1.0.0")
+    VERSION = datasets.Version("1.1.0")
     BUILDER_CONFIG_CLASS = CorpusConfig
     # Rows are some ten kilobytes: small batches keep the memory of a build low.
     DEFAULT_WRITER_BATCH_SIZE = 256

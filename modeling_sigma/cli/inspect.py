@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, get_args
 
 
 if TYPE_CHECKING:
+    from modeling_sigma.io.recording import Recording
     from modeling_sigma.model.pose_clip import PoseClip
 
 # The certainty above which the feature extractor takes a joint as seen.
 SCORE_THRESHOLD = 0.3
 NUM_EXAMPLES = 3
+NUM_PEOPLE = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="skeleton file, OpenPose folder, label file, or a folder of these",
     )
-    parser.add_argument("--person", type=int, default=0, metavar="N", help="which person of the file (default 0)")
+    parser.add_argument(
+        "--person", type=int, default=0, metavar="N", help="which person of the file (default 0, the signer)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON array with an object for each file")
     parser.add_argument(
         "--png",
@@ -125,6 +129,33 @@ def inspect_clip(clip: PoseClip) -> dict[str, Any]:
     }
 
 
+def inspect_people(recording: Recording, person: int) -> list[dict[str, Any]]:
+    """Describes the people of a recording in plain values that JSON can hold, the signer first.
+
+    Args:
+        recording (`Recording`):
+            Any recording.
+        person (`int`):
+            Who of them is shown.
+
+    Returns:
+        `list[dict]`: for each, `num_frames` in which the person is seen, `size` (the longer side of the box around the
+        seen keypoints, median, in the clip's image coordinates), `weight` (share of the sum over all people of size
+        times certainty: the signer has most) and `is_shown`.
+    """
+    people = recording.people()
+    total = sum(track.weight for track in people) or 1.0
+    return [
+        {
+            "num_frames": track.num_frames,
+            "size": track.size,
+            "weight": track.weight / total,
+            "is_shown": number == person,
+        }
+        for number, track in enumerate(people)
+    ]
+
+
 def inspect_labels(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Describes a label file in plain values that JSON can hold.
 
@@ -188,11 +219,19 @@ def _picture_paths(paths: list[Path], out: Path | None) -> dict[Path, Path]:
 
 def _inspect_file(path: Path, person: int, picture: Path | None) -> dict[str, Any]:
     from modeling_sigma.io import load_clip, load_label_file
+    from modeling_sigma.io.load_clip import VIDEO_SUFFIXES, load_recording
+    from modeling_sigma.io.reading_errors import naming_file
 
     if _is_label_file(path):
         return {"file": str(path), "kind": "labels", **inspect_labels(load_label_file(path))}
-    clip = load_clip(path, person=person)
-    report = {"file": str(path), "kind": "clip", **inspect_clip(clip)}
+    people = []
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        clip = load_clip(path, person=person)
+    else:
+        recording = load_recording(path)
+        with naming_file(path, "a clip"):
+            clip, people = recording.clip(person), inspect_people(recording, person)
+    report = {"file": str(path), "kind": "clip", **inspect_clip(clip), "people": people}
     if picture is not None:
         from modeling_sigma.viz.skeleton_strip import draw_skeleton_strip
 
@@ -212,6 +251,8 @@ def _clip_lines(report: Mapping[str, Any]) -> Iterator[str]:
     sides = (report["width"], report["height"])
     size = "unknown" if None in sides else f"{sides[0]} x {sides[1]} pixels"
     yield f"image   {size}"
+    if len(report["people"]) > 1:
+        yield from _people_lines(report)
     yield f"{'part':<12}{'joints':>8}{'frames seen':>13}{'joints missing':>16}{'mean score':>12}   box"
     for name, part in report["parts"].items():
         joints = f"{part['num_joints_of_layout']}/{part['num_joints']}"
@@ -222,6 +263,20 @@ def _clip_lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield _scale_line(report)
     if "png" in report:
         yield f"picture {report['png']}"
+
+
+def _people_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    people = report["people"]
+    yield f"people  {len(people)} seen; the signer, person 0, is who is there most, largest and best seen"
+    for number, person in enumerate(people[:NUM_PEOPLE]):
+        digits = 0 if person["size"] > 10 else 3
+        shown = " (shown here)" if person["is_shown"] else ""
+        yield (
+            f"        person {number}: in {person['num_frames']} of {report['num_frames']} frames, size "
+            f"{person['size']:.{digits}f}, weight {person['weight']:.0%}{shown}"
+        )
+    if len(people) > NUM_PEOPLE:
+        yield f"        and {len(people) - NUM_PEOPLE} more with less weight"
 
 
 def _box_text(box: list[float]) -> str:

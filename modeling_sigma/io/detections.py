@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
-from modeling_sigma.model.pose_clip import PoseClip, sums_are_finite
+from modeling_sigma.model.pose_clip import PoseClip, hide_invalid
 
 
 # One frame: keypoints (N, K, 2) and scores (N, K) of the N persons seen in it.
@@ -47,14 +48,14 @@ def check_num_frames(num_frames: int) -> None:
 def check_person_exists(person: int, num_persons: int) -> None:
     """
     Raises:
-        ValueError: if no frame holds more than `person` persons; the message says how many there are.
+        ValueError: if there are not more than `person` persons; the message says how many there are.
     """
     if num_persons == 0:
         raise ValueError("expected a person in at least one frame, received none: nobody was detected in this clip")
     if person >= num_persons:
         raise ValueError(
-            f"expected person below {num_persons} (the most persons in one frame), received {person}: "
-            "persons are numbered from 0"
+            f"expected person below {num_persons} (people seen in this clip), received {person}: 0 is the signer, the "
+            "others follow by size and time"
         )
 
 
@@ -121,11 +122,12 @@ def clip_of(
     fps: float | None = None,
     width: int | None = None,
     height: int | None = None,
+    **stated: Any,
 ) -> PoseClip:
     """The clip of the picked persons; frames without a pick get score 0 and coordinates 0.
 
     Floating point precision stays as the detector wrote it. A keypoint whose coordinates or score are NaN or infinite
-    was not found: score 0, coordinates 0.
+    was not found: score 0, coordinates 0. `stated` are the other fields of `PoseClip`.
     """
     num_keypoints = frames[0][1].shape[1]
     nothing = np.zeros((num_keypoints, 3), np.float32)
@@ -136,17 +138,7 @@ def clip_of(
     keypoints = np.array([k for k, _ in picked], _precision(k for k, _ in frames))
     scores = np.array([s for _, s in picked], _precision(s for _, s in frames))
     keypoints, scores = hide_invalid(keypoints, scores)
-    return PoseClip(keypoints, scores, layout, fps, width, height)
-
-
-def hide_invalid(keypoints: np.ndarray, scores: np.ndarray) -> Detection:
-    """Score 0 and coordinates 0 where a coordinate or the score is NaN or infinite: such a keypoint was not found."""
-    if sums_are_finite(keypoints, scores):
-        return keypoints, scores
-    valid = np.isfinite(keypoints).all(-1) & np.isfinite(scores)
-    if valid.all():
-        return keypoints, scores
-    return np.where(valid[..., None], keypoints, 0), np.where(valid, scores, 0)
+    return PoseClip(keypoints, scores, layout, fps, width, height, **stated)
 
 
 def _follow(

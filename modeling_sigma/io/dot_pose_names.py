@@ -81,7 +81,7 @@ class Naming:
         layout (`str`):
             The layout that the keypoints are put into.
         body (`str`):
-            The component by which the detector is recognised; without it there is nothing to place the hands on.
+            The component of the body.
         points (`tuple[tuple[str, str], ...]`):
             For each keypoint of the layout its component and point.
         certain (`tuple[str, ...]`):
@@ -125,7 +125,7 @@ def _coco_wholebody(suffix: str, face_point: str) -> Naming:
     )
 
 
-# The first entry whose body component a file has, and of whose keypoints it has most.
+# The first entry of whose keypoints a file has most.
 NAMINGS = (
     _mediapipe(468),
     _mediapipe(478),

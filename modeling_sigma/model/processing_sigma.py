@@ -10,7 +10,7 @@ import numpy as np
 from transformers import BatchFeature, ProcessorMixin
 from transformers.utils import cached_file, logging
 
-from .feature_extraction_sigma import PoseInput
+from .clip_making import PoseInput
 from .word_spans_sigma import WordSegmenter, joined_spans, word_spans
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from modeling_sigma.model.feature_extraction_sigma import as_pose_clip
+from modeling_sigma.model.clip_making import as_pose_clip
 from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.model.pose_transforms import even_frame_indices
 
