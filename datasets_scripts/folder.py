@@ -23,11 +23,9 @@ from datasets_scripts.reading.corpus_builder import CorpusBuilder, CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
 from datasets_scripts.reading.label_cells import glosses_of, sentence_of
 from datasets_scripts.reading.label_tables import TableRow, column_names, find_column, read_table, split_of
-from datasets_scripts.reading.pose_files import file_of_clip, files_of
+from datasets_scripts.reading.pose_files import clip_exists, file_of_clip, files_of, without_suffix
 from datasets_scripts.reading.split_by_signer import split_by_clip, split_by_signer
 from datasets_scripts.schema import SPLITS
-from modeling_sigma.io.load_clip import READERS, VIDEO_SUFFIXES
-from modeling_sigma.io.many_clips import split_name
 from modeling_sigma.model.pose_clip import PoseClip
 
 
@@ -180,11 +178,11 @@ class Folder(CorpusBuilder):
 
     def list_clips(self, split: str) -> list[ClipEntry]:
         rows = [(entry, line) for entry, line in self._rows if entry.split == split]
-        missing = [entry.source for entry, _ in rows if not _exists(entry.source)]
+        missing = [entry.source for entry, _ in rows if not clip_exists(entry.source)]
         self.report_missing(split, [os.path.relpath(path, self._table.parent) for path in missing], len(rows), "clips")
         clips = []
         for entry, line in rows:
-            if not _exists(entry.source):
+            if not clip_exists(entry.source):
                 continue
             if not entry.text.strip() and not entry.gloss:
                 self.report(split, entry.sample_id, f"{self._table.name}, line {line}: neither text nor gloss")
@@ -279,7 +277,7 @@ class Folder(CorpusBuilder):
         if not cells["path"]:
             raise ValueError(f"{where}: expected a path, received an empty cell")
         entry = ClipEntry(
-            sample_id=cells["id"] or _without_suffix(cells["path"].replace("\\", "/")),
+            sample_id=cells["id"] or without_suffix(cells["path"]),
             split=split_of(cells["split"], where) if columns["split"] else SPLITS[0],
             source=_source(self._table, cells["path"], self.config.estimator),
             text=sentence_of(cells["text"] or cells["label"], where),
@@ -337,15 +335,6 @@ class Folder(CorpusBuilder):
             self.say("signers are not known: the same people may be in several splits")
 
 
-def _exists(source: str) -> bool:
-    return split_name(source)[0].exists()
-
-
-def _without_suffix(path: str) -> str:
-    stem, suffix = os.path.splitext(path)
-    return stem if suffix.lower() in (*READERS, *VIDEO_SUFFIXES) else path
-
-
 def _find_table(folder: Path, metadata: str | None) -> Path:
     """The table that `metadata` names, from `folder`, or the one that is there.
 
@@ -370,4 +359,4 @@ def _find_table(folder: Path, metadata: str | None) -> Path:
 
 def _source(table: Path, name: str, estimator: object) -> str:
     """The clip that a cell names; a video's poses go before the video, unless somebody asks for an estimator."""
-    return file_of_clip(table.parent / name.replace("\\", "/"), prefers_video=estimator is not None)
+    return file_of_clip(os.fspath(table.parent), name, prefers_video=estimator is not None)

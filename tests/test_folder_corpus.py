@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import os
+import pickle
 import traceback
 from dataclasses import replace
 from pathlib import Path
@@ -323,13 +324,23 @@ def test_a_recording_of_many_sentences_is_read_once(folder: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("named", ["clips/a", "clips/a.mp4", "clips/a.MP4", "clips\\a"])
-@pytest.mark.parametrize("beside", ["a/images0001.png", "a.mp4", "a.txt", "a.eaf", "a"])
+@pytest.mark.parametrize(
+    "beside", ["a/images0001.png", "a.mp4", "a.txt", "a.eaf", "a", "a.json", "a.npy", "a.csv", "a/0001.npy"]
+)
 def test_files_with_the_name_of_the_clip_beside_it(folder: Path, named: str, beside: str) -> None:
     write_clips(folder, "clips/a")
     (folder / "clips" / beside).parent.mkdir(exist_ok=True)
     (folder / "clips" / beside).write_bytes(b"no skeleton")
     (row,) = rows_of_table(folder, f"path,text\n{named},hello\n")
     assert row["sample_id"] == "clips/a" and row["num_frames"] == 4
+
+
+def test_a_clip_among_others_in_a_file(folder: Path) -> None:
+    clip = random_clip(5)
+    clips = {name: {"keypoints": clip.keypoints, "scores": clip.scores} for name in ("one", "two")}
+    (folder / "clips.pkl").write_bytes(pickle.dumps(clips))
+    rows = rows_of_table(folder, "path,text\nclips.pkl::one,hello\nclips.pkl::two,bye\nother.pkl::two,bye\n")
+    assert [(row["sample_id"], row["num_frames"]) for row in rows] == [("clips.pkl::one", 5), ("clips.pkl::two", 5)]
 
 
 def test_a_video_that_somebody_wants_estimated_goes_before_its_poses(folder: Path) -> None:

@@ -1,4 +1,7 @@
-"""Which skeleton file belongs to which name: an index of a folder, and the spellings that names have on disk."""
+"""Which skeleton file belongs to which name: an index of a folder, and the spellings that names have on disk.
+
+Names with `::` are looked at here alone: `datasets` takes them for chains of archives in modules that have builders.
+"""
 
 from __future__ import annotations
 
@@ -108,24 +111,34 @@ def files_of(clip: str | os.PathLike[str]) -> list[str]:
     return sorted(entry.path for entry in os.scandir(file) if entry.name.lower().endswith((".json", ".npy")))
 
 
-def file_of_clip(path: Path, prefers_video: bool = False) -> str:
-    """The clip that a path stands for, which may lack its extension or have that of the video.
+def clip_exists(source: str) -> bool:
+    """Whether the file or folder of a clip exists; whether a clip among others is in its file, reading it tells."""
+    return split_name(source)[0].exists()
+
+
+def file_of_clip(folder: str, name: str, prefers_video: bool = False) -> str:
+    """The clip that a name stands for, which may lack its extension or have that of the video.
 
     Pictures, features, notes and other files with the clip's name may lie beside it: a skeleton file goes first, then
     a folder of frames, then a file that may be something else, then a video.
 
     Args:
-        path (`Path`):
+        folder (`str`):
+            Where the name starts.
+        name (`str`):
             A file, with or without its extension, or a folder; also `annotations.pkl::clip_01`.
         prefers_video (`bool`, *optional*, defaults to `False`):
             Whether a path to a video means the video, although there are skeletons of that name.
 
     Returns:
-        `str`: the path of the clip, or `path` where there is none.
+        `str`: the path of the clip; whether it exists is another question.
     """
-    file, name = split_name(path)
+    path = Path(folder, name.replace("\\", "/"))
+    file, name_within = split_name(path)
     suffix = file.suffix.lower()
-    if name is not None or (file.is_file() and (suffix in READERS or (prefers_video and suffix in VIDEO_SUFFIXES))):
+    if name_within is not None or (
+        file.is_file() and (suffix in READERS or (prefers_video and suffix in VIDEO_SUFFIXES))
+    ):
         return os.fspath(path)
     stems = [file.name, file.stem] if suffix in VIDEO_SUFFIXES else [file.name]
     candidates = [file.with_name(stem + plain) for stem in stems for plain in _PLAIN]
@@ -145,9 +158,14 @@ def spellings(name: str) -> tuple[str, ...]:
 
 def clip_name(name: str) -> str:
     """A clip's name without folder and without the extension of a video or skeleton file."""
-    base = name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
-    stem, suffix = os.path.splitext(base)
-    return stem if suffix.lower() in (*VIDEO_SUFFIXES, *READERS) else base
+    return without_suffix(name.rstrip("/\\")).rsplit("/", 1)[-1]
+
+
+def without_suffix(name: str) -> str:
+    """A clip's path without the extension of a video or skeleton file, with slashes between folders."""
+    path = name.replace("\\", "/")
+    stem, suffix = os.path.splitext(path)
+    return stem if suffix.lower() in (*VIDEO_SUFFIXES, *READERS) else path
 
 
 def _splits_in(path: str) -> set[str]:
