@@ -136,9 +136,8 @@ def file_of_clip(folder: str, name: str, prefers_video: bool = False) -> str:
     path = Path(folder, name.replace("\\", "/"))
     file, name_within = split_name(path)
     suffix = file.suffix.lower()
-    if name_within is not None or (
-        file.is_file() and (suffix in READERS or (prefers_video and suffix in VIDEO_SUFFIXES))
-    ):
+    is_meant = suffix in READERS or (prefers_video and suffix in VIDEO_SUFFIXES)
+    if name_within is not None or (is_meant and file.is_file()):
         return os.fspath(path)
     stems = [file.name, file.stem] if suffix in VIDEO_SUFFIXES else [file.name]
     candidates = [file.with_name(stem + plain) for stem in stems for plain in _PLAIN]
