@@ -34,6 +34,7 @@ def in_pixels(clip: PoseClip, size: tuple[int, int], size_is_stated: bool = True
 
 
 def stored_and_read(clip: PoseClip) -> PoseClip:
+    """The clip after a round through a data set."""
     row = encode_sample(clip, sample_id="1", split="test", sign_language="a", spoken_language="b")
     return decode_clip(row)
 
@@ -49,6 +50,7 @@ FORMS: dict[str, Callable[[PoseClip], PoseClip]] = {
 
 
 def main() -> None:
+    """Prints one line of JSON a form."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="Folder of the WLASL-hands data.")
     parser.add_argument("--model", default="checkpoints/sigma-wlasl-hands", help="Checkpoint to ask.")

@@ -11,7 +11,7 @@ from datasets_scripts.reading.corpus_facts import CorpusFacts
 from datasets_scripts.reading.label_cells import glosses_of
 from datasets_scripts.reading.label_tables import needed_columns, read_table, split_of
 from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus
-from modeling_sigma.io.pickles.reader import load_restricted_pickle
+from modeling_sigma.io.pickles import load_restricted_pickle
 
 
 class CslDaily(PoseFileCorpus):

@@ -6,6 +6,7 @@ import importlib.util
 import inspect
 import json
 import pickle
+import re
 import subprocess
 import sys
 import time
@@ -268,6 +269,40 @@ def test_inspect_prints_clips(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert out.startswith(str(path)) and "coco_wholebody_133" in out and "4 frames" in out
 
 
+def test_inspect_says_how_many_people_there_are_and_who_was_chosen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = _clip()
+    assert cli.main(["inspect", str(_write_pickle(tmp_path / "one.pkl", clip))]) == 0
+    out = capsys.readouterr().out
+    assert "people  1, seen in 4 of 4 frames" in out and "unit    pixels" in out
+    far = clip.keypoints * 0.25 + np.float32([0, 600])
+    frames = {"keypoints": [np.stack([far[t], clip.keypoints[t]]) for t in range(4)]}
+    frames["scores"] = [np.stack([clip.scores[t]] * 2) for t in range(4)]
+    frames["keypoints"][3], frames["scores"][3] = frames["keypoints"][3][1:], frames["scores"][3][1:]
+    (tmp_path / "two.pkl").write_bytes(pickle.dumps(frames))
+    assert cli.main(["inspect", str(tmp_path / "two.pkl")]) == 0
+    out = capsys.readouterr().out
+    assert "people  2 seen; the signer, person 0, is who is there most, largest and best seen" in out
+    assert re.search(r"person 0: in 4 of 4 frames, size 600, weight 8\d% \(shown here\)", out)
+    assert re.search(r"person 1: in 3 of 4 frames, size 150, weight 1\d%\n", out)
+    assert cli.main(["inspect", "--json", "--person", "1", str(tmp_path / "two.pkl")]) == 0
+    (report,) = json.loads(capsys.readouterr().out)
+    assert [person["is_shown"] for person in report["people"]] == [False, True]
+    assert report["parts"]["body"]["detected_rate"] == 0.75
+
+
+def test_inspect_walks_through_a_file_of_many_clips(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = _clip()
+    clips = {name: {"keypoints": clip.keypoints, "scores": clip.scores} for name in ("hello", "world")}
+    (tmp_path / "many.pkl").write_bytes(pickle.dumps(clips))
+    assert cli.main(["inspect", "--json", str(tmp_path / "many.pkl")]) == 0
+    reports = json.loads(capsys.readouterr().out)
+    assert [report["file"].split("::")[1] for report in reports] == ["hello", "world"]
+    assert cli.main(["inspect", "--json", f"{tmp_path}/many.pkl::world"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 1
+
+
 def test_inspect_json_and_files_that_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good = _write_pickle(tmp_path / "good.pkl", _clip())
     bad = tmp_path / "bad.pkl"
@@ -302,6 +337,12 @@ def test_inspect_walks_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert sorted(Path(report["file"]).name for report in reports) == ["a.pkl", "b.pkl", "corpus.labels.dev"]
     labels = next(report for report in reports if report["kind"] == "labels")
     assert labels["num_entries"] == 1 and labels["mean_text_words"] == 2.0
+
+
+def test_inspect_takes_a_table_for_what_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "labels.csv").write_text("path,text\na.npz,Hello\n")
+    assert cli.main(["inspect", str(tmp_path / "labels.csv")]) == 1
+    assert "this is a table of labels: build a data set of it with build-dataset" in capsys.readouterr().err
 
 
 def test_inspect_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

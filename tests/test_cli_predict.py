@@ -135,7 +135,7 @@ def test_a_folder_of_clips(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     assert results[1]["predictions"][0]["label"] == results[3]["predictions"][0]["label"]
     (tmp_path / "nothing").mkdir()
     assert cli.main(["predict", "--model", "head", str(tmp_path / "nothing")]) == 1
-    assert "expected skeleton files in the folder" in capsys.readouterr().err
+    assert "expected skeleton files or videos in the folder" in capsys.readouterr().err
 
 
 def test_files_that_are_no_clips(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_files_that_are_no_clips(capsys: pytest.CaptureFixture[str], tmp_path: P
     (frames / "0.json").write_text("{}")
     assert cli.main(["predict", "--model", "head", str(tmp_path / "foreign.npz"), str(frames)]) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].endswith("foreign.npz: expected keypoints and scores, received 'pixels': keypoints are missing")
+    assert "foreign.npz: expected a dictionary with keypoints and scores, received one with 'pixels'" in lines[0]
     assert "0.json" in lines[1], "a folder of frames under other names than OpenPose's is for its reader"
     assert lines[2:] == ["sigma-slu predict: 2 of 2 files gave no prediction"]
 

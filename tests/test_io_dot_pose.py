@@ -187,6 +187,7 @@ def test_unknown_rates_and_sizes(tmp_path):
 
 def test_several_persons(tmp_path):
     data, confidence = numbered(2, 137, num_people=3)
+    data[1] = data[0] + 1  # nobody moves to where somebody else was
     path = write(tmp_path / "clip.pose", LAYOUTS["openpose_137"], data, confidence)
     clips = [load_clip(path, person).keypoints for person in range(3)]
     assert sorted(float(clip[0, 0, 0]) for clip in clips) == sorted(data[0, :, 0, 0].tolist())
@@ -219,6 +220,27 @@ def test_other_components_are_listed(components, found, tmp_path):
     path = write(tmp_path / "clip.pose", components, *numbered(1, num_points, len(components[0].format) - 1))
     with pytest.raises(ValueError, match=rf"clip.pose: expected the components of MediaPipe .*, received {found}"):
         load_clip(path)
+
+
+@pytest.mark.parametrize("layout", ["mediapipe_holistic_543", "openpose_137", "coco_wholebody_133"])
+@pytest.mark.parametrize("parts", [("left_hand", "right_hand"), ("right_hand",)])
+def test_hands_alone(layout, parts, tmp_path):
+    names = [name for name, _ in get_layout(layout).components]
+    components = [c for c in LAYOUTS[layout] if any(part.split("_")[0].lower() in c.name.lower() for part in parts)]
+    components = [c for c in components if "hand" in c.name.lower()]
+    assert len(components) == len(parts) and "left_hand" in names
+    data, confidence = numbered(2, 21 * len(parts), len(components[0].format) - 1)
+    clip = load_clip(write(tmp_path / "clip.pose", components, data, confidence))
+    assert clip.layout == "hands_42"
+    joints = slice(42 - 21 * len(parts), 42)
+    np.testing.assert_array_equal(clip.keypoints[:, joints], data[:, 0, :, :2])
+    assert (clip.scores[:, joints] > 0).all() and not clip.scores[:, : joints.start].any()
+
+
+def test_hands_and_a_face_without_a_body(tmp_path):
+    components = mediapipe(468)[1:4]
+    clip = load_clip(write(tmp_path / "clip.pose", components, *numbered(1, 468 + 42, 3)))
+    assert clip.layout == "mediapipe_holistic_543" and clip.scores[0, 33:].all() and not clip.scores[0, :33].any()
 
 
 def test_components_without_x_and_y(tmp_path):

@@ -130,6 +130,13 @@ def test_many_fragments_end_no_track():
     assert places(frames)[0] == [10] * 30
 
 
+@pytest.mark.filterwarnings("error")
+def test_people_of_a_single_point():
+    frames = [with_few_points(frame((200 + 9 * t, 30), (0, 20)), 0, 1) for t in range(3)]
+    assert places(frames) == [[1, 1, 1], [0, None, None], [None, 0, None], [None, None, 0]]
+    assert [track.size for track in follow_people(frames)] == [20, 0, 0, 0]
+
+
 def test_a_person_that_is_not_there():
     with pytest.raises(ValueError, match="expected person below 2"):
         follow_person([frame((0, 10), (50, 10))], 2)

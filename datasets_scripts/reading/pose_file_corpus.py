@@ -17,7 +17,7 @@ from datasets_scripts.reading.label_cells import glosses_of
 from datasets_scripts.reading.label_tables import SPLIT_NAMES
 from datasets_scripts.reading.pose_files import PoseFiles, clip_name, spellings, state_of_clips
 from datasets_scripts.schema import SPLITS
-from modeling_sigma.io.pickles.reader import load_label_file
+from modeling_sigma.io.pickles import load_label_file
 from modeling_sigma.model.pose_clip import PoseClip
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from modeling_sigma.io.detections import Detection, check_num_frames, nobody
 from modeling_sigma.io.many_clips import ManyClips
-from modeling_sigma.io.point_arrays import recording_of_array, recording_of_parts
+from modeling_sigma.io.point_arrays import layout_of_points, recording_of_array, recording_of_parts
 from modeling_sigma.io.reading_errors import shown
 from modeling_sigma.io.recording import Recording
 from modeling_sigma.io.stated_facts import stated_facts
-from modeling_sigma.model.skeleton_layouts import layout_for_num_keypoints
 
 
 _KEYPOINTS = ("keypoints", "keypoint", "kpts", "poses")
@@ -26,13 +25,16 @@ _PARTS = {
     "right_hand": ("right_hand", "rh", "right_hand_landmarks", "right"),
 }
 _NAMES = ("frame_dir", "name", "clip", "video", "video_name", "video_id", "sample_id", "id")
+# A second axis this short is one of people, a longer one of frames.
+_MOST_PEOPLE = 4
 _LABELS = ("text", "gloss", "video_path", "translation")
 
 
 def clips_of(content: Any, path: str | os.PathLike[str]) -> Recording | ManyClips:
     """What plain data from a file is: one clip, or several.
 
-    One clip: an array (`recording_of_array`), or a dictionary with
+    One clip: an array (`recording_of_array`), a pair of arrays (keypoints and scores), a list of such for each frame,
+    or a dictionary with
 
     - `keypoints` and `scores` (also `confidences`, `keypoint_scores`): lists with one array per frame, `(N, K, 2)` and
       `(N, K)` for N persons or `(K, 2)` and `(K,)` for one, None or empty where nobody was seen; or one array each
@@ -43,7 +45,7 @@ def clips_of(content: Any, path: str | os.PathLike[str]) -> Recording | ManyClip
     Optional: `start` and `end` (frames `start <= t < end`), `layout`, `fps`, `width`, `height`, and `img_shape`
     (height, width).
 
-    Several: a dictionary of clips by name, a list of them, or `{"annotations": [...]}`.
+    Several: a dictionary of clips by name, a list of them, an array `(clips, T, K, C)`, or `{"annotations": [...]}`.
 
     Args:
         content:
@@ -55,22 +57,30 @@ def clips_of(content: Any, path: str | os.PathLike[str]) -> Recording | ManyClip
         ValueError: for anything else; the message says what it seems to be.
     """
     if isinstance(content, np.ndarray):
+        if content.ndim == 4 and content.shape[1] > _MOST_PEOPLE:  # (clips, T, K, C)
+            return ManyClips(path, enumerate(content), recording_of_array)
         return recording_of_array(content)
     if type(content) is dict:
         if _holds_one_clip(content):
             return _one_clip(content)
         if type(content.get("annotations")) is list and any(map(_is_clip, content["annotations"][:3])):
             return _named_clips(content["annotations"], path)
+        if content and all(_is_number(name) and type(f) is dict and _is_frame(f) for name, f in content.items()):
+            return _of_frames([content[name] for name in sorted(content, key=int)])
         if not content.keys() & set(_SCORES) and any(_is_clip(value) for value in list(content.values())[:3]):
             return ManyClips(path, ((k, v) for k, v in content.items() if _is_clip(v)), _any_clip)
         raise ValueError(_advice(content))
     if type(content) in (list, tuple) and content:
         if all(type(frame) is dict and _is_frame(frame) for frame in content):
-            return _one_clip({name: [frame.get(name) for frame in content] for name in content[0]})
+            return _of_frames(content)
+        if _is_pair(content):
+            return _one_clip({"keypoints": content[0], "scores": content[1]})
+        if all(map(_is_pair, content)):  # what rtmlib returns, frame by frame
+            return _one_clip({"keypoints": [pair[0] for pair in content], "scores": [pair[1] for pair in content]})
+        if all(frame is None or np.ndim(frame) == 2 and np.shape(frame)[1] in (2, 3, 4) for frame in content):
+            return recording_of_array(_stacked(content))
         if any(map(_is_clip, content[:3])):
             return _named_clips(content, path)
-        if all(isinstance(frame, np.ndarray) for frame in content):
-            return recording_of_array(_stacked(content))
     raise ValueError(
         f"expected a dictionary with keypoints and scores, received a {type(content).__name__}: this is no file of "
         "keypoints"
@@ -97,6 +107,24 @@ def _is_frame(content: dict[Any, Any]) -> bool:
     return (
         isinstance(keypoints, np.ndarray) and isinstance(scores, np.ndarray) and keypoints.ndim == scores.ndim + 1 == 2
     )
+
+
+def _is_pair(content: Any) -> bool:
+    """Keypoints and scores in a pair of arrays."""
+    if type(content) not in (list, tuple) or len(content) != 2:
+        return False
+    keypoints, scores = content
+    if not (isinstance(keypoints, np.ndarray) and isinstance(scores, np.ndarray)):
+        return False
+    return keypoints.ndim == scores.ndim + 1 and keypoints.shape[:-1] == scores.shape and keypoints.shape[-1] in (2, 3)
+
+
+def _is_number(name: Any) -> bool:
+    return isinstance(name, (int, str)) and str(name).isdigit()
+
+
+def _of_frames(frames: Sequence[dict[Any, Any]]) -> Recording:
+    return _one_clip({name: [frame.get(name) for frame in frames] for name in frames[0]})
 
 
 def _any_clip(value: Any) -> Recording:
@@ -139,7 +167,7 @@ def _one_clip(content: Mapping[Any, Any]) -> Recording:
         )
     check_num_frames(len(keypoints))
     frames = _frames(keypoints, _window(scores, content), int(content.get("start") or 0))
-    return Recording(frames, layout or layout_for_num_keypoints(frames[0][1].shape[1]), **stated)
+    return Recording(frames, layout or layout_of_points(frames[0][1].shape[1]), **stated)
 
 
 def _window(values: Any, content: Mapping[Any, Any]) -> Any:

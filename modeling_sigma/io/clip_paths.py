@@ -14,7 +14,7 @@ from modeling_sigma.io.openpose_json import is_openpose_folder
 # Names that files of any content have: in a folder they are taken only if they are read as clips.
 _GENERAL_SUFFIXES = (".json", ".csv", ".parquet")
 # Files with many clips.
-_SUFFIXES_OF_MANY = (*_GENERAL_SUFFIXES, ".pkl", ".pickle", ".npz", ".skels")
+_SUFFIXES_OF_MANY = (*_GENERAL_SUFFIXES, ".pkl", ".pickle", ".npz", ".npy", ".skels")
 
 
 def is_clip(path: Path) -> bool:
@@ -43,7 +43,8 @@ def clip_paths(path: Path, is_wanted: Callable[[Path], bool] = is_clip) -> Itera
     if not path.is_dir() or is_clip(path):
         yield from _clips_in(path)
         return
-    below, folders = [], set()
+    below: list[Path] = []
+    folders: set[Path] = set()
     for inside in sorted(path.rglob("*")):
         if not folders.isdisjoint(inside.parents):
             continue  # a frame
@@ -51,8 +52,10 @@ def clip_paths(path: Path, is_wanted: Callable[[Path], bool] = is_clip) -> Itera
             below.append(inside)
             if inside.is_dir():
                 folders.add(inside)
+    if not below and any(path.glob("*.json")):
+        below = [path]  # perhaps the frames of one clip: their reader says what is wrong with them
     if not below:
-        raise ValueError(f"expected skeleton files in the folder {path}, found none: name the files")
+        raise ValueError(f"expected skeleton files or videos in the folder {path}, found {_instead(path)}")
     for inside in below:
         yield from _clips_in(inside)
 
@@ -68,3 +71,16 @@ def _clips_in(path: Path) -> Iterator[Path]:
         yield path
     else:
         yield from (Path(f"{path}{SEPARATOR}{name}") for name in names)
+
+
+def _instead(folder: Path) -> str:
+    """What a folder without clips holds, and what to do."""
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+    if not files:
+        return "none: it is empty, name another"
+    suffixes = {file.suffix.lower() for file in files}
+    if suffixes & {".jpg", ".jpeg", ".png"}:
+        advice = "make a video of the pictures, and let extract-poses find the keypoints in it"
+    else:
+        advice = "name the files, or convert them with PoseClip and save_clip"
+    return f"none among {len(files):,} files, such as {files[0].name}: {advice}"

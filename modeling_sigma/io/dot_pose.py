@@ -19,7 +19,7 @@ from modeling_sigma.io.detections import check_num_frames
 from modeling_sigma.io.dot_pose_names import NAMINGS, PointName
 from modeling_sigma.io.reading_errors import naming_file, shown
 from modeling_sigma.io.recording import Recording, detections_of
-from modeling_sigma.model.pose_clip import hide_invalid
+from modeling_sigma.model.keypoint_arrays import hide_invalid
 from modeling_sigma.model.skeleton_layouts import get_layout
 
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 # Component and point.
 PointName = tuple[str, str]
 
-_MEDIAPIPE_BODY = (
+MEDIAPIPE_BODY = (
     *("NOSE", "LEFT_EYE_INNER", "LEFT_EYE", "LEFT_EYE_OUTER", "RIGHT_EYE_INNER", "RIGHT_EYE", "RIGHT_EYE_OUTER"),
     *("LEFT_EAR", "RIGHT_EAR", "MOUTH_LEFT", "MOUTH_RIGHT", "LEFT_SHOULDER", "RIGHT_SHOULDER", "LEFT_ELBOW"),
     *("RIGHT_ELBOW", "LEFT_WRIST", "RIGHT_WRIST", "LEFT_PINKY", "RIGHT_PINKY", "LEFT_INDEX", "RIGHT_INDEX"),
     *("LEFT_THUMB", "RIGHT_THUMB", "LEFT_HIP", "RIGHT_HIP", "LEFT_KNEE", "RIGHT_KNEE", "LEFT_ANKLE", "RIGHT_ANKLE"),
     *("LEFT_HEEL", "RIGHT_HEEL", "LEFT_FOOT_INDEX", "RIGHT_FOOT_INDEX"),
 )
-_MEDIAPIPE_HAND = (
+MEDIAPIPE_HAND = (
     *("WRIST", "THUMB_CMC", "THUMB_MCP", "THUMB_IP", "THUMB_TIP"),
     *(
         f"{finger}_{joint}"
@@ -103,10 +103,10 @@ def _mediapipe(num_face_points: int) -> Naming:
         layout=f"mediapipe_holistic_{33 + num_face_points + 42}",
         body="POSE_LANDMARKS",
         points=(
-            *_named("POSE_LANDMARKS", _MEDIAPIPE_BODY),
+            *_named("POSE_LANDMARKS", MEDIAPIPE_BODY),
             *_named("FACE_LANDMARKS", [str(i) for i in range(num_face_points)]),
-            *_named("LEFT_HAND_LANDMARKS", _MEDIAPIPE_HAND),
-            *_named("RIGHT_HAND_LANDMARKS", _MEDIAPIPE_HAND),
+            *_named("LEFT_HAND_LANDMARKS", MEDIAPIPE_HAND),
+            *_named("RIGHT_HAND_LANDMARKS", MEDIAPIPE_HAND),
         ),
         certain=("FACE_LANDMARKS", "LEFT_HAND_LANDMARKS", "RIGHT_HAND_LANDMARKS"),
     )

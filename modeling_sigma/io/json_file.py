@@ -16,15 +16,16 @@ from modeling_sigma.io.detections import Detection, nobody
 from modeling_sigma.io.many_clips import ManyClips
 from modeling_sigma.io.mediapipe_json import recording_of_mediapipe_frames
 from modeling_sigma.io.openpose_json import LAYOUT, detection_of_people
+from modeling_sigma.io.point_arrays import layout_of_points
 from modeling_sigma.io.reading_errors import naming_file, shown
 from modeling_sigma.io.recording import Recording
 from modeling_sigma.io.stated_facts import stated_facts
-from modeling_sigma.model.skeleton_layouts import layout_for_num_keypoints
 
 
 # A number takes some ten bytes of text and a hundred of memory.
 MAX_BYTES = 1 << 28
-_ENTRY_KEYS = ("keypoints", "keypoint_scores", "image_id", "instances", "people", "bbox", "score", "frame_id")
+_COCO_PARTS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
+_FRAMES = ("frames", "results", "predictions", "data")
 
 
 def read_json_file(path: str | os.PathLike[str]) -> Recording | ManyClips:
@@ -47,7 +48,17 @@ def read_json_file(path: str | os.PathLike[str]) -> Recording | ManyClips:
         )
     raw = Path(path).read_bytes()
     with naming_file(path, "a JSON file"):
-        return _recording_of(json.loads(raw), path)
+        return _recording_of(_parsed(raw), path)
+
+
+def _parsed(raw: bytes) -> Any:
+    """The content; a list where every line holds JSON of its own."""
+    try:
+        return json.loads(raw)
+    except json.JSONDecodeError as error:
+        if not error.msg.startswith("Extra data"):
+            raise
+        return [json.loads(line) for line in raw.splitlines() if line.strip()]
 
 
 def _recording_of(content: Any, path: str | os.PathLike[str]) -> Recording | ManyClips:
@@ -58,7 +69,7 @@ def _recording_of(content: Any, path: str | os.PathLike[str]) -> Recording | Man
             )
         if isinstance(content.get("instance_info"), list):
             return _mmpose(content["instance_info"], stated_facts(content))
-        frames = content.get("frames", content.get("results", content.get("data")))
+        frames = next((content[name] for name in _FRAMES if name in content), None)
         if isinstance(frames, dict):
             frames = _by_number(frames)
         if frames is None and content and all(str(key).isdigit() for key in content):
@@ -81,8 +92,15 @@ def _of_frames(frames: list[Any], stated: dict[str, Any]) -> Recording | None:
         return None
     if "image_id" in first and "keypoints" in first:
         return _alphapose(frames, stated)
-    if "instances" in first:
+    if "instances" in first and "gloss" not in first:  # WLASL's label file has instances too
         return _mmpose(frames, stated)
+    if "keypoints" in first and "bbox" in first and not first.keys() & {"frame_id", "frame_dir"}:
+        raise ValueError(
+            "expected a whole clip, received the people of one picture as mmpose writes them: run it on the video, or "
+            "put the lists of all frames into one list"
+        )
+    if "keypoints" in first and _depth(first["keypoints"]) <= 2:
+        return _instances([[frame] if frame and frame.get("keypoints") else [] for frame in frames], stated)
     if "people" in first:
         detections = [detection_of_people((frame or {}).get("people", [])) for frame in frames]
         return Recording(detections, LAYOUT, **stated)
@@ -126,17 +144,14 @@ def _instances(frames: Sequence[list[Any]], stated: dict[str, Any]) -> Recording
     if len(sizes) != 1:
         raise ValueError(f"expected one number of keypoints in all frames, received {sorted(sizes) or 'nobody'}")
     num_keypoints = sizes.pop()
-    if num_keypoints in (17, 26):
-        raise ValueError(
-            f"expected a whole-body skeleton with hands, received {num_keypoints} keypoints of the body alone: run "
-            "the detector with a whole-body model (COCO-WholeBody's 133 or Halpe's 136 keypoints)"
-        )
     frames_found = [nobody(num_keypoints) if detection is None else detection for detection in detections]
-    return Recording(frames_found, layout_for_num_keypoints(num_keypoints), **stated)
+    return Recording(frames_found, layout_of_points(num_keypoints), **stated)
 
 
 def _person(person: Any, t: int) -> np.ndarray:
     """x, y and score `(K, 3)` of one result of AlphaPose or instance of mmpose."""
+    if "lefthand_kpts" in person:  # COCO-WholeBody's own form of results
+        return np.concatenate([np.array(person[part], np.float64).reshape(-1, 3) for part in _COCO_PARTS])
     points = np.array(person["keypoints"], np.float64)
     if points.ndim == 3 and len(points) == 1:  # mmpose writes some lists with one list around them
         points = points[0]
@@ -145,8 +160,9 @@ def _person(person: Any, t: int) -> np.ndarray:
         return np.concatenate(
             [points.reshape(-1, points.shape[-1])[:, :2], np.array(scores, np.float64).reshape(-1, 1)], 1
         )
-    if points.ndim == 2 and points.shape[1] == 3:
-        return points
+    if points.ndim == 2 and points.shape[1] in (2, 3):
+        found = points[:, 2:] if points.shape[1] == 3 else points.any(1, keepdims=True)
+        return np.concatenate([points[:, :2], found], 1)
     if points.ndim != 1 or points.size % 3:
         raise ValueError(f"expected x, y and a score of every keypoint in frame {t}, received shape {points.shape}")
     return points.reshape(-1, 3)
@@ -177,6 +193,11 @@ def _arrays(value: Any) -> Any:
     except (ValueError, TypeError):
         return [_arrays(item) for item in value]
     return array
+
+
+def _depth(value: Any) -> int:
+    """How deep lists are nested."""
+    return 1 + _depth(value[0]) if isinstance(value, list) and value else 0
 
 
 def _by_number(frames: dict[str, Any]) -> list[Any] | None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # A row takes some 40 bytes of memory.
 MAX_ROWS = 30_000_000
-_MAX_CSV_BYTES = 1 << 30
+MAX_BYTES = 1 << 31
 _PARTS = ("pose", "face", "left_hand", "right_hand")
 _LONG = ("frame", "type", "landmark_index", "x", "y")
 _WIDE = re.compile(r"([xy])_(pose|face|left_hand|right_hand)_(\d{1,3})")
@@ -61,14 +61,18 @@ def read_landmark_table(path: str | os.PathLike[str]) -> Recording | ManyClips:
 
 def _column_names(path: str | os.PathLike[str]) -> list[str]:
     if Path(path).suffix.lower() == ".csv":
-        with Path(path).open("rb") as file:
-            header = file.readline(1 << 20).decode("utf-8-sig")
-        return [name.strip().strip('"') for name in header.strip().split(",")]
+        header = _header(path)
+        return [name.strip().strip('"') for name in header.split(_delimiter(header))]
     import pyarrow.parquet
 
     file = pyarrow.parquet.ParquetFile(path)
-    if file.metadata.num_rows > MAX_ROWS:
-        raise ValueError(f"expected at most {MAX_ROWS:,} rows, received {file.metadata.num_rows:,}: split the table")
+    facts = file.metadata
+    num_bytes = sum(facts.row_group(number).total_byte_size for number in range(facts.num_row_groups))
+    if facts.num_rows > MAX_ROWS or num_bytes > MAX_BYTES:
+        raise ValueError(
+            f"expected at most {MAX_ROWS:,} rows and {MAX_BYTES:,} bytes, received {facts.num_rows:,} and "
+            f"{num_bytes:,}: split the table"
+        )
     return list(file.schema_arrow.names)
 
 
@@ -78,15 +82,29 @@ def _read(path: str | os.PathLike[str], columns: list[str]) -> pyarrow.Table:
 
     if Path(path).suffix.lower() != ".csv":
         return pyarrow.parquet.read_table(path, columns=columns, use_threads=False)
-    if os.path.getsize(path) > _MAX_CSV_BYTES:
-        raise ValueError(f"expected a table of at most {_MAX_CSV_BYTES:,} bytes, received a larger one: split it")
-    options = pyarrow.csv.ConvertOptions(include_columns=columns)
-    return pyarrow.csv.read_csv(path, pyarrow.csv.ReadOptions(use_threads=False), convert_options=options)
+    if os.path.getsize(path) > MAX_BYTES // 2:
+        raise ValueError(f"expected a table of at most {MAX_BYTES // 2:,} bytes, received a larger one: split it")
+    return pyarrow.csv.read_csv(
+        path,
+        pyarrow.csv.ReadOptions(use_threads=False),
+        pyarrow.csv.ParseOptions(delimiter=_delimiter(_header(path))),
+        pyarrow.csv.ConvertOptions(include_columns=columns),
+    )
+
+
+def _header(path: str | os.PathLike[str]) -> str:
+    with Path(path).open("rb") as file:
+        return file.readline(1 << 20).decode("utf-8-sig").strip()
+
+
+def _delimiter(header: str) -> str:
+    """What stands between the columns: a comma, or what spreadsheets write where a comma is a decimal point."""
+    return max(",;\t", key=header.count)
 
 
 def _clips(table: pyarrow.Table, column: str) -> Iterator[tuple[Any, pyarrow.Table]]:
     """The rows of each clip; clips stand together as a rule, and then nothing is copied."""
-    values = np.asarray(table.column(column).to_numpy(zero_copy_only=False)).astype(str)
+    values = np.asarray(table.column(column).to_numpy(zero_copy_only=False))
     starts = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
     names = values[starts]
     if len(set(names.tolist())) == len(names):
@@ -98,15 +116,12 @@ def _clips(table: pyarrow.Table, column: str) -> Iterator[tuple[Any, pyarrow.Tab
 
 
 def _recording_of_rows(table: pyarrow.Table) -> Recording:
-    columns = {name: table.column(name).to_numpy(zero_copy_only=False) for name in _LONG}
-    parts = columns["type"].astype(str)
+    columns = {name: table.column(name).to_numpy(zero_copy_only=False) for name in _LONG if name != "type"}
+    parts = _encoded(table.column("type"))
     landmarks = _whole_numbers(columns["landmark_index"], "landmark_index")
     frames, t = np.unique(_whole_numbers(columns["frame"], "frame"), return_inverse=True)
     points = np.stack([_floats(columns[name], name) for name in ("x", "y")], axis=-1)
-    rows = {name: np.flatnonzero(parts == name) for name in _PARTS}
-    if sum(map(len, rows.values())) != len(parts):
-        other = next(part for part in parts.tolist() if part not in _PARTS)
-        raise ValueError(f"expected type as one of {', '.join(_PARTS)}, received {shown(other)}: rename it")
+    rows = {name: np.flatnonzero(parts == number) for number, name in enumerate(_PARTS)}
 
     def points_of(name: str, size: int) -> np.ndarray:
         found = np.full((len(frames), size, 2), np.nan)
@@ -152,7 +167,24 @@ def _recording(parts: set[str], num_face: int, points_of: Any) -> Recording:
     return Recording(detections_of(keypoints, found.astype(np.float32)), layout.name, coordinates="shares")
 
 
+def _encoded(types: pyarrow.ChunkedArray) -> np.ndarray:
+    """For each row the place of its type among the parts."""
+    import pyarrow
+
+    encoded = types.combine_chunks()
+    if not isinstance(encoded, pyarrow.DictionaryArray):
+        encoded = encoded.dictionary_encode()
+    names = encoded.dictionary.to_pylist()
+    other = next((name for name in names if name not in _PARTS), None)
+    if other is not None or encoded.null_count:
+        raise ValueError(f"expected type as one of {', '.join(_PARTS)}, received {shown(other)}: rename it")
+    places = np.array([_PARTS.index(name) for name in names])
+    return places[encoded.indices.to_numpy(zero_copy_only=False)]
+
+
 def _whole_numbers(values: np.ndarray, name: str) -> np.ndarray:
+    if values.dtype.kind == "f" and np.isfinite(values).all() and (values == values.round()).all():
+        values = values.astype(np.int64)
     if values.dtype.kind not in "iu" or values.min(initial=0) < 0:
         raise ValueError(f"expected {name} as whole numbers from 0, received {values.dtype}: check the column")
     return values.astype(np.int64)

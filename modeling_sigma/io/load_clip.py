@@ -55,6 +55,21 @@ _SIGNATURES: tuple[tuple[bytes, Reader], ...] = (
 )
 
 
+# What to do with files that hold something else, by their extension.
+_ADVICE = {
+    ".jpg .jpeg .png .gif .bmp .webp": "make a video of the pictures, and let extract-poses find the keypoints in it",
+    ".pt .pth .ckpt .safetensors .onnx .task .tflite": (
+        "if these are keypoints, save them with numpy.savez as keypoints (T, K, 2) and scores (T, K); weights of a "
+        "model go with --model"
+    ),
+    ".h5 .hdf5 .mat .tfrecord .feather .arrow": (
+        "read the keypoints with the library that wrote it, make a PoseClip of them, and store it with save_clip"
+    ),
+    ".zip .tar .tgz .rar .7z .xz": "unpack it, and name the files or the folder in it",
+    ".txt .tsv .eaf .srt .vtt .xml .xlsx .jsonl .md .yaml .yml": "this seems to be text or labels: name the clips",
+}
+
+
 def load_clip(path: str | os.PathLike[str], person: int = 0, estimator: Any = None) -> PoseClip:
     """Reads a clip from a skeleton file, a folder of OpenPose JSON files, or a video.
 
@@ -158,14 +173,17 @@ def _read(file: Path) -> Recording | ManyClips:
 
 
 def _reader_by_content(file: Path) -> Reader:
-    with file.open("rb") as opened:
-        start = opened.read(8)
-    for signature, reader in _SIGNATURES:
-        if start.startswith(signature):
-            return reader
+    suffix = file.suffix.lower()
+    advice = next((advice for suffixes, advice in _ADVICE.items() if suffix in suffixes.split()), None)
+    if advice is None:
+        with file.open("rb") as opened:
+            start = opened.read(8)
+        for signature, reader in _SIGNATURES:
+            if start.startswith(signature):
+                return reader
+        advice = "make a PoseClip of its keypoints and scores, and store it with save_clip"
     known = ", ".join((*READERS, *VIDEO_SUFFIXES))
     what = f"a file of type {file.suffix}" if file.suffix else "a file without extension"
-    advice = "make a PoseClip of its keypoints and scores, and store it with save_clip"
     raise ValueError(
         f"{os.fspath(file)}: expected one of {known} or a folder of OpenPose .json files, received {what}: {advice}"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from modeling_sigma.io.recording import Recording
@@ -38,7 +38,8 @@ class ManyClips(Mapping[str, Recording]):
         self._make = make
         self._contents: dict[str, Any] = {}
         for name, content in contents:
-            self._contents[_unused(str(name), self._contents)] = content
+            # As it comes back from a path.
+            self._contents[_unused(str(PurePosixPath(str(name))), self._contents)] = content
             if len(self._contents) > _MAX_CLIPS:
                 raise ValueError(f"expected at most {_MAX_CLIPS:,} clips in one file, received more: split the file")
         if not self._contents:

@@ -6,7 +6,14 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from modeling_sigma.io.mediapipe_landmarks import MediapipeFrame, landmark_rows, recording_of_landmarks
+import numpy as np
+
+from modeling_sigma.io.mediapipe_landmarks import (
+    MediapipeFrame,
+    is_list_of_landmarks,
+    landmark_rows,
+    recording_of_landmarks,
+)
 from modeling_sigma.io.mediapipe_results import hands_of
 from modeling_sigma.io.recording import Recording
 
@@ -24,6 +31,13 @@ _PARTS = {
     "right": "right_hand",
 }
 _HANDS = ("multihand", "hand", "hands", "")
+# The parts of a list of this many landmarks.
+_SIZES = {
+    33: {"pose": 33},
+    75: {"pose": 33, "left_hand": 21, "right_hand": 21},
+    543: {"pose": 33, "face": 468, "left_hand": 21, "right_hand": 21},
+    553: {"pose": 33, "face": 478, "left_hand": 21, "right_hand": 21},
+}
 _SIDES = ("multihandedness", "handedness", "handednesses")
 
 
@@ -52,7 +66,7 @@ def recording_of_mediapipe_frames(frames: Sequence[Any], **stated: Any) -> Recor
 
 def _frame_of(frame: dict[str, Any]) -> MediapipeFrame:
     names = {_plain(key): value for key, value in frame.items()}
-    parts = {}
+    parts: dict[str, np.ndarray] = {}
     for name, part in _PARTS.items():
         rows = landmark_rows(names[name]) if isinstance(names.get(name), (list, dict)) else None
         if rows is not None:
@@ -61,6 +75,11 @@ def _frame_of(frame: dict[str, Any]) -> MediapipeFrame:
             parts.setdefault(part, rows)
     sides = next((names[name] for name in _SIDES if isinstance(names.get(name), list)), None)
     hands = next((names[name] for name in _HANDS if isinstance(names.get(name), list) and names[name]), None)
+    if is_list_of_landmarks(hands):
+        rows = landmark_rows(hands)
+        if rows is not None and len(rows) in _SIZES:
+            return MediapipeFrame(_split(rows))
+        hands = [hands]
     if hands is not None:
         return MediapipeFrame(parts, hands_of(*_with_sides(hands, sides)))
     if not parts:
@@ -68,6 +87,17 @@ def _frame_of(frame: dict[str, Any]) -> MediapipeFrame:
             if isinstance(value, dict) and (below := _frame_of(value)) and (below.parts or below.hands):
                 return below
     return MediapipeFrame(parts)
+
+
+def _split(rows: np.ndarray) -> dict[str, np.ndarray]:
+    """All landmarks in one list: pose, face, left hand, right hand."""
+    parts, start = {}, 0
+    for name, size in _SIZES[len(rows)].items():
+        parts[name] = rows[start : start + size]
+        if name != "pose":
+            parts[name][:, 3] = 1.0
+        start += size
+    return parts
 
 
 def _with_sides(hands: list[Any], sides: Any) -> tuple[list[Any], Any]:

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from modeling_sigma.io.detections import Detection, nobody
+from modeling_sigma.io.dot_pose_names import MEDIAPIPE_BODY, MEDIAPIPE_HAND
 from modeling_sigma.io.hand_tracking import track_hands
 from modeling_sigma.io.point_arrays import layout_of_parts
 from modeling_sigma.io.reading_errors import shown
 from modeling_sigma.io.recording import Recording
-from modeling_sigma.model.pose_clip import hide_invalid
+from modeling_sigma.model.keypoint_arrays import hide_invalid
 from modeling_sigma.model.skeleton_layouts import get_layout
 
 
@@ -98,7 +99,7 @@ def frame_detection(frame: MediapipeFrame, layout_name: str, unit: tuple[float, 
     start = 0
     for name, size in layout.components:
         points = frame.parts.get(name)
-        if points is not None:
+        if points is not None and points[:, :2].any():  # some exports fill what was not found with zeros
             if len(points) != size:
                 raise ValueError(f"expected {size} {name} landmarks, received {len(points)}: use one model")
             keypoints[0, start : start + size] = points[:, :2] * unit
@@ -130,6 +131,11 @@ def landmark_rows(landmarks: Any) -> np.ndarray | None:
     return np.array([_numbers(landmark) for landmark in landmarks], np.float64)
 
 
+def is_list_of_landmarks(value: Any) -> bool:
+    """Whether a list holds landmarks, rather than lists of them."""
+    return isinstance(value, list) and bool(value) and _is_landmark(value[0])
+
+
 def _unwrapped(landmarks: Any) -> Any:
     landmarks = getattr(landmarks, "landmark", landmarks)
     if isinstance(landmarks, Mapping):
@@ -137,6 +143,10 @@ def _unwrapped(landmarks: Any) -> Any:
             return landmarks["landmark"]
         if all(str(key).isdigit() for key in landmarks):
             return [landmarks[key] for key in sorted(landmarks, key=lambda key: int(str(key)))]
+        by_name = {str(key).upper(): value for key, value in landmarks.items()}
+        for order in (MEDIAPIPE_BODY, MEDIAPIPE_HAND):
+            if by_name.keys() <= set(order):
+                return [by_name.get(name, (np.nan, np.nan)) for name in order]
         names = ", ".join(map(shown, list(landmarks)[:4]))
         raise ValueError(
             f"expected landmarks as a list, received a dictionary with {names}: store them in MediaPipe's order"
@@ -160,10 +170,9 @@ def _numbers(landmark: Any) -> tuple[float, float, float, float]:
         x, y, z, certainty = values + [0.0, 1.0][len(values) - 2 :] if len(values) < 4 else values
     else:
         get = landmark.get if isinstance(landmark, Mapping) else lambda name: getattr(landmark, name, None)
-        values = [get(name) for name in ("x", "y", "z", "visibility")]
-        x, y = (np.nan if value is None else float(value) for value in values[:2])
-        z = 0.0 if values[2] is None else float(values[2])
-        certainty = 1.0 if values[3] is None else float(values[3])
+        defaults = {"x": np.nan, "y": np.nan, "z": 0.0, "visibility": 1.0}
+        found = ((get(name), default) for name, default in defaults.items())
+        x, y, z, certainty = (default if value is None else float(value) for value, default in found)
     return x, y, z, certainty
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from modeling_sigma.io.clip_dictionary import clips_of
 from modeling_sigma.io.detections import check_num_frames
+from modeling_sigma.io.many_clips import ManyClips
 from modeling_sigma.io.point_arrays import recording_of_array
 from modeling_sigma.io.reading_errors import naming_file
 from modeling_sigma.io.recording import Recording
@@ -19,8 +21,8 @@ from modeling_sigma.io.recording import Recording
 _FRAME_NAME = re.compile(r"\d+\.npy")
 
 
-def read_numpy_file(path: str | os.PathLike[str]) -> Recording:
-    """Reads a `.npy` file: `(T, K, 2)`, `(T, K, 3)`, or one row of numbers a frame (see `recording_of_array`).
+def read_numpy_file(path: str | os.PathLike[str]) -> Recording | ManyClips:
+    """Reads a `.npy` file: `(T, K, 2)`, `(T, K, 3)`, or one row of numbers a frame (see `clips_of`).
 
     Raises:
         ValueError: for other content, python objects, or a damaged file.
@@ -29,7 +31,7 @@ def read_numpy_file(path: str | os.PathLike[str]) -> Recording:
     raw = Path(path).read_bytes()
     with naming_file(path, "a .npy clip"):
         array = array_of_bytes(raw)
-        return recording_of_array(array[None] if array.ndim == 1 else array)
+        return clips_of(array[None] if array.ndim == 1 else array, path)
 
 
 def is_frame_folder(folder: Path) -> bool:

@@ -14,8 +14,9 @@ these frames alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import zip_longest
+from statistics import median
 
 import numpy as np
 
@@ -82,7 +83,7 @@ def follow_people(frames: Sequence[Detection]) -> list[Track]:
         matches = everyone[: len(seen)] if never_two else _matches(_remembered(everyone, t), seen, t)
         for person, match in zip_longest(seen, matches):
             if match is None:
-                everyone.append(match := _Followed())
+                everyone.append(match := _Followed(person))
             match.add(t, person)
     tracks = [followed.track(len(frames)) for followed in everyone]
     return sorted(tracks, key=lambda track: -track.weight)  # stable: the earlier one of equals
@@ -116,35 +117,29 @@ class _Person:
     weight: float
 
 
-@dataclass
 class _Followed:
-    """One person so far: where each keypoint was last, and where the person was found."""
+    """One person so far: where each keypoint was last, moved along with the person, and where the person was found."""
 
-    keypoints: np.ndarray | None = None  # (K, 2), moved along with the person
-    is_placed: np.ndarray | None = None  # (K,)
-    size: float = 0.0
-    last_seen: int = -1
-    weight: float = 0.0
-    places: dict[int, int] = field(default_factory=dict)  # frame to place
-    sizes: list[float] = field(default_factory=list)
+    def __init__(self, first: _Person) -> None:
+        self.keypoints, self.is_placed, self.size = first.keypoints, first.is_placed, first.size
+        self.last_seen, self.weight = -1, 0.0
+        self.places: dict[int, int] = {}  # frame to place
+        self.sizes: list[float] = []
 
     def add(self, t: int, person: _Person) -> None:
-        if self.keypoints is None or self.is_placed is None:
-            self.keypoints, self.is_placed = person.keypoints, person.is_placed
-        else:
-            common = self.is_placed & person.is_placed
-            moved = np.median((person.keypoints - self.keypoints)[common], axis=0) if common.any() else 0.0
-            self.keypoints = np.where(person.is_placed[:, None], person.keypoints, self.keypoints + moved)
-            self.is_placed = self.is_placed | person.is_placed
+        common = self.is_placed & person.is_placed
+        moved = np.median((person.keypoints - self.keypoints)[common], axis=0) if common.any() else 0.0
+        self.keypoints = np.where(person.is_placed[:, None], person.keypoints, self.keypoints + moved)
+        self.is_placed = self.is_placed | person.is_placed
         self.sizes.append(person.size)
         # A fragment of the person makes nobody smaller at once.
-        self.size = float(np.median(self.sizes[-9:]))
+        self.size = median(self.sizes[-9:])
         self.last_seen, self.weight = t, self.weight + person.weight
         self.places[t] = person.place
 
     def track(self, num_frames: int) -> Track:
         places = tuple(self.places.get(t) for t in range(num_frames))
-        return Track(places, float(np.median(self.sizes)), self.weight)
+        return Track(places, median(self.sizes), self.weight)
 
 
 def _people(frame: Detection) -> list[_Person]:
@@ -161,11 +156,15 @@ def _people(frame: Detection) -> list[_Person]:
         size = float(np.ptp(keypoints[is_placed], axis=0).max())
         certainty = float(np.where(is_finite, scores, 0).clip(0, 1).mean())
         found.append(_Person(place, keypoints, is_placed, size, size * certainty))
-    kept: list[_Person] = []
-    for person in sorted(found, key=lambda person: -person.weight):
-        if not kept or _distances(kept, [person])[0].min() > _SAME_PLACE:
-            kept.append(person)
-    return kept
+    found.sort(key=lambda person: -person.weight)
+    if len(found) < 2:
+        return found
+    is_near = _distances(found, found) <= _SAME_PLACE
+    kept: list[int] = []
+    for number in range(len(found)):
+        if not is_near[kept, number].any():
+            kept.append(number)
+    return [found[number] for number in kept]
 
 
 def _remembered(everyone: Sequence[_Followed], t: int) -> list[_Followed]:
@@ -181,7 +180,7 @@ def _matches(known: Sequence[_Followed], seen: Sequence[_Person], t: int) -> lis
     matches: list[_Followed | None] = [None] * len(seen)
     if not known or not seen:
         return matches
-    distances, growths = _distances(known, seen)
+    distances, growths = _distances(known, seen), _growths(known, seen)
     missed = np.array([min((t - one.last_seen - 1) * _MISSED_FRAME, _LONG_MISSED) for one in known])
     costs = distances + growths + missed[:, None]  # (M, N)
     costs[(distances > _REACH) | (growths > np.log(_LARGEST_GROWTH))] = np.inf
@@ -193,30 +192,38 @@ def _matches(known: Sequence[_Followed], seen: Sequence[_Person], t: int) -> lis
     return matches
 
 
-def _distances(known: Sequence[_Followed | _Person], seen: Sequence[_Person]) -> tuple[np.ndarray, np.ndarray]:
-    """How far the people `seen` are from the `known` ones, in sizes of these, and how much larger or smaller they are
-    (as a logarithm without its sign), each `(M, N)`.
-
-    Both are measured on the keypoints that the two have in common; without any, their centres give the distance.
-    """
-    here = np.stack([person.keypoints for person in seen])  # (N, K, 2)
-    there = np.stack([np.asarray(one.keypoints) for one in known])  # (M, K, 2)
-    is_here = np.stack([person.is_placed for person in seen])
-    is_there = np.stack([np.asarray(one.is_placed) for one in known])
-    common = is_there[:, None] & is_here[None]  # (M, N, K)
-    counts = common.sum(-1)
-    apart = np.where(common, np.linalg.norm(there[:, None] - here[None], axis=-1), np.inf)
-    middle = np.maximum(counts - 1, 0)[..., None] // 2
+def _distances(known: Sequence[_Followed | _Person], seen: Sequence[_Person]) -> np.ndarray:
+    """How far the people `seen` are from the `known` ones, in sizes of these, `(M, N)`: the median over the keypoints
+    that the two have in common; without any, their centres tell."""
+    there, is_there, here, is_here = _pairs(known, seen)
+    common = is_there & is_here  # (M, N, K)
+    apart = np.where(common, np.hypot(*np.moveaxis(there - here, -1, 0)), np.inf)
+    middle = np.maximum(common.sum(-1, keepdims=True) - 1, 0) // 2
     medians = np.take_along_axis(np.sort(apart, axis=-1), middle, axis=-1)[..., 0]
-    centres = np.linalg.norm(_centres(there, is_there)[:, None] - _centres(here, is_here)[None], axis=-1)
-    sizes = np.array([max(one.size, np.finfo(np.float64).tiny) for one in known])[:, None]
-    with np.errstate(over="ignore"):
-        distances = np.where(counts > 0, medians, centres) / sizes
-    ratios = np.divide(
-        _spreads(here[None], common), _spreads(there[:, None], common), out=np.ones_like(distances), where=counts > 2
-    )
-    with np.errstate(divide="ignore"):
-        return distances, np.abs(np.log(ratios))
+    if not np.isfinite(medians).all():
+        between = _centres(there, is_there) - _centres(here, is_here)
+        medians = np.where(np.isfinite(medians), medians, np.hypot(between[..., 0], between[..., 1]))
+    sizes = np.array([max(one.size, np.finfo(np.float64).tiny) for one in known])
+    with np.errstate(over="ignore"):  # of people of a single point everybody is far away
+        distances: np.ndarray = medians / sizes[:, None]
+    return distances
+
+
+def _growths(known: Sequence[_Followed | _Person], seen: Sequence[_Person]) -> np.ndarray:
+    """How much larger or smaller the people `seen` are than the `known` ones, as a logarithm without its sign,
+    `(M, N)`: by the keypoints that the two have in common; 0 where these are fewer than three."""
+    there, is_there, here, is_here = _pairs(known, seen)
+    common = is_there & is_here  # (M, N, K)
+    logarithms = np.log(_spreads(here, common)) - np.log(_spreads(there, common))
+    growths: np.ndarray = np.where(common.sum(-1) > 2, np.abs(logarithms), 0)
+    return growths
+
+
+def _pairs(known: Sequence[_Followed | _Person], seen: Sequence[_Person]) -> tuple[np.ndarray, ...]:
+    """Keypoints `(M, 1, K, 2)` and which of them count `(M, 1, K)`, then the same of `seen`, `(1, N, ...)`."""
+    there, here = (np.stack([one.keypoints for one in people]) for people in (known, seen))
+    is_there, is_here = (np.stack([one.is_placed for one in people]) for people in (known, seen))
+    return there[:, None], is_there[:, None], here[None], is_here[None]
 
 
 def _centres(keypoints: np.ndarray, is_placed: np.ndarray) -> np.ndarray:

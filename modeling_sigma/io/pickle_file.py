@@ -6,7 +6,7 @@ import os
 
 from modeling_sigma.io.clip_dictionary import clips_of
 from modeling_sigma.io.many_clips import ManyClips
-from modeling_sigma.io.pickles.reader import load_restricted_pickle
+from modeling_sigma.io.pickles import load_restricted_pickle
 from modeling_sigma.io.reading_errors import naming_file
 from modeling_sigma.io.recording import Recording
 

@@ -12,17 +12,25 @@ import numpy as np
 from modeling_sigma.io.detections import Detection, check_num_frames, check_person_exists
 from modeling_sigma.io.recording import Recording, detections_of
 from modeling_sigma.model.clip_making import as_pose_clip
-from modeling_sigma.model.pose_clip import check_scores
+from modeling_sigma.model.clip_shapes import explain_shape
+from modeling_sigma.model.keypoint_arrays import check_scores
 from modeling_sigma.model.skeleton_layouts import LAYOUTS, get_layout, layout_for_num_keypoints
 
 
-# Without a certainty of their own for every point; a third number is a depth.
+# The points of MediaPipe's parts, which have no certainty of their own but for the pose; a third number is a depth.
 _POSE, _HANDS = 33, 42
 _FACES = {543: 468, 553: 478}
 # Rows of x, y, z of face and hands after x, y, z, visibility of the pose: the commonest tutorial's.
 _ROWS_WITH_VISIBILITY = {4 * _POSE + 3 * (num_face + _HANDS): num_face for num_face in (0, 468, 478)}
 # A whole body is some three times as large as its face, a piece of the face is smaller than the face.
 _BODY_TO_FACE = 1.5
+
+
+_BODY_ALONE = "a body without hands: run the detector with a whole-body model, such as COCO-WholeBody's 133 keypoints"
+_PARTS_ALONE = {
+    **dict.fromkeys((13, 14, 15, 16, 17, 18, 25, 26), _BODY_ALONE),
+    21: "one hand alone: put the points into the first half (left) or second half (right) of 42, the others zero",
+}
 
 
 def recording_of_array(points: Any, scores: Any = None, layout: str | None = None, **stated: Any) -> Recording:
@@ -47,16 +55,34 @@ def recording_of_array(points: Any, scores: Any = None, layout: str | None = Non
     if points.ndim == 2 and scores is None:
         points = _points_of_rows(points)
     if points.ndim not in (3, 4) or points.shape[-1] not in (2, 3, 4):
-        raise ValueError(
-            f"expected keypoints (T, K, 2), (T, K, 3) with x, y and score, or (T, N, K, ...) for N persons, received "
-            f"{points.shape}: T frames with K points each"
-        )
+        raise ValueError(explain_shape(points.shape))
+    if layout is None and points.shape[1:-1] == (_POSE,) and scores is None:
+        return recording_of_parts({"pose": points}, **stated)
     is_stated = layout is not None
-    layout = layout or layout_for_num_keypoints(points.shape[-2])
+    if layout is None and points.ndim == 4 and points.shape[1:3] == (2, 21):
+        raise ValueError(
+            f"expected keypoints (T, 42, C) of two hands, received {points.shape}: if the first is the left one, "
+            "array.reshape(len(array), 42, -1); hands in order of detection go through clip_from_mediapipe"
+        )
+    layout = layout or layout_of_points(points.shape[-2])
     keypoints, scores = _points_and_scores(points, scores, layout)
     if not is_stated:
         keypoints, scores = in_our_order(keypoints, scores, layout)
     return Recording(detections_of(keypoints, scores), layout, **stated)
+
+
+def layout_of_points(num_keypoints: int) -> str:
+    """The layout with that many keypoints.
+
+    Raises:
+        ValueError: if there is none; of a body or a hand alone the message says what is missing.
+    """
+    if num_keypoints in _PARTS_ALONE:
+        raise ValueError(
+            f"expected the keypoints of a whole body or of two hands, received {num_keypoints}, "
+            f"{_PARTS_ALONE[num_keypoints]}"
+        )
+    return layout_for_num_keypoints(num_keypoints)
 
 
 def recording_of_parts(parts: dict[str, Any], **stated: Any) -> Recording:
@@ -87,8 +113,8 @@ def recording_of_parts(parts: dict[str, Any], **stated: Any) -> Recording:
             array = arrays[name]
             if array.ndim != 3 or array.shape[1] != size or array.shape[2] not in (2, 3, 4):
                 raise ValueError(f"expected {name} as (T, {size}, 2 to 4), received {array.shape}: check the file")
-            found = slice(start, start + size)
-            keypoints[:, found], scores[:, found] = _part(array)
+            place = slice(start, start + size)
+            keypoints[:, place], scores[:, place] = _part(array)
         start += size
     return Recording(detections_of(keypoints, scores), layout.name, **stated)
 

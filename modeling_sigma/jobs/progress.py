@@ -1,6 +1,6 @@
 """The one progress bar: on a terminal's standard error, nothing elsewhere.
 
-Long work takes a function `progress(done, total)`; `ProgressBar(unit).show` is one:
+Long work takes a function `progress(done, total)`, by default `no_progress`; `ProgressBar(unit).show` is one:
 
 ```python
 with ProgressBar("clip") as bar:
@@ -16,6 +16,10 @@ from typing import Any
 
 # Work that takes no longer than this many seconds shows no bar.
 _DELAY = 1.0
+
+
+def no_progress(done: int, total: int) -> None:
+    """Shows nothing."""
 
 
 class ProgressBar:

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from .clip_shapes import explain_shape
-from .pose_clip import PoseClip, check_scores, hide_invalid, to_numpy
+from .clip_shapes import axis_order, explain_number, explain_shape
+from .keypoint_arrays import hide_invalid, to_numpy
+from .pose_clip import PoseClip
 from .skeleton_layouts import layout_for_num_keypoints
 from .stored_rows import decode_clip, is_stored_row, rows_of_columns
 
@@ -29,16 +30,18 @@ _MOST_PEOPLE = 4
 def split_clips(poses: Any) -> tuple[list[Any], bool]:
     """The clips of an input, as they are, and whether it was several.
 
-    Several are a list, tuple or generator of clips, an array `(B, T, K, C)`, and rows of a data set column by column
-    (`dataset[:8]`). One clip is everything that [`as_pose_clip`] takes, a list of frames included.
+    Several are a list, tuple or generator of clips, an array `(B, T, K, C)`, and rows column by column, as a slice of
+    a data set gives them (`dataset[:8]`). One clip is everything that [`as_pose_clip`] takes, a list of frames too.
     """
     if isinstance(poses, Mapping):
         if is_stored_row(poses) and np.ndim(to_numpy(poses["keypoints_step"])):
             return list(rows_of_columns(poses)), True
-        return [poses], False
-    if _is_array(poses):
-        return (list(poses), True) if poses.ndim == 4 and poses.shape[1] > _MOST_PEOPLE else ([poses], False)
-    if isinstance(poses, (str, os.PathLike)) or _is_clip(poses) or not isinstance(poses, Iterable):
+        return ([poses], False) if is_stored_row(poses) or not _holds_clips(poses) else (_rows(poses), True)
+    if _is_array(poses) and poses.dtype != object:
+        several = poses.ndim == 4 and poses.shape[1] > _MOST_PEOPLE and poses.shape[-1] in (2, 3)
+        return (list(poses), True) if several else ([poses], False)
+    single = isinstance(poses, (str, os.PathLike)) or _is_clip(poses) or _is_pair(poses)
+    if single or not isinstance(poses, Iterable):
         return [poses], False
     items = list(poses)
     return ([items], False) if _are_frames(items) else (items, True)
@@ -51,8 +54,8 @@ def as_pose_clip(pose: Any, coordinates: str | None = None, aspect_ratio: float 
         pose ([`PoseClip`], path, array, tensor, list of frames, or `Mapping`):
             Arrays and torch tensors are `(T, K, 3)` with x, y and score, or `(T, K, 2)`, also with an axis of one
             person; masked arrays are welcome. A list holds one array a frame, None or `[]` where nobody was found. A
-            mapping holds the arguments of [`PoseClip`], or is a row of a data set. A path is read by
-            `modeling_sigma.io` where the package is installed.
+            mapping holds the arguments of [`PoseClip`], or is a row of a data set; a pair is keypoints and scores, as
+            detectors return them. A path is read by `modeling_sigma.io` where the package is installed.
         coordinates (`"pixels"` or `"shares"`, *optional*), aspect_ratio (`float`, *optional*):
             See [`PoseClip`]; for clips that do not state them.
 
@@ -77,6 +80,8 @@ def _as_pose_clip(pose: Any) -> PoseClip:
     if _is_clip(pose):
         known = {name: getattr(pose, name, None) for name in PoseClip.__dataclass_fields__}
         return PoseClip(**known)  # type: ignore[arg-type]
+    if _is_pair(pose):
+        return _clip_of_points(*pose)
     if _is_array(pose) or (isinstance(pose, (list, tuple)) and _are_frames(list(pose))):
         return _clip_of_points(pose)
     raise TypeError(
@@ -94,29 +99,44 @@ def _clip_of_mapping(fields: Mapping[str, Any]) -> PoseClip:
             f"expected a dict with keypoints and scores, received keys {sorted(map(str, fields))}{advice}"
         )
     known = {name: fields[name] for name in PoseClip.__dataclass_fields__ if fields.get(name) is not None}
+    for name in ("fps", "width", "height", "aspect_ratio"):
+        if name in known:
+            number = np.asarray(to_numpy(known[name])).item()
+            known[name] = None if number != number else number  # NaN is null in numpy's format of a data set
     return _clip_of_points(**known)
 
 
 def _clip_of_points(keypoints: Any, scores: Any = None, layout: str | None = None, **stated: Any) -> PoseClip:
     points, certainty = _one_person(_stacked(keypoints, "keypoints")), None
     if scores is not None:
-        certainty = _filled(_one_person(_stacked(scores, "scores"), num_axes=2))
-    if points.ndim != 3 or points.shape[-1] not in ((2, 3) if certainty is None else (2,)):
-        raise ValueError(explain_shape(points.shape, with_scores=certainty is not None))
+        certainty = _stacked(scores, "scores")
+        is_column = certainty.shape == (*points.shape[:2], 1)
+        certainty = _filled(certainty[..., 0] if is_column else _one_person(certainty, num_axes=2))
+    if points.ndim != 3 or points.shape[-1] not in (2, 3):
+        raise ValueError(explain_shape(points.shape))
     if layout is None:
-        layout = layout_for_num_keypoints(points.shape[1])
+        if axis_order(points.shape) not in (None, (0, 1, 2)):
+            raise ValueError(explain_shape(points.shape))
+        layout = _layout_of(points.shape[1])
     xy = _filled(points[..., :2])
     if certainty is None:
         certainty = _filled(points[..., 2]) if points.shape[-1] == 3 else np.ones(points.shape[:2], np.float32)
         if points.shape[-1] == 3:
             _check_third_channel(xy, certainty)
     if certainty.shape == points.shape[:2]:
-        check_scores(certainty)
         if certainty.size and (certainty == certainty.flat[0]).all():
             # The same everywhere says nothing: only the coordinates tell what was found.
             certainty = np.where(xy.any(-1), certainty, certainty.dtype.type(0))
         xy, certainty = hide_invalid(xy, certainty)
     return PoseClip(xy, certainty, layout, **stated)
+
+
+def _layout_of(num_keypoints: int) -> str:
+    try:
+        return layout_for_num_keypoints(num_keypoints)
+    except ValueError as error:
+        advice = explain_number(num_keypoints)
+        raise ValueError(f"{error}. {advice}" if advice else str(error)) from None
 
 
 def _check_third_channel(xy: np.ndarray, third: np.ndarray) -> None:
@@ -139,10 +159,42 @@ def _is_array(pose: Any) -> bool:  # torch's tensors, jax's arrays, ...
     return hasattr(pose, "shape") and hasattr(pose, "dtype") and hasattr(pose, "ndim")
 
 
+def _is_pair(pose: Any) -> bool:
+    """Keypoints and scores in a tuple, as detectors return them."""
+    if not isinstance(pose, (tuple, list)) or len(pose) != 2 or not all(map(_is_array, pose)):
+        return False
+    keypoints, scores = (tuple(array.shape) for array in pose)
+    return len(keypoints) in (3, 4) and keypoints[:-1] == scores and keypoints[-1] == 2
+
+
+def _holds_clips(columns: Mapping[str, Any]) -> bool:
+    """Whether `keypoints` are those of several clips, rather than of the frames of one."""
+    clips = columns.get("keypoints")
+    if _is_array(clips) and clips.dtype != object:  # type: ignore[union-attr]
+        return split_clips(clips)[1]
+    if not isinstance(clips, (list, tuple, np.ndarray)):
+        return False
+    return any(_num_axes(clip) == 3 and len(clip) > _MOST_PEOPLE for clip in clips)
+
+
+def _rows(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One dict a clip; what is no column, such as a layout, holds for all."""
+    num_clips = len(columns["keypoints"])
+    lists = {
+        name: not isinstance(column, str) and hasattr(column, "__len__") and len(column) == num_clips
+        for name, column in columns.items()
+    }
+    return [
+        {name: column[row] if lists[name] else column for name, column in columns.items()} for row in range(num_clips)
+    ]
+
+
 def _are_frames(items: list[Any]) -> bool:
     """Whether a list holds the frames of one clip, (K, C) each, rather than clips."""
     kinds = [None if _is_empty(item) else _num_axes(item) for item in items]
     known = [kind for kind in kinds if kind]
+    if items and not any(kind is not None for kind in kinds):
+        return True  # nobody in any frame
     if not known or len(known) < sum(kind is not None for kind in kinds):  # something that is no array
         return False
     return max(known) <= 2 or (max(known) == 3 and None in kinds)

@@ -8,25 +8,17 @@ from .skeleton_layouts import LAYOUTS
 
 
 _SIZES = {layout.num_keypoints: name for name, layout in LAYOUTS.items()}
+# Points of bodies, hands and faces alone: no layout of ours, and no frames either.
+_OF_PARTS = {17, 18, 21, 25, 26, 33, 68, 70, 468, 478}
 _MEDIAPIPE = "MediaPipe has 33 + 21 + 21 (75) points for pose and hands, 33 + 468 + 21 + 21 (543) with the face"
 
 
-def explain_shape(shape: tuple[int, ...], with_scores: bool = False) -> str:
-    """What was expected, what came, and what to do.
-
-    Args:
-        shape (`tuple[int, ...]`):
-            Of an array that is no `(T, K, 2)` or `(T, K, 3)`.
-        with_scores (`bool`, *optional*, defaults to `False`):
-            Whether scores came in an array of their own; a third channel is then one too many.
-    """
-    expected = "(T, K, 2) keypoints with (T, K) scores" if with_scores else "(T, K, 3) or (T, K, 2) keypoints"
-    return f"expected {expected}, received {shape}: {_advice(shape, with_scores)}"
+def explain_shape(shape: tuple[int, ...]) -> str:
+    """What was expected, what came, and what to do, for an array that is no `(T, K, 2)` or `(T, K, 3)`."""
+    return f"expected (T, K, 3) or (T, K, 2) keypoints, received {shape}: {_advice(shape)}"
 
 
-def _advice(shape: tuple[int, ...], with_scores: bool) -> str:
-    if len(shape) == 3 and shape[-1] == 3 and with_scores:
-        return "keep x and y, array[..., :2]; the certainty comes from the scores"
+def _advice(shape: tuple[int, ...]) -> str:
     if len(shape) == 3 and shape[-1] == 4 and shape[1] in _SIZES:
         return "of x, y, z and visibility keep x, y and visibility, array[..., [0, 1, 3]]"
     if len(shape) == 2 and shape[0] in _SIZES and shape[1] in (2, 3):
@@ -38,8 +30,8 @@ def _advice(shape: tuple[int, ...], with_scores: bool) -> str:
             "pass one person as (frames, keypoints, x y [score]): array[:, 0] of (frames, people, keypoints, ...), or "
             "list(array) of several clips"
         )
-    order = _axis_order(shape)
-    if order is not None:
+    order = axis_order(shape)
+    if order not in (None, tuple(range(len(shape)))):
         return f"put the axes into that order, array.transpose{order}" + ("[:, 0]" if len(shape) == 4 else "")
     return "pass one person as (frames, keypoints, x y [score])"
 
@@ -68,10 +60,25 @@ def _advice_for_flat_rows(shape: tuple[int, ...]) -> str:
     return f"{needed}: array.reshape({frames}, K, numbers a point)"
 
 
-def _axis_order(shape: tuple[int, ...]) -> tuple[int, ...] | None:
+def explain_number(num_keypoints: int) -> str:
+    """What to do with a number of points that is none of a whole skeleton; empty where nothing is known."""
+    if num_keypoints in (576, 586):
+        return f"Leave out MediaPipe's world landmarks, the last 33: array[:, :{num_keypoints - 33}]"
+    if num_keypoints == 21:
+        return "Put one hand into 42 points, left hand first, with zeros for the other"
+    if num_keypoints in _OF_PARTS:
+        return "Points of a body or a face alone have no hands to read: use a whole-body detector"
+    return ""
+
+
+def axis_order(shape: tuple[int, ...]) -> tuple[int, ...] | None:
     """Axes for `transpose` that give (T, K, C), or (T, people, K, C)."""
+    if len(shape) not in (3, 4):
+        return None
+    if shape[-1] in (2, 3) and shape[-2] in _OF_PARTS:
+        return tuple(range(len(shape)))
     for order in permutations(range(len(shape))):
         sizes = [shape[axis] for axis in order]
-        if sizes[-1] in (2, 3) and sizes[-2] in _SIZES and (len(shape) == 3 or sizes[1] <= 4) and len(shape) <= 4:
+        if sizes[-1] in (2, 3) and sizes[-2] in _SIZES and (len(shape) == 3 or sizes[1] <= 4):
             return order
     return None

@@ -17,15 +17,16 @@ from .pose_augmentation import PoseAugmentation
 from .pose_clip import PoseClip
 from .pose_transforms import (
     BOXES,
-    MIN_REFERENCE_POINTS,
     SCALE_REFERENCES,
     even_frame_indices,
     fill_head_from_face,
     normalize_joints,
     random_frame_indices,
+    replace_missing_origins,
     select_joints,
 )
 from .skeleton_layouts import NUM_JOINTS, PART_SLICES, PARTS, SELECTED_LAYOUT
+from .unseen_clips import explain_unseen
 
 
 logger = logging.get_logger(__name__)
@@ -241,6 +242,7 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
                 "a clip's body has no nose and no ears: they are taken from the face, so that the signer keeps the "
                 "same size"
             )
+        replace_missing_origins(keypoints, scores)
         if self.parts is not None:
             scores = np.where(self._reads, scores, 0.0)
         width, height = image_size_of(clip) or (1.0, 1.0)
@@ -267,28 +269,7 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
         return self._why_unseen(np.where(self._reads, scores, 0.0))
 
     def _why_unseen(self, scores: np.ndarray) -> str:
-        seen = scores > self.score_threshold
-        parts = [part for part in PARTS if seen[:, PART_SLICES[part]].any()]
-        if not parts:
-            of_parts = "" if self.parts is None else f" of {', '.join(self.parts)}"
-            return (
-                f"expected a clip in which somebody is seen, found no joints{of_parts} with a score above "
-                f"{self.score_threshold} to read in its {len(scores)} frames: `sigma-slu inspect` shows what the "
-                "detector found"
-            )
-        names = " and ".join(part.replace("_", " ") for part in parts)
-        message = (
-            f"expected {MIN_REFERENCE_POINTS} {self.scale_reference} points or more, seen in different places, found "
-            f"{names} with too few of them: this model takes the size of the signer from "
-            f"{'a body' if self.scale_reference == 'body' else 'the hands'} (scale_reference="
-            f"{self.scale_reference!r}) and reads nothing of such a clip"
-        )
-        if self.scale_reference == "body":
-            message += (
-                ". Extract the clip with a whole-body detector, or use a model of hands: one that is trained with "
-                "scale_reference='hands' and fill_wrists=True, such as checkpoints/sigma-wlasl-hands"
-            )
-        return message
+        return explain_unseen(scores > self.score_threshold, self.score_threshold, self.parts, self.scale_reference)
 
     @property
     def _reads(self) -> np.ndarray:

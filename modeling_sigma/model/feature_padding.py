@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from transformers import BatchFeature
 
-from .pose_clip import to_numpy
+from .keypoint_arrays import to_numpy
 from .skeleton_layouts import NUM_JOINTS
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
+from torch.utils.data import Dataset
 from transformers import Pipeline
 from transformers.utils import logging
 
@@ -47,10 +47,10 @@ class SigmaPipeline(Pipeline):
             inputs = list(inputs)
         if isinstance(inputs, list) and not inputs:
             return []
-        if isinstance(inputs, (list, Mapping, np.ndarray, torch.Tensor)):
+        if not isinstance(inputs, (str, Iterator, Dataset)):  # those transformers reads one by one
             clips, is_batch = split_clips(inputs)
             # transformers takes every list for a batch: frames in a list become the clip that they are.
-            inputs = clips if is_batch else as_pose_clip(clips[0])
+            inputs = clips if is_batch else as_pose_clip(clips[0]) if isinstance(inputs, list) else inputs
         return super().__call__(inputs, *args, **kwargs)
 
     @property

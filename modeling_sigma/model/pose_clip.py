@@ -7,17 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from .keypoint_arrays import check_scores, float_array, sums_are_finite, without_bad_points, without_masked
 from .skeleton_layouts import SkeletonLayout, get_layout
 
 
 COORDINATES = ("pixels", "shares")
-
-# Detectors that report heights of their heatmaps exceed 1 a little; what is larger than this has another unit.
-MAX_SCORE = 20.0
-# A detector that guesses beyond the image may report a few negative certainties; a depth is negative all the time.
-_MAX_SHARE_OF_NEGATIVE_SCORES = 0.01
-# How some files say "not found".
-_NOT_FOUND = -1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +65,7 @@ class PoseClip:
 
     def __post_init__(self) -> None:
         layout = get_layout(self.layout)
-        keypoints, scores = _float_array(self.keypoints, "keypoints"), _float_array(self.scores, "scores")
+        keypoints, scores = float_array(self.keypoints, "keypoints"), float_array(self.scores, "scores")
         _check_shapes(keypoints, scores, layout)
         for name in ("fps", "width", "height", "aspect_ratio"):
             value = getattr(self, name)
@@ -82,9 +76,9 @@ class PoseClip:
                 f"expected coordinates to be one of {COORDINATES}, received {self.coordinates!r}: pixels stand for "
                 "every unit that x and y share, shares for x / width and y / height"
             )
-        scores = _without_masked(scores, self.keypoints, self.scores)
+        scores = without_masked(scores, self.keypoints, self.scores)
         if not sums_are_finite(keypoints, scores):
-            keypoints = _without_bad_points(keypoints, scores)
+            keypoints = without_bad_points(keypoints, scores)
         object.__setattr__(self, "keypoints", keypoints)
         object.__setattr__(self, "scores", scores)
         self._hide_what_was_not_found()
@@ -112,50 +106,6 @@ class PoseClip:
             object.__setattr__(self, "scores", scores)
 
 
-def check_scores(scores: np.ndarray) -> None:
-    """Refuses what is no certainty: depths (x, y, z instead of x, y, score), percentages, logits.
-
-    Raises:
-        ValueError: if more than a few finite scores are negative (-1 stands for "not found"), or one is above 20.
-    """
-    lowest, highest = (float(np.nanmin(scores)), float(np.nanmax(scores))) if scores.size else (0.0, 0.0)
-    if lowest < 0:
-        negative = float(((scores < 0) & (scores != _NOT_FOUND)).mean())
-        if negative > _MAX_SHARE_OF_NEGATIVE_SCORES:
-            what = (
-                "logits or a depth (z)? Pass logits through a sigmoid; of x, y, z"
-                if highest > 1
-                else "a depth (z)? Of x, y, z"
-            )
-            raise ValueError(
-                f"expected x, y and a score from 0 (not found) to 1, received scores from {lowest:.3g} to "
-                f"{highest:.3g}, {negative:.0%} of them negative: are they {what} pass x and y alone, array[..., :2]"
-            )
-    if highest > MAX_SCORE:
-        raise ValueError(
-            f"expected x, y and a score from 0 (not found) to 1, received scores up to {highest:.3g}: divide "
-            "percentages by 100; of x, y, z pass x and y alone, array[..., :2]"
-        )
-
-
-def _without_masked(scores: np.ndarray, *arrays: Any) -> np.ndarray:
-    """Score 0 where a keypoint or a score is masked."""
-    for array in arrays:
-        if np.ma.is_masked(array):
-            mask = np.ma.getmaskarray(array)
-            scores = np.where(mask.any(-1) if mask.ndim == 3 else mask, scores.dtype.type(0), scores)
-    return scores
-
-
-def _float_array(values: Any, name: str) -> np.ndarray:
-    array = np.ma.getdata(to_numpy(values))
-    if array.dtype == bool:
-        array = array.astype(np.float32)
-    if array.dtype == object or not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
-        raise ValueError(f"expected {name} as an array of real numbers, received dtype {array.dtype}")
-    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
-
-
 def _check_shapes(keypoints: np.ndarray, scores: np.ndarray, layout: SkeletonLayout) -> None:
     expected = f"expected (T, {layout.num_keypoints}, 2) keypoints of layout {layout.name}"
     if keypoints.ndim == 2:
@@ -170,44 +120,3 @@ def _check_shapes(keypoints: np.ndarray, scores: np.ndarray, layout: SkeletonLay
         raise ValueError(f"{expected} with at least one frame, received an empty clip {keypoints.shape}")
     if scores.shape != keypoints.shape[:2]:
         raise ValueError(f"expected scores of shape {keypoints.shape[:2]} like the keypoints, received {scores.shape}")
-
-
-def sums_are_finite(*arrays: np.ndarray) -> bool:
-    """Whether the sum of each array is finite: then all its numbers are, at a tenth of the cost of looking at each."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return all(bool(np.isfinite(array.sum(dtype=np.float64))) for array in arrays)
-
-
-def to_numpy(values: Any) -> Any:
-    """A torch tensor of any device and precision as an array; anything else as it is."""
-    if not hasattr(values, "detach"):
-        return values
-    tensor = values.detach().cpu()
-    return (tensor.float() if tensor.is_floating_point() and tensor.element_size() < 4 else tensor).numpy()
-
-
-def hide_invalid(keypoints: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Score 0 and coordinates 0 where a coordinate or the score is NaN or infinite: such a keypoint was not found."""
-    if sums_are_finite(keypoints, scores):
-        return keypoints, scores
-    valid = np.isfinite(keypoints).all(-1) & np.isfinite(scores)
-    if valid.all():
-        return keypoints, scores
-    return np.where(valid[..., None], keypoints, 0), np.where(valid, scores, 0)
-
-
-def _without_bad_points(keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    if not np.isfinite(scores).all():
-        raise ValueError(f"expected finite scores, received {_count_bad(scores)}: use 0 for 'not found'")
-    found, finite = scores > 0, np.isfinite(keypoints).all(-1)
-    if not finite[found].all():
-        frame = int(np.argwhere(found & ~finite)[0, 0])
-        raise ValueError(
-            f"expected finite keypoints, received {int((found & ~finite).sum())} NaN or infinite ones with a "
-            f"score above 0, first in frame {frame}: set their score to 0"
-        )
-    return np.where(finite[..., None], keypoints, keypoints.dtype.type(0))
-
-
-def _count_bad(values: np.ndarray) -> str:
-    return f"{int((~np.isfinite(values)).sum())} NaN or infinite ones"

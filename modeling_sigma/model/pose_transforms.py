@@ -70,6 +70,25 @@ def fill_head_from_face(keypoints: np.ndarray, scores: np.ndarray) -> bool:
     return bool(scores[:, [joint for joint, _ in _HEAD_IN_FACE]].any())
 
 
+def replace_missing_origins(keypoints: np.ndarray, scores: np.ndarray) -> None:
+    """Places parts whose origin was not found, in place: relative to (0, 0) all of their joints would be far away.
+
+    A hand without a wrist lies relative to the body's wrist of the same frame, a face without a nose tip relative to
+    the body's nose; where the body does not have them either, the part counts as not seen.
+
+    Args:
+        keypoints (`np.ndarray` of shape `(T, 69, 2)`), scores (`np.ndarray` of shape `(T, 69)`):
+            What [`select_joints`] returns.
+    """
+    for part, origin in PART_ORIGINS.items():
+        joints, anchor = PART_SLICES[part], PART_ANCHORS[part]
+        place = joints.start + origin
+        lost = (scores[:, place] <= 0) & (scores[:, joints] > 0).any(axis=1)
+        anchored = lost & (scores[:, anchor] > 0)
+        keypoints[anchored, place] = keypoints[anchored, anchor]
+        scores[np.flatnonzero(lost & ~anchored), joints] = 0.0
+
+
 def normalize_joints(
     keypoints: np.ndarray,
     scores: np.ndarray,

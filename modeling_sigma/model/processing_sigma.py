@@ -90,6 +90,8 @@ class SigmaProcessor(ProcessorMixin):
         training: bool = False,
         generator: np.random.Generator | Sequence[np.random.Generator] | int | None = None,
         word_segmenter: WordSegmenter | None = None,
+        coordinates: str | None = None,
+        aspect_ratio: float | None = None,
     ) -> BatchFeature:
         """Prepares clips, texts, or pairs of both.
 
@@ -102,7 +104,7 @@ class SigmaProcessor(ProcessorMixin):
                 Spoken language of the prompt, for all clips or for each.
             return_tensors (`str`, *optional*, defaults to `"pt"`):
                 `"pt"` or `"np"`.
-            max_frames, training, generator:
+            max_frames, training, generator, coordinates, aspect_ratio:
                 See [`SigmaFeatureExtractor`].
             word_segmenter (`Callable`, *optional*):
                 Splits a text into words, for scripts that write no spaces. Words stand between spaces otherwise.
@@ -121,7 +123,13 @@ class SigmaProcessor(ProcessorMixin):
         num_clips = None
         if poses is not None:
             clips = self.feature_extractor(
-                poses, max_frames=max_frames, training=training, generator=generator, return_tensors="np"
+                poses,
+                max_frames=max_frames,
+                training=training,
+                generator=generator,
+                coordinates=coordinates,
+                aspect_ratio=aspect_ratio,
+                return_tensors="np",
             )
             features.update(clips)
             num_clips = len(clips["pose_values"])

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .pose_clip import COORDINATES, PoseClip, to_numpy
+from .keypoint_arrays import to_numpy
+from .pose_clip import COORDINATES, PoseClip
 from .skeleton_layouts import get_layout
 
 
