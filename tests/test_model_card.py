@@ -1,6 +1,7 @@
 """The model card: facts are asked for, results carry signatures, the header is the Hub's, MODEL_CARD.md is current."""
 
 import json
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -92,14 +93,19 @@ def test_header_is_the_hubs(facts: CardFacts, measurement: Measurement) -> None:
     assert [metric["type"] for metric in result["metrics"]] == ["bleu", "wer"]
 
 
+def unpadded(text: str) -> str:
+    """Tables without the spaces that align their columns."""
+    return re.sub(r" +\|", " |", text)
+
+
 def test_everything_stated_is_in_the_text(facts: CardFacts, measurement: Measurement) -> None:
     text = build_card(facts, [measurement], model_name="lab/village", num_parameters=1_234_567).text
     stated = [value for value in asdict(facts.training_data[0]).values() if value != "lab/village-signs"]
     stated += [facts.summary, *facts.not_seen, facts.deaf_involvement, facts.training, facts.contact]
     stated += ["1.2 million parameters", "50 clips", measurement.signature, measurement.command, measurement.note]
     assert [value for value in stated if value not in text] == []
-    assert "| BLEU-4 | 12.3 | 10.0 to 15.0 | 1.5 |" in text
-    assert "| word error rate (lower is better) | 60.0 % | - | - |" in text
+    assert "| BLEU-4 | 12.3 | 10.0 to 15.0 | 1.5 |" in unpadded(text)
+    assert "| word error rate (lower is better) | 60.0 % | - | - |" in unpadded(text)
     assert 'pipeline("sign-language-translation", model="lab/village", trust_remote_code=True)' in text
     assert "Attribution-NonCommercial" in text and "replacing interpreters" in text
     assert "{{" not in text and "None" not in text.replace("None is documented", "")
@@ -250,7 +256,7 @@ def test_card_of_the_demo() -> None:
         "num_test_clips": 200.0,
     }  # fmt: skip
     card = str(build_card(demo_facts("trained somehow"), demo_measurements(figures, "sigma-slu demo --seed 0")))
-    assert "| BLEU-4 | 78.3 | 2.7 |" in card and "| top-1, per instance | 94.0 % | 2.0 % |" in card
+    assert "| BLEU-4 | 78.3 | 2.7 |" in unpadded(card) and "| top-1, per instance | 94.0 % | 2.0 % |" in unpadded(card)
     assert "nobody's signing is in it" in card and "trained somehow" in card
 
 

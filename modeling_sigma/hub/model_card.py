@@ -10,6 +10,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from safetensors import safe_open
+from tabulate import tabulate
 
 import modeling_sigma
 from modeling_sigma.hub.card_facts import METRICS, TASKS, CardFacts, Measurement, read_measurements
@@ -137,7 +138,7 @@ def _table(one: Measurement) -> str:
     names = list(one.baselines)
     has_intervals = bool(one.intervals)
     head = ["metric", "this model", *(["95 % interval"] if has_intervals else []), *names]
-    rows = [head, ["---"] * len(head)]
+    rows = []
     for score, value in one.scores.items():
         metric = METRICS[score]
         direction = "" if metric.is_higher_better else " (lower is better)"
@@ -146,7 +147,7 @@ def _table(one: Measurement) -> str:
         others = (one.baselines[name].get(score) for name in names)
         cells = ["-" if other is None else f"{other:.1f}{metric.unit}" for other in others]
         rows.append([f"{metric.label}{direction}", f"{value:.1f}{metric.unit}", *interval, *cells])
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return tabulate(rows, head, tablefmt="github", disable_numparse=True)
 
 
 def _usage(facts: CardFacts, model_name: str, config: dict[str, Any]) -> str:
