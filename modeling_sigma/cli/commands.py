@@ -8,6 +8,8 @@ COMMANDS = {  # name -> (module, one line of help)
     "extract-poses": ("modeling_sigma.cli.extract_poses", "a folder of videos to a folder of clips"),
     "build-dataset": ("modeling_sigma.cli.build_dataset", "a corpus to a folder that load_dataset opens"),
     "audit-dataset": ("modeling_sigma.cli.audit_dataset", "duplicates, odd lengths, label errors of a data set"),
+    "pretrain": ("modeling_sigma.cli.pretrain", "pre-train a model on clips and their sentences"),
+    "finetune": ("modeling_sigma.cli.finetune", "fine-tune a model for isolated signs, glosses or translation"),
     "adapt": ("modeling_sigma.cli.adapt", "a trained model to your own clips: other signs, signers, languages"),
     "evaluate": ("modeling_sigma.cli.evaluate", "scores of predictions against references"),
     "trim-vocabulary": ("modeling_sigma.cli.trim_vocabulary", "a model without the pieces its texts never use"),
