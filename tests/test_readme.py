@@ -1,10 +1,11 @@
-"""The Python blocks of README.md run as they stand."""
+"""The Python blocks of README.md and docs/ run as they stand, and their links lead somewhere."""
 
 from __future__ import annotations
 
 import csv
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +20,12 @@ from modeling_sigma.io import save_clip
 
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCKS = [
+    block
+    for page in PAGES
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+]
 HUB_REPO = "my-lab/sigma-slu"
 
 
@@ -50,7 +55,7 @@ def test_block_runs(
     block: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("modeling_sigma.training.recipes.adapt._MIN_STEPS", 1)  # 40 passes over six clips
-    exec(compile(block, "README.md", "exec"), {})
+    exec(compile(block, "documentation", "exec"), {})
     assert capsys.readouterr().out.strip()
 
 
@@ -76,7 +81,8 @@ def test_what_is_published_can_be_loaded(folder: Path) -> None:
         'pipeline("isolated-sign-recognition", model="checkpoints/sigma-wlasl-hands"',
         'AutoModel.from_pretrained("sigma-slu")',
         "AutoFeatureExtractor.from_pretrained(name), AutoModelForSequenceClassification.from_pretrained(name)",
-        'pipeline("sign-language-translation", model="sigma-slu"',
+        'pipeline("sign-language-translation", model=model',
+        'load_pipeline("sigma-slu")',
         "adapt(AdaptOptions(",
         "load_adapted(",
         f'publish("sigma-slu", "{HUB_REPO}"',
@@ -85,3 +91,29 @@ def test_what_is_published_can_be_loaded(folder: Path) -> None:
 )
 def test_first_steps_are_blocks_that_run(line: str) -> None:
     assert any(line in block for block in BLOCKS)
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "MODEL_CARD.md"], ids=lambda page: page.name
+)
+def test_links_and_pictures_are_there(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    assert [target for target in targets if "://" not in target and not (page.parent / target).exists()] == []
+
+
+def test_commands_of_the_documentation_exist() -> None:
+    """Each `sigma-slu COMMAND` is one, and its options are ones that the command has."""
+    from modeling_sigma.cli.main import build_parser
+
+    lines = [
+        line
+        for page in PAGES
+        for block in re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for line in block.replace("\\\n", " ").splitlines()
+        if line.startswith("sigma-slu ")
+    ]
+    assert len(lines) > 20
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        if words[1] not in ("pretrain", "finetune"):  # they take every training argument of transformers
+            build_parser(words[1]).parse_args(words[1:])
