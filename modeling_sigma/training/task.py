@@ -242,9 +242,6 @@ class LabelTask(Task):
         batch["labels"] = torch.tensor([self._number(self.target(sample), sample) for sample in samples])
         return batch
 
-    def trainer_options(self, processor: Any, rows: Any) -> dict[str, Any]:
-        return {"preprocess_logits_for_metrics": _first_output}
-
     def texts(self, predictions: NDArray[Any], processor: Any) -> list[str]:
         return [(self.labels or [])[number] for number in predictions.argmax(axis=-1)]
 
@@ -339,11 +336,6 @@ def kind_of(model: str) -> ModelKind | None:
 def text_rows(rows: Any) -> Any:
     """A split without its keypoints: quick to read through."""
     return rows.select_columns(["sample_id", "text", "gloss", "spoken_language"])
-
-
-def _first_output(outputs: Any, labels: Any) -> Any:
-    """Of all that a model returns, the label scores alone are gathered."""
-    return outputs[0] if isinstance(outputs, tuple) else outputs
 
 
 def _numbers(scores: Mapping[str, Any]) -> dict[str, float]:

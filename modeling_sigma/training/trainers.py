@@ -68,6 +68,9 @@ class SigmaTrainer(Trainer):
         )
         self._check_hardware()
         model = self.model
+        if self.label_smoother is not None:
+            # Our objectives smooth by themselves, each as its labels need it.
+            model.config.label_smoothing, self.label_smoother = self.args.label_smoothing_factor, None
         freeze_parts(model, self.args.freeze)
         if self.args.freeze_batch_norm:
             freeze_batch_norm(model)
@@ -313,16 +316,23 @@ class SigmaTrainer(Trainer):
 class SigmaCTCTrainer(SigmaTrainer):
     """Trains [`SigmaForCTC`]; evaluation reads the best path of every clip."""
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if self.args.label_smoothing_factor:
+            raise ValueError(
+                f"expected label_smoothing_factor 0 for CTC, which has no label per frame to smooth, received "
+                f"{self.args.label_smoothing_factor}"
+            )
+
     def prediction_step(
         self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None
     ) -> Any:
         """Loss, the best gloss or blank of every frame (-100 behind a clip), and the glosses."""
         mask = inputs["pose_attention_mask"]
-        loss, logits, labels = super().prediction_step(model, inputs, prediction_loss_only, ["pose_embeds"])
+        loss, logits, labels = super().prediction_step(model, inputs, prediction_loss_only)
         if logits is None:
             return loss, None, None
-        best = logits[0] if isinstance(logits, tuple) else logits
-        return loss, best.argmax(dim=-1).masked_fill(mask.to(best.device) == 0, -100), labels
+        return loss, logits.argmax(dim=-1).masked_fill(mask.to(logits.device) == 0, -100), labels
 
 
 class SigmaSeq2SeqTrainer(SigmaTrainer, Seq2SeqTrainer):
