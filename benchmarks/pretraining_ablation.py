@@ -303,7 +303,7 @@ def run(
         model = SigmaForPreTraining(config)
         stages = [(isolated, recipe.isolated_steps), (pairs, recipe.steps - recipe.isolated_steps)]
         results["data_seconds"] = round(time.monotonic() - started)
-        losses = train(model, stages, recipe.batch_size, recipe.learning_rate, seed, PAIR_COLUMNS)
+        losses = train(model, stages, recipe.batch_size, recipe.learning_rate, seed, PAIR_COLUMNS + ("labels",))
         results["pretraining_loss"] = float(np.mean(losses[-50:]))
         with tempfile.TemporaryDirectory() as folder:
             model.save_pretrained(folder)

@@ -208,15 +208,17 @@ def test_zero2_fields_fit_deepspeed() -> None:
     assert set(config) <= known
 
 
-def _readme_commands() -> list[list[str]]:
-    text = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+def _documented_commands() -> list[list[str]]:
+    pages = [EXAMPLES.parent / "README.md", *sorted((EXAMPLES.parent / "docs").glob("*.md"))]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    return [shlex.split(line) for line in lines if line.startswith(("python examples/", "accelerate launch"))]
+    starts = ("python examples/", "accelerate launch", "sigma-slu pretrain", "sigma-slu finetune")
+    return [shlex.split(line, comments=True) for line in lines if line.startswith(starts)]
 
 
-@pytest.mark.parametrize("command", _readme_commands(), ids=lambda command: " ".join(command)[:60])
-def test_commands_of_the_readme(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("command", _documented_commands(), ids=lambda command: " ".join(command)[:60])
+def test_documented_commands(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Files exist, launchers start as many processes as the text says, and scripts know every field."""
     from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 
@@ -226,6 +228,8 @@ def test_commands_of_the_readme(command: list[str], monkeypatch: pytest.MonkeyPa
         processes = {"single_gpu_bf16": 1, "two_cpu_processes": 2}.get(Path(args.config_file).stem, 8)
         assert args.num_processes == processes * args.num_machines
         script, arguments = args.training_script, args.training_script_args
+    elif command[0] == "sigma-slu":
+        script, arguments = f"examples/{command[1]}.py", command[2:]
     else:
         assert command[0] == "python"
         script, arguments = command[1], command[2:]
