@@ -8,6 +8,8 @@ COMMANDS = {  # name -> (module, one line of help, which begins with a verb)
     "extract-poses": ("modeling_sigma.cli.extract_poses", "extract clips from a folder of videos"),
     "build-dataset": ("modeling_sigma.cli.build_dataset", "build a data set that load_dataset opens from a corpus"),
     "audit-dataset": ("modeling_sigma.cli.audit_dataset", "find duplicates, odd lengths and label errors of a corpus"),
+    "pretrain": ("modeling_sigma.cli.pretrain", "pre-train a model on clips and their sentences"),
+    "finetune": ("modeling_sigma.cli.finetune", "fine-tune a model for isolated signs, glosses or translation"),
     "adapt": ("modeling_sigma.cli.adapt", "adapt a trained model to your own clips: other signs, signers, languages"),
     "evaluate": ("modeling_sigma.cli.evaluate", "score predictions against references"),
     "trim-vocabulary": ("modeling_sigma.cli.trim_vocabulary", "remove the tokens that a model's texts never use"),

@@ -154,7 +154,8 @@ class SigmaConfig(PreTrainedConfig):
     """
 
     model_type = "sigma"
-    keys_to_ignore_at_inference = ["past_key_values", "num_skipped_clips"]
+    # Of predictions a Trainer keeps scores, not the states behind them (`ignore_keys` of `predict` asks for others).
+    keys_to_ignore_at_inference = ["past_key_values", "num_skipped_clips", "pose_embeds"]
     sub_configs_defaults = {
         "text_config": SubConfigSpec(config_class=AutoConfig, model_type="mt5"),
         "pose_config": SubConfigSpec(config_class=SigmaPoseConfig),
@@ -200,6 +201,15 @@ class SigmaConfig(PreTrainedConfig):
         self.weights_license = kwargs.pop("weights_licence", self.weights_license)
         super().__post_init__(**kwargs)
         self.validate_architecture()  # see SigmaPoseConfig
+
+    @property
+    def pad_token_id(self) -> int:
+        """The text backbone's: here is where trainers look for it."""
+        return int(self.text_config.pad_token_id)
+
+    @pad_token_id.setter
+    def pad_token_id(self, value: int) -> None:
+        self.text_config.pad_token_id = value
 
     @property
     def hidden_size(self) -> int:
