@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 import torch
 from recorded_runs import mean_and_spread, read_runs, run_missing
+from tabulate import tabulate
 from transformers import MT5Config
 from transformers.utils import logging
 
@@ -44,10 +45,13 @@ from datasets_scripts.synthetic import SyntheticSample, SyntheticSigns  # noqa: 
 from modeling_sigma import SigmaConfig, SigmaForConditionalGeneration, SigmaForPreTraining, SigmaModel  # noqa: E402
 from modeling_sigma.metrics import retrieval_scores, translation_scores  # noqa: E402
 from modeling_sigma.model.feature_extraction_sigma import SigmaFeatureExtractor  # noqa: E402
+from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS  # noqa: E402
 from modeling_sigma.model.pose_transforms import even_frame_indices  # noqa: E402
 from modeling_sigma.model.processing_sigma import PROMPT_TEMPLATE, SigmaProcessor  # noqa: E402
 from modeling_sigma.training.data.word_tokenizer import word_tokenizer  # noqa: E402
-from modeling_sigma.training.optimization.matrix_optimizer import MatrixOptimizer  # noqa: E402
+from modeling_sigma.training.optimization.muon_adamw import one_cycle_muon  # noqa: E402
+from modeling_sigma.training.run.streamed_training import train_on_stream  # noqa: E402
+from modeling_sigma.training.task import Task  # noqa: E402
 
 
 VARIANTS: dict[str, dict[str, Any] | None] = {
@@ -169,6 +173,13 @@ def build_config(processor: SigmaProcessor, recipe: Recipe, variant: str) -> Sig
     )  # fmt: skip
 
 
+class ReadyBatches(Task):
+    """A task whose batches are made already."""
+
+    def collate(self, processor: Any, samples: Any) -> dict[str, Any]:
+        return dict(samples)
+
+
 def train(
     model: torch.nn.Module,
     stages: list[tuple[Corpus, int]],
@@ -179,25 +190,27 @@ def train(
 ) -> list[float]:
     """One one-cycle schedule over stages of (corpus, steps); returns the losses."""
     total = sum(steps for _, steps in stages)
-    optimizer = MatrixOptimizer(model, total, learning_rate, 1.5 * learning_rate)
-    generator, losses, started = np.random.default_rng(seed), [], time.monotonic()
-    model.train()
-    for corpus, steps in stages:
-        order = np.empty(0, np.int64)
-        for _ in range(steps):
-            if len(order) < batch_size:
-                order = generator.permutation(len(corpus.texts))
-            inputs, order = corpus.batch(order[:batch_size]), order[batch_size:]
-            with torch.autocast("cpu", torch.bfloat16):
-                loss = model(**{name: value for name, value in inputs.items() if name in columns}).loss
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
-            if len(losses) % 50 == 0:
-                text = f"  step {len(losses)}/{total}  loss {np.mean(losses[-50:]):.3f}"
-                print(f"{text}  {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
-    model.eval()
-    return losses
+    losses, started = [], time.monotonic()
+
+    def batches() -> Iterator[dict[str, torch.Tensor]]:
+        generator = np.random.default_rng(seed)
+        for corpus, steps in stages:
+            order = np.empty(0, np.int64)
+            for _ in range(steps):
+                if len(order) < batch_size:
+                    order = generator.permutation(len(corpus.texts))
+                inputs, order = corpus.batch(order[:batch_size]), order[batch_size:]
+                yield {name: value for name, value in inputs.items() if name in columns}
+
+    def report(step: int, loss: float) -> None:
+        losses.append(loss)
+        if step % 50 == 0:
+            text = f"  step {step}/{total}  loss {np.mean(losses[-50:]):.3f}"
+            print(f"{text}  {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+
+    task = ReadyBatches("pretrain", MODEL_KINDS[type(model).__name__])
+    optimizers = one_cycle_muon(model, total, learning_rate, 1.5 * learning_rate)
+    return train_on_stream(task, model, stages[0][0].processor, batches(), optimizers, total, on_step=report)
 
 
 PAIR_COLUMNS = (
@@ -291,7 +304,7 @@ def run(
         model = SigmaForPreTraining(config)
         stages = [(isolated, recipe.isolated_steps), (pairs, recipe.steps - recipe.isolated_steps)]
         results["data_seconds"] = round(time.monotonic() - started)
-        losses = train(model, stages, recipe.batch_size, recipe.learning_rate, seed, PAIR_COLUMNS)
+        losses = train(model, stages, recipe.batch_size, recipe.learning_rate, seed, PAIR_COLUMNS + ("labels",))
         results["pretraining_loss"] = float(np.mean(losses[-50:]))
         with tempfile.TemporaryDirectory() as folder:
             model.save_pretrained(folder)
@@ -313,8 +326,8 @@ def run(
 
 def table(results: list[dict[str, Any]]) -> str:
     """Mean and standard deviation over seeds, a line a variant."""
-    lines = ["| variant | seeds | " + " | ".join(heading for heading, _ in MEASURED.values()) + " |"]
-    lines.append("|---" * (len(MEASURED) + 2) + "|")
+    headings = ["variant", "seeds", *(heading for heading, _ in MEASURED.values())]
+    rows = []
     for variant in VARIANTS:
         runs = [result for result in results if result["variant"] == variant]
         if not runs:
@@ -323,8 +336,8 @@ def table(results: list[dict[str, Any]]) -> str:
         for key, (_, digits) in MEASURED.items():
             values = [result[key] for result in runs if key in result]
             cells.append(mean_and_spread(values, digits) if values else "-")
-        lines.append(f"| {variant} | {len(runs)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append([variant, len(runs), *cells])
+    return tabulate(rows, headings, tablefmt="github", disable_numparse=True)
 
 
 def main() -> None:

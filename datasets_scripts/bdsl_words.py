@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
+from datasets_scripts.reading.clip_entry import ClipEntry
+from datasets_scripts.reading.corpus_builder import CorpusBuilder, CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
 from datasets_scripts.reading.named_arrays import read_named_arrays
 from modeling_sigma.model.pose_clip import PoseClip

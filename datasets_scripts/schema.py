@@ -25,9 +25,9 @@ LAYOUT = "sigma_69"
 # The grid's step as a share of the image's shorter side: rounding moves a keypoint by half of it at most.
 STEP = 1e-4
 
-# A score is stored as a multiple of this over an odd number, so that no rounding carries it across the threshold of
-# 0.3 that decides whether a joint counts as seen (`score_threshold`).
-_SCORE_THRESHOLD = 0.3
+# A joint counts as seen above this score (`score_threshold` of the feature extractor). A score is stored as a multiple
+# of it over an odd number, so that no rounding carries it across.
+SCORE_THRESHOLD = 0.3
 
 DECODING_RECIPE = '''\
 import numpy as np
@@ -170,11 +170,11 @@ def encode_sample(
 def _packed_scores(scores: np.ndarray) -> dict[str, Any]:
     # 0.3 lies halfway between two levels of every step of this form: (n + 0.5) * step = 0.3.
     highest = max(float(scores.max()), 1.0)
-    halves = max(np.floor(255 * _SCORE_THRESHOLD / highest - 0.5), 0.0) + 0.5
-    step = _SCORE_THRESHOLD / halves
+    halves = max(np.floor(255 * SCORE_THRESHOLD / highest - 0.5), 0.0) + 0.5
+    step = SCORE_THRESHOLD / halves
     levels = np.rint(scores / step)
     # The division may round a score just above 0.3 onto the half, and the half to the even level below it.
-    levels[(scores > _SCORE_THRESHOLD) & (levels * step <= _SCORE_THRESHOLD)] = halves + 0.5
+    levels[(scores > SCORE_THRESHOLD) & (levels * step <= SCORE_THRESHOLD)] = halves + 0.5
     levels[scores > 0] = np.clip(levels[scores > 0], 1, 255)  # found stays found
     levels[scores <= 0] = 0
     return {"scores": levels.astype(np.uint8).tobytes(), "scores_step": step}

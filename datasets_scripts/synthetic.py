@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
+from datasets_scripts.reading.clip_entry import ClipEntry
+from datasets_scripts.reading.corpus_builder import CorpusBuilder, CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
 from datasets_scripts.synthetic_language.grammar import CATEGORIES, SPLITS, SyntheticGrammar
 from datasets_scripts.synthetic_language.signing import SigningPlan, SyntheticSigner, draw_signer, sign

@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
+from datasets_scripts.reading.clip_entry import ClipEntry
+from datasets_scripts.reading.corpus_builder import CorpusBuilder, CorpusConfig
 from datasets_scripts.reading.named_arrays import read_named_arrays
 from datasets_scripts.schema import SPLITS
 from datasets_scripts.wlasl import Wlasl
 from modeling_sigma.io.hand_tracking import track_hands
+from modeling_sigma.io.text_files import read_lines
 from modeling_sigma.model.pose_clip import PoseClip
 
 
@@ -111,7 +113,7 @@ def load_class_list(data_dir: str | Path) -> dict[int, str]:
     """
     path = _find(Path(data_dir), CLASS_LIST_NAME)
     words = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in read_lines(path, "class numbers and words"):
         number, tab, word = line.partition("\t")
         if not tab or not number.strip().isdigit():
             raise ValueError(f"{path}: expected lines of a number, a tab and a word, received {line!r}")

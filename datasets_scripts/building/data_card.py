@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tabulate import tabulate
+
 from datasets_scripts.building.length_histogram import draw_length_histogram
 from datasets_scripts.reading.corpus_builder import CorpusBuilder
 from datasets_scripts.reading.corpus_facts import CorpusFacts
@@ -233,8 +235,7 @@ def _read_extractions(builder: CorpusBuilder) -> list[Mapping[str, Any]]:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return tabulate(rows, head, tablefmt="github", disable_numparse=True)
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -20,17 +20,21 @@ def decode_clip(row: Mapping[str, Any]) -> PoseClip:
             A row as `dataset[i]` or a stream gives it, in python, numpy or torch format.
 
     Raises:
-        ValueError: if columns are missing or the packed arrays do not have the row's length.
+        ValueError: for a batch of rows, if columns are missing, or if the packed arrays do not have the row's length.
     """
     needed = ("keypoints", "scores", "keypoints_step", "x_offset", "y_offset", "scores_step", "layout", "num_frames")
     missing = [name for name in needed if name not in row]
     if missing:
         raise ValueError(f"expected a row with {', '.join(needed)}, {', '.join(missing)} missing: is it our schema?")
+    if np.ndim(to_numpy(row["num_frames"])):
+        raise ValueError(
+            f"expected one row, received a batch of {len(row['num_frames'])}: decode dataset[i], row by row"
+        )
     layout = get_layout(str(row["layout"]))
     shape = (int(row["num_frames"]), layout.num_keypoints)
     num_values = shape[0] * shape[1]
     packed_scores, packed_keypoints = row["scores"], row["keypoints"]
-    if isinstance(packed_scores, np.bytes_) or not isinstance(row["keypoints_step"], float):
+    if not isinstance(row["num_frames"], int):  # numpy or torch, whose formats lose the zeros at the end of bytes
         packed_scores = _padded(packed_scores, num_values)
         packed_keypoints = _padded(packed_keypoints, 4 * num_values, 8 * num_values)
     if len(packed_scores) != num_values or len(packed_keypoints) not in (4 * num_values, 8 * num_values):
@@ -73,5 +77,5 @@ def _known(number: Any) -> float | None:
 
 
 def _padded(packed: bytes, *sizes: int) -> bytes:
-    """`packed` as it was: bytes of the numpy and torch formats lose the zeros at their end."""
-    return packed.ljust(next((size for size in sizes if len(packed) <= size), 0), b"\0")
+    """`packed` with zeros at its end, up to the next of `sizes`."""
+    return bytes(packed).ljust(next((size for size in sizes if len(packed) <= size), 0), b"\0")
