@@ -417,7 +417,7 @@ def test_openpose_frames_and_arrays_in_one_file(tmp_path):
         ({"name": "x", "version": "1.0", "dependencies": {"a": "1"}}, "this is a settings file, not a clip"),
         ({"model_type": "sigma", "architectures": ["A"]}, "this is a settings file, not a clip"),
         ({"signer": "Ann", "fps": 25}, "this describes something, but holds no keypoints"),
-        ({"images": [{"id": 1}], "annotations": [{"keypoints": [1, 2, 3]}]}, "this is an annotation file of COCO"),
+        ({"images": [{"id": 1}], "annotations": [{"keypoints": [1, 2, 3]}]}, "received an annotation file of COCO"),
         ([{"gloss": "BOOK", "instances": [{"video_id": "1"}]}], "this is a table of labels"),
         ([{"video_id": "1", "text": "Hi"}], "this is a table of labels: .* build-dataset"),
         ([{"a": 1}], "received a list of entries with 'a': convert it with PoseClip and save_clip"),

@@ -97,6 +97,11 @@ def test_of_more_than_two_hands_the_largest_count():
     check_sides(clip)
 
 
+def test_frames_without_a_result():
+    results = [tasks_result(t) if t % 5 != 4 else None for t in range(20)]
+    check_sides(clip_from_mediapipe(results, width=1, height=1))
+
+
 def test_nobody_and_other_numbers_of_landmarks():
     clip = clip_from_mediapipe([tasks_result(4)] * 3, width=10, height=10)
     assert clip.layout == "hands_42" and not clip.scores.any()

@@ -131,7 +131,7 @@ KEYPOINTS, SCORES = numbered(2)
         ({}, "expected a dictionary with keypoints and scores, received one with nothing: store keypoints"),
         ({"confidences": SCORES}, "received one with 'confidences': the keypoints are missing"),
         ({"state_dict": {}}, "received one with 'state_dict': these are weights of a model, not a clip"),
-        ({"images": [], "annotations": []}, "this is an annotation file of COCO"),
+        ({"images": [], "annotations": []}, "received an annotation file of COCO"),
         ({"keypoints": KEYPOINTS, "scores": 1}, "expected scores as a list of arrays or one array, received int"),
         ({"keypoints": np.array(1.0), "scores": SCORES}, "expected keypoints as a list of arrays or one array"),
         ({"keypoints": KEYPOINTS, "scores": SCORES[:1]}, "as many frames of scores as of keypoints, received 1 and 2"),

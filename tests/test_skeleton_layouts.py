@@ -50,6 +50,17 @@ def test_mediapipe_and_openpose_indices() -> None:
     assert layout.left_hand[0] == 95 and layout.right_hand[0] == 116
 
 
+def test_mediapipe_without_a_face_and_halpe() -> None:
+    layout = get_layout("mediapipe_holistic_75")
+    assert layout.body == get_layout("mediapipe_holistic_543").body and set(layout.face) == {MISSING}
+    assert (layout.left_hand[0], layout.right_hand[0]) == (33, 54)
+    # Halpe's body has 26 points, COCO-WholeBody's 17 and 6 feet: all after them stands 3 places later.
+    halpe, coco = get_layout("halpe_136"), get_layout("coco_wholebody_133")
+    assert halpe.body == coco.body
+    for part in ("left_hand", "right_hand", "face"):
+        assert getattr(halpe, part) == tuple(index + 3 for index in getattr(coco, part))
+
+
 def test_hands_alone_miss_body_and_face() -> None:
     layout = get_layout("hands_42")
     assert set(layout.body) == set(layout.face) == {MISSING}

@@ -63,6 +63,11 @@ def clips_of(content: Any, path: str | os.PathLike[str]) -> Recording | ManyClip
     if type(content) is dict:
         if _holds_one_clip(content):
             return _one_clip(content)
+        if {"images", "annotations"} <= content.keys():
+            raise ValueError(
+                "expected the keypoints of a clip, received an annotation file of COCO, with keypoints of many "
+                "pictures: put those of one clip, frame by frame, into an .npz file with save_clip"
+            )
         if type(content.get("annotations")) is list and any(map(_is_clip, content["annotations"][:3])):
             return _named_clips(content["annotations"], path)
         if content and all(_is_number(name) and type(f) is dict and _is_frame(f) for name, f in content.items()):
@@ -272,11 +277,6 @@ def _advice(content: dict[Any, Any]) -> str:
     samples = [value for value in list(content.values())[:3] if type(value) is dict]
     if any(name in sample for sample in samples for name in _LABELS):
         return f"{expected}: this is a label file, which loads with load_label_file"
-    if {"images", "annotations"} <= content.keys():
-        return (
-            f"{expected}: this is an annotation file of COCO, with keypoints of many pictures: put those of one clip, "
-            "frame by frame, into an .npz file with save_clip"
-        )
     if content.keys() & {"state_dict", "model_state_dict", "optimizer"}:
         return f"{expected}: these are weights of a model, not a clip: convert-checkpoint reads them"
     if content.keys() & set(_SCORES):

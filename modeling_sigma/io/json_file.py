@@ -214,11 +214,6 @@ def _number_in(name: str) -> int | None:
 def _dictionary_advice(content: dict[str, Any]) -> str | None:
     keys = ", ".join(shown(key) for key in list(content)[:5]) or "nothing"
     expected = f"expected the keypoints of a clip, received a JSON file with {keys}"
-    if {"images", "annotations"} <= content.keys():
-        return (
-            f"{expected}: this is an annotation file of COCO, with keypoints of many pictures: put those of one clip, "
-            "frame by frame, into an .npz file with save_clip"
-        )
     if content.keys() & {"dependencies", "devDependencies", "scripts", "model_type", "architectures", "auto_map"}:
         return f"{expected}: this is a settings file, not a clip: name the files with keypoints"
     if not any(isinstance(value, (list, dict)) and len(value) for value in content.values()):

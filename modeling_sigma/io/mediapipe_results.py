@@ -43,7 +43,7 @@ def clip_from_mediapipe(results: Iterable[Any], *, width: int, height: int, fps:
 
     Args:
         results (iterable):
-            One result per frame.
+            One result per frame, or None where nobody was seen.
         width, height (`int`):
             Size of the frames in pixels; MediaPipe's x and y are divided by them, so they are needed to get one unit.
         fps (`float`, *optional*):
@@ -108,6 +108,8 @@ def _is_holistic(result: Any) -> bool:
 
 
 def _frame_of(result: Any, t: int) -> MediapipeFrame:
+    if result is None:  # nobody was seen
+        return MediapipeFrame()
     if _is_holistic(result):
         parts = {name: landmark_rows(getattr(result, attribute, None)) for name, attribute in _ATTRIBUTES.items()}
         for name, rows in parts.items():
