@@ -45,7 +45,7 @@ FORMS: dict[str, Callable[[PoseClip], PoseClip]] = {
     "pixels of 1224 x 720": lambda clip: in_pixels(clip, SIZE),
     "pixels of 408 x 240, size not stated": lambda clip: in_pixels(clip, OTHER_SIZE, size_is_stated=False),
     "row of a data set": stored_and_read,
-    "pixels of 1280 x 720 (16:9, not 1.7)": lambda clip: in_pixels(clip, (1280, 720)),
+    "pixels of 1280 x 720, as if 16:9": lambda clip: in_pixels(clip, (1280, 720)),
 }
 
 
@@ -54,16 +54,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="Folder of the WLASL-hands data.")
     parser.add_argument("--model", default="checkpoints/sigma-wlasl-hands", help="Checkpoint to ask.")
-    parser.add_argument("--num_clips", type=int, default=1200, help="Validation clips, from the first.")
+    parser.add_argument("--num_clips", type=int, default=1200, help="Validation clips, drawn with seed 0.")
     options = parser.parse_args()
     model = SigmaForSequenceClassification.from_pretrained(options.model).eval()
     extractor = SigmaFeatureExtractor.from_pretrained(options.model)
-    samples = load_wlasl_hands(options.data, "wlasl2000", "validation")[: options.num_clips]
+    samples = load_wlasl_hands(options.data, "wlasl2000", "validation")
+    drawn = np.random.default_rng(0).permutation(len(samples))[: options.num_clips]
+    samples = [samples[index] for index in drawn]
     labels = torch.tensor([model.config.label2id[sample.word] for sample in samples])
+    as_they_come = SigmaFeatureExtractor.from_pretrained(options.model, learnt_aspect_ratio=None)
+    readings = [(name, form, extractor) for name, form in FORMS.items()]
+    readings.append(
+        ("pixels of 1280 x 720, read as they come", FORMS["pixels of 1280 x 720, as if 16:9"], as_they_come)
+    )
     reference = None
-    for name, form in FORMS.items():
+    for name, form, reader in readings:
         clips = [form(sample.clip) for sample in samples]
-        ranked = _ranked(model, extractor, clips)
+        ranked = _ranked(model, reader, clips)
         reference = ranked if reference is None else reference
         hits = ranked == labels[:, None]
         figures = {

@@ -26,8 +26,9 @@ from modeling_sigma.training.recipes.synthetic_demo import (
     PrintedProgress,
     build_demo,
     train_demo,
-    training_batch,
+    training_clips,
 )
+from modeling_sigma.training.task import choose_task
 
 
 Batch = dict[str, torch.Tensor]
@@ -69,7 +70,8 @@ def main() -> None:
     train_demo(model, processor, language, recipe, PrintedProgress(sys.stderr))
     lowest: dict[str, dict[str, float]] = {"fp32": {}, "bf16": {}}
     for number in range(args.batches):
-        batch = training_batch(processor, language, recipe, recipe.steps + number)
+        batch = choose_task("slt").collate(processor, training_clips(language, recipe, recipe.steps + number))
+        batch.pop("sample_ids")
         exact = gradients(model, batch, "fp64")
         for precision, cosines in lowest.items():
             for part, vector in gradients(model, batch, precision).items():

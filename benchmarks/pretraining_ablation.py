@@ -45,10 +45,13 @@ from datasets_scripts.synthetic import SyntheticSample, SyntheticSigns  # noqa: 
 from modeling_sigma import SigmaConfig, SigmaForConditionalGeneration, SigmaForPreTraining, SigmaModel  # noqa: E402
 from modeling_sigma.metrics import retrieval_scores, translation_scores  # noqa: E402
 from modeling_sigma.model.feature_extraction_sigma import SigmaFeatureExtractor  # noqa: E402
+from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS  # noqa: E402
 from modeling_sigma.model.pose_transforms import even_frame_indices  # noqa: E402
 from modeling_sigma.model.processing_sigma import PROMPT_TEMPLATE, SigmaProcessor  # noqa: E402
 from modeling_sigma.training.data.word_tokenizer import word_tokenizer  # noqa: E402
-from modeling_sigma.training.optimization.matrix_optimizer import MatrixOptimizer  # noqa: E402
+from modeling_sigma.training.optimization.muon_adamw import one_cycle_muon  # noqa: E402
+from modeling_sigma.training.run.streamed_training import train_on_stream  # noqa: E402
+from modeling_sigma.training.task import Task  # noqa: E402
 
 
 VARIANTS: dict[str, dict[str, Any] | None] = {
@@ -170,6 +173,13 @@ def build_config(processor: SigmaProcessor, recipe: Recipe, variant: str) -> Sig
     )  # fmt: skip
 
 
+class ReadyBatches(Task):
+    """A task whose batches are made already."""
+
+    def collate(self, processor: Any, samples: Any) -> dict[str, Any]:
+        return dict(samples)
+
+
 def train(
     model: torch.nn.Module,
     stages: list[tuple[Corpus, int]],
@@ -180,25 +190,27 @@ def train(
 ) -> list[float]:
     """One one-cycle schedule over stages of (corpus, steps); returns the losses."""
     total = sum(steps for _, steps in stages)
-    optimizer = MatrixOptimizer(model, total, learning_rate, 1.5 * learning_rate)
-    generator, losses, started = np.random.default_rng(seed), [], time.monotonic()
-    model.train()
-    for corpus, steps in stages:
-        order = np.empty(0, np.int64)
-        for _ in range(steps):
-            if len(order) < batch_size:
-                order = generator.permutation(len(corpus.texts))
-            inputs, order = corpus.batch(order[:batch_size]), order[batch_size:]
-            with torch.autocast("cpu", torch.bfloat16):
-                loss = model(**{name: value for name, value in inputs.items() if name in columns}).loss
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
-            if len(losses) % 50 == 0:
-                text = f"  step {len(losses)}/{total}  loss {np.mean(losses[-50:]):.3f}"
-                print(f"{text}  {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
-    model.eval()
-    return losses
+    losses, started = [], time.monotonic()
+
+    def batches() -> Iterator[dict[str, torch.Tensor]]:
+        generator = np.random.default_rng(seed)
+        for corpus, steps in stages:
+            order = np.empty(0, np.int64)
+            for _ in range(steps):
+                if len(order) < batch_size:
+                    order = generator.permutation(len(corpus.texts))
+                inputs, order = corpus.batch(order[:batch_size]), order[batch_size:]
+                yield {name: value for name, value in inputs.items() if name in columns}
+
+    def report(step: int, loss: float) -> None:
+        losses.append(loss)
+        if step % 50 == 0:
+            text = f"  step {step}/{total}  loss {np.mean(losses[-50:]):.3f}"
+            print(f"{text}  {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+
+    task = ReadyBatches("pretrain", MODEL_KINDS[type(model).__name__])
+    optimizers = one_cycle_muon(model, total, learning_rate, 1.5 * learning_rate)
+    return train_on_stream(task, model, stages[0][0].processor, batches(), optimizers, total, on_step=report)
 
 
 PAIR_COLUMNS = (
@@ -292,7 +304,7 @@ def run(
         model = SigmaForPreTraining(config)
         stages = [(isolated, recipe.isolated_steps), (pairs, recipe.steps - recipe.isolated_steps)]
         results["data_seconds"] = round(time.monotonic() - started)
-        losses = train(model, stages, recipe.batch_size, recipe.learning_rate, seed, PAIR_COLUMNS)
+        losses = train(model, stages, recipe.batch_size, recipe.learning_rate, seed, PAIR_COLUMNS + ("labels",))
         results["pretraining_loss"] = float(np.mean(losses[-50:]))
         with tempfile.TemporaryDirectory() as folder:
             model.save_pretrained(folder)

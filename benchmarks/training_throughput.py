@@ -18,6 +18,7 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,9 +32,9 @@ from datasets_scripts.corpora import load_corpus
 from modeling_sigma import SigmaConfig, SigmaFeatureExtractor, SigmaForConditionalGeneration, SigmaProcessor
 from modeling_sigma.model.processing_sigma import PROMPT_TEMPLATE
 from modeling_sigma.training.data.clip_dataset import ClipDataset
-from modeling_sigma.training.data.data_collator import SigmaDataCollator
 from modeling_sigma.training.data.frame_budget import FrameBudgetSampler
 from modeling_sigma.training.data.word_tokenizer import word_tokenizer
+from modeling_sigma.training.task import choose_task
 
 
 SMALL = {
@@ -152,7 +153,7 @@ def main() -> None:
     rows = datasets.concatenate_datasets(kinds)
     tokenizer = word_tokenizer([*rows["text"], PROMPT_TEMPLATE.format(language="English")])
     processor = SigmaProcessor(SigmaFeatureExtractor(max_frames=96, augmentation=AUGMENTATION), tokenizer)
-    data, collator = ClipDataset(rows), SigmaDataCollator(processor, "slt")
+    data, collator = ClipDataset(rows), partial(choose_task("slt").collate, processor)
     sizes = SMALL if args.size == "small" else PAPER
     torch.manual_seed(0)
     text_config = MT5Config(vocab_size=len(tokenizer), decoder_start_token_id=0, **sizes["text_config"])

@@ -36,10 +36,11 @@ from tabulate import tabulate
 from datasets_scripts.corpora import load_corpus
 from modeling_sigma import SigmaModel, SigmaProcessor
 from modeling_sigma.metrics import recognition_scores
-from modeling_sigma.training.arguments import DataArguments, ModelArguments, SigmaTrainingArguments
+from modeling_sigma.training.arguments import DataArguments, ModelArguments
 from modeling_sigma.training.data.clip_dataset import ClipDataset
 from modeling_sigma.training.recipes.finetune import finetune
 from modeling_sigma.training.recipes.pretrain import main as pretrain
+from modeling_sigma.training.training_arguments import SigmaTrainingArguments
 
 
 VARIANTS: dict[str, dict[str, Any] | None] = {

@@ -1,6 +1,6 @@
 """BdSL words: isolated signs of Bangla Sign Language, body, hands and face by MediaPipe Holistic.
 
-The files are not part of this project, and state no licence. One `.npz` per signer: `pose33, left_hand, right_hand,
+The files are not part of this project, and state no license. One `.npz` per signer: `pose33, left_hand, right_hand,
 face18` `(sum of lengths, n, 3)`, and `length, word, session, rep, grammar` for each clip. The body is centred between
 the shoulders, in shoulder widths. Hands and face are **not** in the same place and unit: each hand is centred at its
 wrist and about twice too large, the face is about two and a half times too small. [`BdslWords`] puts them where the

@@ -4,13 +4,15 @@
     python examples/finetune.py CONFIG.yaml --model runs/pretrain --output_dir runs/finetune
     accelerate launch --config_file examples/accelerate/multi_gpu.yaml examples/finetune.py CONFIG.yaml
 
-Every field of the configuration can be given on the command line; `--help` lists them. `--resume` goes on after a
-crash. The output folder is a model that `sigma-slu predict --model` reads.
+The same as `sigma-slu finetune`, as a file for `accelerate launch`. Every field of the configuration can be given on
+the command line; `--help` lists them. `--resume` goes on after a crash. The output folder is a model that
+`sigma-slu predict --model` reads.
 """
 
-from modeling_sigma.training.recipes.finetune import main
-from modeling_sigma.training.run.training_run import run_script
+import sys
+
+from modeling_sigma.cli.main import main
 
 
 if __name__ == "__main__":
-    run_script(main)
+    sys.exit(main(["finetune", *sys.argv[1:]]))

@@ -2,14 +2,15 @@
 
     python examples/finetune_lora.py examples/configs/lora_synthetic.yaml --model runs/finetune --output_dir runs/lora
 
-The output folder is the merged model; `adapter` in it is the adapter alone. `--pose_encoder` says whether the pose
-encoder trains in full, not at all, or by low-rank changes. `sigma-slu adapt` is the same for a folder of your own
-clips.
+The same as `sigma-slu finetune --adapter lora`. The output folder is the merged model; `adapter` in it is the adapter
+alone. `--pose_encoder` says whether the pose encoder trains in full, not at all, or by low-rank changes. `sigma-slu
+adapt` is a recipe on top, for a folder of your own clips.
 """
 
-from modeling_sigma.training.recipes.adapt import main
-from modeling_sigma.training.run.training_run import run_script
+import sys
+
+from modeling_sigma.cli.main import main
 
 
 if __name__ == "__main__":
-    run_script(main)
+    sys.exit(main(["finetune", *sys.argv[1:], "--adapter", "lora"]))

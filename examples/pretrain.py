@@ -3,13 +3,15 @@
     python examples/pretrain.py examples/configs/pretrain_synthetic.yaml --output_dir runs/pretrain
     accelerate launch --config_file examples/accelerate/multi_gpu.yaml examples/pretrain.py CONFIG.yaml
 
-Every field of the configuration can be given on the command line; `--help` lists them. `--resume` goes on after a
-crash. The output folder is a model that `examples/finetune.py --model` starts from.
+The same as `sigma-slu pretrain`, as a file for `accelerate launch`. Every field of the configuration can be given on
+the command line; `--help` lists them. `--resume` goes on after a crash. The output folder is a model that
+`sigma-slu finetune --model` starts from.
 """
 
-from modeling_sigma.training.recipes.pretrain import main
-from modeling_sigma.training.run.training_run import run_script
+import sys
+
+from modeling_sigma.cli.main import main
 
 
 if __name__ == "__main__":
-    run_script(main)
+    sys.exit(main(["pretrain", *sys.argv[1:]]))

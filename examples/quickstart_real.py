@@ -1,6 +1,6 @@
 """Real signing on two processor cores: 100 signs of WLASL from hand skeletons alone.
 
-Trains the classification head on the official train split, follows it on validation, and looks at test once:
+Trains the classification head on the official train split, then looks at validation and test once each:
 
     python examples/quickstart_real.py --data ../shared/data/wlasl_hands --out outputs/wlasl100
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,10 @@ from datasets_scripts.wlasl_hands import WlaslHandsSample, load_wlasl_hands
 from modeling_sigma import SigmaConfig, SigmaFeatureExtractor, SigmaForSequenceClassification, save_clip
 from modeling_sigma.hub.bundle import save_bundle
 from modeling_sigma.metrics import recognition_scores
-from modeling_sigma.training.optimization.matrix_optimizer import MatrixOptimizer
+from modeling_sigma.training.data.clip_dataset import ClipSample
+from modeling_sigma.training.optimization.muon_adamw import one_cycle_muon
+from modeling_sigma.training.run.streamed_training import train_on_stream
+from modeling_sigma.training.task import choose_task
 
 
 AUGMENTATION = {
@@ -61,39 +65,39 @@ def build_model(words: list[str], max_frames: int, width: int) -> SigmaForSequen
 def train(
     model: SigmaForSequenceClassification,
     extractor: SigmaFeatureExtractor,
-    splits: dict[str, list[WlaslHandsSample]],
+    samples: list[WlaslHandsSample],
+    words: list[str],
     args: argparse.Namespace,
 ) -> None:
-    """One-cycle training for as many epochs as asked for, or until the minutes are over."""
-    samples, generator = splits["train"], np.random.default_rng(args.seed)
-    num_steps = args.epochs * (len(samples) // args.batch_size)
-    optimizer = MatrixOptimizer(model, num_steps, args.learning_rate, weight_decay=0.05)
-    started = time.monotonic()
-    for epoch in range(args.epochs):
-        model.train()
-        order, losses = generator.permutation(len(samples)), []
-        for start in range(0, len(samples) - args.batch_size + 1, args.batch_size):
-            batch = [samples[index] for index in order[start : start + args.batch_size]]
-            inputs = extractor([sample.clip for sample in batch], training=True, generator=generator)
-            with torch.autocast("cpu", torch.bfloat16):
-                loss = model(**inputs, labels=torch.tensor([sample.label for sample in batch])).loss
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
-        line = f"epoch {epoch + 1}/{args.epochs}  loss {np.mean(losses):.3f}  {time.monotonic() - started:.0f} s"
-        if (epoch + 1) % 10 == 0:
-            scores = evaluate(model, extractor, splits["validation"])
-            line += (
-                f"  validation top-1 {scores['top1_per_instance']:.1f} %  top-5 {scores['top5_per_instance']:.1f} %"
-            )
-        print(line, flush=True)
+    """One-cycle training for as many epochs as asked for."""
+    task = choose_task("islr", "classification")
+    task.set_labels(words)
+    steps_per_epoch = len(samples) // args.batch_size
+    num_steps = args.epochs * steps_per_epoch
+    started, losses = time.monotonic(), []
+
+    def batches() -> Iterator[list[ClipSample]]:
+        generator = np.random.default_rng(args.seed)
+        for _ in range(args.epochs):
+            order = generator.permutation(len(samples))
+            for chosen in order[: steps_per_epoch * args.batch_size].reshape(-1, args.batch_size):
+                clips = [samples[index] for index in chosen]
+                yield [ClipSample(one.clip, one.video_id, one.word, [], "English", generator) for one in clips]
+
+    def report(step: int, loss: float) -> None:
+        losses.append(loss)
+        if step % steps_per_epoch == 0:
+            mean, seconds = np.mean(losses[-steps_per_epoch:]), time.monotonic() - started
+            print(f"epoch {step // steps_per_epoch}/{args.epochs}  loss {mean:.3f}  {seconds:.0f} s", flush=True)
+
+    optimizers = one_cycle_muon(model, num_steps, args.learning_rate, 3e-3, weight_decay=0.05)
+    train_on_stream(task, model, extractor, batches(), optimizers, num_steps, on_step=report)
 
 
 def evaluate(
     model: SigmaForSequenceClassification, extractor: SigmaFeatureExtractor, samples: list[WlaslHandsSample]
 ) -> dict[str, float]:
     """Top-1 and top-5 in percent, per instance and per class."""
-    model.eval()
     ranked: list[list[str]] = []
     for start in range(0, len(samples), 50):
         inputs = extractor([sample.clip for sample in samples[start : start + 50]])
@@ -153,9 +157,10 @@ def main() -> None:
         training_layout="hands_42",
     )  # fmt: skip
     model = build_model(words, args.max_frames, args.width)
-    train(model, extractor, splits, args)
-    scores = evaluate(model, extractor, splits["test"])
-    scores = {name: value for name, value in scores.items() if isinstance(value, (int, float))}
+    train(model, extractor, splits["train"], words, args)
+    validation, test = (evaluate(model, extractor, splits[name]) for name in ("validation", "test"))
+    scores = {name: value for name, value in test.items() if isinstance(value, (int, float))}
+    scores.update({f"validation_{name}": validation[f"{name}_per_instance"] for name in ("top1", "top5")})
     scores["nearest_centroid_top1"] = nearest_centroid(extractor, splits["train"], splits["test"])
     scores["minutes"] = round((time.monotonic() - started) / 60, 1)
     print(json.dumps(scores, indent=2))

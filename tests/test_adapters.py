@@ -26,13 +26,13 @@ from modeling_sigma.model.modeling_sigma_heads import (
     SigmaForCTC,
     SigmaForSequenceClassification,
 )
-from modeling_sigma.training.adapters.lora import load_adapted, lora_config, save_adapter
+from modeling_sigma.training.adapters.lora import add_adapter, load_adapted, lora_config, save_adapter
 from modeling_sigma.training.arguments import AdapterArguments, ModelArguments
 from modeling_sigma.training.data.corpus_splits import hold_out
-from modeling_sigma.training.model_building import architecture_of, build_model
+from modeling_sigma.training.model_building import build_model
 from modeling_sigma.training.optimization.optimizer_groups import freeze_parts, part_of
-from modeling_sigma.training.recipes.adapt import LABEL_TASKS, first_clips_per_text, guess_task
-from modeling_sigma.training.recipes.finetune import add_adapter
+from modeling_sigma.training.recipes.adapt import first_clips_per_text, guess_task
+from modeling_sigma.training.task import choose_task, kind_of
 
 
 peft = pytest.importorskip("peft")
@@ -135,7 +135,7 @@ def test_the_adapter_has_a_card(base: str, tmp_path: Path) -> None:
     labels = [f"sign {number}" for number in range(40)]
     numbers = {label: number for number, label in enumerate(labels)}
     config = SigmaForSequenceClassification.config_class.from_pretrained(
-        base, id2label=dict(enumerate(labels)), label2id=numbers, weights_licence="cc-by-nc-4.0"
+        base, id2label=dict(enumerate(labels)), label2id=numbers, weights_license="cc-by-nc-4.0"
     )
     model = SigmaForSequenceClassification.from_pretrained(base, config=config)
     adapted = peft.get_peft_model(model, lora_config(model))
@@ -153,7 +153,7 @@ def test_the_adapter_has_a_card(base: str, tmp_path: Path) -> None:
     writer = _adapted(base)
     save_adapter(writer, factories.tiny_processor(), tmp_path, "my-lab/sigma")
     card = ModelCard.load(tmp_path / "README.md")
-    assert card.data.license is None and "licence of these weights is not stated yet" in card.text
+    assert card.data.license is None and "license of these weights is not stated yet" in card.text
     assert "labels" not in card.text and 'load_adapted("ORG/NAME")' in card.text
 
 
@@ -323,10 +323,12 @@ def test_a_head_says_what_it_is_for(base: str, tmp_path: Path, caplog: pytest.Lo
     learn to write."""
     head = factories.tiny_model(SigmaForSequenceClassification, use_prompt=False, num_labels=2)
     save_bundle(head, factories.tiny_processor().feature_extractor, tmp_path)
-    assert LABEL_TASKS.get(architecture_of(str(tmp_path))) == "islr"
-    assert LABEL_TASKS.get(architecture_of(base)) is None
+    kind = kind_of(str(tmp_path))
+    assert kind is not None and kind.has_labels and kind.tasks == ("islr",)
+    assert choose_task("islr", model=str(tmp_path)).kind is kind
+    assert choose_task("islr", model=base).kind.head == choose_task("slt", model=str(tmp_path)).kind.head
     with pytest.raises(ValueError, match="this one has no tokenizer: use --head classification"):
-        build_model(ModelArguments(model=str(tmp_path)), "generation", WORDS, ["English"])
+        build_model(ModelArguments(model=str(tmp_path)), choose_task("slt"), tiny_rows())
 
 
 def test_fewer_clips_of_each_text() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining
-from modeling_sigma.training.optimization.matrix_optimizer import MatrixOptimizer
+from modeling_sigma.training.optimization.muon_adamw import one_cycle_muon
 from tests.factories import tiny_config, tiny_text_config
 
 
@@ -36,10 +36,13 @@ def _accuracy(model: SigmaForPreTraining, generator: torch.Generator, wrong_clip
 def test_matching_learns_from_the_clip() -> None:
     torch.manual_seed(0)
     model = SigmaForPreTraining(tiny_config(text_config=tiny_text_config(dropout_rate=0.0))).train()
-    optimizer, generator = MatrixOptimizer(model, STEPS, 5e-3, 7e-3), torch.Generator().manual_seed(1)
+    optimizer, schedule = one_cycle_muon(model, STEPS, 5e-3, 7e-3)
+    generator = torch.Generator().manual_seed(1)
     for _ in range(STEPS):
         model(**_batch(generator), negatives_generator=generator).loss.backward()
         optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
     model.eval()
     with torch.no_grad():
         assert _accuracy(model, generator, wrong_clips=False) > 0.95

@@ -12,34 +12,34 @@ import factories
 import pytest
 import torch
 from torch import nn
-from training_factories import losses, tiny_arguments, tiny_rows, tiny_trainer
+from training_factories import label_task, losses, tiny_arguments, tiny_rows, tiny_trainer
 
 from modeling_sigma.metrics import recognition_scores, translation_scores, word_error_rates
 from modeling_sigma.metrics.trainer_metrics import decode_token_ids
 from modeling_sigma.model.label_trie_sigma import LabelTrie
-from modeling_sigma.model.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
+from modeling_sigma.model.modeling_sigma_heads import SigmaForSequenceClassification
 from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining
-from modeling_sigma.training.arguments import DataArguments
 from modeling_sigma.training.optimization.batch_normalization import GatheredBatchNorm1d, synchronize_batch_norm
 from modeling_sigma.training.optimization.optimizer_groups import part_of
-from modeling_sigma.training.recipes.pretrain import pretraining_metrics
 from modeling_sigma.training.run.checkpoints import last_complete_checkpoint, remove_incomplete_checkpoints
-from modeling_sigma.training.task_scores import build_metrics, prediction_writer
-from modeling_sigma.training.trainers import SigmaPreTrainer, SigmaSeq2SeqTrainer, SigmaTrainer
+from modeling_sigma.training.task import choose_task
+from modeling_sigma.training.trainers import SigmaPreTrainer, SigmaSeq2SeqTrainer
 
 
 def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
+LABELS = sorted({row["text"] for row in tiny_rows()})
+
+
 def _classifier(**fields: Any) -> Any:
-    labels = sorted({row["text"] for row in tiny_rows()})
     text_config = factories.tiny_text_config(dropout_rate=0.0)
     return factories.tiny_model(
         SigmaForSequenceClassification,
         text_config=text_config,
-        id2label=dict(enumerate(labels)),
-        label2id={name: number for number, name in enumerate(labels)},
+        id2label=dict(enumerate(LABELS)),
+        label2id={name: number for number, name in enumerate(LABELS)},
         **fields,
     )
 
@@ -47,26 +47,18 @@ def _classifier(**fields: Any) -> Any:
 # --- what a step is
 
 
-KINDS = {
-    "generation": (SigmaSeq2SeqTrainer, SigmaForConditionalGeneration, "slt", "generation"),
-    "classification": (SigmaTrainer, SigmaForSequenceClassification, "islr", "classification"),
-}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_accumulation_is_exact(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("head", ["generation", "classification"])
+def test_accumulation_is_exact(head: str, tmp_path: Path) -> None:
     """Two accumulated batches, of different numbers of clips and tokens, give the step of one batch with all of them.
     The running statistics do not train here: BatchNorm alone sees how clips are batched."""
-    cls, model_cls, task, head = KINDS[kind]
     runs = []
     for clips, accumulation in ((10, 1), (5, 2)):
-        model = _classifier() if kind == "classification" else None
+        task, model = choose_task("slt"), None
+        if head == "classification":
+            task, model = label_task("islr", head, LABELS), _classifier()
         trainer = tiny_trainer(
             tmp_path,
-            cls,
-            model_cls,
             task,
-            head,
             rows=tiny_rows(9),
             model=model,
             per_device_train_batch_size=clips,
@@ -84,7 +76,7 @@ def test_accumulation_is_exact(kind: str, tmp_path: Path) -> None:
 def test_loss_is_the_mean_over_clips(tmp_path: Path) -> None:
     model = _classifier()
     trainer = tiny_trainer(
-        tmp_path, SigmaTrainer, task="islr", head="classification", rows=tiny_rows(7), model=model,
+        tmp_path, label_task("islr", "classification", LABELS), rows=tiny_rows(7), model=model,
         augmentation=None, per_device_train_batch_size=4, gradient_accumulation_steps=2, max_steps=1,
         freeze_batch_norm=True,
     )  # fmt: skip
@@ -97,7 +89,7 @@ def test_loss_is_the_mean_over_clips(tmp_path: Path) -> None:
 
 
 def test_pretraining_logs_all_terms_and_adds_them_up(tmp_path: Path) -> None:
-    trainer = tiny_trainer(tmp_path, SigmaPreTrainer, SigmaForPreTraining, "pretrain", max_steps=2)
+    trainer = tiny_trainer(tmp_path, "pretrain", max_steps=2)
     trainer.train()
     config = trainer.model.config
     for line in trainer.state.log_history[:2]:
@@ -115,7 +107,7 @@ def test_accumulated_language_modelling_of_pretraining_is_the_mean_over_tokens(t
             SigmaForPreTraining, text_config=factories.tiny_text_config(dropout_rate=0.0), **fields
         )
         trainer = tiny_trainer(
-            tmp_path, SigmaPreTrainer, task="pretrain", rows=tiny_rows(9), model=model, max_steps=2,
+            tmp_path, "pretrain", rows=tiny_rows(9), model=model, max_steps=2,
             per_device_train_batch_size=clips, gradient_accumulation_steps=accumulation, freeze_batch_norm=True,
         )  # fmt: skip
         trainer.train()
@@ -124,11 +116,7 @@ def test_accumulated_language_modelling_of_pretraining_is_the_mean_over_tokens(t
 
 
 def test_pretraining_evaluates_terms_and_retrieval(tmp_path: Path) -> None:
-    trainer = tiny_trainer(
-        tmp_path, SigmaPreTrainer, SigmaForPreTraining, "pretrain",
-        trainer_fields={"compute_metrics": pretraining_metrics},
-    )  # fmt: skip
-    scores = trainer.evaluate()
+    scores = tiny_trainer(tmp_path, "pretrain").evaluate()
     assert scores["eval_num_poses"] == 13 and 0 < scores["eval_pose_to_text_r10"] <= 100
     assert all(math.isfinite(scores[f"eval_{name}"]) for name in SigmaPreTrainer.TERMS)
 
@@ -140,7 +128,7 @@ def test_written_labels_can_be_constrained(tmp_path: Path) -> None:
     texts = []
     for options in (None, {"prefix_allowed_tokens_fn": LabelTrie.from_labels(labels, tokenizer)}):
         trainer = tiny_trainer(
-            tmp_path, task="islr", generation_max_length=40, generation_num_beams=1,
+            tmp_path, "islr", generation_max_length=40, generation_num_beams=1,
             trainer_fields={"generation_options": options},
         )  # fmt: skip
         output = trainer.predict(trainer.eval_dataset)
@@ -170,13 +158,11 @@ def test_references_are_the_texts_themselves(task: str, tmp_path: Path) -> None:
     rows = rows.add_column("text", texts).add_column("gloss", [text.split() for text in texts])
     processor = factories.tiny_processor(max_text_length=4)
     trainer = tiny_trainer(
-        tmp_path, _Parrot, task=task, rows=rows, per_device_eval_batch_size=4, dataloader_drop_last=True,
-        train_sampling_strategy="group_by_length",
-        trainer_fields={"compute_metrics": build_metrics(processor, DataArguments(task=task), "generation", None)},
+        tmp_path, task, _Parrot, rows=rows, processor=processor, per_device_eval_batch_size=4,
+        dataloader_drop_last=True, train_sampling_strategy="group_by_length",
     )  # fmt: skip
-    trainer.data_collator.processor = processor
     output = trainer.predict(trainer.eval_dataset)
-    prediction_writer(processor, task, "generation", None)(output, rows, tmp_path, "test")
+    trainer.task.write_predictions(output.predictions, rows, processor, tmp_path, "test")
     predictions, references = (
         (tmp_path / f"{name}_test.txt").read_text().splitlines() for name in ("predictions", "references")
     )
@@ -195,10 +181,8 @@ def test_retrieval_tells_texts_apart_that_are_cut_off_alike(tmp_path: Path) -> N
     rows = tiny_rows(6).remove_columns("text")
     rows = rows.add_column("text", [f"understanding people who sign {n}" for n in range(5)] + ["\u0436"])
     trainer = tiny_trainer(
-        tmp_path, SigmaPreTrainer, SigmaForPreTraining, "pretrain", rows=rows,
-        trainer_fields={"compute_metrics": pretraining_metrics},
+        tmp_path, "pretrain", rows=rows, processor=factories.tiny_processor(max_text_length=4)
     )  # fmt: skip
-    trainer.data_collator.processor.max_text_length = 4
     assert trainer.evaluate()["eval_num_distinct_texts"] == 6
 
 

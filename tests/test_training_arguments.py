@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import yaml
 
+from modeling_sigma.cli.main import main
 from modeling_sigma.training.arguments import (
     AdapterArguments,
+    ClipTrainingFields,
     DataArguments,
     ModelArguments,
-    SigmaTrainingArguments,
     parse_arguments,
 )
 from modeling_sigma.training.data.corpus_splits import split_name
-from modeling_sigma.training.model_building import choose_head
 from modeling_sigma.training.run.run_folder import RunFolder, changed_fields
+from modeling_sigma.training.task import choose_task
+from modeling_sigma.training.training_arguments import SigmaTrainingArguments
 
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 CONFIGS = sorted((EXAMPLES / "configs").glob("*.yaml"))
 LAUNCHERS = sorted((EXAMPLES / "accelerate").glob("*.yaml"))
-CLASSES = (ModelArguments, DataArguments, SigmaTrainingArguments)
+CLASSES = (ModelArguments, DataArguments, SigmaTrainingArguments, AdapterArguments)
 
 
 def _file(folder: Path, text: str) -> str:
@@ -40,7 +43,7 @@ def test_command_line_wins_over_file_over_default(tmp_path: Path) -> None:
         "model_config: {max_frames: 64}\nuse_cpu: true\n",
     )
     argv = [path, "--output_dir", str(tmp_path), "--num-train-epochs", "7", "--augmentation", '{"noise": 0.1}']
-    model, data, args = parse_arguments(CLASSES, argv)
+    model, data, args, _ = parse_arguments(CLASSES, argv)
     assert (data.task, data.corpus, data.augmentation) == ("islr", ["wlasl:wlasl100"], {"noise": 0.1})
     assert (args.learning_rate, args.num_train_epochs, args.freeze) == (3e-4, 7.0, ["pose_encoder"])
     assert (args.adam_epsilon, args.weight_decay, args.lr_scheduler_type.value) == (1e-9, 1e-4, "cosine")
@@ -67,13 +70,10 @@ def test_mistakes_in_a_file_are_told(text: str, message: str, tmp_path: Path) ->
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_shipped_configurations(path: Path, tmp_path: Path) -> None:
     """They parse, and those of the paper hold its hyper-parameters."""
-    classes = (ModelArguments, DataArguments, AdapterArguments, SigmaTrainingArguments)
-    model, data, _, args = parse_arguments(classes, [str(path), "--output_dir", str(tmp_path), "--use_cpu", "true"])
+    model, data, args, _ = parse_arguments(CLASSES, [str(path), "--output_dir", str(tmp_path), "--use_cpu", "true"])
     assert args.do_train and args.bf16
-    assert path.name.startswith(("pretrain", "lora")) or choose_head(model, data.task) in (
-        "generation",
-        "classification",
-    )
+    assert path.name.startswith("lora") or model.model is None
+    assert choose_task(data.task, model.head).kind.head in ("generation", "classification")
     if model.text_model is not None:
         found = (args.learning_rate, args.adam_epsilon, args.weight_decay, args.lr_scheduler_type.value, args.seed)
         assert found == (1e-4, 1e-9, 1e-4, "cosine", 42)
@@ -120,11 +120,37 @@ def _tiny_module() -> object:
     return nn.Linear(2, 2)
 
 
-def test_heads_serve_tasks() -> None:
-    assert choose_head(ModelArguments(), "slt") == "generation"
-    assert choose_head(ModelArguments(head="classification"), "islr") == "classification"
+def test_heads_serve_tasks(tmp_path: Path) -> None:
+    assert choose_task("slt").kind.class_name == "SigmaForConditionalGeneration"
+    assert choose_task("islr", "classification").kind.class_name == "SigmaForSequenceClassification"
     with pytest.raises(ValueError, match="expected task islr for the head classification, received slt"):
-        choose_head(ModelArguments(head="classification"), "slt")
+        choose_task("slt", "classification")
+    with pytest.raises(ValueError, match="preset"):
+        choose_task("slt", preset="nobody's")
+
+
+def test_help_shows_our_fields_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """All of them, from the dataclasses that are parsed; transformers' own are a pointer."""
+    for command, classes in (
+        ("finetune", (ModelArguments, DataArguments, AdapterArguments, ClipTrainingFields)),
+        ("pretrain", (ModelArguments, DataArguments, ClipTrainingFields)),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main([command, "--help"])
+        shown = capsys.readouterr().out
+        assert stopped.value.code == 0 and "--help-all" in shown and "CONFIG.yaml" in shown
+        assert set(re.findall(r"^  --(\w+)(?!-)", shown, flags=re.MULTILINE)) >= {
+            field.name for cls in classes for field in fields(cls)
+        }
+
+
+def test_commands_pass_everything_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fields of transformers are fields; mistakes take one line."""
+    assert main(["finetune", _file(tmp_path, "tusk: islr"), "--learning_rate", "1e-3"]) == 1
+    assert "sigma-slu finetune: error:" in (shown := capsys.readouterr().err) and "did you mean task?" in shown
+    words = ["--adapter", "lora", "--output_dir", str(tmp_path), "--use_cpu", "true", "--learning_rate", "1e-3"]
+    assert main(["finetune", *words]) == 1
+    assert "expected --model, the trained Sigma that the adapter changes" in capsys.readouterr().err
 
 
 def test_names_of_corpora(tmp_path: Path) -> None:
@@ -182,15 +208,17 @@ def test_zero2_fields_fit_deepspeed() -> None:
     assert set(config) <= known
 
 
-def _readme_commands() -> list[list[str]]:
-    text = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+def _documented_commands() -> list[list[str]]:
+    pages = [EXAMPLES.parent / "README.md", *sorted((EXAMPLES.parent / "docs").glob("*.md"))]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    return [shlex.split(line) for line in lines if line.startswith(("python examples/", "accelerate launch"))]
+    starts = ("python examples/", "accelerate launch", "sigma-slu pretrain", "sigma-slu finetune")
+    return [shlex.split(line, comments=True) for line in lines if line.startswith(starts)]
 
 
-@pytest.mark.parametrize("command", _readme_commands(), ids=lambda command: " ".join(command)[:60])
-def test_commands_of_the_readme(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("command", _documented_commands(), ids=lambda command: " ".join(command)[:60])
+def test_documented_commands(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Files exist, launchers start as many processes as the text says, and scripts know every field."""
     from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 
@@ -200,6 +228,8 @@ def test_commands_of_the_readme(command: list[str], monkeypatch: pytest.MonkeyPa
         processes = {"single_gpu_bf16": 1, "two_cpu_processes": 2}.get(Path(args.config_file).stem, 8)
         assert args.num_processes == processes * args.num_machines
         script, arguments = args.training_script, args.training_script_args
+    elif command[0] == "sigma-slu":
+        script, arguments = f"examples/{command[1]}.py", command[2:]
     else:
         assert command[0] == "python"
         script, arguments = command[1], command[2:]

@@ -1,16 +1,17 @@
-"""The small parts of training: collator, run folder, curves, paths of CTC, models of a run."""
+"""The small parts of training: tasks, run folder, curves, paths of CTC, models of a run."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import factories
 import numpy as np
 import pytest
 import torch
-from training_factories import WORDS, tiny_rows, tiny_trainer
+from training_factories import WORDS, label_task, tiny_arguments, tiny_rows, tiny_trainer
 
 from modeling_sigma.hub.bundle import save_bundle
 from modeling_sigma.model.modeling_sigma_heads import (
@@ -21,16 +22,13 @@ from modeling_sigma.model.modeling_sigma_heads import (
 from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining
 from modeling_sigma.training.arguments import DataArguments, ModelArguments
 from modeling_sigma.training.data.clip_dataset import ClipDataset
-from modeling_sigma.training.data.data_collator import SigmaDataCollator
 from modeling_sigma.training.data.word_tokenizer import unigram_tokenizer
 from modeling_sigma.training.model_building import build_model
 from modeling_sigma.training.optimization.weight_average import WeightAverage
-from modeling_sigma.training.recipes.finetune import labels_of
 from modeling_sigma.training.run.checkpoints import is_complete, last_complete_checkpoint
 from modeling_sigma.training.run.run_folder import RunFolder
-from modeling_sigma.training.run.training_run import run_training, set_up
-from modeling_sigma.training.task_scores import build_metrics, read_paths
-from modeling_sigma.training.trainers import SigmaCTCTrainer, SigmaSeq2SeqTrainer
+from modeling_sigma.training.run.training_run import run_training
+from modeling_sigma.training.task import choose_task
 
 
 SIZES = {
@@ -41,31 +39,32 @@ SIZES = {
 }
 
 
-# --- collator
+# --- tasks
 
 
 def test_targets_of_the_tasks() -> None:
     data, processor = ClipDataset(tiny_rows(3)), factories.tiny_processor()
     clips = [data[number] for number in range(3)]
-    for task, first in (("slt", "hello world"), ("cslr", "HELLO WORLD"), ("islr", "hello world")):
-        batch = SigmaDataCollator(processor, task)(clips)
+    for name, first in (("slt", "hello world"), ("cslr", "HELLO WORLD"), ("islr", "hello world")):
+        batch = choose_task(name).collate(processor, clips)
         expected = processor(text=[first])["labels"][0]
         assert torch.equal(batch["labels"][0, : len(expected)], expected)
         assert not any(name.startswith("text_") for name in batch)
         assert batch["sample_ids"] == ["train_0", "train_1", "train_2"]
-    assert "text_word_ids" in SigmaDataCollator(processor, "pretrain")(clips)
-    numbers = {name: number for number, name in enumerate(sorted(WORDS))}
-    batch = SigmaDataCollator(processor, "islr", "classification", numbers)(clips)
-    assert batch["labels"].tolist() == [numbers[text] for text in WORDS[:3]]
-    glosses = {gloss: number for number, gloss in enumerate(["<blank>", *sorted(" ".join(WORDS).upper().split())])}
-    batch = SigmaDataCollator(processor, "cslr", "ctc", glosses)(clips)
-    assert batch["labels"][0].tolist() == [glosses["HELLO"], glosses["WORLD"], -100, -100, -100]
+    assert "text_word_ids" in choose_task("pretrain").collate(processor, clips)
+    labels = sorted(WORDS)
+    batch = label_task("islr", "classification", labels).collate(processor, clips)
+    assert batch["labels"].tolist() == [labels.index(text) for text in WORDS[:3]]
+    glosses = ["<blank>", *sorted(" ".join(WORDS).upper().split())]
+    batch = label_task("cslr", "ctc", glosses).collate(processor, clips)
+    numbers = {gloss: number for number, gloss in enumerate(glosses)}
+    assert batch["labels"][0].tolist() == [numbers["HELLO"], numbers["WORLD"], -100, -100, -100]
 
 
 def test_prompts_name_the_language() -> None:
     data, processor = ClipDataset(tiny_rows(1)), factories.tiny_processor()
-    own = SigmaDataCollator(processor, "slt")([data[0]])
-    other = SigmaDataCollator(processor, "slt", language="Chinese")([data[0]])
+    own = choose_task("slt").collate(processor, [data[0]])
+    other = choose_task("slt", language="Chinese").collate(processor, [data[0]])
     assert torch.equal(own["prompt_input_ids"], processor(poses=data[0].clip)["prompt_input_ids"])
     assert torch.equal(
         other["prompt_input_ids"], processor(poses=data[0].clip, language="Chinese")["prompt_input_ids"]
@@ -74,22 +73,26 @@ def test_prompts_name_the_language() -> None:
 
 def test_clips_without_a_target_are_named() -> None:
     rows = tiny_rows(2).remove_columns("gloss").add_column("gloss", [["A"], []])
-    data = ClipDataset(rows)
-    with pytest.raises(ValueError, match="sample train_1: expected glosses for cslr"):
-        SigmaDataCollator(factories.tiny_processor(), "cslr")([data[0], data[1]])
+    data, processor = ClipDataset(rows), factories.tiny_processor()
+    for task in (choose_task("cslr"), label_task("cslr", "ctc", ["<blank>", "A"])):
+        with pytest.raises(ValueError, match="sample train_1: expected glosses for cslr"):
+            task.collate(processor, [data[0], data[1]])
     with pytest.raises(ValueError, match="sample train_1: expected one of the model's 1 labels"):
-        SigmaDataCollator(factories.tiny_processor(), "islr", "classification", {WORDS[0]: 0})([data[0], data[1]])
-    with pytest.raises(ValueError, match="expected label2id"):
-        SigmaDataCollator(factories.tiny_processor(), "islr", "classification")
+        label_task("islr", "classification", [WORDS[0]]).collate(processor, [data[0], data[1]])
 
 
 def test_labels_come_from_all_splits(caplog: pytest.LogCaptureFixture) -> None:
-    assert labels_of({"train": tiny_rows(4)}, "classification", "islr") == sorted(WORDS)
-    assert labels_of({"train": tiny_rows(1)}, "ctc", "cslr") == ["<blank>", "HELLO", "WORLD"]
-    assert labels_of({"train": tiny_rows(4)}, "generation", "islr") is None
+    def labels(name: str, head: str, **splits: Any) -> list[str] | None:
+        task = choose_task(name, head)
+        task.number_labels(splits)
+        return task.labels
+
+    assert labels("islr", "classification", train=tiny_rows(4)) == sorted(WORDS)
+    assert labels("cslr", "ctc", train=tiny_rows(1)) == ["<blank>", "HELLO", "WORLD"]
+    assert labels("islr", "generation", train=tiny_rows(4)) is None
     assert not caplog.records
     # A sign of the test split alone has a number, and clips of it count as mistakes.
-    assert labels_of({"train": tiny_rows(2), "test": tiny_rows(4)}, "classification", "islr") == sorted(WORDS)
+    assert labels("islr", "classification", train=tiny_rows(2), test=tiny_rows(4)) == sorted(WORDS)
     assert f"2 of {len(WORDS)} labels have no training clip" in caplog.text
 
 
@@ -98,9 +101,9 @@ def test_labels_come_from_all_splits(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_best_paths_by_hand() -> None:
     paths = np.array([[0, 1, 1, 0, 1, 2, 2, -100], [0, 0, 0, 0, 0, -100, -100, -100]])
-    assert read_paths(paths, ["<blank>", "A", "B"]) == ["A A B", ""]
-    score = build_metrics(None, DataArguments(task="cslr"), "ctc", ["<blank>", "A", "B"])
-    found = score(SimpleNamespace(predictions=paths, label_ids=np.array([[1, 1, 2], [2, -100, -100]])))
+    task = label_task("cslr", "ctc", ["<blank>", "A", "B"])
+    assert task.texts(paths, None) == ["A A B", ""]
+    found = task.scores(SimpleNamespace(predictions=paths, references=["A A B", "B"]), None)
     assert found["wer"] == 25.0 and found["num_deletions"] == 1
 
 
@@ -108,10 +111,7 @@ def test_ctc_trains_and_scores(tmp_path: Path) -> None:
     labels = ["<blank>", *sorted(set(" ".join(WORDS).upper().split()))]
     numbers = {name: number for number, name in enumerate(labels)}
     model = factories.tiny_model(SigmaForCTC, id2label=dict(enumerate(labels)), label2id=numbers)
-    trainer = tiny_trainer(
-        tmp_path, SigmaCTCTrainer, task="cslr", head="ctc", model=model, max_steps=2,
-        trainer_fields={"compute_metrics": build_metrics(None, DataArguments(task="cslr"), "ctc", labels)},
-    )  # fmt: skip
+    trainer = tiny_trainer(tmp_path, label_task("cslr", "ctc", labels), model=model, max_steps=2)
     trainer.train()
     scores = trainer.evaluate()
     assert 0 <= scores["eval_wer"] and scores["eval_num_reference_words"] == 3 * 15 + 2
@@ -125,7 +125,7 @@ def test_ctc_trains_and_scores(tmp_path: Path) -> None:
 
 def test_new_model_from_sizes() -> None:
     model, processor = build_model(
-        ModelArguments(model_config=SIZES, max_text_length=9), "generation", WORDS, ["English", "Chinese"]
+        ModelArguments(model_config=SIZES, max_text_length=9), choose_task("slt"), tiny_rows()
     )
     assert isinstance(model, SigmaForConditionalGeneration)
     assert model.config.text_config.vocab_size == len(processor.tokenizer) == model.shared.num_embeddings
@@ -133,7 +133,9 @@ def test_new_model_from_sizes() -> None:
     ids = processor(text="hello world")["labels"][0].tolist()
     assert len(ids) == 3 and processor.decode(ids, skip_special_tokens=True) == "hello world"
     with pytest.raises(ValueError, match="max_frames up to the model's 16, received 64"):
-        build_model(ModelArguments(model_config=SIZES, feature_extractor={"max_frames": 64}), "generation", WORDS, [])
+        build_model(
+            ModelArguments(model_config=SIZES, feature_extractor={"max_frames": 64}), choose_task("slt"), tiny_rows()
+        )
 
 
 def test_checkpoints_carry_over(tmp_path: Path) -> None:
@@ -141,14 +143,15 @@ def test_checkpoints_carry_over(tmp_path: Path) -> None:
     pretrained = factories.tiny_model(SigmaForPreTraining)
     folder = save_bundle(pretrained, factories.tiny_processor(max_frames=20, scale_reference="image"), tmp_path)
     arguments = ModelArguments(model=str(folder), model_config={"label_smoothing": 0.05, "max_frames": 12})
-    model, processor = build_model(arguments, "classification", WORDS, ["English"], sorted(WORDS), {"noise": 0.1})
+    task = label_task("islr", "classification", sorted(WORDS))
+    model, processor = build_model(arguments, task, tiny_rows(), {"noise": 0.1})
     torch.testing.assert_close(model.encoder.state_dict(), pretrained.encoder.state_dict())
     assert model.config.id2label[0] == sorted(WORDS)[0] and model.config.num_labels == 4
     assert model.config.label_smoothing == 0.05
     extractor = processor.feature_extractor
     assert (extractor.max_frames, extractor.scale_reference, extractor.augmentation) == (12, "image", {"noise": 0.1})
     with pytest.raises(ValueError, match="SigmaConfig has no field 'smoothing'"):
-        build_model(ModelArguments(model=str(folder), model_config={"smoothing": 1}), "generation", WORDS, ["English"])
+        build_model(ModelArguments(model=str(folder), model_config={"smoothing": 1}), choose_task("slt"), tiny_rows())
 
 
 @pytest.mark.parametrize(
@@ -159,10 +162,10 @@ def test_a_run_decides_about_augmentation(given: dict | None, expected: dict | N
     save_bundle(factories.tiny_model(), factories.tiny_processor(augmentation={"noise": 0.1}), tmp_path)
     arguments = ModelArguments(model=str(tmp_path))
     data = DataArguments(augmentation=given)
-    _, processor = build_model(arguments, "generation", WORDS, ["English"], augmentation=data.augmentation)
+    _, processor = build_model(arguments, choose_task("slt"), tiny_rows(), data.augmentation)
     assert processor.feature_extractor.augmentation == expected
     arguments = ModelArguments(model=str(tmp_path), feature_extractor={"augmentation": {"speed": 0.2}})
-    _, processor = build_model(arguments, "generation", WORDS, ["English"], augmentation=data.augmentation)
+    _, processor = build_model(arguments, choose_task("slt"), tiny_rows(), data.augmentation)
     assert processor.feature_extractor.augmentation == ({"speed": 0.2} if given is None else expected)
 
 
@@ -172,7 +175,8 @@ def test_known_labels_keep_their_rows(tmp_path: Path) -> None:
     old = factories.tiny_model(SigmaForSequenceClassification, **config)
     save_bundle(old, factories.tiny_processor(), tmp_path)
     labels = ["apple", "hello", "bye", "zebra"]
-    model, _ = build_model(ModelArguments(model=str(tmp_path)), "classification", labels, ["English"], labels)
+    task = label_task("islr", "classification", labels)
+    model, _ = build_model(ModelArguments(model=str(tmp_path)), task, tiny_rows())
     assert model.classifier.weight.shape[0] == 4
     torch.testing.assert_close(model.classifier.weight[[1, 2]], old.classifier.weight[[1, 0]])
     torch.testing.assert_close(model.classifier.bias[[1, 2]], old.classifier.bias[[1, 0]])
@@ -188,19 +192,10 @@ def test_unigram_tokenizer_knows_scripts_without_spaces() -> None:
 
 
 def test_a_run_leaves_its_record(tmp_path: Path) -> None:
-    trainer = tiny_trainer(tmp_path / "run")  # for its model, collator and arguments
-    args = trainer.args
-    args.do_train, args.do_eval, args.do_predict = True, True, True
+    args = tiny_arguments(tmp_path / "run", do_train=True, do_eval=True, do_predict=True, generation_max_length=5)
     splits = {"train": tiny_rows(8), "validation": tiny_rows(4, "validation", 1), "test": tiny_rows(3, "test", 2)}
-    model_args, data_args = ModelArguments(), DataArguments()
-    set_up(args, "slt", has_validation=True)
+    scores = run_training(choose_task("slt"), splits, ModelArguments(model_config=SIZES), DataArguments(), args)
     assert (args.metric_for_best_model, args.greater_is_better) == ("bleu4", True)
-    processor = trainer.data_collator.processor
-    trainer.model.generation_config.max_new_tokens = 5
-    scores = run_training(
-        SigmaSeq2SeqTrainer, trainer.model, processor, trainer.data_collator, splits, [model_args, data_args, args],
-        build_metrics(processor, data_args, "generation", None),
-    )  # fmt: skip
     folder = tmp_path / "run"
     names = {path.name for path in folder.iterdir()}
     assert names >= {"run.json", "config.yaml", "log.jsonl", "metrics.json", "curves.png", "model.safetensors"}
@@ -208,8 +203,9 @@ def test_a_run_leaves_its_record(tmp_path: Path) -> None:
     assert run["data"]["train"]["clips"] == 8 and len(run["data"]["train"]["sha256"]) == 64
     assert run["data"]["test"]["texts"] == 3 and run["model"]["class"] == "SigmaForConditionalGeneration"
     assert json.loads((folder / "metrics.json").read_text())["test"]["bleu4"] == scores["test"]["bleu4"]
-    reloaded = SigmaForConditionalGeneration.from_pretrained(folder)
-    torch.testing.assert_close(reloaded.state_dict(), trainer.model.state_dict())
+    lines = (folder / "predictions_test.txt").read_text().splitlines()
+    assert len(lines) == len((folder / "references_test.txt").read_text().splitlines()) == 3
+    assert SigmaForConditionalGeneration.from_pretrained(folder).config.max_frames == 16
     assert json.loads((folder / "preprocessor_config.json").read_text())["training_layout"] == "coco_wholebody_133"
     assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
 
@@ -218,9 +214,9 @@ def test_another_runs_checkpoints_are_not_mixed(tmp_path: Path) -> None:
     trainer = tiny_trainer(tmp_path, save_strategy="steps", save_steps=1, max_steps=1)
     trainer.train()
     assert last_complete_checkpoint(tmp_path) == tmp_path / "checkpoint-1"
-    trainer.args.do_train = True
+    args = tiny_arguments(tmp_path, do_train=True)
     with pytest.raises(ValueError, match="go on with --resume, start again with --overwrite"):
-        set_up(trainer.args, "slt", has_validation=False)
+        run_training(choose_task("slt"), {"train": tiny_rows(4)}, ModelArguments(), DataArguments(), args)
     state = tmp_path / "checkpoint-1" / "trainer_state.json"
     state.write_text(state.read_text()[:100])
     assert not is_complete(tmp_path / "checkpoint-1") and last_complete_checkpoint(tmp_path) is None

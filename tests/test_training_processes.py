@@ -148,7 +148,11 @@ def test_run_on_a_full_disk(tmp_path: Path, cache: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("error: ") and "checkpoint-4 could not be written" in last and "--resume" in last
+    assert (
+        last.startswith("sigma-slu finetune: error: ")
+        and "checkpoint-4 could not be written" in last
+        and "--resume" in last
+    )
     assert is_complete(tmp_path / "run" / "checkpoint-2") and not (tmp_path / "run" / "checkpoint-4").exists()
     _run(command)
     assert sorted(_losses(tmp_path / "run")) == [1, 2, 3, 4]

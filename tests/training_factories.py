@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,10 @@ import datasets
 import factories
 
 from datasets_scripts.schema import encode_sample, features
-from modeling_sigma.model.modeling_sigma_heads import SigmaForConditionalGeneration
-from modeling_sigma.training.arguments import SigmaTrainingArguments
+from modeling_sigma.registration import defined_class
 from modeling_sigma.training.data.clip_dataset import ClipDataset
-from modeling_sigma.training.data.data_collator import SigmaDataCollator
-from modeling_sigma.training.trainers import SigmaSeq2SeqTrainer
+from modeling_sigma.training.task import Task, choose_task
+from modeling_sigma.training.training_arguments import SigmaTrainingArguments
 
 
 WORDS = ("hello world", "the weather is nice today", "understanding people who sign", "rain in the north")
@@ -55,29 +55,35 @@ def tiny_arguments(folder: Path, **fields: Any) -> SigmaTrainingArguments:
     return SigmaTrainingArguments(output_dir=str(folder), **{**defaults, **fields})
 
 
+def label_task(name: str, head: str, labels: Sequence[str]) -> Task:
+    """A task with these labels."""
+    task = choose_task(name, head)
+    task.set_labels(labels)
+    return task
+
+
 def tiny_trainer(
     folder: Path,
-    cls: type = SigmaSeq2SeqTrainer,
-    model_cls: type = SigmaForConditionalGeneration,
-    task: str = "slt",
-    head: str = "generation",
+    task: Task | str = "slt",
+    cls: type | None = None,
     rows: datasets.Dataset | None = None,
     augmentation: dict[str, float] | None = AUGMENTATION,
     model: Any = None,
+    processor: Any = None,
     trainer_fields: dict[str, Any] | None = None,
     **fields: Any,
 ) -> Any:
     """A trainer of a tiny model without dropout. `fields` are those of the arguments."""
+    task = choose_task(task) if isinstance(task, str) else task
     if model is None:
         text_config = factories.tiny_text_config(dropout_rate=0.0)
-        model = factories.tiny_model(model_cls, text_config=text_config)
-    processor = factories.tiny_processor(max_frames=14, augmentation=augmentation)
-    collator = SigmaDataCollator(processor, task, head, model.config.label2id)
+        model = factories.tiny_model(defined_class(task.kind), text_config=text_config)
     data = ClipDataset(tiny_rows() if rows is None else rows, seed=5)
-    return cls(
+    return (cls or task.trainer_class)(
+        task=task,
         model=model,
         args=tiny_arguments(folder, **fields),
-        data_collator=collator,
+        processing_class=processor or factories.tiny_processor(max_frames=14, augmentation=augmentation),
         train_dataset=data,
         eval_dataset=data,
         **(trainer_fields or {}),

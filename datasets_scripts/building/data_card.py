@@ -79,7 +79,7 @@ def make_card(
             f"## Signers\n\n{_signers(report)}",
             f"## Keypoints\n\n{_keypoints(report, extractions)}",
             f"## Left out\n\n{_left_out(report)}",
-            f"## Licence and citation\n\n{_licence(facts)}",
+            f"## License and citation\n\n{_license(facts)}",
         ]
     )
 
@@ -213,7 +213,7 @@ def _left_out(report: Mapping[str, Any]) -> str:
     return f"{table}\n\n`build_report.json` names each of them with the reason. Published figures may be on all clips."
 
 
-def _licence(facts: CorpusFacts) -> str:
+def _license(facts: CorpusFacts) -> str:
     terms = (
         f"{facts.license}\n\nThese are the terms of the corpus ({facts.homepage}); the keypoints are made from it. "
         "Ask its owners before you pass them on."

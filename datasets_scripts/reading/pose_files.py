@@ -141,7 +141,7 @@ def file_of_clip(folder: str, name: str, prefers_video: bool = False) -> str:
         return os.fspath(path)
     stems = [file.name, file.stem] if suffix in VIDEO_SUFFIXES else [file.name]
     candidates = [file.with_name(stem + plain) for stem in stems for plain in _PLAIN]
-    candidates += [place for place in map(file.with_name, stems) if place.is_dir() and files_of(place)]
+    candidates += [frames for stem in stems if (frames := file.with_name(stem)).is_dir() and files_of(frames)]
     if suffix not in VIDEO_SUFFIXES or not file.is_file():
         candidates += [file.with_name(stem + other) for stem in stems for other in (*_AMBIGUOUS, *VIDEO_SUFFIXES)]
     return os.fspath(next((candidate for candidate in candidates if candidate.exists()), path))

@@ -8,7 +8,7 @@ import sys
 def user_errors() -> tuple[type[Exception], ...]:
     """The types; of a library only where a command has imported it, so that nothing is imported for an error."""
     if "huggingface_hub" not in sys.modules:
-        return (ValueError, OSError, ImportError)
+        return (ValueError, OSError, ImportError, MemoryError)
     from huggingface_hub.errors import StrictDataclassError  # a configuration with a field of the wrong type
 
-    return (ValueError, OSError, ImportError, StrictDataclassError)
+    return (ValueError, OSError, ImportError, MemoryError, StrictDataclassError)

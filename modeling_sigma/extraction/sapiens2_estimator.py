@@ -29,7 +29,7 @@ class Sapiens2Estimator:
     """Sapiens2: 308 keypoints, on any device of torch. Networks come from the Hub, or from folders.
 
     Every frame is searched for persons; each of the largest boxes is cut out and goes through the pose network, in
-    batches. Needs no package but transformers and torch. Mind the licence of each checkpoint.
+    batches. Needs no package but transformers and torch. Mind the license of each checkpoint.
 
     Args:
         model (`str`, *optional*, defaults to `"facebook/sapiens2-pose-0.4b"`):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -19,6 +20,9 @@ from .text_backbone_sigma import build_stack, shift_right
 
 
 logger = logging.get_logger(__name__)
+
+# What the processor makes of a text beside `labels`: pre-training reads it.
+TARGET_TEXT = ("text_input_ids", "text_attention_mask", "text_word_ids")
 
 
 class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
@@ -54,6 +58,31 @@ class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
     def prepare_decoder_input_ids_from_labels(self, labels: torch.Tensor) -> torch.Tensor:
         """Labels shifted to the right, as `transformers`' collators and label smoothers expect."""
         return shift_right(labels, self.config.text_config)
+
+    def generate(
+        self,
+        inputs: torch.Tensor | None = None,
+        generation_config: GenerationConfig | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """As in transformers, for everything that the processor makes: the tokens of a target text are left aside, as
+        `labels` are.
+
+        A `max_length` that is given without `max_new_tokens` counts, although the model's own limit is in new tokens.
+        As for any decoder it includes the token that starts the text.
+        """
+        kwargs = {name: value for name, value in kwargs.items() if name not in TARGET_TEXT}
+        start = kwargs.get("decoder_input_ids")
+        start_length = 1 if start is None else start.shape[1]
+        if kwargs.get("max_length") is not None and kwargs.get("max_new_tokens") is None:
+            kwargs["max_new_tokens"] = kwargs.pop("max_length") - start_length
+        elif generation_config is not None and generation_config.max_length is not None:
+            generation_config = copy.deepcopy(generation_config)
+            if generation_config.max_new_tokens is None and kwargs.get("max_new_tokens") is None:
+                generation_config.max_new_tokens = generation_config.max_length - start_length
+            generation_config.max_length = None
+        return super().generate(inputs, generation_config, *args, **kwargs)
 
     @can_return_tuple
     def forward(
@@ -104,7 +133,8 @@ class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
         if decoder_input_ids is None:
             if labels is None:
                 raise ValueError(
-                    "expected labels or decoder_input_ids, received neither: use generate() to write text"
+                    "expected labels or decoder_input_ids, received neither: use generate() to write text. A Trainer "
+                    "with label_smoothing_factor takes the labels away: set label_smoothing in the configuration"
                 )
             decoder_input_ids = shift_right(labels, self.config.text_config)
         decoded = self.decoder(

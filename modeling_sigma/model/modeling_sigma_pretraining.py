@@ -118,6 +118,7 @@ class SigmaForPreTraining(SigmaModel):
         text_word_ids: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         negatives_generator: torch.Generator | None = None,
+        return_loss: bool = True,
         **kwargs: Any,
     ) -> SigmaForPreTrainingOutput:
         r"""All pre-training losses of a batch of pairs.
@@ -133,6 +134,8 @@ class SigmaForPreTraining(SigmaModel):
                 What the decoder is to write, -100 is ignored; the sentences when left out.
             negatives_generator (`torch.Generator`, *optional*):
                 Randomness of the hard negatives; equally seeded on all ranks, the draws are those of one process.
+            return_loss (`bool`, *optional*, defaults to `True`):
+                Add the terms up. A Trainer with `label_names=[]` evaluates the loss of batches without `labels` by it.
 
         Raises:
             ValueError: without text, or when there is not one sentence a clip.
@@ -187,7 +190,7 @@ class SigmaForPreTraining(SigmaModel):
             read = fused[0] if config.lm_source == "fused" else pose_states
             terms["lm_loss"], lm_logits = self._language_modelling(read, poses.attention_mask, labels)
         return SigmaForPreTrainingOutput(
-            loss=self._total(terms),
+            loss=self._total(terms) if return_loss else None,
             **terms,
             logits_per_pose=logits,
             logits_per_text=logits.T,

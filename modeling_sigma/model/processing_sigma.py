@@ -77,6 +77,11 @@ class SigmaProcessor(ProcessorMixin):
             ) from error
 
     @property
+    def pad_token_id(self) -> int:
+        """The tokenizer's: here is where trainers look for it."""
+        return int(self.tokenizer.pad_token_id)
+
+    @property
     def model_input_names(self) -> list[str]:
         return ["pose_values", "pose_attention_mask", "prompt_input_ids", "prompt_attention_mask"]
 

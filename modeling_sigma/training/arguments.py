@@ -1,4 +1,7 @@
-"""Everything that a training run can be told: typed fields, from a YAML file and the command line, which wins."""
+"""What a run can be told beyond transformers' arguments: typed fields, from a YAML file and the command line.
+
+Imports neither torch nor transformers before something is parsed: `sigma-slu finetune --help` shows these fields.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +13,15 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-import yaml
-from transformers import HfArgumentParser, Seq2SeqTrainingArguments
+from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS
 
 
-TASKS = ("islr", "cslr", "slt")
-HEADS = ("generation", "classification", "ctc")
-
-# task -> (the metric of the validation split that chooses the best checkpoint, whether more is better)
-BEST_METRICS = {
-    "pretrain": ("loss", False),
-    "islr": ("top1_per_instance", True),
-    "cslr": ("wer", False),
-    "slt": ("bleu4", True),
-}
+# What `--head` can be: whatever answers one of the tasks that are fine-tuned for.
+HEADS = tuple(kind.head for kind in MODEL_KINDS.values() if kind.head and "pretrain" not in kind.tasks)
 
 
-def _help(text: str, default: Any = None, **metadata: Any) -> Any:
+def described(text: str, default: Any = None, **metadata: Any) -> Any:
+    """A field of a dataclass with its help text; `metadata` goes to `add_argument`."""
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata={"help": text, **metadata})
     return field(default=default, metadata={"help": text, **metadata})
@@ -39,22 +33,24 @@ class ModelArguments:
 
     _argument_group_name = "model"
 
-    model: str | None = _help("Sigma checkpoint to start from: a folder, or a name on the Hub")
-    text_model: str | None = _help(
+    model: str | None = described("Sigma checkpoint to start from: a folder, or a name on the Hub")
+    text_model: str | None = described(
         "T5 or mT5 to build a new Sigma around: a folder, or a name on the Hub; not used with `model`"
     )
-    model_config: dict | str | None = _help(
+    model_config: dict | str | None = described(
         "fields of SigmaConfig, as JSON on the command line; with `model` they change its configuration"
     )
-    tokenizer: str | None = _help(
+    tokenizer: str | None = described(
         "tokenizer of a new model: `words` (one piece a word of the training texts), `unigram` (trained on them), a "
         "folder, or a name on the Hub; by default that of `text_model`, else `words`"
     )
-    vocabulary_size: int = _help("pieces of a `unigram` tokenizer", 8000)
-    feature_extractor: dict | str | None = _help("fields of SigmaFeatureExtractor that differ from its defaults")
-    max_text_length: int | None = _help("longest target in tokens (default: the checkpoint's, or 50)")
-    head: Literal["auto", "generation", "classification", "ctc"] = _help(
-        "what writes the answer; auto: the head of `model` where it fits the task, else generation", "auto"
+    vocabulary_size: int = described("pieces of a `unigram` tokenizer", 8000)
+    feature_extractor: dict | str | None = described("fields of SigmaFeatureExtractor that differ from its defaults")
+    max_text_length: int | None = described("longest target in tokens (default: the checkpoint's, or 50)")
+    head: str = described(
+        "what answers; auto: the head of `model` where it chooses among labels and fits the task, else generation",
+        "auto",
+        choices=("auto", *HEADS),
     )
 
     def __post_init__(self) -> None:
@@ -68,29 +64,31 @@ class DataArguments:
 
     _argument_group_name = "data"
 
-    task: Literal["islr", "cslr", "slt"] = _help("isolated signs, glosses, or translation", "slt")
-    corpus: list[str] = _help(
+    task: Literal["islr", "cslr", "slt"] = described("isolated signs, glosses, or translation", "slt")
+    corpus: list[str] = described(
         "corpora, joined where there are several: NAME or NAME:CONFIG, where NAME is one of ours (synthetic, "
         "wlasl_hands, ...), a folder made by `sigma-slu build-dataset`, or a name on the Hub",
         ["synthetic"],
     )
-    data_dir: list[str] | None = _help("folder of each corpus's own files; one for all, or one a corpus")
-    corpus_options: dict | str | None = _help("other options of the corpus builders")
-    validation_corpus: str | None = _help("the corpus that is validated and tested on (default: the last of `corpus`)")
-    train_split: str = _help("split to train on; slices such as train[:10%%] work", "train")
-    validation_split: str = _help("split that chooses the checkpoint; none: do not validate", "validation")
-    test_split: str = _help("split that is looked at once, at the end; none: do not test", "test")
-    max_train_clips: int | None = _help("train on the first N clips alone")
-    max_validation_clips: int | None = _help("validate on the first N clips alone")
-    max_test_clips: int | None = _help("test on the first N clips alone")
-    language: str | None = _help("spoken language of the prompt (default: the corpus's own, clip by clip)")
-    augmentation: dict | str | None = _help(
+    data_dir: list[str] | None = described("folder of each corpus's own files; one for all, or one a corpus")
+    corpus_options: dict | str | None = described("other options of the corpus builders")
+    validation_corpus: str | None = described(
+        "the corpus that is validated and tested on (default: the last of `corpus`)"
+    )
+    train_split: str = described("split to train on; slices such as train[:10%%] work", "train")
+    validation_split: str = described("split that chooses the checkpoint; none: do not validate", "validation")
+    test_split: str = described("split that is looked at once, at the end; none: do not test", "test")
+    max_train_clips: int | None = described("train on the first N clips alone")
+    max_validation_clips: int | None = described("validate on the first N clips alone")
+    max_test_clips: int | None = described("test on the first N clips alone")
+    language: str | None = described("spoken language of the prompt (default: the corpus's own, clip by clip)")
+    augmentation: dict | str | None = described(
         "fields of PoseAugmentation, applied in training alone; none: no augmentation (default: the checkpoint's)"
     )
-    constrain_labels: bool = _help(
+    constrain_labels: bool = described(
         "isolated signs that are written: nothing but labels of the training split can be", False
     )
-    preset: str = _help("normalisation of texts before they are scored, see `sigma-slu evaluate --help`", "none")
+    preset: str = described("normalisation of texts before they are scored, see `sigma-slu evaluate --help`", "none")
 
     def __post_init__(self) -> None:
         self.corpus_options = as_mapping("corpus_options", self.corpus_options)
@@ -106,80 +104,49 @@ class DataArguments:
 
 @dataclass
 class AdapterArguments:
-    """What of a trained model an adapter changes (`finetune_lora.py`)."""
+    """What of a trained model an adapter changes."""
 
     _argument_group_name = "adapter"
 
-    lora_rank: int = _help("rank of the changes", 8)
-    lora_alpha: float | None = _help("their scale is alpha / rank (default: twice the rank)")
-    lora_dropout: float = _help("dropout in front of them", 0.0)
-    pose_encoder: Literal["full", "frozen", "lora"] = _help(
+    adapter: Literal["none", "lora"] = described(
+        "train every weight, or low-rank changes of a trained `model`", "none"
+    )
+    lora_rank: int = described("rank of the adapter's changes", 8)
+    lora_alpha: float | None = described("scale of the changes, times the rank (default: twice the rank)")
+    lora_dropout: float = described("dropout before the adapter's changes", 0.0)
+    pose_encoder: Literal["full", "frozen", "lora"] = described(
         "the pose encoder trains in full, stays as it is, or gets low-rank changes and trains its norms", "lora"
     )
-    modules_to_save: list[str] = _help("further modules that train in full, for example lm_head", [])
+    modules_to_save: list[str] = described("further modules that train in full, for example lm_head", [])
 
 
 @dataclass
-class SigmaTrainingArguments(Seq2SeqTrainingArguments):
-    """`Seq2SeqTrainingArguments` with the paper's defaults, and what clips need on top.
+class ClipTrainingFields:
+    """What the training of clips can be told beyond transformers' arguments."""
 
-    Source of the defaults: arXiv:2509.21223, experiments (AdamW with eps 1e-9 and weight decay 1e-4, learning rate
-    1e-4, cosine schedule, 10 epochs, batch 16, clipping at 1).
-    """
+    _argument_group_name = "training"
 
-    frames_per_batch: int | None = _help(
+    frames_per_batch: int | None = described(
         "most frames, padding included, on a device at once: batches hold fewer long clips and more short ones, at "
         "most per_device_train_batch_size"
     )
-    length_grouping: bool = _help("put clips of similar length into one batch", True)
-    pose_learning_rate: float | None = _help("learning rate of the pose encoder (default: learning_rate)")
-    text_learning_rate: float | None = _help("learning rate of the text backbone (default: learning_rate)")
-    head_learning_rate: float | None = _help("learning rate of everything else (default: learning_rate)")
-    matrix_learning_rate: float | None = _help(
+    length_grouping: bool = described("put clips of similar length into one batch", True)
+    pose_learning_rate: float | None = described("learning rate of the pose encoder (default: learning_rate)")
+    text_learning_rate: float | None = described("learning rate of the text backbone (default: learning_rate)")
+    head_learning_rate: float | None = described("learning rate of everything else (default: learning_rate)")
+    matrix_learning_rate: float | None = described(
         "train the backbone's matrices with Muon at this rate, and the rest with AdamW: fewer steps from scratch"
     )
-    freeze: list[str] = _help("parts that are not trained: pose_encoder, text_backbone, embeddings, heads", [])
-    freeze_batch_norm: bool = _help("keep the pose encoder's running statistics (few clips)", False)
-    sync_batch_norm: bool = _help("statistics over the batches of all processes together", True)
-    ema_decay: float | None = _help("keep and evaluate a moving average of the weights, for example 0.999")
-    on_non_finite: Literal["stop", "skip"] = _help("what a NaN or infinite loss does: stop, or skip and count", "stop")
-    early_stopping_patience: int | None = _help("stop after so many evaluations without a better one")
-    resume: bool = _help("go on from the last complete checkpoint of output_dir, if there is one", False)
-    overwrite: bool = _help("start again although output_dir holds the checkpoints of another run", False)
-
-    # The paper's, and ours where a mistake would be silent.
-    learning_rate: float = _help("peak learning rate", 1e-4)
-    adam_epsilon: float = _help("epsilon of AdamW", 1e-9)
-    weight_decay: float = _help("weight decay of AdamW", 1e-4)
-    lr_scheduler_type: str = _help("learning rate schedule", "cosine")
-    num_train_epochs: float = _help("passes over the clips", 10.0)
-    per_device_train_batch_size: int = _help("most clips on a device at once", 16)
-    per_device_eval_batch_size: int = _help("clips on a device at once in evaluation", 16)
-    eval_strategy: str = _help("when to evaluate: no, steps or epoch", "epoch")
-    save_strategy: str = _help("when to save: no, steps, epoch or best", "epoch")
-    save_total_limit: int | None = _help("checkpoints that are kept, the best among them", 2)
-    load_best_model_at_end: bool = _help("end with the checkpoint that is best on validation", True)
-    logging_steps: float = _help("optimiser steps between two lines of the log", 10)
-    logging_nan_inf_filter: bool = _help("hide non-finite losses from the log", False)
-    predict_with_generate: bool = _help("let models that write generate in evaluation", True)
-    remove_unused_columns: bool = _help("leave it off: the collator needs all columns", False)
-
-    def __post_init__(self) -> None:
-        self.logging_steps = float(self.logging_steps)
-        for name in ("pose_learning_rate", "text_learning_rate", "head_learning_rate", "matrix_learning_rate"):
-            rate = getattr(self, name)
-            if rate is not None and rate <= 0:
-                raise ValueError(f"expected {name} > 0, received {rate}: use --freeze to keep a part as it is")
-        if self.frames_per_batch is not None and self.frames_per_batch < 1:
-            raise ValueError(f"expected frames_per_batch of at least 1, received {self.frames_per_batch}")
-        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
-            raise ValueError(f"expected ema_decay between 0 and 1, received {self.ema_decay}")
-        if self.resume and self.overwrite:
-            raise ValueError("expected resume or overwrite, received both")
-        # transformers takes bfloat16 on a processor only from those who ask for the processor.
-        if not torch.accelerator.is_available():
-            self.use_cpu = True
-        super().__post_init__()
+    freeze: list[str] = described("parts that are not trained: pose_encoder, text_backbone, embeddings, heads", [])
+    freeze_batch_norm: bool = described("keep the pose encoder's running statistics (few clips)", False)
+    sync_batch_norm: bool = described("statistics over the batches of all processes together", True)
+    ema_decay: float | None = described("keep and evaluate a moving average of the weights, for example 0.999")
+    on_non_finite: Literal["stop", "skip"] = described(
+        "what a NaN or infinite loss does: stop, or skip and count", "stop"
+    )
+    early_stopping_patience: int | None = described("stop after so many evaluations without a better one")
+    resume: bool = described("go on from the last complete checkpoint of output_dir, if there is one", False)
+    overwrite: bool = described("start again although output_dir holds the checkpoints of another run", False)
 
 
 def as_mapping(name: str, value: dict[str, Any] | str | None) -> dict[str, Any]:
@@ -214,6 +181,8 @@ def parse_arguments(classes: Sequence[type], argv: Sequence[str] | None = None, 
     Raises:
         ValueError: for a file that cannot be read, or a field that does not exist.
     """
+    from transformers import HfArgumentParser
+
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = HfArgumentParser(classes, usage="%(prog)s [CONFIG.yaml] [--field value ...]", **kwargs)
     if argv and not argv[0].startswith("-"):
@@ -227,6 +196,8 @@ def read_config(path: str | Path, classes: Sequence[type]) -> dict[str, Any]:
     Raises:
         ValueError: if it is no mapping, or has a field that none of `classes` has.
     """
+    import yaml
+
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except yaml.YAMLError as error:

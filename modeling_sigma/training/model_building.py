@@ -10,81 +10,26 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoProcessor, AutoTo
 
 from modeling_sigma.model.configuration_sigma import SigmaConfig
 from modeling_sigma.model.feature_extraction_sigma import SigmaFeatureExtractor
-from modeling_sigma.model.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
-from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining
+from modeling_sigma.model.model_kinds_sigma import ModelKind
 from modeling_sigma.model.processing_sigma import PROMPT_TEMPLATE, SigmaProcessor
-from modeling_sigma.registration import register_sigma
+from modeling_sigma.registration import defined_class, register_sigma
 from modeling_sigma.training.arguments import ModelArguments, as_mapping
 from modeling_sigma.training.data.word_tokenizer import unigram_tokenizer, word_tokenizer
-
-
-HEAD_OF_CLASS = {
-    "SigmaForPreTraining": "pretrain",
-    "SigmaForConditionalGeneration": "generation",
-    "SigmaForSequenceClassification": "classification",
-    "SigmaForCTC": "ctc",
-}
-# Class -> its layer with a row a label.
-LABEL_HEADS = {"SigmaForSequenceClassification": "classifier", "SigmaForCTC": "ctc_head"}
-
-
-def model_class(head: str) -> type:
-    """The class that trains a head: `"pretrain"`, `"generation"`, `"classification"` or `"ctc"`."""
-    if head == "ctc":
-        from modeling_sigma.model.modeling_sigma_heads import SigmaForCTC
-
-        return SigmaForCTC
-    return {
-        "pretrain": SigmaForPreTraining,
-        "generation": SigmaForConditionalGeneration,
-        "classification": SigmaForSequenceClassification,
-    }[head]
-
-
-def choose_head(arguments: ModelArguments, task: str) -> str:
-    """The head of a run; `auto` keeps the head of a checkpoint where it serves the task, else generates.
-
-    Raises:
-        ValueError: for a head that does not serve the task.
-    """
-    head = arguments.head
-    if head == "auto":
-        own = None if arguments.model is None else HEAD_OF_CLASS.get(architecture_of(arguments.model))
-        head = own if (own, task) in (("classification", "islr"), ("ctc", "cslr")) else "generation"  # type: ignore[assignment]
-    if (head, task) in (("classification", "cslr"), ("classification", "slt"), ("ctc", "islr"), ("ctc", "slt")):
-        serves = {"classification": "islr", "ctc": "cslr"}[head]
-        raise ValueError(f"expected task {serves} for the head {head}, received {task}: use --head generation")
-    return head
-
-
-def architecture_of(model: str) -> str:
-    """Name of the class that a checkpoint was saved from."""
-    register_sigma()
-    config = AutoConfig.from_pretrained(model, trust_remote_code=False)
-    return str((config.architectures or [""])[0])
+from modeling_sigma.training.task import Task
 
 
 def build_model(
-    arguments: ModelArguments,
-    head: str,
-    texts: Sequence[str],
-    languages: Sequence[str],
-    labels: Sequence[str] | None = None,
-    augmentation: dict[str, Any] | str | None = None,
+    arguments: ModelArguments, task: Task, rows: Any, augmentation: dict[str, Any] | str | None = None
 ) -> tuple[Any, Any]:
     """The model that a run trains, and its processor.
 
     Args:
         arguments ([`ModelArguments`]):
             Where to start.
-        head (`str`):
-            See [`model_class`].
-        texts (`Sequence[str]`):
-            Texts of the training split, for a new tokenizer.
-        languages (`Sequence[str]`):
-            Spoken languages of the prompts, for the same.
-        labels (`Sequence[str]`, *optional*):
-            Names of labels or glosses in the order of their numbers, for heads that choose.
+        task ([`Task`]):
+            What is learnt; its labels are numbered already, for heads that choose.
+        rows (`datasets.Dataset`):
+            The training split: a new tokenizer is made for its texts and prompts.
         augmentation (`dict`, *optional*):
             What training may do to a clip; part of the saved feature extractor. Empty: nothing. By default as the
             checkpoint's extractor says.
@@ -93,28 +38,28 @@ def build_model(
         ValueError, OSError: for a checkpoint, tokenizer or configuration that cannot be used.
     """
     register_sigma()
-    cls: Any = model_class(head)
+    cls, writes = defined_class(task.kind), not task.kind.has_labels
     fields = as_mapping("model_config", arguments.model_config)
     if augmentation is not None:
         augmentation = as_mapping("augmentation", augmentation)
-    if labels is not None:
-        fields["id2label"] = dict(enumerate(labels))
-        fields["label2id"] = {name: number for number, name in enumerate(labels)}
+    if task.labels is not None:
+        fields["id2label"] = dict(enumerate(task.labels))
+        fields["label2id"] = {name: number for number, name in enumerate(task.labels)}
     if arguments.model is not None:
         config = _changed_config(arguments.model, fields)
-        if head in ("generation", "pretrain") and not config.use_prompt:
+        if writes and not config.use_prompt:
             raise ValueError(
                 f"{arguments.model}: expected a model that reads a prompt and can write, this one has no tokenizer: "
                 "use --head classification (islr) or --head ctc (cslr)"
             )
-        model = cls.from_pretrained(arguments.model, config=config, ignore_mismatched_sizes=labels is not None)
-        if labels is not None:
-            _keep_known_labels(model, arguments.model)
+        model = cls.from_pretrained(arguments.model, config=config, ignore_mismatched_sizes=task.labels is not None)
+        if task.labels is not None:
+            _keep_known_labels(model, arguments.model, task.kind)
         return model, _processor_of(arguments, model.config, augmentation)
     tokenizer = None
-    if fields.get("use_prompt", True) or head in ("generation", "pretrain"):
-        prompts = [PROMPT_TEMPLATE.format(language=language) for language in sorted(set(languages))]
-        tokenizer = _new_tokenizer(arguments, [*texts, *prompts])
+    if fields.get("use_prompt", True) or writes:
+        prompts = [PROMPT_TEMPLATE.format(language=language) for language in sorted(task.prompt_languages(rows))]
+        tokenizer = _new_tokenizer(arguments, [*task.targets(rows), *prompts])
     if arguments.text_model is not None:
         model = cls.from_text_pretrained(arguments.text_model, **fields)
     else:
@@ -122,16 +67,15 @@ def build_model(
     return model, _new_processor(arguments, model.config, tokenizer, augmentation)
 
 
-def _keep_known_labels(model: Any, name: str) -> None:
+def _keep_known_labels(model: Any, name: str, kind: ModelKind) -> None:
     """Labels that the checkpoint's head of the same kind has, too, start from what it knows of them."""
-    head = LABEL_HEADS[type(model).__name__]
     old_config = AutoConfig.from_pretrained(name, trust_remote_code=False)
     old_numbers = {label: number for number, label in old_config.id2label.items()}
     known = {label: number for number, label in model.config.id2label.items() if label in old_numbers}
-    if not known or type(model).__name__ not in (old_config.architectures or ()):
+    if not known or kind.class_name not in (old_config.architectures or ()):
         return
-    old = getattr(type(model).from_pretrained(name, config=old_config), head)
-    new = getattr(model, head)
+    old = getattr(type(model).from_pretrained(name, config=old_config), str(kind.label_layer))
+    new = getattr(model, str(kind.label_layer))
     rows, old_rows = list(known.values()), [old_numbers[label] for label in known]
     with torch.no_grad():
         new.weight[rows] = old.weight[old_rows].to(new.weight.dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -16,15 +16,15 @@ from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 from transformers import Seq2SeqTrainer, Trainer
 from transformers.trainer_utils import seed_worker
 
-from modeling_sigma.training.arguments import SigmaTrainingArguments
-from modeling_sigma.training.data.data_collator import targets_of
+from modeling_sigma.training.data.clip_dataset import BatchStream
 from modeling_sigma.training.data.frame_budget import FrameBudgetSampler
 from modeling_sigma.training.optimization.batch_normalization import freeze_batch_norm, synchronize_batch_norm
-from modeling_sigma.training.optimization.joined_optimizer import muon_with_adamw
+from modeling_sigma.training.optimization.muon_adamw import MuonAdamW
 from modeling_sigma.training.optimization.optimizer_groups import PARTS, freeze_parts, parameter_groups
 from modeling_sigma.training.optimization.weight_average import WeightAverage, WeightAverageCallback
 from modeling_sigma.training.run.callbacks import EpochCallback, NonFiniteGuard
 from modeling_sigma.training.run.checkpoints import saving_failed
+from modeling_sigma.training.training_arguments import SigmaTrainingArguments
 
 
 logger = logging.getLogger(__name__)
@@ -37,27 +37,41 @@ _RATES = {
 }
 
 
-class ClipTrainer(Trainer):
-    """A `Trainer` whose training data is a [`ClipDataset`] and whose arguments are [`SigmaTrainingArguments`].
+class SigmaTrainer(Trainer):
+    """A `Trainer` whose task makes its batches and scores, and whose arguments are [`SigmaTrainingArguments`]. This
+    class itself trains label heads.
 
     Losses that are means over the clips of a batch are weighted by its clips, so that accumulation and processes with
     batches of different sizes give the mean over the whole step; losses of tokens are counted by the Trainer.
 
-    Arguments as for `transformers.Trainer`.
+    Args:
+        task ([`Task`]):
+            What the model learns.
+        processing_class ([`SigmaProcessor`] or [`SigmaFeatureExtractor`]):
+            The model's.
+        **kwargs:
+            Further arguments of `transformers.Trainer`. `train_dataset` is a [`ClipDataset`] or a [`BatchStream`].
     """
 
     args: SigmaTrainingArguments
     model: Any
     optimizer: Any
-    data_collator: Any
-    compute_metrics: Any
+    processing_class: Any
+    label_smoother: Any
     _step_clips: torch.Tensor
     _step_tokens: torch.Tensor
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, *, task: Any, processing_class: Any, **kwargs: Any) -> None:
+        self.task = task
+        collator = partial(task.collate, processing_class)
+        super().__init__(
+            processing_class=processing_class, data_collator=collator, compute_metrics=self._scores, **kwargs
+        )
         self._check_hardware()
         model = self.model
+        if self.label_smoother is not None:
+            # Our objectives smooth by themselves, each as its labels need it.
+            model.config.label_smoothing, self.label_smoother = self.args.label_smoothing_factor, None
         freeze_parts(model, self.args.freeze)
         if self.args.freeze_batch_norm:
             freeze_batch_norm(model)
@@ -93,11 +107,18 @@ class ClipTrainer(Trainer):
     # --- data
 
     def get_train_dataloader(self) -> DataLoader:
-        """Batches by frames; see [`FrameBudgetSampler`]."""
+        """Batches by frames (see [`FrameBudgetSampler`]), or those that a [`BatchStream`] makes itself."""
         if self.train_dataset is None:
             raise ValueError("expected a train_dataset, received none")
         args = self.args
-        extractor = getattr(self.data_collator.processor, "feature_extractor", self.data_collator.processor)
+        if isinstance(self.train_dataset, BatchStream):
+            if args.world_size > 1:
+                raise ValueError(f"expected one process for a stream of batches, received {args.world_size}")
+            # A generator of its own: the random state stays the model's.
+            return DataLoader(
+                self.train_dataset, batch_size=None, collate_fn=self.data_collator, generator=torch.Generator()
+            )
+        extractor = getattr(self.processing_class, "feature_extractor", self.processing_class)
         sampler = FrameBudgetSampler(
             self.train_dataset.lengths(extractor.max_frames, extractor.augmentation),
             max_clips=args.per_device_train_batch_size,
@@ -215,19 +236,17 @@ class ClipTrainer(Trainer):
 
     def evaluation_loop(self, dataloader: DataLoader, *args: Any, **kwargs: Any) -> Any:
         """As in `Trainer`, on the averaged weights if there are some. Clips that fill up the last batch of several
-        processes do not count (`Seq2SeqTrainer` would count them twice). `compute_metrics` finds the texts of the
-        clips as `references`: label ids are cut off at `max_text_length`, and lack what the tokenizer does not know.
-        """
+        processes do not count (`Seq2SeqTrainer` would count them twice)."""
         self.gather_function = self.accelerator.gather_for_metrics
+        self._evaluated: Any = dataloader.dataset
         average = self.average if self.is_in_train else None
-        plain_metrics = self.compute_metrics
-        if plain_metrics is not None:
-            self.compute_metrics = _with_references(plain_metrics, dataloader.dataset, self.data_collator.task)
-        try:
-            with nullcontext() if average is None else average.applied():
-                return super().evaluation_loop(dataloader, *args, **kwargs)
-        finally:
-            self.compute_metrics = plain_metrics
+        with nullcontext() if average is None else average.applied():
+            return super().evaluation_loop(dataloader, *args, **kwargs)
+
+    def _scores(self, evaluation: Any) -> dict[str, float]:
+        evaluation.references = self.task.references(self._evaluated.rows)
+        scores: dict[str, float] = self.task.scores(evaluation, self.processing_class)
+        return scores
 
     # --- optimiser
 
@@ -239,13 +258,15 @@ class ClipTrainer(Trainer):
         if self.optimizer is None and (len(set(rates.values())) > 1 or args.matrix_learning_rate is not None):
             decayed = self.get_decay_parameter_names(model)
             optimizer_class, options = self.get_optimizer_cls_and_kwargs(args, model)
+            groups = parameter_groups(model, rates, args.weight_decay, decayed)
             if args.matrix_learning_rate is None:
-                groups = parameter_groups(model, rates, args.weight_decay, decayed)
                 self.optimizer = optimizer_class(groups, **options)
             else:
-                self.optimizer = muon_with_adamw(
-                    model, args.matrix_learning_rate, rates, args.weight_decay, decayed, options
-                )
+                self.optimizer = MuonAdamW(model, groups, args.matrix_learning_rate, args.weight_decay, **options)
+                if "muon" not in self.optimizer.optimizers:
+                    raise ValueError(
+                        "expected matrices to train with matrix_learning_rate, the model has none: leave it out"
+                    )
         return super().create_optimizer(model)
 
     # --- log
@@ -293,26 +314,29 @@ class ClipTrainer(Trainer):
             self.average.load(resume_from_checkpoint)
 
 
-class SigmaTrainer(ClipTrainer):
-    """Trains label heads."""
-
-
-class SigmaCTCTrainer(ClipTrainer):
+class SigmaCTCTrainer(SigmaTrainer):
     """Trains [`SigmaForCTC`]; evaluation reads the best path of every clip."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if self.args.label_smoothing_factor:
+            raise ValueError(
+                f"expected label_smoothing_factor 0 for CTC, which has no label per frame to smooth, received "
+                f"{self.args.label_smoothing_factor}"
+            )
 
     def prediction_step(
         self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None
     ) -> Any:
         """Loss, the best gloss or blank of every frame (-100 behind a clip), and the glosses."""
         mask = inputs["pose_attention_mask"]
-        loss, logits, labels = super().prediction_step(model, inputs, prediction_loss_only, ["pose_embeds"])
+        loss, logits, labels = super().prediction_step(model, inputs, prediction_loss_only)
         if logits is None:
             return loss, None, None
-        best = logits[0] if isinstance(logits, tuple) else logits
-        return loss, best.argmax(dim=-1).masked_fill(mask.to(best.device) == 0, -100), labels
+        return loss, logits.argmax(dim=-1).masked_fill(mask.to(logits.device) == 0, -100), labels
 
 
-class SigmaSeq2SeqTrainer(ClipTrainer, Seq2SeqTrainer):
+class SigmaSeq2SeqTrainer(SigmaTrainer, Seq2SeqTrainer):
     """Trains models that write; evaluation generates, at most `generation_max_length` tokens.
 
     Args:
@@ -320,8 +344,8 @@ class SigmaSeq2SeqTrainer(ClipTrainer, Seq2SeqTrainer):
             Further arguments of `generate`, such as a [`LabelTrie`] as `prefix_allowed_tokens_fn`.
     """
 
-    def __init__(self, *args: Any, generation_options: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, *, generation_options: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.generation_options = generation_options or {}
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
@@ -346,7 +370,7 @@ class SigmaSeq2SeqTrainer(ClipTrainer, Seq2SeqTrainer):
         return tensor
 
 
-class SigmaPreTrainer(ClipTrainer):
+class SigmaPreTrainer(SigmaTrainer):
     """Trains [`SigmaForPreTraining`]: logs every term, and evaluates retrieval too.
 
     The language-modelling term is the mean over the tokens of the whole step. The other terms compare the clips of one
@@ -355,8 +379,8 @@ class SigmaPreTrainer(ClipTrainer):
 
     TERMS = ("global_alignment_loss", "local_alignment_loss", "matching_loss", "lm_loss")
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.counts_tokens = self.model_accepts_loss_kwargs = False
         self._num_batches = 0
 
@@ -407,17 +431,6 @@ class SigmaPreTrainer(ClipTrainer):
         ]
         rows = torch.stack(terms).detach().float().expand(len(inputs["pose_values"]), -1)
         return loss, (outputs["pose_embeds"].float(), outputs["text_embeds"].float(), rows), inputs["labels"]
-
-
-def _with_references(compute_metrics: Any, data: Any, task: str) -> Callable[[Any], dict[str, float]]:
-    """`compute_metrics`, given the texts that the predictions of an evaluation of `data` are compared with."""
-
-    def with_references(evaluation: Any) -> dict[str, float]:
-        evaluation.references = targets_of(data.rows, task)
-        scores: dict[str, float] = compute_metrics(evaluation)
-        return scores
-
-    return with_references
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

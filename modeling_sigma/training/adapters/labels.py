@@ -8,8 +8,8 @@ from typing import Any
 from torch import nn
 from transformers import AutoConfig
 
+from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS
 from modeling_sigma.registration import register_sigma
-from modeling_sigma.training.model_building import LABEL_HEADS
 
 
 # What of a configuration belongs to the labels of an adapter.
@@ -37,10 +37,10 @@ class LabelledAdapters:
     def add_adapter(self: Any, adapter_name: str, *args: Any, **kwargs: Any) -> None:
         """As in PEFT; the head gets a row a label of the adapter that is about to be loaded."""
         super().add_adapter(adapter_name, *args, **kwargs)  # type: ignore[misc]
-        head = LABEL_HEADS.get(type(self.get_base_model()).__name__)
-        if head is None or adapter_name not in self.label_fields:
+        kind = MODEL_KINDS.get(type(self.get_base_model()).__name__)
+        if kind is None or kind.label_layer is None or adapter_name not in self.label_fields:
             return
-        heads = getattr(self.get_base_model(), head).modules_to_save
+        heads = getattr(self.get_base_model(), kind.label_layer).modules_to_save
         old, num_labels = heads[adapter_name], len(self.label_fields[adapter_name]["id2label"])
         if old.out_features != num_labels:
             new = nn.Linear(old.in_features, num_labels, device=old.weight.device, dtype=old.weight.dtype)

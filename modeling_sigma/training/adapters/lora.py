@@ -11,8 +11,10 @@ from torch import nn
 
 import modeling_sigma
 from modeling_sigma.hub.adapter_card import build_adapter_card
+from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS
+from modeling_sigma.registration import defined_class
 from modeling_sigma.training.adapters.labels import keep_labels, read_model_config
-from modeling_sigma.training.model_building import HEAD_OF_CLASS, LABEL_HEADS, model_class
+from modeling_sigma.training.arguments import AdapterArguments
 
 
 PoseMode = Literal["full", "frozen", "lora"]
@@ -25,7 +27,6 @@ _TEXT_TARGETS = (
 )
 _POSE_TARGETS = r"pose_encoder\.(projection|parts\..*\.(joint_projection|spatial_conv|temporal_conv|residual_conv))"
 _POSE_NORMS = ("spatial_norm", "temporal_norm", "residual_norm")
-_TASK_TYPES = {"SigmaForConditionalGeneration": "SEQ_2_SEQ_LM", "SigmaForSequenceClassification": "SEQ_CLS"}
 
 
 def lora_config(
@@ -65,8 +66,8 @@ def lora_config(
         raise ValueError(f"expected pose_encoder among {', '.join(POSE_MODES)}, received {pose_encoder!r}")
     if rank < 1:
         raise ValueError(f"expected a rank of at least 1, received {rank}")
-    name = type(model).__name__
-    saved = [*([LABEL_HEADS[name]] if name in LABEL_HEADS else []), *modules_to_save]
+    kind = MODEL_KINDS.get(type(model).__name__)
+    saved = [*([kind.label_layer] if kind is not None and kind.label_layer else []), *modules_to_save]
     targets = _TEXT_TARGETS
     if pose_encoder == "full":
         saved.append("pose_encoder")
@@ -74,13 +75,26 @@ def lora_config(
         saved += _POSE_NORMS
         targets = f"({_TEXT_TARGETS}|{_POSE_TARGETS})"
     return peft.LoraConfig(
-        task_type=_TASK_TYPES.get(name),
+        task_type=None if kind is None else kind.adapter_task,
         r=rank,
         lora_alpha=2 * rank if alpha is None else alpha,
         lora_dropout=dropout,
         target_modules=targets,
         modules_to_save=saved or None,
     )
+
+
+def add_adapter(model: Any, arguments: AdapterArguments) -> Any:
+    """The model with a new adapter, which alone trains."""
+    config = lora_config(
+        model,
+        arguments.lora_rank,
+        arguments.lora_alpha,
+        arguments.lora_dropout,
+        arguments.pose_encoder,
+        arguments.modules_to_save,
+    )
+    return import_peft().get_peft_model(model, config)
 
 
 def save_adapter(
@@ -125,8 +139,8 @@ def save_adapter(
     config.sigma_slu_version = modeling_sigma.__version__
     config.save_pretrained(directory)
     processor.save_pretrained(directory)
-    labels = list(config.id2label.values()) if architecture in LABEL_HEADS else []
-    card = build_adapter_card(base, architecture, labels, config.weights_licence, sign_languages, spoken_languages)
+    labels = list(config.id2label.values()) if MODEL_KINDS[architecture].has_labels else []
+    card = build_adapter_card(base, architecture, labels, config.weights_license, sign_languages, spoken_languages)
     card.save(directory / "README.md")  # in place of PEFT's, which is a form to fill in
     return directory
 
@@ -158,11 +172,11 @@ def load_adapted(directory: str | Path, base: str | None = None, is_trainable: b
     peft = import_peft()
     config = read_model_config(directory)
     architecture = (config.architectures or [""])[0]
-    if architecture not in HEAD_OF_CLASS:
+    kind = MODEL_KINDS.get(architecture)
+    if kind is None:
         raise ValueError(f"{directory}: expected the adapter of a Sigma model, found {architecture or 'no model'}")
     base = base or peft.PeftConfig.from_pretrained(str(directory)).base_model_name_or_path
-    cls: Any = model_class(HEAD_OF_CLASS[architecture])
-    model = cls.from_pretrained(base, config=config, ignore_mismatched_sizes=True)
+    model = defined_class(kind).from_pretrained(base, config=config, ignore_mismatched_sizes=True)
     return keep_labels(peft.PeftModel.from_pretrained(model, str(directory), is_trainable=is_trainable))
 
 

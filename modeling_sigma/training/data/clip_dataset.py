@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
 import numpy as np
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, IterableDataset
 
 from datasets_scripts.schema import decode_clip
 from modeling_sigma.model.pose_augmentation import PoseAugmentation
@@ -71,3 +72,18 @@ class ClipDataset(Dataset):
         """Most frames that each clip can have when the model reads it: augmentation may make clips longer."""
         stretch = 1 + PoseAugmentation.from_dict(augmentation or {}).speed
         return [min(max_frames, ceil(num_frames * stretch)) for num_frames in self.rows["num_frames"]]
+
+
+class BatchStream(IterableDataset):
+    """Training clips in batches of their own, one per step: made while training, or in an order that must be this one.
+
+    Args:
+        batches (`Iterable[Sequence[ClipSample]]`):
+            At least as many as the run has steps (`max_steps`).
+    """
+
+    def __init__(self, batches: Iterable[Sequence[ClipSample]]) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[Sequence[ClipSample]]:
+        return iter(self.batches)

@@ -1,6 +1,6 @@
 """Adapting a trained model to other signs, signers or another sign language, from a folder of clips.
 
-`sigma-slu adapt` runs [`adapt`]; `examples/finetune_lora.py` runs [`main`].
+What `sigma-slu adapt` runs: fine-tuning with choices that suit few clips.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,28 +17,20 @@ import numpy as np
 
 from datasets_scripts.corpora import CORPORA, load_corpus
 from datasets_scripts.folder import UNKNOWN
-from modeling_sigma.training.arguments import (
-    AdapterArguments,
-    DataArguments,
-    ModelArguments,
-    SigmaTrainingArguments,
-    parse_arguments,
-)
+from modeling_sigma.training.arguments import AdapterArguments, DataArguments, ModelArguments
 from modeling_sigma.training.data.corpus_splits import hold_out, split_name
-from modeling_sigma.training.model_building import architecture_of
 from modeling_sigma.training.recipes.finetune import finetune
+from modeling_sigma.training.task import kind_of
+from modeling_sigma.training.training_arguments import SigmaTrainingArguments
 
 
 logger = logging.getLogger(__name__)
 
-DESCRIPTION = "Adapt a trained Sigma with LoRA."
 # Views of a clip that another signer, camera or day could have given.
 AUGMENTATION = {
     "rotation": 12.0, "scale": 0.15, "stretch": 0.15, "shift": 0.1, "noise": 0.01, "frame_dropout": 0.1,
     "joint_dropout": 0.03, "speed": 0.2,
 }  # fmt: skip
-# What a head of labels or glosses is for.
-LABEL_TASKS = {"SigmaForSequenceClassification": "islr", "SigmaForCTC": "cslr"}
 _MIN_STEPS, _MAX_STEPS, _EPOCHS = 200, 2000, 40
 
 
@@ -100,15 +91,6 @@ class AdaptOptions:
     use_cpu: bool = False
 
 
-def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    """Trains an adapter as the command line says; returns the scores."""
-    classes = (ModelArguments, DataArguments, AdapterArguments, SigmaTrainingArguments)
-    model_args, data_args, adapter_args, args = parse_arguments(classes, argv, description=DESCRIPTION)
-    if model_args.model is None:
-        raise ValueError("expected --model, the trained Sigma that the adapter changes")
-    return finetune(model_args, data_args, args, adapter_args)
-
-
 def adapt(options: AdaptOptions) -> dict[str, Any]:
     """The recipe for few clips: adapter, augmentation, a fixed number of steps, and a look at held-out clips at last.
 
@@ -124,10 +106,11 @@ def adapt(options: AdaptOptions) -> dict[str, Any]:
     splits, how = load_clips(options)
     task: Any = options.task
     if task == "auto":
-        task = LABEL_TASKS.get(architecture_of(options.model)) or guess_task(splits["train"])
+        kind = kind_of(options.model)
+        task = kind.tasks[0] if kind is not None and kind.has_labels else guess_task(splits["train"])
     if options.clips_per_text is not None:
         splits["train"] = first_clips_per_text(splits["train"], options.clips_per_text, options.seed)
-    head: Any = ("classification" if task == "islr" else "auto") if options.head == "auto" else options.head
+    head = "classification" if options.head == "auto" and task == "islr" else options.head
     num_clips = len(splits["train"])
     batch_size = min(options.batch_size, num_clips)
     steps = options.steps or min(_MAX_STEPS, max(_MIN_STEPS, _EPOCHS * math.ceil(num_clips / batch_size)))
@@ -145,8 +128,8 @@ def adapt(options: AdaptOptions) -> dict[str, Any]:
         task=task, corpus=[options.data], language=prompt_language(splits["train"], options.spoken_language),
         augmentation=dict(AUGMENTATION),
     )  # fmt: skip
-    pose_encoder: Any = options.pose_encoder
-    adapter_args = AdapterArguments(lora_rank=options.rank, pose_encoder=pose_encoder) if is_lora else None
+    adapter: dict[str, Any] = {"adapter": "lora" if is_lora else "none", "pose_encoder": options.pose_encoder}
+    adapter_args = AdapterArguments(**adapter, lora_rank=options.rank)
     model_args = ModelArguments(model=options.model, head=head)
     scores = finetune(model_args, data_args, args, adapter_args, splits)
     sizes = json.loads((Path(options.out) / "run.json").read_text(encoding="utf-8"))["model"]

@@ -22,8 +22,11 @@ from modeling_sigma.model.configuration_sigma import SigmaConfig
 from modeling_sigma.model.feature_extraction_sigma import SigmaFeatureExtractor
 from modeling_sigma.model.modeling_sigma_heads import SigmaForConditionalGeneration
 from modeling_sigma.model.processing_sigma import PROMPT_TEMPLATE, SigmaProcessor
+from modeling_sigma.training.data.clip_dataset import ClipSample
 from modeling_sigma.training.data.word_tokenizer import word_tokenizer
-from modeling_sigma.training.optimization.matrix_optimizer import MatrixOptimizer
+from modeling_sigma.training.optimization.muon_adamw import one_cycle_muon
+from modeling_sigma.training.run.streamed_training import train_on_stream
+from modeling_sigma.training.task import choose_task
 
 
 # Progress: (what is going on, steps done, steps in all, loss or None).
@@ -39,7 +42,7 @@ class DemoRecipe:
         isolated_steps (`int`): Steps at the start that show single signs only.
         isolated_share (`float`): Share of later steps that still do.
         batch_size (`int`): Sentences a step; twice as many single signs.
-        learning_rate, matrix_learning_rate (`float`): Peaks of [`MatrixOptimizer`]'s one-cycle schedules.
+        learning_rate, matrix_learning_rate (`float`): Peaks of [`one_cycle_muon`].
         label_smoothing (`float`): Of the language-modelling loss.
         max_frames (`int`): Longer sentences lose frames.
         hidden_size, num_layers (`int`): Of the text backbone's encoder and decoder.
@@ -100,31 +103,19 @@ def train_demo(
     progress: Progress,
 ) -> list[float]:
     """Trains `model` in place; returns the loss of every step."""
-    optimizer = MatrixOptimizer(model, recipe.steps, recipe.learning_rate, recipe.matrix_learning_rate)
-    model.train()
-    losses: list[float] = []
-    for step in range(recipe.steps):
-        batch = training_batch(processor, language, recipe, step)
-        losses.append(training_step(model, optimizer, batch, recipe.precision))
-        progress("training", step + 1, recipe.steps, losses[-1])
-    model.eval()
-    return losses
+    return train_on_stream(
+        choose_task("slt"),
+        model,
+        processor,
+        (training_clips(language, recipe, step) for step in range(recipe.steps)),
+        one_cycle_muon(model, recipe.steps, recipe.learning_rate, recipe.matrix_learning_rate),
+        recipe.steps,
+        recipe.precision,
+        lambda step, loss: progress("training", step, recipe.steps, loss),
+    )
 
 
-def training_step(
-    model: SigmaForConditionalGeneration, optimizer: MatrixOptimizer, batch: dict[str, torch.Tensor], precision: str
-) -> float:
-    """One step on one batch; returns its loss. `precision` as in [`DemoRecipe`]."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-        loss = model(**batch).loss
-    loss.backward()
-    optimizer.step()
-    return float(loss.item())
-
-
-def training_batch(
-    processor: SigmaProcessor, language: SyntheticSigns, recipe: DemoRecipe, step: int
-) -> dict[str, torch.Tensor]:
+def training_clips(language: SyntheticSigns, recipe: DemoRecipe, step: int) -> list[ClipSample]:
     """The clips of one step, which no other step shows."""
     generator = np.random.default_rng([recipe.seed, step])
     is_isolated = step < recipe.isolated_steps or generator.random() < recipe.isolated_share
@@ -132,13 +123,10 @@ def training_batch(
     num_clips = recipe.batch_size * (2 if is_isolated else 1)
     first = step * 2 * recipe.batch_size
     samples = [make(first + offset, split="train", seed=recipe.seed) for offset in range(num_clips)]
-    features = processor(
-        poses=[sample.clip for sample in samples],
-        text=[sample.text for sample in samples],
-        training=True,
-        generator=generator,
-    )
-    return {name: value for name, value in features.items() if not name.startswith("text_")}
+    return [
+        ClipSample(sample.clip, f"clip {first + offset}", sample.text, list(sample.gloss), "English", generator)
+        for offset, sample in enumerate(samples)
+    ]
 
 
 def evaluate_demo(

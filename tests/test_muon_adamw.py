@@ -1,4 +1,4 @@
-"""`MatrixOptimizer`: which parameters Muon gets, and that all of them move."""
+"""Muon with AdamW: which parameters each gets, and that all of them move."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from torch import nn
 
 from modeling_sigma.model.modeling_sigma_heads import SigmaForCTC, SigmaForSequenceClassification
 from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining
-from modeling_sigma.training.optimization.matrix_optimizer import MatrixOptimizer, is_map
+from modeling_sigma.training.optimization.muon_adamw import is_map, one_cycle_muon
 from tests.factories import tiny_model
 
 
@@ -28,28 +28,28 @@ def test_every_trainable_parameter_moves_and_nothing_else() -> None:
     model = tiny_model(SigmaForSequenceClassification, num_labels=3)
     model.shared.requires_grad_(False)
     before = {name: value.clone() for name, value in model.named_parameters()}
-    optimizer = MatrixOptimizer(model, num_steps=4, learning_rate=1e-2, matrix_learning_rate=1e-2)
+    optimizer, _ = one_cycle_muon(model, 4, learning_rate=1e-2, matrix_learning_rate=1e-2)
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter) if parameter.requires_grad else None
     optimizer.step()
     moved = {name for name, value in model.named_parameters() if not value.equal(before[name])}
     assert moved == {name for name, value in model.named_parameters() if value.requires_grad}
-    assert all(parameter.grad is None for parameter in model.parameters())
 
 
 def test_rates_rise_and_end_near_zero() -> None:
     layer = nn.Linear(2, 2)
-    optimizer = MatrixOptimizer(layer, num_steps=50, learning_rate=1.0, matrix_learning_rate=2.0)
+    optimizer, schedule = one_cycle_muon(layer, 50, learning_rate=1.0, matrix_learning_rate=2.0)
     rates = []
     for _ in range(49):
         layer(torch.ones(1, 2)).sum().backward()
-        rates.append([inner.param_groups[0]["lr"] for inner in optimizer.optimizers])
+        rates.append([inner.param_groups[0]["lr"] for inner in optimizer.optimizers.values()])
         optimizer.step()
+        schedule.step()
     muon, adamw = zip(*rates)
     assert max(muon) == pytest.approx(2.0) and max(adamw) == pytest.approx(1.0)
     assert rates[-1][0] < 0.01 and muon[0] < muon[1] and muon.index(max(muon)) == 3
 
 
 def test_models_without_maps_or_without_tables() -> None:
-    assert len(MatrixOptimizer(nn.BatchNorm1d(2), 10).optimizers) == 1
-    assert len(MatrixOptimizer(nn.Linear(2, 2, bias=False), 10).optimizers) == 1
+    assert list(one_cycle_muon(nn.BatchNorm1d(2), 10, 1e-3, 1e-3)[0].optimizers) == ["adamw"]
+    assert list(one_cycle_muon(nn.Linear(2, 2, bias=False), 10, 1e-3, 1e-3)[0].optimizers) == ["muon"]
