@@ -11,11 +11,27 @@ from datasets_scripts.corpora import CORPORA, load_corpus
 from datasets_scripts.reading.corpus_builder import CorpusBuilder
 from datasets_scripts.schema import decode_clip, features
 from datasets_scripts.synthetic import Synthetic, SyntheticSigns
+from tests.import_graph import cycles, imported_files, source_files
 
 
 def test_the_two_doors_of_the_package() -> None:
     assert modeling_sigma.load_corpus is load_corpus and modeling_sigma.decode_clip is decode_clip
     assert {"load_corpus", "decode_clip"} <= set(modeling_sigma.__all__) & set(dir(modeling_sigma))
+
+
+def test_folders_have_no_circle() -> None:
+    files = source_files()
+    ours = {name: path for name, path in files.items() if name.startswith("datasets_scripts.")}
+    folders = {path.parent.name for path in ours.values()} - {"datasets_scripts"}
+    assert folders == {"reading", "building", "auditing", "synthetic_language"}
+    arrows: dict[str, set[str]] = {folder: set() for folder in folders}
+    for name, path in ours.items():
+        for target, _ in imported_files(name, path, files):
+            if target in ours and path.parent != ours[target].parent:
+                arrows.setdefault(path.parent.name, set()).add(ours[target].parent.name)
+    arrows.pop("datasets_scripts")  # the corpora are built of these folders, which know their row and their table
+    assert cycles({folder: others - {"datasets_scripts"} for folder, others in arrows.items()}) == []
+    assert arrows["reading"] == {"datasets_scripts"} and "building" not in arrows["auditing"]
 
 
 def test_every_corpus_is_a_builder_with_facts() -> None:

@@ -72,7 +72,7 @@ _ONLY_WHERE_INSTALLED = {"selenium": "clicks through the Space where there is a 
 def _imports(*folders: str) -> list[_Import]:
     """Packages of others that the files of some folders import."""
     ours = {path.stem for folder in ("examples/space", "benchmarks", "tests") for path in (ROOT / folder).glob("*.py")}
-    ours |= {"modeling_sigma", "datasets_scripts", "tests"}
+    ours |= {"modeling_sigma", "datasets_scripts", "examples", "benchmarks", "tests"}
     found = []
     for path in [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
