@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow
+from datasets import Features
 from pyarrow import parquet
 
 from datasets_scripts.building.clip_statistics import count_clips
 from datasets_scripts.corpora import CORPORA
 from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder
-from datasets_scripts.schema import features
 from modeling_sigma import __version__
 from modeling_sigma.io.reading_errors import one_line
 from modeling_sigma.jobs.atomic_files import atomic_file, write_json
@@ -109,7 +109,7 @@ class ShardWriter:
         if rows:
             # Waiting for the disk would take as long as a tenth of the work. Checksums tell what is not there.
             with atomic_file(path, self.scratch, sync=False) as temporary:
-                parquet.write_table(as_table(rows), temporary, compression="zstd", row_group_size=_ROWS_IN_GROUP)
+                parquet.write_table(as_table(rows, builder.info.features), temporary, compression="zstd", row_group_size=_ROWS_IN_GROUP)
                 digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
             size = path.stat().st_size
         note = {
@@ -151,9 +151,9 @@ def plan_shards(builder: CorpusBuilder, clips: Mapping[str, Sequence[ClipEntry]]
     return shards
 
 
-def as_table(rows: Sequence[Mapping[str, Any]]) -> pyarrow.Table:
-    """Rows as a table that `datasets` reads with the features of the schema."""
-    schema = features().arrow_schema
+def as_table(rows: Sequence[Mapping[str, Any]], columns: Features) -> pyarrow.Table:
+    """Rows as a table that `datasets` reads with these columns: those of the schema, and what a corpus adds."""
+    schema = columns.arrow_schema
     return pyarrow.table(
         {field.name: pyarrow.array([row[field.name] for row in rows], field.type) for field in schema}, schema=schema
     )
@@ -173,7 +173,7 @@ def _fingerprint(builder: CorpusBuilder, entries: Sequence[ClipEntry]) -> str:
 
 
 def _parts(builder: CorpusBuilder, entries: Sequence[ClipEntry]) -> Iterator[Any]:
-    yield __version__, type(builder).__name__, str(builder.VERSION), asdict(builder.config), features().to_dict()
+    yield __version__, type(builder).__name__, str(builder.VERSION), asdict(builder.config), builder.info.features.to_dict()
     for entry in entries:
         yield asdict(entry)
         try:
