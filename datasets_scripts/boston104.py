@@ -1,8 +1,8 @@
 """RWTH-BOSTON-104: sentences of American Sign Language with glosses and the frames of each word, as three points.
 
 The file is not part of this project (research use). It holds no skeletons but what people marked by hand in every
-frame: the signer's left hand, right hand and nose. [`Boston104`] puts them where Sigma has the two wrists and the nose;
-the other 66 joints are missing. A model sees where the hands go, and nothing of their shape.
+frame: the signer's left hand, right hand and nose. [`Boston104`] puts them where Sigma has the two wrists and the
+nose; the other 66 joints are missing. A model sees where the hands go, and nothing of their shape.
 """
 
 from __future__ import annotations
@@ -118,7 +118,9 @@ class Boston104(TimedCorpusBuilder):
     def _arrays(self) -> dict[str, np.ndarray]:
         path = self.folder / FILE_NAME
         if not path.is_file():
-            raise FileNotFoundError(f"expected {FILE_NAME} in {self.folder}: give the folder of the RWTH-BOSTON-104 data")
+            raise FileNotFoundError(
+                f"expected {FILE_NAME} in {self.folder}: give the folder of the RWTH-BOSTON-104 data"
+            )
         return _read_arrays(path, path.stat().st_mtime_ns)
 
 
@@ -136,5 +138,7 @@ def _read_arrays(path: Path, changed: int) -> dict[str, np.ndarray]:
             f"{', '.join(wrong)} do not fit"
         )
     if sorted(arrays["points_order"].tolist()) != sorted(_JOINT_OF_POINT):
-        raise ValueError(f"{path}: expected the points {', '.join(_JOINT_OF_POINT)}, received {arrays['points_order']}")
+        raise ValueError(
+            f"{path}: expected the points {', '.join(_JOINT_OF_POINT)}, received {arrays['points_order']}"
+        )
     return arrays

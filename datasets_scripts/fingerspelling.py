@@ -92,7 +92,9 @@ class Fingerspelling(CorpusBuilder):
         arrays, chosen = self._arrays(), self.config.name
         unknown = sorted(set(arrays["sign_language"].tolist()) - set(LANGUAGES))
         if unknown:
-            raise ValueError(f"{FILE_NAME}: expected the sign languages {', '.join(LANGUAGES)}, received {unknown[0]!r}")
+            raise ValueError(
+                f"{FILE_NAME}: expected the sign languages {', '.join(LANGUAGES)}, received {unknown[0]!r}"
+            )
         return [
             ClipEntry(f"{code}_{Path(path).stem}", split, str(index), str(letter))
             for index, (code, path, letter) in enumerate(
@@ -124,7 +126,9 @@ class Fingerspelling(CorpusBuilder):
     def _arrays(self) -> dict[str, np.ndarray]:
         path = self.folder / FILE_NAME
         if not path.is_file():
-            raise FileNotFoundError(f"expected {FILE_NAME} in {self.folder}: give the folder of the fingerspelling data")
+            raise FileNotFoundError(
+                f"expected {FILE_NAME} in {self.folder}: give the folder of the fingerspelling data"
+            )
         return _read_arrays(path, path.stat().st_mtime_ns)
 
 

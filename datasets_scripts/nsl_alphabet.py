@@ -1,10 +1,10 @@
 """NSL alphabet: letters of Nepali Sign Language, one by one and as whole alphabets with the frames of each letter.
 
-The files are not part of this project (research use, doi 10.1016/j.dib.2024.110080): body (33 points) and hands (21) by
-MediaPipe, no face. All coordinates are shares of the picture. A hand is stored relative to its wrist and in units of
-its palm, with wrist and palm in `*_meta`. In a frame with a body, everything is relative to the middle between the
-shoulders; else to the picture's corner, or to its middle where a body was looked for and not found (all zeros, moved by
-one half). [`NslAlphabet`] puts all of that back into one place: pixels.
+The files are not part of this project (research use, doi 10.1016/j.dib.2024.110080): body (33 points) and hands (21)
+by MediaPipe, no face. All coordinates are shares of the picture. A hand is stored relative to its wrist and in units
+of its palm, with wrist and palm in `*_meta`. In a frame with a body, everything is relative to the middle between the
+shoulders; else to the picture's corner, or to its middle where a body was looked for and not found (all zeros, moved
+by one half). [`NslAlphabet`] puts all of that back into one place: pixels.
 """
 
 from __future__ import annotations
@@ -62,9 +62,7 @@ def _configs(kind: str, signers: tuple[int, ...]) -> list[NslAlphabetConfig]:
     configs = [NslAlphabetConfig(name=kind)]
     for signer in signers:
         others = ",".join(str(other) for other in SIGNERS if other != signer)
-        configs.append(
-            NslAlphabetConfig(name=f"{kind}_test{signer}", train_signers=others, test_signers=str(signer))
-        )
+        configs.append(NslAlphabetConfig(name=f"{kind}_test{signer}", train_signers=others, test_signers=str(signer)))
     return [*configs, NslAlphabetConfig(name=f"{kind}_new_signers", train_signers="1,2,3,4")]
 
 
@@ -149,7 +147,9 @@ class NslAlphabet(TimedCorpusBuilder):
     def _paths(self) -> list[Path]:
         paths = sorted(self.folder.glob(FILE_PATTERN))
         if not paths:
-            raise FileNotFoundError(f"expected nsl23_signers_1-4.npz in {self.folder}: give the folder of the NSL data")
+            raise FileNotFoundError(
+                f"expected nsl23_signers_1-4.npz in {self.folder}: give the folder of the NSL data"
+            )
         return paths
 
 
@@ -206,7 +206,9 @@ def _assemble(arrays: dict[str, np.ndarray], start: int, stop: int) -> PoseClip:
     body, wrists = part["pose"], np.stack([part[f"{hand}_meta"] for hand in _HANDS], axis=1)  # (T, 33, 4), (T, 2, 4)
     has_body = (body[:, _SHOULDERS, 3] > 0).any(axis=1)
     looked_for = np.isfinite(body[:, 0, 0])
-    origin = _origins(np.where((looked_for & ~has_body)[:, None, None], wrists[..., :2] + 0.5, wrists[..., :2]), has_body)
+    origin = _origins(
+        np.where((looked_for & ~has_body)[:, None, None], wrists[..., :2] + 0.5, wrists[..., :2]), has_body
+    )
     origin[looked_for & ~has_body] = 0.5
     size = np.array([width, height])
     keypoints, scores = np.zeros((stop - start, NUM_JOINTS, 2)), np.zeros((stop - start, NUM_JOINTS))

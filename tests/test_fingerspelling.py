@@ -48,7 +48,9 @@ def test_a_small_file(tmp_path: Path) -> None:
     seen = arrays["scores"][4:8] > 0
     assert not seen[1, 7] and seen[2, 4]
     assert np.array_equal(clip.scores > 0, seen) and clip.scores.max() < 1.005
-    assert np.abs(clip.keypoints - 500 * arrays["keypoints"][4:8].astype(np.float32))[seen].max() < 0.05  # a grid of 1e-4 of 500 pixels
+    assert (
+        np.abs(clip.keypoints - 500 * arrays["keypoints"][4:8].astype(np.float32))[seen].max() < 0.05
+    )  # a grid of 1e-4 of 500 pixels
     assert not clip.keypoints[1, 7].any()
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from datasets_scripts.auditing import audit_checks
 from datasets_scripts.auditing.audit_checks import AuditLimits, AuditRow, Check, check
+from datasets_scripts.auditing.label_groups import make_label_groups, recording_key
 from datasets_scripts.auditing.near_duplicates import motion_signature, near_pairs
 from datasets_scripts.building.clip_statistics import SCORE_THRESHOLD
 from datasets_scripts.schema import decode_clip
@@ -41,6 +42,7 @@ def audit_dataset(
     tokenizer: Callable[..., Any] | None = None,
     limits: AuditLimits | None = None,
     progress: Callable[[int], None] | None = None,
+    name: str = "this data set",
 ) -> dict[str, Any]:
     """Audits a data set.
 
@@ -55,11 +57,14 @@ def audit_dataset(
             From where on something is reported.
         progress (*optional*):
             Called with the number of rows read.
+        name (`str`, *optional*):
+            What the data set is called, for the signature of scores by its label groups.
 
     Returns:
         `dict`: `task`, `num_clips` of each split, and `checks`: name to `title`, `num_findings`, `examples` (at most
         `limits.num_examples`), and `advice` on what to do about them. `num_findings` is None where a check does not
-        apply, and `advice` says why.
+        apply, and `advice` says why. For isolated signs also `label_groups`, what
+        `modeling_sigma.metrics.LabelGroups` holds: labels that share a train recording, and all twins of train clips.
 
     Raises:
         ValueError: for an unknown task or a data set without rows.
@@ -77,6 +82,8 @@ def audit_dataset(
         "repeated_ids": audit_checks.repeated_ids(rows),
         "shared_texts": audit_checks.shared_texts(rows, task),
         "near_identical_motion": _near_identical_motion(collected),
+        "train_twins": audit_checks.train_twins(rows),
+        "one_recording_two_labels": audit_checks.one_recording_two_labels(rows, task),
         "shared_signers": audit_checks.shared_signers(rows),
         "empty_hands": audit_checks.empty_hands(rows, limits),
         "no_body": audit_checks.no_body(rows),
@@ -89,12 +96,15 @@ def audit_dataset(
     }
     for result in checks.values():
         result["examples"] = result["examples"][: limits.num_examples]
-    return {
+    report = {
         "task": task,
         "num_clips": dict(Counter(row.split for row in rows)),
         "num_findings": sum(result["num_findings"] or 0 for result in checks.values()),
         "checks": checks,
     }
+    if task == "islr":
+        report["label_groups"] = make_label_groups(rows, name).as_dict()
+    return report
 
 
 def format_audit(report: Mapping[str, Any], num_examples: int = 3) -> str:
@@ -140,6 +150,7 @@ def _collect(splits: Mapping[str, Iterable[Mapping[str, Any]]], progress: Callab
                 clip.duration,
                 float(seen[:, hands].any(axis=1).mean()),
                 int(seen[:, PART_SLICES["body"]].sum()) >= MIN_REFERENCE_POINTS,
+                recording_key(clip),
             )
             collected.rows.append(kept)
             signature = motion_signature(clip)

@@ -109,7 +109,9 @@ class ShardWriter:
         if rows:
             # Waiting for the disk would take as long as a tenth of the work. Checksums tell what is not there.
             with atomic_file(path, self.scratch, sync=False) as temporary:
-                parquet.write_table(as_table(rows, builder.info.features), temporary, compression="zstd", row_group_size=_ROWS_IN_GROUP)
+                parquet.write_table(
+                    as_table(rows, builder.info.features), temporary, compression="zstd", row_group_size=_ROWS_IN_GROUP
+                )
                 digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
             size = path.stat().st_size
         note = {
@@ -173,7 +175,13 @@ def _fingerprint(builder: CorpusBuilder, entries: Sequence[ClipEntry]) -> str:
 
 
 def _parts(builder: CorpusBuilder, entries: Sequence[ClipEntry]) -> Iterator[Any]:
-    yield __version__, type(builder).__name__, str(builder.VERSION), asdict(builder.config), builder.info.features.to_dict()
+    yield (
+        __version__,
+        type(builder).__name__,
+        str(builder.VERSION),
+        asdict(builder.config),
+        builder.info.features.to_dict(),
+    )
     for entry in entries:
         yield asdict(entry)
         try:

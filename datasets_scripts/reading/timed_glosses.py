@@ -38,7 +38,9 @@ class TimedCorpusBuilder(CorpusBuilder):
         """
         spans = entry.gloss_spans if isinstance(entry, TimedClipEntry) else ()
         if len(spans) != len(entry.gloss):
-            raise ValueError(f"{entry.sample_id}: expected one span for each of {len(entry.gloss)} glosses, received {spans}")
+            raise ValueError(
+                f"{entry.sample_id}: expected one span for each of {len(entry.gloss)} glosses, received {spans}"
+            )
         outside = [span for span in spans if not 0 <= span[0] < span[1] <= len(clip)]
         if outside:
             raise ValueError(f"{entry.sample_id}: expected spans within {len(clip)} frames, received {outside[0]}")

@@ -84,6 +84,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--confusions", type=int, default=10, metavar="N", help="how many confusions of islr to list (default 10)"
     )
+    parser.add_argument(
+        "--label-groups",
+        type=Path,
+        metavar="FILE",
+        help="islr: score also by the label groups that audit-dataset wrote, and without the clips that are in train",
+    )
     parser.add_argument("--bootstrap", type=int, default=0, metavar="N", help="95%% intervals from N resamples")
     parser.add_argument(
         "--compare",
@@ -98,6 +104,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Scores, prints, and returns 0."""
     _check_sources(args)
+    if args.label_groups is not None and args.task != "islr":
+        args.usage_error("--label-groups belongs to --task islr")
     if args.bootstrap < 0:
         raise ValueError(f"expected --bootstrap of at least 0, received {args.bootstrap}: 1000 is usual")
     with warnings.catch_warnings(record=True) as caught:
@@ -141,9 +149,10 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
 
     Returns:
         `dict`: that of `translation_scores`, `word_error_rates` or `recognition_scores`, and with `--compare` also
-        `comparison`, whose `scores` are those of `paired_bootstrap`; of a model also `data`: its names.
+        `comparison`, whose `scores` are those of `paired_bootstrap`; with `--label-groups` also `by_label_groups`,
+        what `label_group_scores` returns; of a model also `data`: its names.
     """
-    from modeling_sigma.metrics import paired_bootstrap
+    from modeling_sigma.metrics import LabelGroups, label_group_scores, paired_bootstrap
     from modeling_sigma.metrics.prediction_files import (
         PREDICTION_FIELDS,
         REFERENCE_FIELDS,
@@ -157,6 +166,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         return _plain(pairs[0], args.task), _plain(pairs[1], args.task)
 
     progress = _Progress()
+    groups = None if args.label_groups is None else LabelGroups.load(args.label_groups)
     found = None
     if args.model is None:
         references = read_sample_texts(args.references, REFERENCE_FIELDS[args.task])
@@ -170,6 +180,11 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     report = _score(args, *pairs, progress, labels=None if found is None else found.labels)
     if found is not None:
         report["data"] = {"model": args.model, "dataset": args.dataset, "config": args.config, "split": args.split}
+    if groups is not None:
+        resampling: dict[str, Any] = {"num_bootstrap": args.bootstrap, "seed": args.seed, "progress": progress}
+        report["by_label_groups"] = label_group_scores(*pairs, groups, references.sample_ids, **resampling)
+        if references.sample_ids is None:
+            warnings.warn("the references have no sample ids: scores without twins are left out", stacklevel=2)
     if other_pairs is not None:
         progress.say("comparing the two systems")
         statistics, other_statistics = _statistics(args, *pairs), _statistics(args, *other_pairs)
@@ -313,6 +328,9 @@ def _report_lines(report: Mapping[str, Any]) -> Iterator[str]:
     if report.get("confusions"):
         yield ""
         yield from _confusion_lines(report["confusions"])
+    for name, part in report.get("by_label_groups", {}).items():
+        yield ""
+        yield from _part_lines(name.replace("_", " "), part, width)
     if "comparison" in report:
         yield ""
         yield from _comparison_lines(report["comparison"], width)
@@ -321,6 +339,16 @@ def _report_lines(report: Mapping[str, Any]) -> Iterator[str]:
         if value is not None:
             yield f"{name:<9}  {value}"
     yield f"signature  {report['signature']}"
+
+
+def _part_lines(title: str, part: Mapping[str, Any], width: int) -> Iterator[str]:
+    intervals = part.get("intervals", {})
+    yield f"{title} ({part['num_samples']} samples)"
+    for name, value in part.items():
+        if isinstance(value, float):
+            ends = f"   {_format_interval(intervals[name])}" if name in intervals else ""
+            yield f"{name:<{width}}  {value:>8.2f}{ends}"
+    yield f"signature  {part['signature']}"
 
 
 def _confusion_lines(confusions: list[dict[str, Any]]) -> Iterator[str]:
