@@ -101,10 +101,10 @@ class NslAlphabet(TimedCorpusBuilder):
         homepage="https://doi.org/10.1016/j.dib.2024.110080",
         citation="",
         notes=(
-            "MediaPipe: body with its visibility, hands with score 1 where found, no face. Pixels: x and y were shares "
-            "of the picture, and are multiplied by its width and height. Where a body was found, its place in the "
-            "picture is not known: the middle between the shoulders is put into the picture's middle. Many clips are "
-            "close-ups without a body (use scale_reference='hands' and fill_wrists=True). Of signer 1 and 2 each "
+            "MediaPipe: body with its visibility, hands with score 1 where found, no face. Pixels: x and y were "
+            "shares of the picture, and are multiplied by its width and height. Where a body was found, its place in "
+            "the picture is not known: the middle between the shoulders is put into the picture's middle. Many clips "
+            "are close-ups without a body (use scale_reference='hands' and fill_wrists=True). Of signer 1 and 2 each "
             "recording is there twice, the second time cropped. Letters are romanised (KA, T_SHA)."
         ),
     )
@@ -113,8 +113,7 @@ class NslAlphabet(TimedCorpusBuilder):
     DEFAULT_CONFIG_NAME = "letters"
 
     def available_splits(self) -> tuple[str, ...]:
-        present = {self._split_of(int(signer)) for path in self._paths() for signer in _read_file(path)["signer"]}
-        return tuple(split for split in SPLITS if split in present)
+        return tuple(split for split in SPLITS if self.list_clips(split))
 
     def list_clips(self, split: str) -> list[ClipEntry]:
         list_entries = _letters if self.config.name.startswith("letters") else _recordings
@@ -183,7 +182,7 @@ def _recordings(path: Path, arrays: dict[str, np.ndarray], split: str) -> Iterat
         yield (
             signer,
             TimedClipEntry(
-                _recording_id(arrays, rows[0]),
+                _recording_id(arrays, int(rows[0])),
                 split,
                 f"{path.name}:{first}:{stops[rows[-1]]}",
                 gloss=tuple(str(letter) for letter in arrays["classes"][arrays["label"][letters]]),
@@ -204,7 +203,7 @@ def _assemble(arrays: dict[str, np.ndarray], start: int, stop: int) -> PoseClip:
     width, height = int(arrays["width"][index]), int(arrays["height"][index])
     part = {name: _frames(arrays, name, start, stop) for name in _OF_PARTS}
     body, wrists = part["pose"], np.stack([part[f"{hand}_meta"] for hand in _HANDS], axis=1)  # (T, 33, 4), (T, 2, 4)
-    has_body = (body[:, _SHOULDERS, 3] > 0).any(axis=1)
+    has_body: np.ndarray = np.asarray((body[:, _SHOULDERS, 3] > 0).any(axis=1))
     looked_for = np.isfinite(body[:, 0, 0])
     origin = _origins(
         np.where((looked_for & ~has_body)[:, None, None], wrists[..., :2] + 0.5, wrists[..., :2]), has_body
