@@ -18,6 +18,7 @@ from datasets_scripts.auditing import audit_checks
 from datasets_scripts.auditing.audit_checks import AuditLimits, AuditRow, Check, check
 from datasets_scripts.auditing.label_groups import make_label_groups, recording_key
 from datasets_scripts.auditing.near_duplicates import motion_signature, near_pairs
+from datasets_scripts.auditing.sign_agreement import SignedWord, signed_word, words_signed_differently
 from datasets_scripts.building.clip_statistics import SCORE_THRESHOLD
 from datasets_scripts.schema import decode_clip
 from modeling_sigma.model.pose_transforms import MIN_REFERENCE_POINTS, select_joints
@@ -26,6 +27,7 @@ from modeling_sigma.model.skeleton_layouts import PART_SLICES
 
 TASKS = ("islr", "cslr", "slt")
 _MAX_PAIRS = 100_000  # of two splits: a data set of copies must not fill the memory
+_MAX_SIGNED_WORDS = 2_000  # each is compared with each, a minute in all
 
 
 @dataclass
@@ -34,6 +36,7 @@ class _Collected:
     signatures: dict[str, list[np.ndarray]] = field(default_factory=lambda: defaultdict(list))
     signed_rows: dict[str, list[AuditRow]] = field(default_factory=lambda: defaultdict(list))
     damaged: list[dict[str, str]] = field(default_factory=list)
+    signed_words: list[SignedWord] = field(default_factory=list)
 
 
 def audit_dataset(
@@ -85,6 +88,7 @@ def audit_dataset(
         "train_twins": audit_checks.train_twins(rows),
         "one_recording_two_labels": audit_checks.one_recording_two_labels(rows, task),
         "shared_signers": audit_checks.shared_signers(rows),
+        "signed_differently": _signed_differently(collected, task),
         "empty_hands": audit_checks.empty_hands(rows, limits),
         "no_body": audit_checks.no_body(rows),
         "lengths": audit_checks.lengths(rows, limits),
@@ -157,6 +161,9 @@ def _collect(splits: Mapping[str, Iterable[Mapping[str, Any]]], progress: Callab
             if signature is not None:
                 collected.signatures[split].append(signature)
                 collected.signed_rows[split].append(kept)
+            if kept.signer_id and kept.text and len(collected.signed_words) <= _MAX_SIGNED_WORDS:
+                word = signed_word(clip, kept.text, kept.signer_id)
+                collected.signed_words += [] if word is None else [word]
             if progress is not None:
                 progress(len(collected.rows))
     return collected
@@ -169,6 +176,16 @@ def _guess_task(rows: Sequence[AuditRow]) -> str:
         return "cslr"
     num_words = sum(len(text.split()) * count for text, count in texts.items()) / sum(texts.values())
     return "islr" if num_words < 2.5 and len(texts) <= sum(texts.values()) / 2 else "slt"
+
+
+def _signed_differently(collected: _Collected, task: str) -> Check:
+    title, words = "words that one person may sign differently from all others", collected.signed_words
+    if task != "islr" or len({word.signer for word in words}) < 2:
+        return audit_checks.not_checked(title, "needs isolated signs by two known people")
+    if len(words) > _MAX_SIGNED_WORDS:
+        return audit_checks.not_checked(title, f"compares at most {_MAX_SIGNED_WORDS:,} clips: audit a part")
+    advice = "look at both with sigma-slu view: no model can read another sign, and labels may be wrong"
+    return check(title, words_signed_differently(words), advice)
 
 
 def _near_identical_motion(collected: _Collected) -> Check:
