@@ -159,7 +159,7 @@ def _letters(path: Path, arrays: dict[str, np.ndarray], split: str) -> Iterator[
         yield (
             signer,
             TimedClipEntry(
-                f"{_recording_id(arrays, index)}_{letter}",
+                f"{_recording_id(arrays, int(index))}_{letter}",
                 split,
                 f"{path.name}:{stops[index] - arrays['length'][index]}:{stops[index]}",
                 letter,
