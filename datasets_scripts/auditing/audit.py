@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from datasets_scripts.auditing import audit_checks
-from datasets_scripts.auditing.audit_checks import AuditLimits, AuditRow, Check, check
+from datasets_scripts.auditing.audit_checks import AuditLimits, Check, check
+from datasets_scripts.auditing.audit_row import AuditRow
 from datasets_scripts.auditing.label_groups import make_label_groups, recording_key
 from datasets_scripts.auditing.near_duplicates import motion_signature, near_pairs
 from datasets_scripts.auditing.sign_agreement import SignedWord, signed_word, words_signed_differently

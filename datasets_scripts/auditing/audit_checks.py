@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from datasets_scripts.auditing.audit_row import AuditRow
 from datasets_scripts.auditing.label_checks import count_labels, damages, one_letter_apart, same_but_for_writing
 from datasets_scripts.auditing.label_groups import labels_of_one_recording, recordings_in_train_too
 
@@ -38,22 +39,6 @@ class AuditLimits:
     min_hand_share: float = 0.1
     max_text_tokens: int = 50
     num_examples: int = 200
-
-
-@dataclass
-class AuditRow:
-    """What is kept of a row."""
-
-    split: str
-    sample_id: str
-    text: str
-    gloss: tuple[str, ...]
-    signer_id: str | None
-    num_frames: int
-    seconds: float | None
-    hand_share: float
-    has_body: bool
-    recording: bytes | None = None
 
 
 def check(title: str, examples: Sequence[Mapping[str, Any]], advice: str) -> Check:

@@ -6,14 +6,11 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from datasets_scripts.auditing.audit_row import AuditRow
 from modeling_sigma.metrics.label_groups import LabelGroups
 from modeling_sigma.model.pose_clip import PoseClip
-
-
-if TYPE_CHECKING:
-    from datasets_scripts.auditing.audit_checks import AuditRow
 
 
 def recording_key(clip: PoseClip) -> bytes | None:
