@@ -48,6 +48,9 @@ CORPORA: Mapping[str, type[CorpusBuilder]] = _LazyClasses(
     youtube_asl="YoutubeAsl",
     wlasl_hands="WlaslHands",
     bdsl_words="BdslWords",
+    boston104="Boston104",
+    nsl_alphabet="NslAlphabet",
+    fingerspelling="Fingerspelling",
     synthetic="Synthetic",
     folder="Folder",
 )

@@ -15,8 +15,11 @@ from typing import Any
 import numpy as np
 
 from datasets_scripts.auditing import audit_checks
-from datasets_scripts.auditing.audit_checks import AuditLimits, AuditRow, Check, check
+from datasets_scripts.auditing.audit_checks import AuditLimits, Check, check
+from datasets_scripts.auditing.audit_row import AuditRow
+from datasets_scripts.auditing.label_groups import make_label_groups, recording_key
 from datasets_scripts.auditing.near_duplicates import motion_signature, near_pairs
+from datasets_scripts.auditing.sign_agreement import SignedWord, signed_word, words_signed_differently
 from datasets_scripts.schema import SCORE_THRESHOLD, decode_clip
 from modeling_sigma.model.pose_transforms import MIN_REFERENCE_POINTS, select_joints
 from modeling_sigma.model.skeleton_layouts import PART_SLICES
@@ -24,6 +27,7 @@ from modeling_sigma.model.skeleton_layouts import PART_SLICES
 
 TASKS = ("islr", "cslr", "slt")
 _MAX_PAIRS = 100_000  # of two splits: a data set of copies must not fill the memory
+_MAX_SIGNED_WORDS = 2_000  # each is compared with each, a minute in all
 
 
 @dataclass
@@ -32,6 +36,7 @@ class _Collected:
     signatures: dict[str, list[np.ndarray]] = field(default_factory=lambda: defaultdict(list))
     signed_rows: dict[str, list[AuditRow]] = field(default_factory=lambda: defaultdict(list))
     damaged: list[dict[str, str]] = field(default_factory=list)
+    signed_words: list[SignedWord] = field(default_factory=list)
 
 
 def audit_dataset(
@@ -40,6 +45,7 @@ def audit_dataset(
     tokenizer: Callable[..., Any] | None = None,
     limits: AuditLimits | None = None,
     progress: Callable[[int], None] | None = None,
+    name: str = "this data set",
 ) -> dict[str, Any]:
     """Audits a data set.
 
@@ -54,11 +60,14 @@ def audit_dataset(
             From where on something is reported.
         progress (*optional*):
             Called with the number of rows read.
+        name (`str`, *optional*):
+            What the data set is called, for the signature of scores by its label groups.
 
     Returns:
         `dict`: `task`, `num_clips` of each split, and `checks`: name to `title`, `num_findings`, `examples` (at most
         `limits.num_examples`), and `advice` on what to do about them. `num_findings` is None where a check does not
-        apply, and `advice` says why.
+        apply, and `advice` says why. For isolated signs also `label_groups`, what
+        `modeling_sigma.metrics.LabelGroups` holds: labels that share a train recording, and all twins of train clips.
 
     Raises:
         ValueError: for an unknown task or a data set without rows.
@@ -76,7 +85,10 @@ def audit_dataset(
         "repeated_ids": audit_checks.repeated_ids(rows),
         "shared_texts": audit_checks.shared_texts(rows, task),
         "near_identical_motion": _near_identical_motion(collected),
+        "train_twins": audit_checks.train_twins(rows),
+        "one_recording_two_labels": audit_checks.one_recording_two_labels(rows, task),
         "shared_signers": audit_checks.shared_signers(rows),
+        "signed_differently": _signed_differently(collected, task),
         "empty_hands": audit_checks.empty_hands(rows, limits),
         "no_body": audit_checks.no_body(rows),
         "lengths": audit_checks.lengths(rows, limits),
@@ -88,12 +100,15 @@ def audit_dataset(
     }
     for result in checks.values():
         result["examples"] = result["examples"][: limits.num_examples]
-    return {
+    report = {
         "task": task,
         "num_clips": dict(Counter(row.split for row in rows)),
         "num_findings": sum(result["num_findings"] or 0 for result in checks.values()),
         "checks": checks,
     }
+    if task == "islr":
+        report["label_groups"] = make_label_groups(rows, name).as_dict()
+    return report
 
 
 def format_audit(report: Mapping[str, Any], num_examples: int = 3) -> str:
@@ -139,12 +154,16 @@ def _collect(splits: Mapping[str, Iterable[Mapping[str, Any]]], progress: Callab
                 clip.duration,
                 float(seen[:, hands].any(axis=1).mean()),
                 int(seen[:, PART_SLICES["body"]].sum()) >= MIN_REFERENCE_POINTS,
+                recording_key(clip),
             )
             collected.rows.append(kept)
             signature = motion_signature(clip)
             if signature is not None:
                 collected.signatures[split].append(signature)
                 collected.signed_rows[split].append(kept)
+            if kept.signer_id and kept.text and len(collected.signed_words) <= _MAX_SIGNED_WORDS:
+                word = signed_word(clip, kept.text, kept.signer_id)
+                collected.signed_words += [] if word is None else [word]
             if progress is not None:
                 progress(len(collected.rows))
     return collected
@@ -157,6 +176,16 @@ def _guess_task(rows: Sequence[AuditRow]) -> str:
         return "cslr"
     num_words = sum(len(text.split()) * count for text, count in texts.items()) / sum(texts.values())
     return "islr" if num_words < 2.5 and len(texts) <= sum(texts.values()) / 2 else "slt"
+
+
+def _signed_differently(collected: _Collected, task: str) -> Check:
+    title, words = "words that one person may sign differently from all others", collected.signed_words
+    if task != "islr" or len({word.signer for word in words}) < 2:
+        return audit_checks.not_checked(title, "needs isolated signs by two known people")
+    if len(words) > _MAX_SIGNED_WORDS:
+        return audit_checks.not_checked(title, f"compares at most {_MAX_SIGNED_WORDS:,} clips: audit a part")
+    advice = "look at both with sigma-slu view: no model can read another sign, and labels may be wrong"
+    return check(title, words_signed_differently(words), advice)
 
 
 def _near_identical_motion(collected: _Collected) -> Check:

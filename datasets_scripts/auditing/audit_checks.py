@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from datasets_scripts.auditing.audit_row import AuditRow
 from datasets_scripts.auditing.label_checks import count_labels, damages, one_letter_apart, same_but_for_writing
+from datasets_scripts.auditing.label_groups import labels_of_one_recording, recordings_in_train_too
 
 
 Check = dict[str, Any]
@@ -37,21 +39,6 @@ class AuditLimits:
     min_hand_share: float = 0.1
     max_text_tokens: int = 50
     num_examples: int = 200
-
-
-@dataclass
-class AuditRow:
-    """What is kept of a row."""
-
-    split: str
-    sample_id: str
-    text: str
-    gloss: tuple[str, ...]
-    signer_id: str | None
-    num_frames: int
-    seconds: float | None
-    hand_share: float
-    has_body: bool
 
 
 def check(title: str, examples: Sequence[Mapping[str, Any]], advice: str) -> Check:
@@ -106,6 +93,21 @@ def shared_signers(rows: Sequence[AuditRow]) -> Check:
         for signer in sorted(signers[one].keys() & signers[other].keys())
     ]
     return check(title, found, "scores say little about new signers: split by signer, or say so")
+
+
+def one_recording_two_labels(rows: Sequence[AuditRow], task: str) -> Check:
+    """Train clips that are one recording, identical frame by frame, under two labels."""
+    title = "pairs of train clips that are one recording under two labels"
+    if task != "islr":
+        return not_checked(title, "only labels of isolated signs are compared")
+    advice = "no model can tell these labels apart by it: write --label-groups, and evaluate by them too"
+    return check(title, labels_of_one_recording(rows), advice)
+
+
+def train_twins(rows: Sequence[AuditRow]) -> Check:
+    """Clips of other splits that are in train too, identical frame by frame."""
+    advice = "report the score without them beside the strict one (evaluate --label-groups)"
+    return check("clips of other splits whose recording is in train too", recordings_in_train_too(rows), advice)
 
 
 def empty_hands(rows: Sequence[AuditRow], limits: AuditLimits) -> Check:

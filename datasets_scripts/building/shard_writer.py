@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow
+from datasets import Features
 from pyarrow import parquet
 
 from datasets_scripts.building.clip_statistics import count_clips
 from datasets_scripts.corpora import CORPORA
 from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder
-from datasets_scripts.schema import features
 from modeling_sigma import __version__
 from modeling_sigma.io.reading_errors import one_line
 from modeling_sigma.jobs.result_folder import Note, ResultFolder, is_whole
@@ -96,7 +96,9 @@ class ShardWriter:
                 set_aside.append({"split": entry.split, "sample_id": entry.sample_id, "reason": reason})
         path = self.staged / f"{shard.name}.parquet"
         path.unlink(missing_ok=True)  # of other sources
-        size, digest = self.results.write_result(path, partial(_write_table, rows)) if rows else (0, "")
+        size, digest = (
+            self.results.write_result(path, partial(_write_table, rows, builder.info.features)) if rows else (0, "")
+        )
         note = {
             "fingerprint": shard.fingerprint,
             "name": shard.name,
@@ -136,16 +138,16 @@ def plan_shards(builder: CorpusBuilder, clips: Mapping[str, Sequence[ClipEntry]]
     return shards
 
 
-def as_table(rows: Sequence[Mapping[str, Any]]) -> pyarrow.Table:
-    """Rows as a table that `datasets` reads with the features of the schema."""
-    schema = features().arrow_schema
+def as_table(rows: Sequence[Mapping[str, Any]], columns: Features) -> pyarrow.Table:
+    """Rows as a table that `datasets` reads with these columns: those of the schema, and what a corpus adds."""
+    schema = columns.arrow_schema
     return pyarrow.table(
         {field.name: pyarrow.array([row[field.name] for row in rows], field.type) for field in schema}, schema=schema
     )
 
 
-def _write_table(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    parquet.write_table(as_table(rows), path, compression="zstd", row_group_size=_ROWS_IN_GROUP)
+def _write_table(rows: Sequence[Mapping[str, Any]], columns: Features, path: Path) -> None:
+    parquet.write_table(as_table(rows, columns), path, compression="zstd", row_group_size=_ROWS_IN_GROUP)
 
 
 def _fingerprint(builder: CorpusBuilder, entries: Sequence[ClipEntry]) -> str:
@@ -156,7 +158,13 @@ def _fingerprint(builder: CorpusBuilder, entries: Sequence[ClipEntry]) -> str:
 
 
 def _parts(builder: CorpusBuilder, entries: Sequence[ClipEntry]) -> Iterator[Any]:
-    yield __version__, type(builder).__name__, str(builder.VERSION), asdict(builder.config), features().to_dict()
+    yield (
+        __version__,
+        type(builder).__name__,
+        str(builder.VERSION),
+        asdict(builder.config),
+        builder.info.features.to_dict(),
+    )
     for entry in entries:
         yield asdict(entry)
         try:

@@ -22,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-frames", type=int, default=256, metavar="N", help="report longer clips (default 256)")
     parser.add_argument("--max-tokens", type=int, default=50, metavar="N", help="report longer texts (default 50)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the report as JSON here too")
+    parser.add_argument(
+        "--label-groups", type=Path, metavar="FILE", help="write labels that share a train recording, and all twins"
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--strict", action="store_true", help="exit with 1 if anything was found")
 
@@ -39,12 +42,28 @@ def run(args: argparse.Namespace) -> int:
         def show(done: int) -> None:
             bar.update(done - bar.n)
 
-        report = audit_dataset(_splits(args), args.task, tokenizer, limits, show)
+        report = audit_dataset(_splits(args), args.task, tokenizer, limits, show, name=_name(args))
     text = json.dumps(report, indent=2, ensure_ascii=False)
     if args.out is not None:
         args.out.write_text(text + "\n", encoding="utf-8")
+    if args.label_groups is not None:
+        _write_label_groups(report, args.label_groups)
     print(text if args.json else format_audit(report))
     return 1 if args.strict and report["num_findings"] else 0
+
+
+def _name(args: argparse.Namespace) -> str:
+    """The data set without its folder: machines differ, signatures must not."""
+    name = Path(args.dataset).name
+    return f"train of {name}" if args.config is None else f"train of {name} {args.config}"
+
+
+def _write_label_groups(report: dict[str, Any], path: Path) -> None:
+    from modeling_sigma.metrics.label_groups import LabelGroups
+
+    if "label_groups" not in report:
+        raise ValueError(f"--label-groups is for isolated signs, this data set is audited as {report['task']}: --task")
+    LabelGroups(**report["label_groups"]).save(path)
 
 
 def _splits(args: argparse.Namespace) -> Any:

@@ -107,6 +107,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="number of resamples for 95%% intervals (default 0: none)",
     )
     parser.add_argument(
+        "--label-groups",
+        type=Path,
+        metavar="FILE",
+        help="islr: score also by the label groups that audit-dataset wrote, and without the clips that are in train",
+    )
+    parser.add_argument(
         "--compare",
         type=Path,
         metavar="FILE",
@@ -119,6 +125,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Scores, prints, and returns 0."""
     _check_sources(args)
+    if args.label_groups is not None and args.task != "islr":
+        args.usage_error("--label-groups belongs to --task islr")
     if args.bootstrap < 0:
         raise ValueError(f"expected --bootstrap of at least 0, received {args.bootstrap}: 1000 is usual")
     with warnings.catch_warnings(record=True) as caught:
@@ -162,8 +170,10 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
 
     Returns:
         `dict`: that of `translation_scores`, `word_error_rates` or `recognition_scores`, and with `--compare` also
-        `comparison`, whose `scores` are those of `paired_bootstrap`; of a model also `data`: its names.
+        `comparison`, whose `scores` are those of `paired_bootstrap`; with `--label-groups` also `by_label_groups`,
+        what `label_group_scores` returns; of a model also `data`: its names.
     """
+    from modeling_sigma.metrics import LabelGroups, label_group_scores
     from modeling_sigma.metrics.prediction_files import (
         PREDICTION_FIELDS,
         REFERENCE_FIELDS,
@@ -177,6 +187,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         return _plain(pairs[0], args.task), _plain(pairs[1], args.task)
 
     progress = _Progress()
+    groups = None if args.label_groups is None else LabelGroups.load(args.label_groups)
     found = None
     if args.model is None:
         references = read_sample_texts(args.references, REFERENCE_FIELDS[args.task])
@@ -191,6 +202,11 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     report = _scoring(args, progress, args.bootstrap).scores(pairs, constraint)
     if found is not None:
         report["data"] = {"model": args.model, "dataset": args.dataset, "config": args.config, "split": args.split}
+    if groups is not None:
+        resampling: dict[str, Any] = {"num_bootstrap": args.bootstrap, "seed": args.seed, "progress": progress}
+        report["by_label_groups"] = label_group_scores(*pairs, groups, references.sample_ids, **resampling)
+        if references.sample_ids is None:
+            warnings.warn("the references have no sample ids: scores without twins are left out", stacklevel=2)
     if other_pairs is not None:
         progress.say("comparing the two systems")
         num_resamples = args.bootstrap or DEFAULT_NUM_RESAMPLES

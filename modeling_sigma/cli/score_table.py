@@ -25,6 +25,9 @@ def _report_lines(report: Mapping[str, Any]) -> Iterator[str]:
     if report.get("confusions"):
         yield ""
         yield from _confusion_lines(report["confusions"])
+    for name, part in report.get("by_label_groups", {}).items():
+        yield ""
+        yield from _part_lines(name.replace("_", " "), part, width)
     if "comparison" in report:
         yield ""
         yield from _comparison_lines(report["comparison"], width)
@@ -33,6 +36,16 @@ def _report_lines(report: Mapping[str, Any]) -> Iterator[str]:
         if value is not None:
             yield f"{name:<9}  {value}"
     yield f"signature  {report['signature']}"
+
+
+def _part_lines(title: str, part: Mapping[str, Any], width: int) -> Iterator[str]:
+    intervals = part.get("intervals", {})
+    yield f"{title} ({part['num_samples']} samples)"
+    for name, value in part.items():
+        if isinstance(value, float):
+            ends = f"   {_format_interval(intervals[name])}" if name in intervals else ""
+            yield f"{name:<{width}}  {value:>8.2f}{ends}"
+    yield f"signature  {part['signature']}"
 
 
 def _confusion_lines(confusions: list[dict[str, Any]]) -> Iterator[str]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from modeling_sigma.metrics.bootstrap import bootstrap_intervals, paired_bootstrap
     from modeling_sigma.metrics.edit_distance import align, count_edits
     from modeling_sigma.metrics.evaluate_modules import evaluate_module_path
+    from modeling_sigma.metrics.label_groups import LabelGroups, label_group_scores
     from modeling_sigma.metrics.recognition import (
         RecognitionStatistics,
         WordErrorStatistics,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 # Public name -> module that defines it.
 _MODULES = {
+    "LabelGroups": "label_groups",
     "ROUGE_VARIANTS": "rouge_l",
     "RecognitionStatistics": "recognition",
     "RetrievalStatistics": "retrieval",
@@ -37,6 +39,7 @@ _MODULES = {
     "build_compute_metrics": "trainer_metrics",
     "count_edits": "edit_distance",
     "evaluate_module_path": "evaluate_modules",
+    "label_group_scores": "label_groups",
     "paired_bootstrap": "bootstrap",
     "recognition_scores": "recognition",
     "retrieval_scores": "retrieval",
@@ -45,6 +48,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "LabelGroups",
     "ROUGE_VARIANTS",
     "RecognitionStatistics",
     "RetrievalStatistics",
@@ -55,6 +59,7 @@ __all__ = [
     "build_compute_metrics",
     "count_edits",
     "evaluate_module_path",
+    "label_group_scores",
     "paired_bootstrap",
     "recognition_scores",
     "retrieval_scores",

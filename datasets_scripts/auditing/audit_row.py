@@ -1,0 +1,21 @@
+"""What an audit keeps of each row, while it reads a data set once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class AuditRow:
+    """What is kept of a row; `recording` is equal for clips that are equal in every frame."""
+
+    split: str
+    sample_id: str
+    text: str
+    gloss: tuple[str, ...]
+    signer_id: str | None
+    num_frames: int
+    seconds: float | None
+    hand_share: float
+    has_body: bool
+    recording: bytes | None = None

@@ -1,0 +1,145 @@
+"""Fingerspelling: the manual alphabets of 15 sign languages, one real clip a letter.
+
+The file is not part of this project (MIT): MediaPipe Holistic, reduced to the 69 joints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
+from datasets_scripts.reading.corpus_facts import CorpusFacts
+from datasets_scripts.reading.named_arrays import read_named_arrays
+from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.model.skeleton_layouts import NUM_JOINTS
+
+
+FILE_NAME = "fingerspelling15.npz"
+PICTURE_SIZE = 500  # pixels, by which the file's coordinates are divided
+
+# ISO 639-3 of a sign language: its English name, and that of the language whose letters it spells.
+LANGUAGES = {
+    "ase": ("American Sign Language", "English"),
+    "asq": ("Austrian Sign Language", "German"),
+    "bzs": ("Brazilian Sign Language", "Portuguese"),
+    "cse": ("Czech Sign Language", "Czech"),
+    "csq": ("Croatian Sign Language", "Croatian"),
+    "eso": ("Estonian Sign Language", "Estonian"),
+    "gss": ("Greek Sign Language", "Greek"),
+    "ise": ("Italian Sign Language", "Italian"),
+    "jos": ("Jordanian Sign Language", "Arabic"),
+    "lls": ("Lithuanian Sign Language", "Lithuanian"),
+    "mfs": ("Mexican Sign Language", "Spanish"),
+    "psr": ("Portuguese Sign Language", "Portuguese"),
+    "sgg": ("Swiss-German Sign Language", "German"),
+    "swl": ("Swedish Sign Language", "Swedish"),
+    "ukl": ("Ukrainian Sign Language", "Ukrainian"),
+}
+
+_OF_CLIPS = ("length", "path", "sign_language", "letter", "fps")
+
+
+class Fingerspelling(CorpusBuilder):
+    """The letters of 15 manual alphabets; all of them are train, since no letter of a language is there twice.
+
+    Args:
+        config_name (`str`, *optional*, defaults to `"all"`):
+            `"all"`, or the ISO 639-3 code of one sign language: one of [`LANGUAGES`], such as `"ase"`.
+        data_dir (`str`):
+            The folder with `fingerspelling15.npz`.
+        **kwargs:
+            See [`datasets_scripts.reading.corpus_builder.CorpusBuilder`].
+    """
+
+    FACTS = CorpusFacts(
+        title="Fingerspelling",
+        sign_language="15 sign languages",
+        spoken_language="13 spoken languages",
+        sign_language_code="",
+        spoken_language_code="",
+        tasks=("islr",),
+        license="MIT",
+        homepage="the people who gave you the file",
+        citation="",
+        notes=(
+            "MediaPipe Holistic; scores of the body are its visibility, 1 for hands and face where found. Pixels of "
+            "square pictures, 500 by 500. One clip a letter and language, who signs is not known: for enrolment, for "
+            "learning from few clips and for hand shapes that languages share; it is no test of recognition."
+        ),
+    )
+    BUILDER_CONFIGS = [CorpusConfig(name=name) for name in ("all", *LANGUAGES)]
+    DEFAULT_CONFIG_NAME = "all"
+
+    @property
+    def sign_language(self) -> str:
+        """Of all clips, or of the chosen language's."""
+        return LANGUAGES.get(self.config.name, (self.FACTS.sign_language,))[0]
+
+    @property
+    def spoken_language(self) -> str:
+        """Of all clips, or of the chosen language's."""
+        return LANGUAGES.get(self.config.name, ("", self.FACTS.spoken_language))[1]
+
+    def available_splits(self) -> tuple[str, ...]:
+        return ("train",)
+
+    def list_clips(self, split: str) -> list[ClipEntry]:
+        arrays, chosen = self._arrays(), self.config.name
+        unknown = sorted(set(arrays["sign_language"].tolist()) - set(LANGUAGES))
+        if unknown:
+            raise ValueError(
+                f"{FILE_NAME}: expected the sign languages {', '.join(LANGUAGES)}, received {unknown[0]!r}"
+            )
+        return [
+            ClipEntry(f"{code}_{Path(path).stem}", split, str(index), str(letter))
+            for index, (code, path, letter) in enumerate(
+                zip(arrays["sign_language"], arrays["path"], arrays["letter"])
+            )
+            if chosen in ("all", code)
+        ]
+
+    def read_clip(self, entry: ClipEntry) -> PoseClip:
+        arrays, index = self._arrays(), int(entry.source)
+        stop = int(arrays["length"][: index + 1].sum())
+        frames = slice(stop - int(arrays["length"][index]), stop)
+        # Visibilities of a body that turns away leave the range from 0 to 1: below is not found.
+        scores = np.clip(arrays["scores"][frames].astype(np.float32), 0, 1)
+        keypoints = PICTURE_SIZE * arrays["keypoints"][frames].astype(np.float32)
+        keypoints = np.where(scores[..., None] > 0, keypoints, np.float32(0))
+        fps = float(arrays["fps"][index])
+        return PoseClip(keypoints, scores, "sigma_69", fps, PICTURE_SIZE, PICTURE_SIZE)
+
+    def encode_clip(self, clip: PoseClip, entry: ClipEntry) -> dict[str, Any]:
+        code = str(self._arrays()["sign_language"][int(entry.source)])
+        sign_language, spoken_language = LANGUAGES[code]
+        row = super().encode_clip(clip, entry)
+        return {**row, "sign_language": sign_language, "spoken_language": spoken_language}
+
+    def source_files(self, data_dir: str | None, options: dict[str, Any]) -> Iterable[str]:
+        return [] if data_dir is None else [f"{data_dir}/{FILE_NAME}"]
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        path = self.folder / FILE_NAME
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"expected {FILE_NAME} in {self.folder}: give the folder of the fingerspelling data"
+            )
+        return _read_arrays(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _read_arrays(path: Path, changed: int) -> dict[str, np.ndarray]:
+    """The arrays of the file; `changed` is its time of change."""
+    arrays = read_named_arrays(path, (*_OF_CLIPS, "keypoints", "scores"))
+    num_clips, num_frames = len(arrays["length"]), int(arrays["length"].sum())
+    wrong = [name for name in _OF_CLIPS if arrays[name].shape != (num_clips,)]
+    wrong += [] if arrays["keypoints"].shape == (num_frames, NUM_JOINTS, 2) else ["keypoints"]
+    wrong += [] if arrays["scores"].shape == (num_frames, NUM_JOINTS) else ["scores"]
+    if wrong:
+        raise ValueError(f"{path}: expected {num_clips} clips of {num_frames} frames, {', '.join(wrong)} do not fit")
+    return arrays
