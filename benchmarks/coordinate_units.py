@@ -54,13 +54,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="Folder of the WLASL-hands data.")
     parser.add_argument("--model", default="checkpoints/sigma-wlasl-hands", help="Checkpoint to ask.")
-    parser.add_argument("--num_clips", type=int, default=1200, help="Validation clips, drawn with seed 0.")
+    parser.add_argument("--num_clips", type=int, default=1200, help="Validation clips, from the first.")
     options = parser.parse_args()
     model = SigmaForSequenceClassification.from_pretrained(options.model).eval()
     extractor = SigmaFeatureExtractor.from_pretrained(options.model)
-    samples = load_wlasl_hands(options.data, "wlasl2000", "validation")
-    drawn = np.random.default_rng(0).permutation(len(samples))[: options.num_clips]
-    samples = [samples[index] for index in drawn]
+    samples = load_wlasl_hands(options.data, "wlasl2000", "validation")[: options.num_clips]
     labels = torch.tensor([model.config.label2id[sample.word] for sample in samples])
     as_they_come = SigmaFeatureExtractor.from_pretrained(options.model, learnt_aspect_ratio=None)
     readings = [(name, form, extractor) for name, form in FORMS.items()]
