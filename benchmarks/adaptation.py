@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 from recorded_runs import read_runs, run_missing
+from tabulate import tabulate
 
 from modeling_sigma.training.recipes.adapt import AdaptOptions, adapt
 
@@ -65,8 +66,7 @@ def run(variant: str, clips: int, seed: int, args: argparse.Namespace) -> dict[s
 def table(results: list[dict[str, Any]]) -> str:
     """A line a variant, a column a number of clips; means over seeds."""
     clips = sorted({result["clips_per_sign"] for result in results})
-    lines = ["| variant | trained | " + " | ".join(f"{number} clips a sign" for number in clips) + " |"]
-    lines.append("|---" * (len(clips) + 2) + "|")
+    rows = []
     for variant in VARIANTS:
         runs = [result for result in results if result["variant"] == variant]
         if not runs:
@@ -75,8 +75,9 @@ def table(results: list[dict[str, Any]]) -> str:
         for number in clips:
             scores = [result["top1"] for result in runs if result["clips_per_sign"] == number]
             cells.append(f"{sum(scores) / len(scores):.1f}" if scores else "-")
-        lines.append(f"| {variant} | {runs[0]['trainable_percent']:.1f} % | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append([variant, f"{runs[0]['trainable_percent']:.1f} %", *cells])
+    heading = ["variant", "trained", *(f"{number} clips a sign" for number in clips)]
+    return tabulate(rows, heading, tablefmt="github", disable_numparse=True)
 
 
 def main() -> None:

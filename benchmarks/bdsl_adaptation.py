@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 from recorded_runs import read_runs, run_missing
+from tabulate import tabulate
 from torch import nn
 from transformers import AutoConfig, AutoFeatureExtractor
 
@@ -119,7 +120,7 @@ def table(results: list[dict[str, Any]]) -> str:
     """A line a variant, a column a number of clips: top-1 / top-5, mean and standard deviation over seeds."""
     numbers = sorted({result["clips_per_word"] for result in results})
     heading = ["variant", "trained", *(f"{number} clips a word" for number in numbers)]
-    lines = ["| " + " | ".join(heading) + " |", "|---" * len(heading) + "|"]
+    rows = []
     for variant in VARIANTS:
         runs = [result for result in results if result["variant"] == variant]
         if not runs:
@@ -133,8 +134,8 @@ def table(results: list[dict[str, Any]]) -> str:
             top1, top5 = scores.mean(axis=0)
             spread = f" ± {scores[:, 0].std(ddof=1):.1f}" if len(scores) > 1 else ""
             cells.append(f"{top1:.1f}{spread} / {top5:.1f}")
-        lines.append(f"| {variant} | {runs[0]['trainable_percent']:.1f} % | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append([variant, f"{runs[0]['trainable_percent']:.1f} %", *cells])
+    return tabulate(rows, heading, tablefmt="github", disable_numparse=True)
 
 
 def main() -> None:

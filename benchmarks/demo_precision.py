@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from recorded_runs import mean_and_spread, read_runs, run_missing
+from tabulate import tabulate
 
 from datasets_scripts.synthetic import SyntheticSigns
 from modeling_sigma.registration import register_sigma
@@ -60,19 +61,17 @@ def run(seed: int, args: argparse.Namespace) -> dict[str, Any]:
 
 def table(results: list[dict[str, Any]]) -> str:
     """A line a seed, then means and standard deviations; the last columns are bfloat16 minus float32."""
-    lines = [
-        "| seed | BLEU-4 bf16 | BLEU-4 fp32 | difference | signs bf16 | signs fp32 | difference |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    heading = ["seed", "BLEU-4 bf16", "BLEU-4 fp32", "difference", "signs bf16", "signs fp32", "difference"]
+    rows = []
     columns: list[list[float]] = []
     for score in SCORES:
         bf16, fp32 = ([one[precision][score] for one in results] for precision in ("bf16", "fp32"))
         columns += [bf16, fp32, [first - second for first, second in zip(bf16, fp32, strict=True)]]
     for one, row in zip(results, zip(*columns, strict=True), strict=True):
-        lines.append(f"| {one['seed']} | " + " | ".join(f"{value:.1f}" for value in row) + " |")
+        rows.append([one["seed"], *(f"{value:.1f}" for value in row)])
     if len(results) > 1:
-        lines.append("| mean | " + " | ".join(map(mean_and_spread, columns)) + " |")
-    return "\n".join(lines)
+        rows.append(["mean", *map(mean_and_spread, columns)])
+    return tabulate(rows, heading, tablefmt="github", disable_numparse=True)
 
 
 def main() -> None:

@@ -14,8 +14,8 @@ import time
 
 import numpy as np
 
-from datasets_scripts.reading.hand_tracking import count_jumps, hand_shape, track_hands
 from datasets_scripts.wlasl_hands import SUBSETS, read_detections
+from modeling_sigma.io.hand_tracking import count_jumps, hand_shape, track_hands
 
 
 LONG_JUMPS = (0.1, 0.15, 0.2)

@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 import torch
 from recorded_runs import mean_and_spread, read_runs, run_missing
+from tabulate import tabulate
 from transformers import MT5Config
 from transformers.utils import logging
 
@@ -325,8 +326,8 @@ def run(
 
 def table(results: list[dict[str, Any]]) -> str:
     """Mean and standard deviation over seeds, a line a variant."""
-    lines = ["| variant | seeds | " + " | ".join(heading for heading, _ in MEASURED.values()) + " |"]
-    lines.append("|---" * (len(MEASURED) + 2) + "|")
+    headings = ["variant", "seeds", *(heading for heading, _ in MEASURED.values())]
+    rows = []
     for variant in VARIANTS:
         runs = [result for result in results if result["variant"] == variant]
         if not runs:
@@ -335,8 +336,8 @@ def table(results: list[dict[str, Any]]) -> str:
         for key, (_, digits) in MEASURED.items():
             values = [result[key] for result in runs if key in result]
             cells.append(mean_and_spread(values, digits) if values else "-")
-        lines.append(f"| {variant} | {len(runs)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append([variant, len(runs), *cells])
+    return tabulate(rows, headings, tablefmt="github", disable_numparse=True)
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ from typing import Any
 import torch
 import yaml
 from recorded_runs import mean_and_spread, read_runs, run_missing
+from tabulate import tabulate
 
 from modeling_sigma.training.recipes.finetune import main as finetune
 
@@ -87,14 +88,13 @@ def run(variant: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
 
 def table(results: list[dict[str, Any]]) -> str:
     """A line a variant: validation top-1 / top-5, mean and standard deviation over seeds."""
-    lines = ["| | seeds | top-1 | top-5 |", "|---|---|---|---|"]
+    rows = []
     for variant in VARIANTS:
         runs = [result for result in results if result["variant"] == variant]
         if runs:
             pairs = [[run[name] for run in runs] for name in ("top1", "top5")]
-            cells = [mean_and_spread(values) for values in pairs]
-            lines.append(f"| {variant} | {len(runs)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+            rows.append([variant, len(runs), *map(mean_and_spread, pairs)])
+    return tabulate(rows, ["", "seeds", "top-1", "top-5"], tablefmt="github", disable_numparse=True)
 
 
 def main() -> None:

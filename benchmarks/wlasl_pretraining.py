@@ -31,6 +31,7 @@ import numpy as np
 import torch
 import yaml
 from recorded_runs import mean_and_spread, read_runs, run_missing
+from tabulate import tabulate
 
 from datasets_scripts.corpora import load_corpus
 from modeling_sigma import SigmaModel, SigmaProcessor
@@ -144,7 +145,8 @@ def _machine() -> dict[str, Any]:
 
 def table(results: list[dict[str, Any]]) -> str:
     """A line a variant: test top-1 / top-5, mean and standard deviation over seeds."""
-    lines = ["| pre-training | retrieval, no labels | a quarter of the labels | all labels |", "|---|---|---|---|"]
+    heading = ["pre-training", "retrieval, no labels", "a quarter of the labels", "all labels"]
+    rows = []
     for variant in VARIANTS:
         cells = []
         for share in ("retrieval", "quarter", "all"):
@@ -152,8 +154,8 @@ def table(results: list[dict[str, Any]]) -> str:
             pairs = [[run["test_top1"] for run in runs], [run["test_top5"] for run in runs]]
             shown = [mean_and_spread(values) for values in pairs if values]
             cells.append(" / ".join(shown) or "-")
-        lines.append(f"| {variant} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append([variant, *cells])
+    return tabulate(rows, heading, tablefmt="github", disable_numparse=True)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """BdSL words: isolated signs of Bangla Sign Language, body, hands and face by MediaPipe Holistic.
 
-The files are not part of this project, and state no licence. One `.npz` per signer: `pose33, left_hand, right_hand,
+The files are not part of this project, and state no license. One `.npz` per signer: `pose33, left_hand, right_hand,
 face18` `(sum of lengths, n, 3)`, and `length, word, session, rep, grammar` for each clip. The body is centred between
 the shoulders, in shoulder widths. Hands and face are **not** in the same place and unit: each hand is centred at its
 wrist and about twice too large, the face is about two and a half times too small. [`BdslWords`] puts them where the
@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
+from datasets_scripts.reading.clip_entry import ClipEntry
+from datasets_scripts.reading.corpus_builder import CorpusBuilder, CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
 from datasets_scripts.reading.named_arrays import read_named_arrays
 from modeling_sigma.model.pose_clip import PoseClip
@@ -149,7 +150,7 @@ def _assemble(parts: dict[str, np.ndarray], scales: np.ndarray, swap_hands: bool
     face = parts["face18"][..., :2]
     face = (face - face[:, [_NOSE_OF_FACE]]) / face_scale + body[:, [_NOSE], :2]
     put("face", face, _found(parts["face18"]) & found_body)
-    return PoseClip(keypoints, scores, "sigma_69")
+    return PoseClip(keypoints, scores, "sigma_69", coordinates="pixels")  # shoulder widths, the same for x and y
 
 
 def _scales(parts: dict[str, np.ndarray]) -> np.ndarray:

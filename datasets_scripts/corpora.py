@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import datasets
 
-from datasets_scripts.schema import features
+from datasets_scripts.schema import SPLITS, features
 
 
 if TYPE_CHECKING:
@@ -58,8 +58,9 @@ def load_corpus(
     config_name: str | None = None,
     split: str | None = None,
     data_dir: str | os.PathLike[str] | None = None,
+    streaming: bool = False,
     **options: Any,
-) -> datasets.Dataset | datasets.DatasetDict:
+) -> datasets.Dataset | datasets.DatasetDict | datasets.IterableDataset | datasets.IterableDatasetDict:
     """Loads a corpus from its own files, a folder that `sigma-slu build-dataset` made, or the Hub.
 
     Args:
@@ -72,12 +73,14 @@ def load_corpus(
             `"train"`, `"validation"` or `"test"`, also with datasets' slices: `"train[:10%]"`.
         data_dir (`str` or `os.PathLike`, *optional*):
             The folder of the corpus's own files; for names of [`CORPORA`] only.
+        streaming (`bool`, *optional*, defaults to `False`):
+            Read clips when they are asked for, instead of all of them into the cache first.
         **options:
             Options of the corpus: fields of its config, and `cache_dir`.
 
     Returns:
         `datasets.Dataset` with the columns of `datasets_scripts.schema.features`; without `split` a
-        `datasets.DatasetDict` of all splits.
+        `datasets.DatasetDict` of all splits. With `streaming`, the iterable ones.
 
     Raises:
         ValueError: for an unknown name, or data of another schema.
@@ -99,7 +102,15 @@ def load_corpus(
     name = os.fspath(name_or_path)
     if name in CORPORA:
         builder = CORPORA[name](config_name=config_name, data_dir=data_dir, **options)
+        if streaming:
+            return builder.as_streaming_dataset(split=split)
         builder.download_and_prepare()
+        found = builder.info.splits
+        if split is not None and split.partition("[")[0] in set(SPLITS) - set(found):
+            raise ValueError(
+                f"{builder.FACTS.title}: expected a split that has clips ({', '.join(found)}), received {split!r}: "
+                "the warnings of the load say what was left out"
+            )
         return builder.as_dataset(split=split)
     # The name first: where it is misspelt, data_dir is right.
     if not Path(name).is_dir() and name.count("/") != 1:
@@ -113,9 +124,9 @@ def load_corpus(
         )
     if Path(name).is_dir() and not any(Path(name).rglob("*.parquet")):
         raise FileNotFoundError(f"{name}: no Parquet files: a folder of clips needs load_corpus('folder', data_dir=)")
-    dataset = datasets.load_dataset(name, config_name, split=split, **options)
+    dataset = datasets.load_dataset(name, config_name, split=split, streaming=streaming, **options)
     for part in dataset.values() if isinstance(dataset, dict) else [dataset]:
-        missing = [column for column in features() if column not in part.column_names]
+        missing = [column for column in features() if column not in (part.features or ())]
         if missing:
             raise ValueError(f"{name}: expected the columns of datasets_scripts.schema, {', '.join(missing)} missing")
     return dataset

@@ -8,9 +8,10 @@ from typing import Any
 
 from datasets_scripts.reading.corpus_builder import CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
-from datasets_scripts.reading.label_tables import read_table, split_of
-from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus, glosses_of
-from modeling_sigma.io.pickles.reader import load_restricted_pickle
+from datasets_scripts.reading.label_cells import glosses_of
+from datasets_scripts.reading.label_tables import needed_columns, read_table, split_of
+from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus
+from modeling_sigma.io.pickles import load_restricted_pickle
 
 
 class CslDaily(PoseFileCorpus):
@@ -53,10 +54,9 @@ class CslDaily(PoseFileCorpus):
     def labels(self, split: str, path: Path) -> list[ClipLabel]:
         if path.suffix.lower() != ".txt":
             return super().labels(split, path)
-        rows = read_table(path, delimiter="|", quoted=False)
-        wanted = [
-            row.cells["name"] for row in rows if split_of(row.cells["split"], f"{path}, line {row.line}") == split
-        ]
+        rows = read_table(path)
+        name, of = needed_columns(path, rows, "name", "split")
+        wanted = [row.cells[name] for row in rows if split_of(row.cells[of], f"{path}, line {row.line}") == split]
         sentences = self._official_sentences()
         unknown = [name for name in wanted if name not in sentences]
         if unknown:

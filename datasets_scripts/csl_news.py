@@ -7,8 +7,9 @@ from pathlib import Path
 
 from datasets_scripts.reading.corpus_builder import CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
-from datasets_scripts.reading.label_tables import TableRow, find_column, read_table, read_text
+from datasets_scripts.reading.label_tables import TableRow, find_column, needed_columns, read_table
 from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus
+from modeling_sigma.io.text_files import read_text
 
 
 class CslNews(PoseFileCorpus):
@@ -39,25 +40,27 @@ class CslNews(PoseFileCorpus):
     )
     BUILDER_CONFIGS = [CorpusConfig(name="default")]
     DEFAULT_CONFIG_NAME = "default"
-    LABEL_FILES = (r"CSL_News_Labels\.json", r"CSL_News_Labels\.csv", r"(.*\.)?labels\.train")
+    LABEL_FILES = (r"CSL_News_Labels\.json", r"CSL_News_Labels\.[ct]sv", r"(.*\.)?labels\.train")
 
     def label_path(self, split: str) -> Path | None:
         return super().label_path(split) if split == "train" else None
 
     def labels(self, split: str, path: Path) -> list[ClipLabel]:
-        if path.suffix.lower() not in (".json", ".csv"):
+        if path.suffix.lower() not in (".json", ".csv", ".tsv"):
             return super().labels(split, path)
-        rows = read_table(path) if path.suffix.lower() == ".csv" else _json_rows(path)
-        columns = list(rows[0].cells) if rows else []
-        name = find_column(columns, ("pose", "video", "name"))
-        if name is None or "text" not in columns:
-            raise ValueError(f"{path}: expected pose or video, and text, received {', '.join(columns) or 'nothing'}")
-        return [ClipLabel(row.cells[name], row.cells["text"]) for row in rows]
+        rows = _json_rows(path) if path.suffix.lower() == ".json" else read_table(path)
+        (text,) = needed_columns(path, rows, "text")
+        name = find_column(rows[0].cells, ("pose", "video", "name"))
+        if name is None:
+            raise ValueError(
+                f"{path}: expected the columns pose or video, and text, received {', '.join(rows[0].cells)}"
+            )
+        return [ClipLabel(row.cells[name], row.cells[text]) for row in rows]
 
 
 def _json_rows(path: Path) -> list[TableRow]:
     try:
-        clips = json.loads(read_text(path))
+        clips = json.loads(read_text(path, "labels"))
         return [
             TableRow(number, {column: str(cell) for column, cell in clip.items()})
             for number, clip in enumerate(clips, 1)

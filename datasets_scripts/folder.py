@@ -9,20 +9,30 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig, cut_out
+from datasets_scripts.reading.clip_entry import ClipEntry
+from datasets_scripts.reading.clip_times import (
+    TIME_UNITS,
+    as_time_column,
+    find_time_column,
+    frame_rate_of,
+    time_of,
+    with_last_times,
+    with_span,
+)
+from datasets_scripts.reading.corpus_builder import CorpusBuilder, CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
-from datasets_scripts.reading.label_tables import TableRow, find_column, read_table, seconds_of, split_of
-from datasets_scripts.reading.pose_files import files_of
+from datasets_scripts.reading.label_cells import glosses_of, sentence_of
+from datasets_scripts.reading.label_tables import TableRow, column_names, find_column, read_table, split_of
+from datasets_scripts.reading.pose_files import clip_exists, file_of_clip, files_of, without_suffix
 from datasets_scripts.reading.split_by_signer import split_by_clip, split_by_signer
 from datasets_scripts.schema import SPLITS
-from modeling_sigma.io.load_clip import READERS, VIDEO_SUFFIXES, load_clip
 from modeling_sigma.model.pose_clip import PoseClip
 
 
 _TABLES = (".csv", ".tsv", ".jsonl")
 UNKNOWN = "unknown"
 
-# What a column may be called; options of the same name plus `_column` name another.
+# What a column may be called; options of the same name plus `_column` name another, or "none".
 COLUMNS = {
     "path": ("path", "file", "file_name", "filename", "clip", "pose", "video", "video_path", "name"),
     "text": ("text", "sentence", "translation", "caption"),
@@ -31,9 +41,12 @@ COLUMNS = {
     "signer": ("signer_id", "signer", "speaker", "participant"),
     "split": ("split", "subset", "partition"),
     "id": ("sample_id", "id"),
-    "start": ("start", "start_time"),
-    "end": ("end", "end_time"),
+    "fps": ("fps", "frame_rate", "framerate", "frames_per_second"),
+    "start": ("start_time", "start", "begin_time", "begin", "onset", "signal_start"),
+    "end": ("end_time", "end", "stop_time", "stop", "offset", "signal_end"),
 }
+_TIMES = ("start", "end")
+_NO_COLUMN = ("none", "")
 
 
 @dataclass
@@ -43,9 +56,14 @@ class FolderConfig(CorpusConfig):
     Args:
         metadata (`str`, *optional*):
             The table; by default the one `.csv`, `.tsv` or `.jsonl` in `data_dir`.
-        path_column, text_column, gloss_column, label_column, signer_column, split_column, id_column, start_column,
-        end_column (`str`, *optional*):
-            Columns with names that are not in [`COLUMNS`].
+        delimiter (`str`, *optional*), quoted (`bool`, *optional*):
+            How the table is written, where that is not recognised; see
+            `datasets_scripts.reading.label_tables.read_table`.
+        path_column, text_column, gloss_column, label_column, signer_column, split_column, id_column, fps_column,
+        start_column, end_column (`str`, *optional*):
+            Columns with names that are not in [`COLUMNS`]; `"none"` leaves out a column that is.
+        time_unit (`str`, *optional*):
+            Unit of start and end: `"seconds"`, `"milliseconds"` or `"frames"`; see [`Folder`] for the default.
         sign_language, spoken_language (`str`, *optional*):
             English names, such as "Swiss German Sign Language" and "German".
         license (`str`, *optional*):
@@ -59,6 +77,8 @@ class FolderConfig(CorpusConfig):
     """
 
     metadata: str | None = None
+    delimiter: str | None = None
+    quoted: bool | None = None
     path_column: str | None = None
     text_column: str | None = None
     gloss_column: str | None = None
@@ -66,8 +86,10 @@ class FolderConfig(CorpusConfig):
     signer_column: str | None = None
     split_column: str | None = None
     id_column: str | None = None
+    fps_column: str | None = None
     start_column: str | None = None
     end_column: str | None = None
+    time_unit: str | None = None
     sign_language: str = UNKNOWN
     spoken_language: str = UNKNOWN
     license: str = UNKNOWN
@@ -89,10 +111,15 @@ class Folder(CorpusBuilder):
     ```
 
     A path is relative to the table's folder; its extension may be left out, or be that of the video (`a.mp4` for the
-    clip `a.npz` that `sigma-slu extract-poses` made of it). One of text, gloss (separated by spaces)
-    and label is needed; a label is the text of an isolated sign. Signer, split, id, and start and end (seconds of a
-    longer recording) are optional. Without a split column, splits are made so that nobody signs in two of them; where
+    clip `a.npz` that `sigma-slu extract-poses` made of it), and a clip among others in a file is named after it
+    (`annotations.pkl::clip_01`). One of text, gloss (separated by spaces, or a printed
+    list) and label is needed; a label is the text of an isolated sign. Signer, split, id, fps, and start and end in a
+    longer recording are optional. Without a split column, splits are made so that nobody signs in two of them; where
     signers are not known, by clip, and a warning says so.
+
+    Start and end are seconds or hh:mm:ss, or what a column's name says (`start_ms`, `end_frame`); numbers far beyond
+    the end of the recording are taken for frames or milliseconds, and a warning says so. 0 to 0, -1 to -1 and empty
+    cells stand for the whole recording.
 
     Args:
         data_dir (`str`):
@@ -151,11 +178,11 @@ class Folder(CorpusBuilder):
 
     def list_clips(self, split: str) -> list[ClipEntry]:
         rows = [(entry, line) for entry, line in self._rows if entry.split == split]
-        missing = [entry.source for entry, _ in rows if not os.path.exists(entry.source)]
+        missing = [entry.source for entry, _ in rows if not clip_exists(entry.source)]
         self.report_missing(split, [os.path.relpath(path, self._table.parent) for path in missing], len(rows), "clips")
         clips = []
         for entry, line in rows:
-            if not os.path.exists(entry.source):
+            if not clip_exists(entry.source):
                 continue
             if not entry.text.strip() and not entry.gloss:
                 self.report(split, entry.sample_id, f"{self._table.name}, line {line}: neither text nor gloss")
@@ -165,7 +192,7 @@ class Folder(CorpusBuilder):
         return clips
 
     def read_clip(self, entry: ClipEntry) -> PoseClip:
-        return cut_out(load_clip(entry.source, self.config.person, self.config.estimator), entry)
+        return self.read_source(entry, self.config.person, self.config.estimator)
 
     def source_files(self, data_dir: str | None, options: dict[str, Any]) -> Iterable[str]:
         """The table, and what it names: clips may be videos, and lie beside a table outside of `data_dir`."""
@@ -173,14 +200,14 @@ class Folder(CorpusBuilder):
             return
         try:
             table = _find_table(Path(data_dir), options.get("metadata"))
-            rows = read_table(table)
+            rows = read_table(table, options.get("delimiter"), options.get("quoted"))
         except (ValueError, OSError):  # for the build to say
             return
         yield os.fspath(table)
-        column = str(options.get("path_column") or find_column(_column_names(rows), COLUMNS["path"]))
+        column = str(options.get("path_column") or find_column(column_names(rows), COLUMNS["path"]))
         for path in {row.cells.get(column, "").strip() for row in rows}:
             if path:
-                yield from files_of(_existing(table, path))
+                yield from files_of(_source(table, path, options.get("estimator")))
 
     def _split_generators(self, dl_manager: Any) -> Any:
         self.__dict__.pop("_rows", None)  # what there is to say is said for each build
@@ -193,11 +220,11 @@ class Folder(CorpusBuilder):
     @cached_property
     def _rows(self) -> list[tuple[ClipEntry, int]]:
         """Every row of the table, with its line; `source` is a path that need not exist."""
-        rows = read_table(self._table)
+        rows = read_table(self._table, self.config.delimiter, self.config.quoted)
         if not rows:
             raise ValueError(f"{self._table}: expected a line for each clip, received an empty table")
-        columns = self._columns(_column_names(rows))
-        entries = [self._entry(row, columns) for row in rows]
+        columns = self._columns(column_names(rows))
+        entries = with_last_times([self._entry(row, columns) for row in rows])
         self._check_ids(entries, rows)
         if columns["split"] is None:
             entries = self._with_made_splits(entries)
@@ -210,11 +237,19 @@ class Folder(CorpusBuilder):
         columns: dict[str, str | None] = {}
         for meaning, known in COLUMNS.items():
             given = getattr(self.config, f"{meaning}_column")
-            if given is not None and given not in names:
+            if given in names:
+                columns[meaning] = given
+            elif given in _NO_COLUMN:
+                columns[meaning] = None
+            elif given is not None:
                 raise ValueError(
                     f"{self._table}: expected the column {given!r} ({meaning}_column), received {', '.join(names)}"
                 )
-            columns[meaning] = given or find_column(names, known)
+            elif meaning in _TIMES:
+                time_column = find_time_column(names, known)
+                columns[meaning] = time_column.name if time_column else None
+            else:
+                columns[meaning] = find_column(names, known)
         if columns["path"] is None:
             raise ValueError(
                 f"{self._table}: expected a column of paths ({', '.join(COLUMNS['path'])}), received "
@@ -224,6 +259,10 @@ class Folder(CorpusBuilder):
             raise ValueError(
                 f"{self._table}: expected a column text, gloss or label, received {', '.join(names)}: rename it or "
                 "give text_column=, gloss_column= or label_column="
+            )
+        if self.config.time_unit not in (None, *TIME_UNITS):
+            raise ValueError(
+                f"expected time_unit to be one of {', '.join(TIME_UNITS)}, received {self.config.time_unit!r}"
             )
         unused = [name for name in names if name not in columns.values()]
         if unused:
@@ -237,17 +276,23 @@ class Folder(CorpusBuilder):
         where = f"{self._table}, line {row.line}"
         if not cells["path"]:
             raise ValueError(f"{where}: expected a path, received an empty cell")
-        times = f" {cells['start']}-{cells['end']}" if cells["start"] or cells["end"] else ""
-        return ClipEntry(
-            sample_id=cells["id"] or _without_suffix(cells["path"].replace("\\", "/")) + times,
+        entry = ClipEntry(
+            sample_id=cells["id"] or without_suffix(cells["path"]),
             split=split_of(cells["split"], where) if columns["split"] else SPLITS[0],
-            source=_existing(self._table, cells["path"]),
-            text=cells["text"] or cells["label"],
-            gloss=tuple(cells["gloss"].split()),
+            source=_source(self._table, cells["path"], self.config.estimator),
+            text=sentence_of(cells["text"] or cells["label"], where),
+            gloss=glosses_of(cells["gloss"], where),
             signer_id=cells["signer"] or None,
-            start=seconds_of(cells["start"], where),
-            end=seconds_of(cells["end"], where),
+            fps=frame_rate_of(cells["fps"], where),
         )
+        start, end = (
+            time_of(cells[meaning], self.config.time_unit or as_time_column(columns[meaning] or "").unit, where)
+            for meaning in _TIMES
+        )
+        entry = with_span(entry, start, end)
+        if not cells["id"] and (entry.start, entry.end) != (None, None):
+            entry = replace(entry, sample_id=f"{entry.sample_id} {cells['start']}-{cells['end']}")
+        return entry
 
     def _check_ids(self, entries: Sequence[ClipEntry], rows: Sequence[TableRow]) -> None:
         lines: dict[str, int] = {}
@@ -290,11 +335,6 @@ class Folder(CorpusBuilder):
             self.say("signers are not known: the same people may be in several splits")
 
 
-def _without_suffix(path: str) -> str:
-    stem, suffix = os.path.splitext(path)
-    return stem if suffix.lower() in (*READERS, *VIDEO_SUFFIXES) else path
-
-
 def _find_table(folder: Path, metadata: str | None) -> Path:
     """The table that `metadata` names, from `folder`, or the one that is there.
 
@@ -317,18 +357,6 @@ def _find_table(folder: Path, metadata: str | None) -> Path:
     )
 
 
-def _column_names(rows: Sequence[TableRow]) -> list[str]:
-    """Of all rows: lines of JSON may differ in theirs."""
-    return list(dict.fromkeys(name for row in rows for name in row.cells))
-
-
-def _existing(table: Path, name: str) -> str:
-    """The path of a cell, with the extension that it has on disk where the table leaves it out or names the video."""
-    path = table.parent / name.replace("\\", "/")
-    if not path.exists():
-        stems = [path.name, path.stem] if path.suffix.lower() in VIDEO_SUFFIXES else [path.name]
-        for stem in stems:
-            for suffix in (*READERS, *VIDEO_SUFFIXES):
-                if path.with_name(stem + suffix).is_file():
-                    return os.fspath(path.with_name(stem + suffix))
-    return os.fspath(path)
+def _source(table: Path, name: str, estimator: object) -> str:
+    """The clip that a cell names; a video's poses go before the video, unless somebody asks for an estimator."""
+    return file_of_clip(os.fspath(table.parent), name, prefers_video=estimator is not None)

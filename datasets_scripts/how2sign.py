@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from datasets_scripts.reading.clip_times import time_of
 from datasets_scripts.reading.corpus_builder import CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
-from datasets_scripts.reading.label_tables import find_column, read_table, seconds_of
+from datasets_scripts.reading.label_tables import TableRow, column_names, find_column, needed_columns, read_table
 from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus
 from datasets_scripts.reading.pose_files import clip_name
 
@@ -46,30 +47,33 @@ class How2Sign(PoseFileCorpus):
     )
     BUILDER_CONFIGS = [CorpusConfig(name="default")]
     DEFAULT_CONFIG_NAME = "default"
-    LABEL_FILES = (r"(.*\.)?labels\.{split}", r"how2sign_realigned_{split}\.csv", r"how2sign_{split}\.csv")
+    LABEL_FILES = (r"(.*\.)?labels\.{split}", r"how2sign_realigned_{split}\.[ct]sv", r"how2sign_{split}\.[ct]sv")
 
     def signer_of(self, name: str) -> str | None:
         match = re.search(r"-(\d+)-rgb_front$", clip_name(name))
         return match.group(1) if match else None
 
     def labels(self, split: str, path: Path) -> list[ClipLabel]:
-        if path.suffix.lower() != ".csv":
+        if path.suffix.lower() not in (".csv", ".tsv"):
             return super().labels(split, path)
-        rows = read_table(path, delimiter="\t")
-        columns = list(rows[0].cells) if rows else []
-        missing = [name for name in ("SENTENCE_NAME", "SENTENCE") if name not in columns]
-        if missing:
-            raise ValueError(f"{path}: expected the columns SENTENCE_NAME and SENTENCE, received {', '.join(columns)}")
+        rows = read_table(path)
+        name, text = needed_columns(path, rows, "SENTENCE_NAME", "SENTENCE")
+        columns = column_names(rows)
+        recording = find_column(columns, ("VIDEO_NAME",))
         start = find_column(columns, ("START_REALIGNED", "START"))
         end = find_column(columns, ("END_REALIGNED", "END"))
+
+        def seconds(row: TableRow, column: str | None) -> float | None:
+            return time_of(row.cells[column], "seconds", f"{path}, line {row.line}")[0] if column else None
+
         return [
             ClipLabel(
-                name=row.cells["SENTENCE_NAME"],
-                text=row.cells["SENTENCE"],
-                signer_id=self.signer_of(row.cells["SENTENCE_NAME"]),
-                recording=row.cells.get("VIDEO_NAME"),
-                start=seconds_of(row.cells[start], f"{path}, line {row.line}") if start else None,
-                end=seconds_of(row.cells[end], f"{path}, line {row.line}") if end else None,
+                name=row.cells[name],
+                text=row.cells[text],
+                signer_id=self.signer_of(row.cells[name]),
+                recording=row.cells[recording] if recording else None,
+                start=seconds(row, start),
+                end=seconds(row, end),
             )
             for row in rows
         ]

@@ -10,8 +10,8 @@ from typing import Any
 
 from datasets_scripts.reading.corpus_builder import CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
-from datasets_scripts.reading.label_tables import read_text
 from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus, first_words
+from modeling_sigma.io.text_files import read_text
 
 
 SIZES = (100, 200, 500, 1000)
@@ -81,7 +81,7 @@ class Msasl(PoseFileCorpus):
         try:
             return [
                 _official_label(clip, f"{split}_{row:05d}")
-                for row, clip in enumerate(json.loads(read_text(path)))
+                for row, clip in enumerate(json.loads(read_text(path, "labels")))
                 if clip["label"] < self.num_signs
             ]
         except (KeyError, TypeError, json.JSONDecodeError) as error:
@@ -98,7 +98,7 @@ class Msasl(PoseFileCorpus):
                 f"{self.FACTS.title}: no labels-{self.num_signs}.*: expected it, or MSASL_classes.json beside the "
                 f"label files, to know the {self.num_signs} signs"
             )
-        return first_words(json.loads(read_text(path)), self.num_signs)
+        return first_words(json.loads(read_text(path, "labels")), self.num_signs)
 
 
 def _official_label(clip: dict[str, Any], row_name: str) -> ClipLabel:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+from datasets_scripts.reading.clip_times import time_of
 from datasets_scripts.reading.corpus_builder import CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
-from datasets_scripts.reading.label_tables import TableRow, find_column, read_table, seconds_of, split_of
+from datasets_scripts.reading.label_tables import TableRow, find_column, needed_columns, read_table, split_of
 from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus
+
+
+_TABLES = (".tsv", ".csv")
 
 
 class OpenAsl(PoseFileCorpus):
@@ -40,35 +44,35 @@ class OpenAsl(PoseFileCorpus):
     )
     BUILDER_CONFIGS = [CorpusConfig(name="default")]
     DEFAULT_CONFIG_NAME = "default"
-    LABEL_FILES = (r"(.*\.)?labels\.{split}", r"openasl-v\d+\.\d+\.tsv")
+    LABEL_FILES = (r"(.*\.)?labels\.{split}", r"openasl-v\d+\.\d+\.[ct]sv")
 
     def label_path(self, split: str) -> Path | None:
         path = super().label_path(split)
-        if path is not None and path.suffix.lower() == ".tsv" and not self.labels(split, path):
+        if path is not None and path.suffix.lower() in _TABLES and not self.labels(split, path):
             return None
         return path
 
     def labels(self, split: str, path: Path) -> list[ClipLabel]:
-        if path.suffix.lower() != ".tsv":
+        if path.suffix.lower() not in _TABLES:
             return super().labels(split, path)
         rows = _read_official(path)
-        columns = list(rows[0].cells) if rows else []
+        name, split_column = needed_columns(path, rows, "vid", "split")
+        columns = list(rows[0].cells)
         text = find_column(columns, ("raw-text", "text", "tokenized-text"))
-        if text is None or not {"vid", "split"} <= set(columns):
+        if text is None:
             raise ValueError(f"{path}: expected the columns vid, raw-text and split, received {', '.join(columns)}")
-        return [
-            ClipLabel(
-                name=row.cells["vid"],
-                text=row.cells[text],
-                recording=row.cells.get("yid"),
-                start=seconds_of(row.cells.get("start", ""), f"{path}, line {row.line}"),
-                end=seconds_of(row.cells.get("end", ""), f"{path}, line {row.line}"),
-            )
-            for row in rows
-            if split_of(row.cells["split"], f"{path}, line {row.line}") == split
-        ]
+        recording, start, end = (find_column(columns, (column,)) for column in ("yid", "start", "end"))
+        labels = []
+        for row in rows:
+            where = f"{path}, line {row.line}"
+            if split_of(row.cells[split_column], where) != split:
+                continue
+            times = [time_of(row.cells[column], "seconds", where)[0] if column else None for column in (start, end)]
+            video = row.cells[recording] if recording else None
+            labels.append(ClipLabel(row.cells[name], row.cells[text], recording=video, start=times[0], end=times[1]))
+        return labels
 
 
 @lru_cache(maxsize=1)
 def _read_official(path: Path) -> list[TableRow]:
-    return read_table(path, delimiter="\t")
+    return read_table(path)

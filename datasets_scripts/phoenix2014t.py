@@ -6,7 +6,8 @@ from pathlib import Path
 
 from datasets_scripts.reading.corpus_builder import CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
-from datasets_scripts.reading.label_tables import read_table
+from datasets_scripts.reading.label_cells import glosses_of
+from datasets_scripts.reading.label_tables import needed_columns, read_table
 from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus
 
 
@@ -49,17 +50,14 @@ class Phoenix2014T(PoseFileCorpus):
     def labels(self, split: str, path: Path) -> list[ClipLabel]:
         if path.suffix.lower() != ".csv":
             return super().labels(split, path)
-        rows = read_table(path, delimiter="|", quoted=False)
-        columns = list(rows[0].cells) if rows else []
-        needed = ("name", "speaker", "orth", "translation")
-        if not set(needed) <= set(columns):
-            raise ValueError(f"{path}: expected the columns {', '.join(needed)}, received {', '.join(columns)}")
+        rows = read_table(path)
+        name, signer, gloss, text = needed_columns(path, rows, "name", "speaker", "orth", "translation")
         return [
             ClipLabel(
-                name=row.cells["name"],
-                text=row.cells["translation"],
-                gloss=tuple(row.cells["orth"].split()),
-                signer_id=row.cells["speaker"],
+                name=row.cells[name],
+                text=row.cells[text],
+                gloss=glosses_of(row.cells[gloss], f"{path}, line {row.line}"),
+                signer_id=row.cells[signer],
                 fps=FPS,
             )
             for row in rows

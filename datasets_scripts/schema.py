@@ -7,15 +7,16 @@ with numpy alone; data cards print it, so that nobody needs this package to read
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from datasets import Features, List, Value
 
+from modeling_sigma.model.clip_units import image_size_of
 from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.model.pose_transforms import select_joints
-from modeling_sigma.model.skeleton_layouts import get_layout
+from modeling_sigma.model.stored_rows import decode_clip as decode_clip  # the way back, for readers of this module
 
 
 SPLITS = ("train", "validation", "test")
@@ -24,9 +25,9 @@ LAYOUT = "sigma_69"
 # The grid's step as a share of the image's shorter side: rounding moves a keypoint by half of it at most.
 STEP = 1e-4
 
-# A score is stored as a multiple of this over an odd number, so that no rounding carries it across the threshold of
-# 0.3 that decides whether a joint counts as seen (`score_threshold`).
-_SCORE_THRESHOLD = 0.3
+# A joint counts as seen above this score (`score_threshold` of the feature extractor). A score is stored as a multiple
+# of it over an odd number, so that no rounding carries it across.
+SCORE_THRESHOLD = 0.3
 
 DECODING_RECIPE = '''\
 import numpy as np
@@ -54,7 +55,9 @@ def features() -> Features:
     | `layout` | `sigma_69`, or the detector's own where all keypoints were kept |
     | `source_layout` | the layout that the detector wrote |
     | `num_frames`, `fps` | length in frames, frames a second (null: unknown) |
-    | `width`, `height` | of the image in pixels; null where coordinates have another unit (shares of the image, ...) |
+    | `width`, `height` | of the image in pixels (null: unknown) |
+    | `coordinates` | `pixels` (or another unit that x and y share), or `shares` of the image (null: unknown) |
+    | `aspect_ratio` | width over height of the image where only this is known, else null |
     | `text` | sentence, or the word of an isolated sign |
     | `gloss` | list of glosses, empty where there are none |
     | `signer_id` | null: unknown |
@@ -76,6 +79,8 @@ def features() -> Features:
             "fps": Value("float64"),
             "width": Value("int32"),
             "height": Value("int32"),
+            "coordinates": Value("string"),
+            "aspect_ratio": Value("float64"),
             "text": Value("string"),
             "gloss": List(Value("string")),
             "signer_id": Value("string"),
@@ -144,13 +149,15 @@ def encode_sample(
     return {
         "sample_id": sample_id,
         **_packed_scores(scores),
-        **_packed_keypoints(keypoints, scores > 0, clip.width, clip.height),
+        **_packed_keypoints(keypoints, scores > 0, image_size_of(clip)),
         "layout": clip.layout if keep_layout else LAYOUT,
         "source_layout": clip.layout,
         "num_frames": len(clip),
         "fps": clip.fps,
         "width": clip.width,
         "height": clip.height,
+        "coordinates": clip.coordinates,
+        "aspect_ratio": clip.aspect_ratio,
         "text": text,
         "gloss": list(gloss),
         "signer_id": signer_id,
@@ -160,79 +167,27 @@ def encode_sample(
     }
 
 
-def decode_clip(row: Mapping[str, Any]) -> PoseClip:
-    """The clip of a row of [`features`].
-
-    Args:
-        row (`dict`):
-            A row as `dataset[i]` or a stream gives it, in python or numpy format.
-
-    Raises:
-        ValueError: if columns are missing or the packed arrays do not have the row's length.
-    """
-    needed = ("keypoints", "scores", "keypoints_step", "x_offset", "y_offset", "scores_step", "layout", "num_frames")
-    missing = [name for name in needed if name not in row]
-    if missing:
-        raise ValueError(f"expected a row with {', '.join(needed)}, {', '.join(missing)} missing: is it our schema?")
-    layout = get_layout(str(row["layout"]))
-    shape = (int(row["num_frames"]), layout.num_keypoints)
-    num_values = shape[0] * shape[1]
-    packed_scores = _whole(row["scores"], num_values)
-    packed_keypoints = _whole(row["keypoints"], 4 * num_values, 8 * num_values)
-    if len(packed_scores) != num_values or len(packed_keypoints) not in (4 * num_values, 8 * num_values):
-        raise ValueError(
-            f"sample {row.get('sample_id')}: expected {shape[0]} frames of {shape[1]} keypoints, received "
-            f"{len(packed_keypoints)} and {len(packed_scores)} bytes: the row is damaged, build it again"
-        )
-    levels = np.frombuffer(packed_scores, np.uint8).reshape(shape)
-    planes = np.frombuffer(packed_keypoints, np.uint8).reshape(-1, *shape, 2)
-    moves = np.empty((*shape, 2, len(planes)), np.uint8)
-    for place, plane in enumerate(planes):
-        moves[..., place] = plane
-    places = moves.view(f"<u{len(planes)}")[..., 0]  # (T, K, 2)
-    np.cumsum(places, axis=0, dtype=places.dtype, out=places)
-    keypoints = places * row["keypoints_step"]
-    keypoints += (row["x_offset"], row["y_offset"])
-    keypoints[levels == 0] = 0.0
-    scores = levels * np.float32(row["scores_step"])
-    fps, width, height = (_known(row.get(name)) for name in ("fps", "width", "height"))
-    size = (None if width is None else int(width), None if height is None else int(height))
-    return PoseClip(keypoints.astype(np.float32), scores, layout.name, fps, *size)
-
-
-def _known(number: float | None) -> float | None:
-    """None for null, which numpy's format turns into NaN."""
-    return None if number is None or number != number else float(number)
-
-
-def _whole(packed: bytes, *sizes: int) -> bytes:
-    """`packed` as it was: numpy's own bytes (`with_format("numpy")`) lose the zeros at their end."""
-    if isinstance(packed, np.bytes_):
-        return packed.ljust(next((size for size in sizes if len(packed) <= size), 0), b"\0")
-    return packed
-
-
 def _packed_scores(scores: np.ndarray) -> dict[str, Any]:
     # 0.3 lies halfway between two levels of every step of this form: (n + 0.5) * step = 0.3.
     highest = max(float(scores.max()), 1.0)
-    halves = max(np.floor(255 * _SCORE_THRESHOLD / highest - 0.5), 0.0) + 0.5
-    step = _SCORE_THRESHOLD / halves
+    halves = max(np.floor(255 * SCORE_THRESHOLD / highest - 0.5), 0.0) + 0.5
+    step = SCORE_THRESHOLD / halves
     levels = np.rint(scores / step)
     # The division may round a score just above 0.3 onto the half, and the half to the even level below it.
-    levels[(scores > _SCORE_THRESHOLD) & (levels * step <= _SCORE_THRESHOLD)] = halves + 0.5
+    levels[(scores > SCORE_THRESHOLD) & (levels * step <= SCORE_THRESHOLD)] = halves + 0.5
     levels[scores > 0] = np.clip(levels[scores > 0], 1, 255)  # found stays found
     levels[scores <= 0] = 0
     return {"scores": levels.astype(np.uint8).tobytes(), "scores_step": step}
 
 
 def _packed_keypoints(
-    keypoints: np.ndarray, found: np.ndarray, width: int | None, height: int | None
+    keypoints: np.ndarray, found: np.ndarray, image_size: tuple[float, float] | None
 ) -> dict[str, Any]:
     points = keypoints[found].T if found.any() else np.zeros((2, 1))  # x and y, (2, num_found)
     # float32, as decoded clips are: packing a clip again finds the same grid.
     offset = np.array([axis.min() for axis in points], np.float32).astype(np.float64)
     extent = float(max(axis.max() - start for axis, start in zip(points, offset)))
-    step = _grid_step(points, extent, width, height)
+    step = _grid_step(points, extent, image_size)
     num_bytes = 2 if extent / step < 2**16 - 1 else 4
     places = np.maximum(np.rint((keypoints - offset) / step), 0)
     places = np.where(found[..., None], places, 0).astype(f"<u{num_bytes}")
@@ -249,11 +204,11 @@ def _packed_keypoints(
     }
 
 
-def _grid_step(points: np.ndarray, extent: float, width: int | None, height: int | None) -> float:
+def _grid_step(points: np.ndarray, extent: float, image_size: tuple[float, float] | None) -> float:
     if extent <= 0:
         return 1.0
-    if width is not None and height is not None:
-        step = STEP * min(width, height)
+    if image_size is not None:
+        step = STEP * min(image_size)
     else:
         low, high = np.quantile(points, [0.01, 0.99], axis=1)
         inner = float((high - low).max()) or extent

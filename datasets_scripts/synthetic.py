@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
+from datasets_scripts.reading.clip_entry import ClipEntry
+from datasets_scripts.reading.corpus_builder import CorpusBuilder, CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
 from datasets_scripts.synthetic_language.grammar import CATEGORIES, SPLITS, SyntheticGrammar
 from datasets_scripts.synthetic_language.signing import SigningPlan, SyntheticSigner, draw_signer, sign
@@ -258,7 +259,10 @@ class SyntheticSigns:
         self, plan: SigningPlan, durations: np.ndarray, signer: SyntheticSigner, rng: np.random.Generator
     ) -> tuple[PoseClip, list[tuple[int, int]]]:
         keypoints, scores, spans = sign(plan, self._tables, durations, signer, rng)
-        return PoseClip(keypoints, scores, fps=signer.fps, width=signer.width, height=signer.height), spans
+        clip = PoseClip(
+            keypoints, scores, fps=signer.fps, width=signer.width, height=signer.height, coordinates="pixels"
+        )
+        return clip, spans
 
     def _sample_id(self, kind: str, index: int, split: str, seed: int) -> str:
         return f"synthetic{self.seed}_{split}{seed}_{kind}_{index:06d}"

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from datasets_scripts.reading.corpus_builder import CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
-from datasets_scripts.reading.label_tables import read_text, split_of
+from datasets_scripts.reading.label_tables import split_of
 from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus, first_words
+from modeling_sigma.io.text_files import read_text
 
 
 SIZES = (100, 300, 1000, 2000)
@@ -96,7 +97,7 @@ class Wlasl(PoseFileCorpus):
                     ),
                     split_of(str(clip["split"]), f"{path}, {clip['video_id']}"),
                 )
-                for word in json.loads(read_text(path))[: self.num_words]
+                for word in json.loads(read_text(path, "labels"))[: self.num_words]
                 for clip in word["instances"]
             ]
         except (KeyError, TypeError, json.JSONDecodeError) as error:
@@ -114,5 +115,5 @@ class Wlasl(PoseFileCorpus):
                 f"{self.FACTS.title}: no labels-{self.num_words}.*: expected it, WLASL_v0.3.json or "
                 f"wlasl_class_list.txt beside the label files, to know the {self.num_words} words"
             )
-        words = [line.partition("\t")[2] for line in read_text(path).splitlines()]
+        words = [line.partition("\t")[2] for line in read_text(path, "words, one a line").split("\n")]
         return first_words(words, self.num_words)

@@ -2,7 +2,7 @@
 
 The file is not part of this project; its terms are WLASL's C-UDA (academic computational use). It holds what MediaPipe
 Hands found: up to two hands a frame, in order of detection, **without** saying which is the left one;
-`datasets_scripts.reading.hand_tracking` finds that out. There is no body and no face.
+`modeling_sigma.io.hand_tracking` finds that out. There is no body and no face.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
-from datasets_scripts.reading.hand_tracking import track_hands
+from datasets_scripts.reading.clip_entry import ClipEntry
+from datasets_scripts.reading.corpus_builder import CorpusBuilder, CorpusConfig
 from datasets_scripts.reading.named_arrays import read_named_arrays
 from datasets_scripts.schema import SPLITS
 from datasets_scripts.wlasl import Wlasl
+from modeling_sigma.io.hand_tracking import track_hands
+from modeling_sigma.io.text_files import read_lines
 from modeling_sigma.model.pose_clip import PoseClip
 
 
@@ -27,6 +29,9 @@ FILE_NAME = "wlasl2000_hands_f16.npz"
 CLASS_LIST_NAME = "wlasl_class_list.txt"
 FPS = 29.97
 LAYOUT = "hands_42"
+# Width over height of the images, which the file does not hold: measured from palms, whose width over length must not
+# depend on the direction that they point in.
+ASPECT_RATIO = 1.7
 SUBSETS = ("wlasl100", "wlasl300", "wlasl1000", "wlasl2000")
 
 _FILE_SPLITS = {"train": "train", "validation": "val", "test": "test"}
@@ -40,8 +45,8 @@ class WlaslHandsSample:
     Args:
         clip ([`PoseClip`]):
             Keypoints `(T, 42, 2)`, left hand first, layout `hands_42`, 29.97 fps. x and y are shares of the image's
-            width and height; the images' aspect ratios are not known, so x and y differ in scale by an unknown
-            factor. Scores are 1.0 where a hand was found and 0.0 where not.
+            width and height; the images are about 1.7 times as wide as high. Scores are 1.0 where a hand was found and
+            0.0 where not.
         label (`int`):
             The official class number; the numbers below 100 are WLASL100's, and so on.
         word (`str`):
@@ -108,7 +113,7 @@ def load_class_list(data_dir: str | Path) -> dict[int, str]:
     """
     path = _find(Path(data_dir), CLASS_LIST_NAME)
     words = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in read_lines(path, "class numbers and words"):
         number, tab, word = line.partition("\t")
         if not tab or not number.strip().isdigit():
             raise ValueError(f"{path}: expected lines of a number, a tab and a word, received {line!r}")
@@ -127,7 +132,9 @@ def hands_to_clip(hands: np.ndarray) -> PoseClip:
     found: np.ndarray = np.asarray(np.isfinite(hands).all(axis=(2, 3)))  # (T, 2)
     keypoints = np.where(found[..., None, None], hands[..., :2], np.float32(0))
     scores = np.repeat(found, hands.shape[2], axis=1).astype(np.float32)
-    return PoseClip(keypoints.reshape(len(hands), -1, 2), scores, LAYOUT, FPS)
+    return PoseClip(
+        keypoints.reshape(len(hands), -1, 2), scores, LAYOUT, FPS, coordinates="shares", aspect_ratio=ASPECT_RATIO
+    )
 
 
 @dataclass
@@ -164,7 +171,7 @@ class WlaslHands(CorpusBuilder):
         notes=(
             "MediaPipe Hands, no body and no face: use scale_reference='hands' and fill_wrists=True. Left and right "
             "were found by tracking. About half of the official clips are missing, so no published WLASL result is "
-            "comparable. Coordinates are shares of the image; its aspect ratio is not known."
+            "comparable. Coordinates are shares of the image, about 1.7 times as wide as high."
         ),
     )
     BUILDER_CONFIG_CLASS = WlaslHandsConfig

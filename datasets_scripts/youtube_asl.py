@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from datasets_scripts.reading.clip_times import find_time_column, time_of
 from datasets_scripts.reading.corpus_builder import CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
-from datasets_scripts.reading.label_tables import find_column, read_table, seconds_of
+from datasets_scripts.reading.label_cells import sentence_of
+from datasets_scripts.reading.label_tables import column_names, find_column, read_table
 from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus
 
 
 _NAME = ("sentence_name", "sample_id", "clip", "clip_id", "clip_name", "file", "path", "name", "id")
 _RECORDING = ("video_id", "video_name", "video", "youtube_id", "yid")
 _TEXT = ("sentence", "text", "caption", "translation", "raw-text")
-_START, _END = ("start_realigned", "start", "start_time"), ("end_realigned", "end", "end_time")
+_START, _END = ("start_realigned", "start_time", "start"), ("end_realigned", "end_time", "end")
 
 
 class YoutubeAsl(PoseFileCorpus):
@@ -25,7 +27,8 @@ class YoutubeAsl(PoseFileCorpus):
         - `poses/<clip>.pose` or `.pkl` (or any other skeleton format); a clip without a file of its own is cut out of
           that of the whole video, `<YouTube id>.pose`,
         - one `.tsv` or `.csv` with a caption a line: a text column (`text`, `sentence` or `caption`), and the clip's
-          name (`name`, `sentence_name`, ...) or `video_id`, `start` and `end` (seconds or hh:mm:ss).
+          name (`name`, `sentence_name`, ...) or `video_id`, `start` and `end` (seconds or hh:mm:ss; other units
+          as in [`datasets_scripts.folder.Folder`]).
     """
 
     FACTS = CorpusFacts(
@@ -55,11 +58,10 @@ class YoutubeAsl(PoseFileCorpus):
     def labels(self, split: str, path: Path) -> list[ClipLabel]:
         if path.suffix.lower() not in (".tsv", ".csv"):
             return super().labels(split, path)
-        rows = read_table(path, delimiter="\t" if path.suffix.lower() == ".tsv" else None)
-        columns = list(rows[0].cells) if rows else []
-        name, recording, text, start, end = (
-            find_column(columns, names) for names in (_NAME, _RECORDING, _TEXT, _START, _END)
-        )
+        rows = read_table(path)
+        columns = column_names(rows)
+        name, recording, text = (find_column(columns, names) for names in (_NAME, _RECORDING, _TEXT))
+        start, end = (find_time_column(columns, names) for names in (_START, _END))
         if text is None or (name is None and (recording is None or start is None or end is None)):
             raise ValueError(
                 f"{path}: expected a column of text (text, sentence, caption), and one of names (name, "
@@ -69,12 +71,18 @@ class YoutubeAsl(PoseFileCorpus):
         for row in rows:
             where = f"{path}, line {row.line}"
             video = row.cells[recording] if recording else None
-            times = [None if column is None else seconds_of(row.cells[column], where) for column in (start, end)]
-            if name is None and None in times:
+            (first, unit), (last, end_unit) = (
+                (None, None) if column is None else time_of(row.cells[column.name], column.unit, where)
+                for column in (start, end)
+            )
+            if name is None and None in (first, last):
                 raise ValueError(
                     f"{where}: expected start and end of a clip of {video}, received an empty cell: fill them in, or "
                     "give the clips names"
                 )
-            clip = row.cells[name] if name else f"{video}_{times[0]:g}_{times[1]:g}"
-            labels.append(ClipLabel(clip, row.cells[text], recording=video, start=times[0], end=times[1]))
+            clip = row.cells[name] if name else f"{video}_{first:g}_{last:g}"
+            text_cell = sentence_of(row.cells[text], where)
+            labels.append(
+                ClipLabel(clip, text_cell, recording=video, start=first, end=last, time_unit=unit or end_unit)
+            )
         return labels

@@ -26,10 +26,8 @@ _EXPORTS = {
     "SigmaFeatureExtractor": "modeling_sigma.model.feature_extraction_sigma",
     "SigmaProcessor": "modeling_sigma.model.processing_sigma",
     "SigmaPreTrainedModel": "modeling_sigma.model.modeling_sigma",
-    **{
-        kind.class_name: f"modeling_sigma.model.{kind.module}"
-        for kind in (*MODEL_KINDS.values(), *PIPELINE_KINDS.values())
-    },
+    **{kind.class_name: f"modeling_sigma.model.{kind.module}" for kind in MODEL_KINDS.values()},
+    **{kind.class_name: f"modeling_sigma.model.{kind.module}" for kind in PIPELINE_KINDS.values()},
     "register_sigma": "modeling_sigma.registration",
     "save_bundle": "modeling_sigma.hub.bundle",
     "convert_uni_sign": "modeling_sigma.conversion.released_checkpoints",

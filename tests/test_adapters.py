@@ -135,7 +135,7 @@ def test_the_adapter_has_a_card(base: str, tmp_path: Path) -> None:
     labels = [f"sign {number}" for number in range(40)]
     numbers = {label: number for number, label in enumerate(labels)}
     config = SigmaForSequenceClassification.config_class.from_pretrained(
-        base, id2label=dict(enumerate(labels)), label2id=numbers, weights_licence="cc-by-nc-4.0"
+        base, id2label=dict(enumerate(labels)), label2id=numbers, weights_license="cc-by-nc-4.0"
     )
     model = SigmaForSequenceClassification.from_pretrained(base, config=config)
     adapted = peft.get_peft_model(model, lora_config(model))
@@ -153,7 +153,7 @@ def test_the_adapter_has_a_card(base: str, tmp_path: Path) -> None:
     writer = _adapted(base)
     save_adapter(writer, factories.tiny_processor(), tmp_path, "my-lab/sigma")
     card = ModelCard.load(tmp_path / "README.md")
-    assert card.data.license is None and "licence of these weights is not stated yet" in card.text
+    assert card.data.license is None and "license of these weights is not stated yet" in card.text
     assert "labels" not in card.text and 'load_adapted("ORG/NAME")' in card.text
 
 

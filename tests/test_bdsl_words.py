@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from datasets_scripts.bdsl_words import BdslWords
-from datasets_scripts.reading.hand_tracking import hand_shape
 from datasets_scripts.schema import decode_clip
+from modeling_sigma.io.hand_tracking import hand_shape
 from modeling_sigma.model.skeleton_layouts import LAYOUTS
 
 

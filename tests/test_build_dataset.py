@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -111,13 +112,18 @@ def test_ranks_and_workers_lose_and_repeat_nothing(built, rows, world_size, num_
     assert sorted(seen) == sorted(rows["train"]["sample_id"])
 
 
+def unpadded(text):
+    """Tables without the spaces that align their columns."""
+    return re.sub(r" +\|", " |", text)
+
+
 def test_the_card_tells_what_is_in_it_and_how_to_read_it(built):
     text = (built / "README.md").read_text(encoding="utf-8")
     header = yaml.safe_load(text.split("---")[1])
     assert header["configs"][0]["config_name"] == "sentences" and header["license"] == "other"
     assert [files["split"] for files in header["configs"][0]["data_files"]] == ["train", "validation", "test"]
     assert header["language"] == ["en"] and "sign-language" in header["tags"]
-    assert DECODING_RECIPE in text and "| train | 11 |" in text and "coco_wholebody_133" in text
+    assert DECODING_RECIPE in text and "| train | 11 |" in unpadded(text) and "coco_wholebody_133" in text
     assert "No known signer is in two splits." in text and "![Lengths of the clips](lengths.png)" in text
     # The recipe in the card is code that gives the clip.
     code = [block.split("```")[0] for block in text.split("```python\n")[1:]]
@@ -168,8 +174,8 @@ def test_damaged_and_missing_clips_are_named_and_the_rest_is_there(archive, tmp_
     assert set(loaded["train"]["sample_id"]) | set(loaded["test"]["sample_id"]) == names - left_out
     assert sum(shard["num_rows"] for shard in report["shards"]) == 34
     card = (out / "README.md").read_text()
-    assert "**Signers in two splits** (train and test: 1)" in card and "| train | 1 | 3 |" in card
-    assert "| train | 26 of 31 |" in card and "Nobody may pass it on" in card and "@misc{archive}" in card
+    assert "**Signers in two splits** (train and test: 1)" in card and "| train | 1 | 3 |" in unpadded(card)
+    assert "| train | 26 of 31 |" in unpadded(card) and "Nobody may pass it on" in card and "@misc{archive}" in card
 
 
 def test_a_file_in_which_every_clip_is_damaged_is_left_out(archive, tmp_path):
@@ -264,10 +270,10 @@ def test_a_worker_that_dies_is_one_line_and_the_next_run_goes_on(archive, tmp_pa
 
     def dying(make_task, shards, num_proc):
         yield from run(make_task, shards[:1], 1)
-        yield shards[1], WorkerDeath(-9)
+        yield shards[1], WorkerDeath("the process died over it (exit code -9)")
 
     monkeypatch.setattr(build, "run_in_processes", dying)
-    with pytest.raises(ValueError, match=r"a process died \(exit code -9\) over train-00001-of-00003: .* goes on"):
+    with pytest.raises(ValueError, match=r"train-00001-of-00003: the process died .*exit code -9.* goes on"):
         build_dataset("archive", tmp_path / "out", archive, clips_per_shard=10)
     monkeypatch.setattr(build, "run_in_processes", run)
     done = []

@@ -34,13 +34,14 @@ from modeling_sigma import (
     SigmaForSequenceClassification,
     SigmaModel,
     SigmaProcessor,
+    load_pipeline,
     register_sigma,
     save_bundle,
 )
 from modeling_sigma.cli import main as cli
-from modeling_sigma.cli.predict import load_predictor
-from modeling_sigma.hub.bundle import AUTO_MAP, PIPELINE_CLASSES, custom_pipelines, remote_code_files
+from modeling_sigma.hub.bundle import auto_map, custom_pipelines, remote_code, remote_code_files
 from modeling_sigma.io import save_clip
+from modeling_sigma.model.model_kinds_sigma import PIPELINE_KINDS
 from tests.factories import random_clips, tiny_inputs, tiny_model, tiny_processor
 
 
@@ -77,22 +78,22 @@ def test_code_in_a_bundle_is_complete(bundle: Path) -> None:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         siblings = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
         assert all((bundle / f"{name}.py").is_file() for name in siblings), path.name
-    implementations = [*AUTO_MAP.values(), *PIPELINE_CLASSES.values()]
-    for implementation in implementations:
-        module, name = str(implementation).split(".")
+    implementations = [tuple(str(name).split(".")) for name in auto_map().values()]
+    implementations += [(kind.module, kind.class_name) for kind in PIPELINE_KINDS.values()]
+    for module, name in implementations:
         tree = ast.parse((bundle / f"{module}.py").read_text(encoding="utf-8"))
         assert name in {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
 def test_configuration_names_the_code(bundle: Path) -> None:
     config = json.loads((bundle / "config.json").read_text())
-    assert config["auto_map"] == AUTO_MAP
-    expected = [task for task in PIPELINE_CLASSES if task != "sign-text-retrieval"]
+    assert config["auto_map"] == auto_map()
+    expected = [task for task in PIPELINE_KINDS if task != "sign-text-retrieval"]
     assert list(config["custom_pipelines"]) == expected, "a model that writes serves every task but retrieval"
     assert all(task["pt"] == ["AutoModelForSeq2SeqLM"] for task in config["custom_pipelines"].values())
     for name in ("preprocessor_config.json", "processor_config.json"):
-        auto_map = json.loads((bundle / name).read_text())["auto_map"]
-        assert auto_map == {auto: AUTO_MAP[auto] for auto in ("AutoFeatureExtractor", "AutoProcessor")}
+        found = json.loads((bundle / name).read_text())["auto_map"]
+        assert found == {auto: auto_map()[auto] for auto in ("AutoFeatureExtractor", "AutoProcessor")}
 
 
 @pytest.mark.parametrize(
@@ -110,14 +111,32 @@ def test_label_heads_have_their_own_task(cls: type, task: str, auto: str, tmp_pa
     assert not (tmp_path / "tokenizer.json").exists()
     extractor = json.loads((tmp_path / "preprocessor_config.json").read_text())
     assert extractor["processor_class"] == "SigmaFeatureExtractor"
-    assert {config["auto_map"]["AutoProcessor"], *extractor["auto_map"].values()} == {AUTO_MAP["AutoFeatureExtractor"]}
+    (implementation,) = {config["auto_map"]["AutoProcessor"], *extractor["auto_map"].values()}
+    assert implementation == auto_map()["AutoFeatureExtractor"]
     assert type(AutoFeatureExtractor.from_pretrained(tmp_path)) is SigmaFeatureExtractor
 
 
 def test_two_encoders_serve_retrieval() -> None:
-    served = custom_pipelines(tiny_model(SigmaModel))
+    served = custom_pipelines("SigmaModel")
     assert {task: entry["pt"] for task, entry in served.items()} == {"sign-text-retrieval": ["AutoModel"]}
-    assert list(custom_pipelines(tiny_model(SigmaForPreTraining))) == list(PIPELINE_CLASSES)
+    assert list(custom_pipelines("SigmaForPreTraining")) == list(PIPELINE_KINDS)
+
+
+def test_a_folder_without_code_loads_with_the_package(bundle: Path, tmp_path: Path) -> None:
+    save_bundle(tiny_model(), tiny_processor(scale_reference="hands", max_frames=20), tmp_path, include_code=False)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        path.name for path in bundle.iterdir() if path.suffix != ".py"
+    }
+    for path in tmp_path.glob("*.json"):
+        assert not {"auto_map", "custom_pipelines"} & set(json.loads(path.read_text(encoding="utf-8"))), path.name
+    _check_all(*_load_all(tmp_path))
+    translate = pipeline("sign-language-translation", model=str(tmp_path))
+    assert type(translate.model) is SigmaForConditionalGeneration
+    added = remote_code(tmp_path)
+    assert {path.name for path in bundle.glob("*.py")} < set(added)
+    for name, content in added.items():
+        before = (bundle / name).read_bytes()
+        assert json.loads(content) == json.loads(before) if name.endswith(".json") else content == before, name
 
 
 def test_saving_again_replaces(tmp_path: Path) -> None:
@@ -136,6 +155,15 @@ def test_a_loaded_bundle_can_be_saved_again(bundle: Path, tmp_path: Path) -> Non
             part.pop("dtype", None)
     assert before == after
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in bundle.iterdir()}
+
+
+def test_the_license_in_a_bundle_of_the_first_version_stays(bundle: Path, tmp_path: Path) -> None:
+    config = json.loads((bundle / "config.json").read_text(encoding="utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps({**config, "weights_licence": "cc-by-nc-4.0"}))
+    loaded = AutoConfig.from_pretrained(tmp_path)
+    assert loaded.weights_license == "cc-by-nc-4.0"
+    saved = loaded.to_dict()
+    assert saved["weights_license"] == "cc-by-nc-4.0" and "weights_licence" not in saved
 
 
 # --- a bundle of a newer version
@@ -160,7 +188,7 @@ def newer(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         AutoModelForSeq2SeqLM.from_pretrained,
         SigmaForConditionalGeneration.from_pretrained,
         lambda folder: pipeline("sign-language-translation", model=str(folder), trust_remote_code=True),
-        load_predictor,
+        load_pipeline,
     ],
 )
 def test_a_newer_bundle_says_what_to_do(load: Callable[[Path], Any], newer: Path) -> None:
@@ -254,7 +282,7 @@ def test_a_bundle_serves_other_tasks(bundle: Path) -> None:
 def test_registering_again_changes_nothing() -> None:
     register_sigma()
     register_sigma()
-    assert set(PIPELINE_CLASSES) <= set(PIPELINE_REGISTRY.get_supported_tasks())
+    assert set(PIPELINE_KINDS) <= set(PIPELINE_REGISTRY.get_supported_tasks())
     assert type(AutoConfig.for_model("sigma")) is SigmaConfig
 
 

@@ -18,10 +18,11 @@ from modeling_sigma import (
     SigmaForPreTraining,
     SigmaForSequenceClassification,
     SigmaModel,
+    load_pipeline,
     save_bundle,
 )
 from modeling_sigma.cli import main as cli
-from modeling_sigma.cli.predict import load_predictor, read_labels
+from modeling_sigma.cli.predict import read_labels
 from modeling_sigma.io import save_clip
 from modeling_sigma.model.pose_clip import PoseClip
 from tests.factories import random_clips, tiny_model, tiny_processor
@@ -66,7 +67,7 @@ CLIPS = ("clip0.npz", "clip1.npz", "clip2.npz")
 
 def test_text(capsys: pytest.CaptureFixture[str]) -> None:
     results = run_json(capsys, "--model", "writer", *CLIPS)
-    expected = load_predictor("writer")(list(CLIPS))
+    expected = load_pipeline("writer", device="cpu")(list(CLIPS))
     assert [result["predictions"] for result in results] == [[output] for output in expected]
     assert cli.main(["predict", "--model", "writer", *CLIPS]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -105,7 +106,7 @@ def test_glosses_with_their_times(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_pretraining_model_writes() -> None:
-    assert load_predictor("pretraining").task == "sign-language-translation"
+    assert load_pipeline("pretraining", device="cpu").task == "sign-language-translation"
 
 
 def test_unreadable_files_do_not_stop_the_others(capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,7 +136,7 @@ def test_a_folder_of_clips(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     assert results[1]["predictions"][0]["label"] == results[3]["predictions"][0]["label"]
     (tmp_path / "nothing").mkdir()
     assert cli.main(["predict", "--model", "head", str(tmp_path / "nothing")]) == 1
-    assert "expected skeleton files in the folder" in capsys.readouterr().err
+    assert "expected skeleton files or videos in the folder" in capsys.readouterr().err
 
 
 def test_files_that_are_no_clips(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -145,7 +146,7 @@ def test_files_that_are_no_clips(capsys: pytest.CaptureFixture[str], tmp_path: P
     (frames / "0.json").write_text("{}")
     assert cli.main(["predict", "--model", "head", str(tmp_path / "foreign.npz"), str(frames)]) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].endswith("foreign.npz: expected keypoints and scores, received 'pixels': keypoints are missing")
+    assert "foreign.npz: expected a dictionary with keypoints and scores, received one with 'pixels'" in lines[0]
     assert "0.json" in lines[1], "a folder of frames under other names than OpenPose's is for its reader"
     assert lines[2:] == ["sigma-slu predict: 2 of 2 files gave no prediction"]
 
@@ -154,19 +155,22 @@ def test_files_that_are_no_clips(capsys: pytest.CaptureFixture[str], tmp_path: P
     ("argv", "message"),
     [
         (["--model", "head", "--labels", "others.txt"], "expected some of the model's 3 labels, received 2 others"),
-        (["--model", "glosses", "--labels", "labels.txt"], "a model for isolated-sign-recognition, found SigmaForCTC"),
-        (["--model", "retrieval"], "expected a model that predicts"),
+        (["--model", "glosses", "--labels", "labels.txt"], "for isolated-sign-recognition (SigmaForPreTraining, "),
+        (["--model", "retrieval"], "expected a model that predicts (isolated-sign-recognition, "),
         (["--model", "writer", "--labels", "clips.txt"], "clips.txt"),
         (["--model", "head", "--top-k", "0"], "--top-k and --batch-size of at least 1"),
         (
             ["--model", "head", "--labels", "no.txt"],
-            "no.txt: expected a file of labels, one a line, found no such file",
+            "no.txt: expected a file of labels, one per line, found no such file",
         ),
         (
             ["--model", "head", "--labels", "head"],
-            "head: expected a file of labels, one a line, received a folder: na",
+            "head: expected a file of labels, one per line, received a folder: na",
         ),
-        (["--model", "head", "--labels", "clip0.npz"], "clip0.npz: expected labels, one a line as UTF-8 text, receiv"),
+        (
+            ["--model", "head", "--labels", "clip0.npz"],
+            "clip0.npz: expected labels, one per line as UTF-8 text, receiv",
+        ),
         (["--model", "head", "--device", "gpuu"], "expected a device of this machine (cpu), received 'gpuu': use one"),
         (["--model", "head", "--device", "cuda"], "expected a device of this machine (cpu), received 'cuda' ("),
     ],

@@ -145,6 +145,13 @@ def test_names_of_sigma(foreign: str, ours: str | None) -> None:
 # --- Uni-Sign
 
 
+def test_the_documented_name_leads_to_the_same_functions() -> None:
+    from modeling_sigma.hub import convert_checkpoint
+
+    assert convert_checkpoint.convert_uni_sign is convert_uni_sign
+    assert convert_checkpoint.convert_sigma_pretraining is convert_sigma_pretraining
+
+
 def test_every_array_of_uni_sign_is_used_or_tied(uni_sign: State, converted: SigmaForConditionalGeneration) -> None:
     report = converted.conversion_report
     assert not report.left_over and not report.missing
@@ -430,7 +437,7 @@ def test_command_as_json(
     assert _convert(checkpoint, text_folder, out, "--tokenizer", str(tokenizer_folder), "--json") == 0
     report = json.loads(capsys.readouterr().out)
     assert report["used"] == converted.conversion_report.used and report["left_over"] == report["missing"] == []
-    assert report["out"] == str(out) and report["has_tokenizer"] is True and "CC-BY-NC-4.0" in report["licence"]
+    assert report["out"] == str(out) and report["has_tokenizer"] is True and "CC-BY-NC-4.0" in report["license"]
 
 
 def test_command_keeps_a_card_that_is_there(checkpoint: Path, text_folder: Path, tmp_path: Path) -> None:

@@ -4,12 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, IterableDatasetDict
 
+import modeling_sigma
 from datasets_scripts.corpora import CORPORA, load_corpus
 from datasets_scripts.reading.corpus_builder import CorpusBuilder
 from datasets_scripts.schema import decode_clip, features
 from datasets_scripts.synthetic import Synthetic, SyntheticSigns
+
+
+def test_the_two_doors_of_the_package() -> None:
+    assert modeling_sigma.load_corpus is load_corpus and modeling_sigma.decode_clip is decode_clip
+    assert {"load_corpus", "decode_clip"} <= set(modeling_sigma.__all__) & set(dir(modeling_sigma))
 
 
 def test_every_corpus_is_a_builder_with_facts() -> None:
@@ -50,7 +56,12 @@ def test_streaming_and_processes_give_the_same_rows(tmp_path: Path) -> None:
     two.download_and_prepare(num_proc=2)
     rows = list(one.as_dataset(split="train"))
     assert list(two.as_dataset(split="train")) == rows
-    assert list(builder("three").as_streaming_dataset(split="train")) == rows
+    sizes = {"num_train": 6, "num_validation": 0, "num_test": 1}
+    stream = load_corpus("synthetic", "isolated", cache_dir=tmp_path / "three", streaming=True, **sizes)
+    assert isinstance(stream, IterableDatasetDict) and set(stream) == {"train", "test"}
+    assert list(stream["train"]) == rows
+    assert list(load_corpus("synthetic", "isolated", "train", streaming=True, **sizes)) == rows
+    assert len(decode_clip(next(iter(stream["train"].with_format("torch"))))) == rows[0]["num_frames"]
     assert set(one.as_dataset()) == {"train", "test"}
 
 
@@ -60,8 +71,10 @@ def test_a_folder_of_parquet_files(tmp_path: Path) -> None:
     )
     (tmp_path / "built").mkdir()
     dataset.to_parquet(str(tmp_path / "built" / "test-00000-of-00001.parquet"))
-    again = load_corpus(tmp_path / "built", split="test", cache_dir=str(tmp_path / "b"))
-    assert list(again) == list(dataset)
+    for streaming in (False, True):
+        options = {"cache_dir": str(tmp_path / "b"), "streaming": streaming}
+        assert list(load_corpus(tmp_path / "built", split="test", **options)) == list(dataset)
+        assert list(load_corpus(tmp_path / "built", **options)["test"]) == list(dataset)
 
 
 def test_mistakes_are_named(tmp_path: Path) -> None:
@@ -80,8 +93,9 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     folder = tmp_path / "other"
     folder.mkdir()
     Dataset.from_dict({"text": ["a"]}).to_parquet(str(folder / "train.parquet"))
-    with pytest.raises(ValueError, match="expected the columns of datasets_scripts.schema, sample_id"):
-        load_corpus(folder, cache_dir=str(tmp_path / "cache"))
+    for streaming in (False, True):
+        with pytest.raises(ValueError, match="expected the columns of datasets_scripts.schema, sample_id"):
+            load_corpus(folder, cache_dir=str(tmp_path / "cache"), streaming=streaming)
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,10 @@ from modeling_sigma import (
     SigmaForCTC,
     SigmaForSequenceClassification,
     SigmaModel,
+    load_pipeline,
     save_bundle,
 )
 from modeling_sigma.cli import main as cli
-from modeling_sigma.cli.predict import load_predictor
 from modeling_sigma.hub.card_facts import read_measurements
 from modeling_sigma.metrics import recognition_scores, translation_scores, word_error_rates
 from modeling_sigma.model.pose_clip import PoseClip
@@ -107,7 +107,7 @@ def test_translation_in_the_language_of_each_clip(capsys: pytest.CaptureFixture[
     report = evaluate(
         capsys, "--task", "slt", "--model", "writer", "--dataset", "sentences", "--batch-size", batch_size
     )
-    translate = load_predictor("writer")
+    translate = load_pipeline("writer")
     languages = ["English", "English", "Chinese", "English"]
     expected = [
         translate(clip, language=language)["text"]
@@ -130,7 +130,7 @@ def test_translation_in_the_language_of_each_clip(capsys: pytest.CaptureFixture[
 def test_continuous_recognition(capsys: pytest.CaptureFixture[str], model: str) -> None:
     argv = ("--task", "cslr", "--model", model, "--dataset", "sentences")
     report = evaluate(capsys, *argv, "--language", "English", "--save-predictions", "cslr.json")
-    recognize = load_predictor(model)
+    recognize = load_pipeline(model)
     expected = [" ".join(recognize(clip)["text"].split()) for clip in decoded("sentences")]
     references = ["RAIN NORTH", "SNOW", "", "NORTH"]
     assert without_data(report) == word_error_rates(expected, references)
@@ -144,7 +144,7 @@ def test_continuous_recognition(capsys: pytest.CaptureFixture[str], model: str) 
 def test_isolated_recognition_with_a_label_head(capsys: pytest.CaptureFixture[str]) -> None:
     argv = ("--task", "islr", "--model", "head", "--dataset", "signs")
     report = evaluate(capsys, *argv, "--save-predictions", "islr.jsonl")
-    recognize = load_predictor("head")
+    recognize = load_pipeline("head")
     expected = [[entry["label"] for entry in recognize(clip)] for clip in decoded("signs")]
     scores = recognition_scores(
         expected, ["rain", "hello", "snow", "fog"], vocabulary=LABELS.values(), is_constrained=True
@@ -164,7 +164,7 @@ def test_a_model_that_writes_is_compared_as_strings_or_held_to_labels(capsys: py
     held = evaluate(capsys, *argv, "--save-predictions", "held.json")
     assert "top5_per_instance" in held and "decoding:constrained" in held["signature"]
     assert held["num_outside_vocabulary"] == 0
-    recognize = load_predictor("writer", task="isolated-sign-recognition")
+    recognize = load_pipeline("writer", task="isolated-sign-recognition")
     labels = Path("labels.txt").read_text().split("\n")[:-1]
     expected = [[entry["label"] for entry in recognize(clip, labels=labels)] for clip in decoded("signs")]
     assert [entry["candidates"] for entry in json.loads(Path("held.json").read_text())] == expected
@@ -251,7 +251,10 @@ def test_a_corpus_by_name(capsys: pytest.CaptureFixture[str]) -> None:
         (["--task", "cslr", "--model", "writer", "--dataset", "signs"], "column 'gloss' is empty in this split"),
         (["--task", "cslr", "--model", "head", "--dataset", "sentences"], "expected a model for continuous-sign-rec"),
         (["--task", "slt", "--model", "glosses", "--dataset", "sentences"], "expected a model for sign-language-tran"),
-        (["--task", "slt", "--model", "retrieval", "--dataset", "sentences"], "expected a model that predicts"),
+        (
+            ["--task", "slt", "--model", "retrieval", "--dataset", "sentences"],
+            "expected a model for sign-language-translation (Sigma",
+        ),
         (["--task", "islr", "--model", "head", "--dataset", "signs", "--labels", "labels.txt"], "first 'the weather'"),
         (["--task", "slt", "--model", "writer", "--dataset", "nowhere"], "received 'nowhere'"),
         (

@@ -11,7 +11,8 @@ from transformers import FeatureExtractionMixin
 
 from modeling_sigma.io import save_clip
 from modeling_sigma.model import feature_extraction_sigma
-from modeling_sigma.model.feature_extraction_sigma import SigmaFeatureExtractor, as_pose_clip
+from modeling_sigma.model.clip_making import as_pose_clip
+from modeling_sigma.model.feature_extraction_sigma import SigmaFeatureExtractor
 from modeling_sigma.model.pose_augmentation import PoseAugmentation
 from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.model.pose_transforms import even_frame_indices, normalize_joints, select_joints
@@ -138,7 +139,7 @@ def test_one_clip_of_another_copy_of_this_code() -> None:
 
 @pytest.mark.parametrize("pose", [3, None])
 def test_one_thing_that_is_no_clip(pose: Any) -> None:
-    with pytest.raises(TypeError, match="expected a PoseClip, path, array or dict of keypoints and scores, received"):
+    with pytest.raises(TypeError, match="expected a PoseClip, path, array, dict of .*, received"):
         SigmaFeatureExtractor()(pose)
 
 
@@ -180,7 +181,7 @@ def test_twenty_thousand_frames() -> None:
     clip = PoseClip(rng.random((20_000, 133, 2), np.float32), np.ones((20_000, 133), np.float32))
     inputs = SigmaFeatureExtractor()(clip)
     assert inputs["pose_values"].shape == (1, 256, 69, 3)
-    expected = normalize_joints(*select_joints(clip.frames(even_frame_indices(20_000, 256))))
+    expected = normalize_joints(*select_joints(clip), frames=even_frame_indices(20_000, 256))
     assert (_values(inputs) == expected).all()
     assert SigmaFeatureExtractor()(clip, training=True, generator=0)["pose_values"].shape == (1, 256, 69, 3)
 
@@ -264,6 +265,9 @@ def test_save_and_load(tmp_path: Path) -> None:
         "parts": ["left_hand", "right_hand"],
         "augmentation": AUGMENTATION,
         "training_layout": "hands_42",
+        "learnt_aspect_ratio": 1.7,
+        "box": "quantile",
+        "box_before_sampling": False,
     }
     extractor = SigmaFeatureExtractor(**fields)
     extractor.save_pretrained(tmp_path)
@@ -301,7 +305,10 @@ def test_no_training_layout_no_warning(warnings: list[str]) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"max_frames": 0}, "expected max_frames >= 1, received 0"),
+        ({"max_frames": 0}, "expected max_frames as an integer >= 1, received 0"),
+        ({"max_frames": 2.5}, "expected max_frames as an integer >= 1, received 2.5"),
+        ({"learnt_aspect_ratio": 0}, "expected learnt_aspect_ratio as 1.0 or the width over the height"),
+        ({"box": "hands"}, "expected box to be one of .*, received 'hands'"),
         ({"parts": ["feet"]}, r"expected parts among body, .*, received \['feet'\]"),
         ({"parts": []}, "expected parts among body, .*, received none"),
         ({"scale_reference": "feet"}, "expected scale_reference to be one of .*, received 'feet'"),
@@ -324,8 +331,8 @@ def test_no_clip(poses: Any) -> None:
     ("array", "message"),
     [
         (np.zeros((133, 3)), r"expected \(T, K, 3\) or \(T, K, 2\) keypoints, received \(133, 3\): add a frame axis"),
-        (np.zeros((4, 1, 133, 3)), r"received \(4, 1, 133, 3\): pass one person as"),
-        (np.zeros((4, 133, 4)), r"received \(4, 133, 4\): pass one person"),
+        (np.zeros((4, 2, 133, 3)), r"received \(4, 2, 133, 3\): pass one person as .* array\[:, 0\]"),
+        (np.zeros((4, 133, 4)), r"received \(4, 133, 4\): of x, y, z and visibility keep .*array\[..., \[0, 1, 3\]\]"),
         (np.zeros((4, 17, 3)), "no known layout has 17 keypoints"),
         (np.zeros((0, 133, 3)), "at least one frame, received an empty clip"),
     ],
@@ -336,27 +343,26 @@ def test_arrays_of_wrong_shape(array: np.ndarray, message: str) -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_coordinates_that_are_not_finite(bad: float) -> None:
+def test_coordinates_that_are_not_finite_were_not_found(bad: float) -> None:
     array = _as_array(random_clip(4))
-    array[2, 7] = (bad, 1.0, 0.9)
-    with pytest.raises(ValueError, match="1 NaN or infinite ones with a score above 0, first in frame 2"):
-        SigmaFeatureExtractor()(array)
-    array[2, 7, 2] = 0.0  # not found: harmless
-    assert torch.isfinite(SigmaFeatureExtractor()(array)["pose_values"]).all()
-    array[2, 7, 2] = bad
-    with pytest.raises(ValueError, match="expected finite scores"):
-        SigmaFeatureExtractor()(array)
+    expected = array.copy()
+    expected[2, 7] = 0.0  # not found
+    for values in ((bad, 1.0, 0.9), (bad, bad, 0.0), (3.0, 1.0, bad)):
+        array[2, 7] = values
+        assert torch.equal(
+            SigmaFeatureExtractor()(array)["pose_values"], SigmaFeatureExtractor()(expected)["pose_values"]
+        )
 
 
-@pytest.mark.parametrize("fields", [{}, {"keypoints": np.zeros((2, 133, 2))}, {"pose": 1, "scores": 2}])
-def test_dicts_without_keypoints_or_scores(fields: dict[str, Any]) -> None:
+@pytest.mark.parametrize("fields", [{}, {"pose": 1, "scores": 2}, {"pose_values": np.zeros((1, 2, 69, 3))}])
+def test_dicts_without_keypoints(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="expected a dict with keypoints and scores, received keys"):
         SigmaFeatureExtractor()(fields)
 
 
-@pytest.mark.parametrize("pose", [3, torch.zeros(4, 133, 3), [[0.0, 1.0]]])
+@pytest.mark.parametrize("pose", [3, {1, 2}, object()])
 def test_other_types(pose: Any) -> None:
-    with pytest.raises(TypeError, match="expected a PoseClip, path, array or dict of keypoints and scores, received"):
+    with pytest.raises(TypeError, match="expected a PoseClip, path, array, dict of .*, received"):
         SigmaFeatureExtractor()([pose])
 
 
@@ -367,5 +373,73 @@ def test_a_path_that_does_not_exist(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("max_frames", [0, -3])
 def test_max_frames_of_the_call_must_be_positive(max_frames: int) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="expected max_frames as an integer >= 1"):
         SigmaFeatureExtractor()(random_clip(3), max_frames=max_frames)
+
+
+# --- batches of clips that were read one by one
+
+
+def test_pad_gives_what_the_batch_gives() -> None:
+    extractor, clips = SigmaFeatureExtractor(), random_clips((12, 7, 1))
+    expected = extractor(clips)
+    alone = [extractor(clip) for clip in clips]
+    for features in (alone, [{"pose_values": one["pose_values"][0].tolist()} for one in alone]):
+        batch = extractor.pad(features)
+        assert all(torch.equal(batch[name], expected[name]) for name in expected)
+    columns = extractor.pad({"pose_values": [one["pose_values"][0] for one in alone]}, return_tensors="np")
+    assert (columns["pose_values"] == expected["pose_values"].numpy()).all()
+
+
+def test_pad_to_a_length() -> None:
+    extractor, clips = SigmaFeatureExtractor(max_frames=30), random_clips((5, 3))
+    features = [extractor(clip) for clip in clips]
+    assert extractor.pad(features, pad_to_multiple_of=8)["pose_values"].shape == (2, 8, 69, 3)
+    assert extractor.pad(features, padding="max_length", max_length=9)["pose_attention_mask"].shape == (2, 9)
+    assert extractor.pad(features, padding="max_length")["pose_values"].shape[1] == 30
+    with pytest.raises(ValueError, match="expected clips of at most 4 frames, received one of 5"):
+        extractor.pad(features, padding="max_length", max_length=4)
+    with pytest.raises(ValueError, match="expected pose_values of every clip, received input_ids"):
+        extractor.pad([{"input_ids": [1]}])
+
+
+def test_the_library_s_padding_collator() -> None:
+    from transformers import DataCollatorWithPadding
+
+    extractor, clips = SigmaFeatureExtractor(), random_clips((5, 3))
+    rows = [{**extractor(clip, return_tensors="np"), "label": row} for row, clip in enumerate(clips)]
+    batch = DataCollatorWithPadding(extractor)(rows)
+    assert torch.equal(batch["pose_values"], extractor(clips)["pose_values"])
+    assert batch["labels"].tolist() == [0, 1] and batch["pose_attention_mask"].sum(dim=1).tolist() == [5, 3]
+
+
+# --- what a file leaves out
+
+
+def test_a_head_from_the_face_keeps_the_size_of_the_signer(warnings: list[str]) -> None:
+    keypoints, scores = select_joints(random_clip(12))
+    keypoints[:, :3], scores[:, :3] = keypoints[:, [68, 59, 51]], 0.9  # the head lies where the face has it
+    scores[:, [68, 59, 51]] = 0.9
+    whole = _values(SigmaFeatureExtractor()(PoseClip(keypoints, scores, "sigma_69")))
+    scores[:, :3] = 0
+    for _ in range(2):
+        reduced = _values(SigmaFeatureExtractor()(PoseClip(keypoints, scores, "sigma_69")))
+        assert np.abs(reduced - whole).max() <= 1e-6
+    assert len(warnings) == 1 and "no nose and no ears" in warnings[0]
+
+
+def test_hands_alone_are_told_the_truth_once(warnings: list[str]) -> None:
+    extractor, clip = SigmaFeatureExtractor(), random_clip(5, "hands_42")
+    for _ in range(2):
+        assert not extractor(clip)["pose_values"].any()
+    assert len(warnings) == 1
+    for words in (
+        "found left hand and right hand",
+        "4 or more body points",
+        "scale_reference='hands'",
+        "fill_wrists=True",
+    ):
+        assert words in warnings[0]
+    assert extractor.explain_unseen(clip) == warnings[0]
+    nobody = PoseClip(np.zeros((5, 42, 2)), np.zeros((5, 42)), "hands_42")
+    assert "somebody is seen, found no joints" in extractor.explain_unseen(nobody)

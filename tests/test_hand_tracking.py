@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets_scripts.reading.hand_tracking import count_jumps, hand_shape, track_hands
 from datasets_scripts.wlasl_hands import read_detections
+from modeling_sigma.io.hand_tracking import count_jumps, hand_shape, track_hands
 
 
 def right_hand_shape() -> np.ndarray:

@@ -13,7 +13,7 @@ from pose_format.numpy import NumPyPoseBody
 from pose_format.pose_header import PoseHeader, PoseHeaderComponent, PoseHeaderDimensions
 from pose_format.utils import alphapose, alphapose_133, cocowholebody133_header, openpose, openpose_135
 
-from modeling_sigma.io.dot_pose import read_dot_pose
+from modeling_sigma.io import load_clip
 from modeling_sigma.model.skeleton_layouts import get_layout
 
 
@@ -98,7 +98,7 @@ def test_every_keypoint_by_value(layout, version, tmp_path):
     dims = len(components[0].format) - 1
     data, confidence = numbered(3, size, dims)
     path = write(tmp_path / "clip.pose", *shuffled(components, data, confidence), version=version)
-    clip = read_dot_pose(path)
+    clip = load_clip(path)
     assert (clip.layout, clip.fps, clip.width, clip.height, len(clip)) == (layout, 25.0, 640, 480, 3)
     np.testing.assert_array_equal(clip.keypoints, data[:, 0, :, :2])
     expected = confidence[:, 0].astype(np.float32)
@@ -110,7 +110,7 @@ def test_every_keypoint_by_value(layout, version, tmp_path):
 def test_the_world_landmarks_are_not_taken(tmp_path):
     components = mediapipe(478, world=True)
     data, confidence = numbered(2, 586, 3)
-    clip = read_dot_pose(write(tmp_path / "clip.pose", components[::-1], data[:, :, ::-1], confidence[:, :, ::-1]))
+    clip = load_clip(write(tmp_path / "clip.pose", components[::-1], data[:, :, ::-1], confidence[:, :, ::-1]))
     assert clip.layout == "mediapipe_holistic_553"
     # Backwards, the world landmarks come first; the left shoulder is point 11 from the end of the pose.
     assert clip.keypoints.shape == (2, 553, 2)
@@ -120,7 +120,7 @@ def test_the_world_landmarks_are_not_taken(tmp_path):
 def test_openpose_135_and_alphapose_by_name(tmp_path):
     points = openpose_135.BODY_135_POINTS
     data, confidence = numbered(1, 135)
-    clip = read_dot_pose(write(tmp_path / "a.pose", openpose_135.OpenPose_Components, data, confidence))
+    clip = load_clip(write(tmp_path / "a.pose", openpose_135.OpenPose_Components, data, confidence))
     assert clip.layout == "openpose_137"
     names = get_layout("openpose_137")
     expected = ["Nose", "LEar", "REar", "LShoulder", "RShoulder", "LElbow", "RElbow", "LWrist", "RWrist"]
@@ -133,11 +133,11 @@ def test_openpose_135_and_alphapose_by_name(tmp_path):
     assert clip.scores[0, 1] == clip.scores[0, 8] == 0  # neck and hip centre
 
     data, confidence = numbered(1, 133)
-    clip = read_dot_pose(write(tmp_path / "b.pose", alphapose_133.AlphaPose133_Components, data, confidence))
+    clip = load_clip(write(tmp_path / "b.pose", alphapose_133.AlphaPose133_Components, data, confidence))
     np.testing.assert_array_equal(clip.keypoints, data[:, 0])
 
     data, confidence = numbered(1, 136)
-    clip = read_dot_pose(write(tmp_path / "c.pose", alphapose.AlphaPose_Components, data, confidence))
+    clip = load_clip(write(tmp_path / "c.pose", alphapose.AlphaPose_Components, data, confidence))
     assert clip.layout == "coco_wholebody_133"
     assert clip.keypoints[0, 17:23, 0].tolist() == [(k * 4) + 1 for k in (20, 22, 24, 21, 23, 25)]  # feet
     np.testing.assert_array_equal(clip.keypoints[0, 23:], data[0, 0, 26:])
@@ -147,7 +147,7 @@ def test_missing_components_and_points_have_score_0(tmp_path):
     kept = [0, 11, 12, 13, 14, 15, 16]
     components = [component("POSE_LANDMARKS", [BODY[k] for k in kept], "XYZC"), mediapipe(468)[3]]
     data, confidence = numbered(2, len(kept) + 21, 3)
-    clip = read_dot_pose(write(tmp_path / "clip.pose", components, data, confidence))
+    clip = load_clip(write(tmp_path / "clip.pose", components, data, confidence))
     assert clip.layout == "mediapipe_holistic_543"
     present = [*kept, *range(543 - 21, 543)]
     np.testing.assert_array_equal(clip.keypoints[:, present], data[:, 0, :, :2])
@@ -159,7 +159,7 @@ def test_a_face_of_some_points(tmp_path):
     for names, layout in ((["4", "78", "467"], "mediapipe_holistic_543"), (["4", "473"], "mediapipe_holistic_553")):
         components = [component("POSE_LANDMARKS", BODY), component("FACE_LANDMARKS", names)]
         data, confidence = numbered(1, 33 + len(names))
-        clip = read_dot_pose(write(tmp_path / "clip.pose", components, data, confidence))
+        clip = load_clip(write(tmp_path / "clip.pose", components, data, confidence))
         assert clip.layout == layout
         assert clip.keypoints[0, [33 + int(name) for name in names], 0].tolist() == data[0, 0, 33:, 0].tolist()
         assert clip.scores[0, 33:].sum() == len(names)
@@ -172,7 +172,7 @@ def test_masked_and_invalid_values_are_missing(tmp_path):
     data[1, 0, 92] = np.nan
     data[2, 0, 93, 1] = np.inf
     confidence[3, 0, 94] = np.nan
-    clip = read_dot_pose(write(tmp_path / "clip.pose", LAYOUTS["coco_wholebody_133"], data, confidence))
+    clip = load_clip(write(tmp_path / "clip.pose", LAYOUTS["coco_wholebody_133"], data, confidence))
     for t, k in enumerate((91, 92, 93, 94)):
         assert clip.scores[t, k] == 0 and clip.keypoints[t, k].tolist() == [0, 0]
     assert (clip.scores > 0).sum() == 4 * 133 - 4
@@ -181,54 +181,78 @@ def test_masked_and_invalid_values_are_missing(tmp_path):
 def test_unknown_rates_and_sizes(tmp_path):
     for fps in (0.0, -1.0, np.nan, np.inf):
         path = write(tmp_path / "clip.pose", LAYOUTS["openpose_137"], *numbered(1, 137), fps=fps, size=(0, 0))
-        clip = read_dot_pose(path)
+        clip = load_clip(path)
         assert clip.fps is clip.width is clip.height is None
 
 
 def test_several_persons(tmp_path):
     data, confidence = numbered(2, 137, num_people=3)
+    data[1] = data[0] + 1  # nobody moves to where somebody else was
     path = write(tmp_path / "clip.pose", LAYOUTS["openpose_137"], data, confidence)
-    for person in range(3):
-        np.testing.assert_array_equal(read_dot_pose(path, person).keypoints, data[:, person])
+    clips = [load_clip(path, person).keypoints for person in range(3)]
+    assert sorted(float(clip[0, 0, 0]) for clip in clips) == sorted(data[0, :, 0, 0].tolist())
+    for clip in clips:
+        place = data[0, :, 0, 0].tolist().index(clip[0, 0, 0])
+        np.testing.assert_array_equal(clip, data[:, place])
     with pytest.raises(ValueError, match=r"clip.pose: expected person below 3 .*, received 3"):
-        read_dot_pose(path, person=3)
+        load_clip(path, person=3)
     with pytest.raises(ValueError, match=r"clip.pose: expected person as an integer from 0, received -1"):
-        read_dot_pose(path, person=-1)
+        load_clip(path, person=-1)
     path = write(tmp_path / "empty.pose", LAYOUTS["openpose_137"], data[:, :0], confidence[:, :0])
     with pytest.raises(ValueError, match=r"empty.pose: expected a person in at least one frame, received none"):
-        read_dot_pose(path)
+        load_clip(path)
     path = write(tmp_path / "old.pose", LAYOUTS["openpose_137"], data, confidence, version=0.0)
-    np.testing.assert_array_equal(read_dot_pose(path).keypoints, data[:, 0])
-    with pytest.raises(ValueError, match="version 0 files are read with their first person"):
-        read_dot_pose(path, person=1)
+    np.testing.assert_array_equal(load_clip(path).keypoints, data[:, 0])
+    with pytest.raises(ValueError, match="expected person below 1 "):
+        load_clip(path, person=1)
 
 
 @pytest.mark.parametrize(
     ("components", "found"),
     [
-        (mediapipe(468)[2:], r"'LEFT_HAND_LANDMARKS' \(21 points\), 'RIGHT_HAND_LANDMARKS' \(21 points\)"),
+        (mediapipe(468)[1:2], r"'FACE_LANDMARKS' \(468 points\)"),
         ([component("SMPL", ["a", "b"])], r"'SMPL' \(2 points\)"),
-        ([component("BODY", ["pelvis"]), *LAYOUTS["coco_wholebody_133"][1:]], r"'BODY' \(1 points\), 'FACE'"),
     ],
-    ids=["hands only", "unknown", "another body"],
+    ids=["a face only", "unknown"],
 )
 def test_other_components_are_listed(components, found, tmp_path):
     num_points = sum(len(c.points) for c in components)
     path = write(tmp_path / "clip.pose", components, *numbered(1, num_points, len(components[0].format) - 1))
     with pytest.raises(ValueError, match=rf"clip.pose: expected the components of MediaPipe .*, received {found}"):
-        read_dot_pose(path)
+        load_clip(path)
+
+
+@pytest.mark.parametrize("layout", ["mediapipe_holistic_543", "openpose_137", "coco_wholebody_133"])
+@pytest.mark.parametrize("parts", [("left_hand", "right_hand"), ("right_hand",)])
+def test_hands_alone(layout, parts, tmp_path):
+    names = [name for name, _ in get_layout(layout).components]
+    components = [c for c in LAYOUTS[layout] if any(part.split("_")[0].lower() in c.name.lower() for part in parts)]
+    components = [c for c in components if "hand" in c.name.lower()]
+    assert len(components) == len(parts) and "left_hand" in names
+    data, confidence = numbered(2, 21 * len(parts), len(components[0].format) - 1)
+    clip = load_clip(write(tmp_path / "clip.pose", components, data, confidence))
+    assert clip.layout == "hands_42"
+    joints = slice(42 - 21 * len(parts), 42)
+    np.testing.assert_array_equal(clip.keypoints[:, joints], data[:, 0, :, :2])
+    assert (clip.scores[:, joints] > 0).all() and not clip.scores[:, : joints.start].any()
+
+
+def test_hands_and_a_face_without_a_body(tmp_path):
+    components = mediapipe(468)[1:4]
+    clip = load_clip(write(tmp_path / "clip.pose", components, *numbered(1, 468 + 42, 3)))
+    assert clip.layout == "mediapipe_holistic_543" and clip.scores[0, 33:].all() and not clip.scores[0, :33].any()
 
 
 def test_components_without_x_and_y(tmp_path):
     path = write(tmp_path / "clip.pose", [component("POSE_LANDMARKS", BODY, "ZWC")], *numbered(1, 33))
     with pytest.raises(ValueError, match="expected components with X and Y in one order, received 'ZWC'"):
-        read_dot_pose(path)
+        load_clip(path)
 
 
 def test_no_frames(tmp_path):
     path = write(tmp_path / "clip.pose", LAYOUTS["openpose_137"], *numbered(0, 137))
     with pytest.raises(ValueError, match=r"clip.pose: expected 1 to 500,000 frames, received 0"):
-        read_dot_pose(path)
+        load_clip(path)
 
 
 def small_file(path: Path, version: float) -> bytes:
@@ -240,11 +264,11 @@ def small_file(path: Path, version: float) -> bytes:
 def test_truncated_at_every_byte(version, tmp_path):
     path = tmp_path / "clip.pose"
     raw = small_file(path, version)
-    assert len(read_dot_pose(path)) == 3
+    assert len(load_clip(path)) == 3
     for length in range(len(raw)):
         path.write_bytes(raw[:length])
         with pytest.raises(ValueError, match=r"clip.pose: "):
-            read_dot_pose(path)
+            load_clip(path)
 
 
 @settings(max_examples=150, deadline=None)
@@ -256,7 +280,7 @@ def test_changed_bytes_load_or_raise_value_errors(tmp_path_factory, data):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(raw)
     try:
-        assert read_dot_pose(path).layout == "openpose_137"
+        assert load_clip(path).layout == "openpose_137"
     except ValueError as error:
         assert str(error).startswith(f"{path}: ")
 
@@ -274,7 +298,7 @@ def test_absurd_sizes_end_in_errors(tmp_path):
     ):
         path.write_bytes(struct.pack("<f", version) + header[4:] + body)
         with pytest.raises(ValueError, match=r"clip.pose: "):
-            read_dot_pose(path)
+            load_clip(path)
     # Two bytes a frame, and a thousand points in each.
     points = [component("pose_keypoints_2d", ["Nose", *(f"n{i}" for i in range(1000))])]
     raw = write(path, points, *numbered(1, 1001)).read_bytes()
@@ -282,7 +306,7 @@ def test_absurd_sizes_end_in_errors(tmp_path):
         struct.pack("<f", 0) + raw[4 : -10 - 1001 * 12] + struct.pack("<HH", 25, 65535) + bytes(2 * 65535)
     )
     with pytest.raises(ValueError, match="expected a clip, received 65535 frames of 1001 points"):
-        read_dot_pose(path)
+        load_clip(path)
 
 
 @pytest.mark.data
@@ -298,7 +322,7 @@ def test_absurd_sizes_end_in_errors(tmp_path):
 )
 def test_samples(shared_data, name, layout, num_frames, fps, size):
     path = shared_data / "samples" / f"{name}.pose"
-    clip = read_dot_pose(path)
+    clip = load_clip(path)
     assert (clip.layout, len(clip), clip.width, clip.height) == (layout, num_frames, *size)
     assert clip.fps == pytest.approx(fps, abs=1e-3)
     pose = Pose.read(path.read_bytes())
@@ -322,7 +346,7 @@ def test_samples(shared_data, name, layout, num_frames, fps, size):
 def test_the_full_samples_have_every_keypoint_in_file_order(shared_data):
     path = shared_data / "samples" / "pose_mediapipe" / "sample_01.pose"
     pose = Pose.read(path.read_bytes())
-    np.testing.assert_array_equal(read_dot_pose(path).keypoints, pose.body.data[:, 0, :553, :2].filled(0))
+    np.testing.assert_array_equal(load_clip(path).keypoints, pose.body.data[:, 0, :553, :2].filled(0))
     path = shared_data / "samples" / "pose_openpose" / "openpose.pose"
     pose = Pose.read(path.read_bytes())
-    np.testing.assert_array_equal(read_dot_pose(path).keypoints, pose.body.data[:, 0, :, :2].filled(0))
+    np.testing.assert_array_equal(load_clip(path).keypoints, pose.body.data[:, 0, :, :2].filled(0))

@@ -4,7 +4,6 @@ import gzip
 import io
 import json
 import pickle
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from pose_format.numpy import NumPyPoseBody
 from pose_format.pose_header import PoseHeader, PoseHeaderDimensions
 from pose_format.utils.cocowholebody133_header import cocowholebody_components
 
+import modeling_sigma.extraction
 import modeling_sigma.io
 from modeling_sigma.io import UnsafePickleError, load_clip, save_clip
 from modeling_sigma.io.load_clip import READERS, VIDEO_SUFFIXES
@@ -84,16 +84,15 @@ def test_folders_of_openpose(tmp_path):
     (tmp_path / "x_000_keypoints.json").write_text(json.dumps({"people": [person]}))
     clip = load_clip(tmp_path)
     assert clip.layout == "openpose_137" and clip.keypoints[0, 24].tolist() == [1, 2]
-    with pytest.raises(
-        ValueError, match=r"x_000_keypoints.json: .* a file of type .json: pass the folder of all frames"
-    ):
+    with pytest.raises(ValueError, match=r"x_000_keypoints.json: .* one frame of OpenPose: pass the folder"):
         load_clip(tmp_path / "x_000_keypoints.json")
 
 
 def test_videos_go_to_the_estimator(tmp_path, monkeypatch):
     calls = []
-    module = sys.modules["modeling_sigma.io.load_clip"]  # the name in the package is the function
-    monkeypatch.setattr(module, "estimate_clip", lambda *arguments: calls.append(arguments) or clip_of())
+    monkeypatch.setattr(
+        modeling_sigma.extraction, "estimate_clip", lambda *arguments: calls.append(arguments) or clip_of()
+    )
     for suffix in VIDEO_SUFFIXES:
         (tmp_path / f"a{suffix.upper()}").write_bytes(b"")
         load_clip(tmp_path / f"a{suffix.upper()}", person=2, estimator="rtmlib")

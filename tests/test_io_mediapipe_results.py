@@ -80,15 +80,15 @@ def test_nan_coordinates_were_not_found():
 def test_other_results():
     with pytest.raises(ValueError, match="expected one MediaPipe result per frame, received none"):
         clip_from_mediapipe([], width=10, height=10)
-    with pytest.raises(ValueError, match="received SimpleNamespace for frame 1: run Holistic"):
-        clip_from_mediapipe([tasks_result(), Result(hand_landmarks=[])], width=10, height=10)
-    with pytest.raises(ValueError, match="expected 468 or 478 face landmarks, received 5"):
+    with pytest.raises(ValueError, match="received SimpleNamespace for frame 1: run Holistic or the hand landmarker"):
+        clip_from_mediapipe([tasks_result(), Result(gestures=[])], width=10, height=10)
+    with pytest.raises(ValueError, match="expected 468 or 478 face landmarks of MediaPipe, received 5"):
         clip_from_mediapipe([tasks_result(5)], width=10, height=10)
     with pytest.raises(
         ValueError, match="expected 478 face landmarks as in the other frames, received 468 in frame 1"
     ):
         clip_from_mediapipe([tasks_result(478), tasks_result(468)], width=10, height=10)
-    with pytest.raises(ValueError, match="expected 33 pose landmarks as in the other frames, received 17 in frame 0"):
+    with pytest.raises(ValueError, match="expected 33 pose landmarks of MediaPipe, received 17"):
         clip_from_mediapipe([Result(pose_landmarks=landmarks(17, 0, visibility=1.0))], width=10, height=10)
     with pytest.raises(ValueError, match="expected a positive number for width"):
         clip_from_mediapipe([tasks_result()], width=0, height=10)

@@ -1,6 +1,7 @@
 """The model card: facts are asked for, results carry signatures, the header is the Hub's, MODEL_CARD.md is current."""
 
 import json
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def facts() -> CardFacts:
         sign_language="a village sign language",
         signers="12 adults, all right-handed",
         amount="2 hours",
-        licence="CC-BY-NC-4.0",
+        license="CC-BY-NC-4.0",
         consent="written, for research",
         estimator="rtmlib balanced",
         layout="coco_wholebody_133",
@@ -50,7 +51,7 @@ def facts() -> CardFacts:
         deaf_involvement="The village's council chose the data.",
         training="`train.py`, one GPU, 3 hours",
         contact="lab@example.org",
-        licence="cc-by-nc-4.0",
+        license="cc-by-nc-4.0",
     )
 
 
@@ -92,32 +93,37 @@ def test_header_is_the_hubs(facts: CardFacts, measurement: Measurement) -> None:
     assert [metric["type"] for metric in result["metrics"]] == ["bleu", "wer"]
 
 
+def unpadded(text: str) -> str:
+    """Tables without the spaces that align their columns."""
+    return re.sub(r" +\|", " |", text)
+
+
 def test_everything_stated_is_in_the_text(facts: CardFacts, measurement: Measurement) -> None:
     text = build_card(facts, [measurement], model_name="lab/village", num_parameters=1_234_567).text
     stated = [value for value in asdict(facts.training_data[0]).values() if value != "lab/village-signs"]
     stated += [facts.summary, *facts.not_seen, facts.deaf_involvement, facts.training, facts.contact]
     stated += ["1.2 million parameters", "50 clips", measurement.signature, measurement.command, measurement.note]
     assert [value for value in stated if value not in text] == []
-    assert "| BLEU-4 | 12.3 | 10.0 to 15.0 | 1.5 |" in text
-    assert "| word error rate (lower is better) | 60.0 % | - | - |" in text
+    assert "| BLEU-4 | 12.3 | 10.0 to 15.0 | 1.5 |" in unpadded(text)
+    assert "| word error rate (lower is better) | 60.0 % | - | - |" in unpadded(text)
     assert 'pipeline("sign-language-translation", model="lab/village", trust_remote_code=True)' in text
     assert "Attribution-NonCommercial" in text and "replacing interpreters" in text
     assert "{{" not in text and "None" not in text.replace("None is documented", "")
 
 
 def test_without_results_the_card_says_so(facts: CardFacts) -> None:
-    card = build_card(replace(facts, licence=None))
+    card = build_card(replace(facts, license=None))
     assert "Nothing has been measured yet. Do not rely on this model." in card.text
-    assert "The licence of these weights is not stated yet" in card.text
+    assert "The license of these weights is not stated yet" in card.text
     assert not {"model-index", "license"} & set(_header(card))
 
 
-def test_licences_are_inherited(facts: CardFacts) -> None:
-    config = {"weights_licence": "cc-by-nc-4.0"}
-    card = build_card(replace(facts, licence=None), config=config)
+def test_licenses_are_inherited(facts: CardFacts) -> None:
+    config = {"weights_license": "cc-by-nc-4.0"}
+    card = build_card(replace(facts, license=None), config=config)
     assert card.data.license == "cc-by-nc-4.0" and "binds them to cc-by-nc-4.0" in card.text
     with pytest.raises(ValueError, match="forbids commercial use"):
-        build_card(replace(facts, licence="mit"), config=config)
+        build_card(replace(facts, license="mit"), config=config)
 
 
 def test_the_lines_of_use_fit_the_model(facts: CardFacts) -> None:
@@ -127,6 +133,26 @@ def test_the_lines_of_use_fit_the_model(facts: CardFacts) -> None:
     alone = build_card(replace(facts, tasks=["islr"]), config={**labels, "use_prompt": False}).text
     assert "extractor = AutoFeatureExtractor.from_pretrained" in alone and "(there is no tokenizer)" in alone
     assert "AutoFeatureExtractor" not in build_card(replace(facts, tasks=["islr"]), config=labels).text
+
+
+def test_the_lines_of_use_for_a_folder_need_no_trust(facts: CardFacts, tmp_path: Path) -> None:
+    config = {"architectures": ["SigmaForSequenceClassification"], "use_prompt": False}
+    use = build_card(facts, model_name=str(tmp_path), config=config).text.split("```")[1]
+    assert use.startswith("python\nimport modeling_sigma\n") and "trust_remote_code" not in use
+    assert f'pipeline("isolated-sign-recognition", model="{tmp_path}")' in use
+    assert f'AutoFeatureExtractor.from_pretrained("{tmp_path}")' in use
+    glosses = build_card(facts, config={"architectures": ["SigmaForCTC"]}).text
+    assert 'pipeline("continuous-sign-recognition", model="ORG/NAME", trust_remote_code=True)' in glosses
+    assert "import modeling_sigma" not in glosses
+
+
+def test_cards_of_the_first_version_are_read(facts: CardFacts, tmp_path: Path) -> None:
+    stated = asdict(facts)
+    for part in (stated, *stated["training_data"]):
+        part["licence"] = part.pop("license")  # as version 0.1.0 spelt it
+    (tmp_path / "card.json").write_text(json.dumps(stated))
+    assert read_facts(tmp_path / "card.json") == facts
+    assert build_card(replace(facts, license=None), config={"weights_licence": "mit"}).data.license == "mit"
 
 
 def test_the_metrics_of_this_package_have_names() -> None:
@@ -207,11 +233,11 @@ def test_card_command(facts: CardFacts, tmp_path: Path, capsys: pytest.CaptureFi
     (folder / "card.json").write_text(json.dumps(asdict(facts)))
     assert main(["card", str(folder), "--name", "lab/village"]) == 0
     assert "it says that nothing has been measured" in capsys.readouterr().out
-    assert plan_publication(folder, "lab/village").licence == "cc-by-nc-4.0"
+    assert plan_publication(folder, "lab/village").license == "cc-by-nc-4.0"
     text = (folder / "README.md").read_text()
     assert 'model="lab/village"' in text and "thousand parameters" in text
     assert main(["card", str(folder)]) == 1
-    assert "exists already: --force replaces it" in capsys.readouterr().err
+    assert "already exists: --force replaces it" in capsys.readouterr().err
     assert num_parameters_of(folder) == sum(tensor.numel() for tensor in model.state_dict().values())
     assert main(["card", "--init"]) == 1 and main(["card", str(tmp_path / "nowhere")]) == 1
 
@@ -230,7 +256,7 @@ def test_card_of_the_demo() -> None:
         "num_test_clips": 200.0,
     }  # fmt: skip
     card = str(build_card(demo_facts("trained somehow"), demo_measurements(figures, "sigma-slu demo --seed 0")))
-    assert "| BLEU-4 | 78.3 | 2.7 |" in card and "| top-1, per instance | 94.0 % | 2.0 % |" in card
+    assert "| BLEU-4 | 78.3 | 2.7 |" in unpadded(card) and "| top-1, per instance | 94.0 % | 2.0 % |" in unpadded(card)
     assert "nobody's signing is in it" in card and "trained somehow" in card
 
 
@@ -243,5 +269,5 @@ def test_the_demo_can_be_published(tmp_path: Path, capsys: pytest.CaptureFixture
     assert measured == round(results["bleu4"], 1)
     assert main(["publish", str(folder), "lab/sigma-slu", "--dry-run", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["licence"] == "apache-2.0" and report["left_out"] == []
+    assert report["license"] == "apache-2.0" and report["left_out"] == []
     assert {"card.json", "results.json", "README.md", "unseen_clip.npz"} <= set(report["files"])

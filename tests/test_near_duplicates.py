@@ -1,11 +1,20 @@
 """The same recording is found again at another size, place, frame rate and with noise; other recordings are not."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
-from datasets_scripts.auditing.near_duplicates import THRESHOLD, motion_signature, near_pairs, stack_signatures
+from datasets_scripts.auditing.near_duplicates import THRESHOLD, motion_signature, near_pairs
 from datasets_scripts.synthetic import SyntheticSigns
 from modeling_sigma.model.pose_clip import PoseClip
+
+
+def stack_signatures(clips: Sequence[PoseClip]) -> tuple[np.ndarray, list[int]]:
+    """The signatures of the clips that have one, `(N, 384)`, and the places of these clips in the sequence."""
+    signatures = {place: motion_signature(clip) for place, clip in enumerate(clips)}
+    found = {place: signature for place, signature in signatures.items() if signature is not None}
+    return np.stack([*found.values()]) if found else np.zeros((0, 1), np.float32), [*found]
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,11 @@
 """What an installation promises: versions, requirements, entry points, and the commands of README.md."""
 
+import ast
 import configparser
 import importlib
 import re
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -41,6 +44,84 @@ def _requirements(setup_cfg: configparser.ConfigParser) -> list[Requirement]:
     extras = setup_cfg["options.extras_require"]
     values = [setup_cfg["options"]["install_requires"], *(extras[name] for name in extras)]
     return [Requirement(line) for value in values for line in _lines(value)]
+
+
+@dataclass(frozen=True)
+class _Import:
+    package: str  # as pip calls it
+    place: str
+    is_optional: bool  # inside a function, or in a `try`
+
+
+# Where the name to import is not the one to install.
+_PACKAGE_NAMES = {"PIL": "pillow", "yaml": "pyyaml"}
+
+_NOT_IMPORTED = {
+    "accelerate": "transformers' Trainer wants it",
+    "sentencepiece": "the tokenizers of mT5 want it",
+    "opencv-python-headless": "rtmlib wants OpenCV, and brings the one for desktops",
+    "tensorboard": "report_to: tensorboard",
+    "pytest-timeout": "an option in pyproject.toml",
+    "mypy": "a command",
+    "pre-commit": "a command",
+    "ruff": "a command",
+}
+_ONLY_WHERE_INSTALLED = {"selenium": "clicks through the Space where there is a browser"}
+
+
+def _imports(*folders: str) -> list[_Import]:
+    """Packages of others that the files of some folders import."""
+    ours = {path.stem for folder in ("examples/space", "benchmarks", "tests") for path in (ROOT / folder).glob("*.py")}
+    ours |= {"modeling_sigma", "datasets_scripts", "tests"}
+    found = []
+    for path in [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        optional = {
+            id(inside)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Try)
+            for inside in ast.walk(node)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            else:
+                names = [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            for top in {name.split(".")[0] for name in names} - ours - sys.stdlib_module_names:
+                place = f"{path.relative_to(ROOT)}, line {node.lineno}"
+                found.append(_Import(canonicalize_name(_PACKAGE_NAMES.get(top, top)), place, id(node) in optional))
+    return found
+
+
+def _names(requirements: str) -> set[str]:
+    return {canonicalize_name(Requirement(line).name) for line in _lines(requirements)}
+
+
+def test_what_is_imported_is_declared(setup_cfg: configparser.ConfigParser) -> None:
+    """Of the packages in an extra alone, imports are optional, so that everything else works without them."""
+    core = _names(setup_cfg["options"]["install_requires"])
+    extras = {name: _names(value) for name, value in setup_cfg["options.extras_require"].items()}
+    of_users = set().union(*(packages for name, packages in extras.items() if name not in ("test", "dev")))
+    imports = _imports("modeling_sigma", "datasets_scripts")
+    assert len({one.package for one in imports}) > 15
+    assert [one for one in imports if one.package not in core | of_users] == []
+    assert [one for one in imports if one.package not in core and not one.is_optional] == []
+    assert [one for one in _imports("examples", "benchmarks") if one.package not in core | of_users] == []
+    of_tests = core | extras["dev"] | set(_ONLY_WHERE_INSTALLED)
+    assert [one for one in _imports("tests") if one.package not in of_tests] == []
+
+
+def test_what_is_declared_is_imported(setup_cfg: configparser.ConfigParser) -> None:
+    """Otherwise there is a reason; and what tests alone use is in their extra alone."""
+    core = _names(setup_cfg["options"]["install_requires"])
+    extras = {name: _names(value) for name, value in setup_cfg["options.extras_require"].items()}
+    by_us = {one.package for one in _imports("modeling_sigma", "datasets_scripts")}
+    by_others = {one.package for one in _imports("examples", "benchmarks", "tests")}
+    assert core - by_us - set(_NOT_IMPORTED) == set()
+    for name, packages in extras.items():
+        assert packages - by_us - by_others - set(_NOT_IMPORTED) == set(), name
+    assert extras["test"] & (core | by_us) == set()
+    assert set(_NOT_IMPORTED) & by_us == set(), "a reason that is none"
 
 
 def test_version_is_the_same_everywhere(setup_cfg: configparser.ConfigParser) -> None:

@@ -107,7 +107,7 @@ def test_captions_come_and_go(clip: PoseClip) -> None:
     ink = [_count(frame.crop((0, 200, *size)), LIGHT.text) for frame in frames]
     assert min(ink[:4]) > max(ink[4:8]) and min(ink[8:]) > max(ink[4:8])
     assert plain[0].size[0] == size[0]
-    with pytest.raises(ValueError, match="to end after its beginning, received 2 to 1 s"):
+    with pytest.raises(ValueError, match="to end after its start, received 2 to 1 s"):
         next(skeleton_frames(clip, captions=[("x", 2, 1)]))
 
 
@@ -144,7 +144,7 @@ def test_mp4(clip: PoseClip, tmp_path: Path) -> None:
 def test_bad_files(clip: PoseClip, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"expected a \.gif or \.mp4 file, received \.webp"):
         save_animation(tmp_path / "x.webp", clip)
-    with pytest.raises(ValueError, match="expected a positive number of frames a second"):
+    with pytest.raises(ValueError, match="expected a positive number of frames per second"):
         save_animation(tmp_path / "x.gif", clip, fps=-1)
 
 
@@ -195,15 +195,15 @@ def test_attention_map_has_a_curve_and_a_figure_a_word(clip: PoseClip) -> None:
     [
         (lambda c: draw_alignment_map(np.zeros(3), ["a"]), r"expected finite values of shape"),
         (lambda c: draw_alignment_map(np.full((1, 3), np.nan), ["a"]), r"expected finite values"),
-        (lambda c: draw_alignment_map(np.zeros((2, 3)), ["a"]), "expected 2 words, one a row, received 1"),
-        (lambda c: draw_alignment_map(np.zeros((1, 3)), ["a"], frames=[1]), "expected 3 frames, one a column"),
+        (lambda c: draw_alignment_map(np.zeros((2, 3)), ["a"]), "expected 2 words, one per row, received 1"),
+        (lambda c: draw_alignment_map(np.zeros((1, 3)), ["a"], frames=[1]), "expected 3 frames, one per column"),
         (lambda c: draw_attention_map(-np.ones((1, 3)), ["a"], c), "not negative"),
         (lambda c: draw_attention_map(np.ones((1, 3)), ["a", "b"], c), "expected 1 words"),
         (lambda c: draw_attention_map(np.ones((1, 3)), ["a"], c, frames=[0]), "expected 3 frames"),
-        (lambda c: draw_confusion_matrix(["a"], []), "expected one prediction a reference"),
+        (lambda c: draw_confusion_matrix(["a"], []), "expected one prediction per reference"),
         (lambda c: draw_confusion_matrix(["a"], ["a"], max_labels=1), "max_labels of at least 2"),
         (lambda c: draw_retrieval_examples([]), "at least one example"),
-        (lambda c: draw_retrieval_examples([RetrievalExample("a", [])]), "at least one result a query"),
+        (lambda c: draw_retrieval_examples([RetrievalExample("a", [])]), "at least one result per query"),
         (lambda c: draw_retrieval_examples([RetrievalExample("a", [("b", 1.0)], [])]), "expected 1 marks"),
         (lambda c: draw_training_curves({"loss": [(0, 1.0)]}), "at least one curve with two finite values"),
     ],
@@ -366,8 +366,11 @@ def test_view(arguments: list[str], name: str, folder: Path, tmp_path: Path, mon
         (["clip.npz", "--out", "x.bmp"], "expected .gif or .mp4 or .png for this picture, received .bmp"),
         (["trainer_state.json", "--out", "x.gif"], "expected .png for this picture, received .gif"),
         (["clip.npz", "--align", "hello", "--out", "x.png"], "--align needs --model DIR"),
-        (["clip.npz", "--model", "labels", "--out", "x.png"], "expected a model that writes text"),
-        (["clip.npz", "--model", "labels", "--align", "a", "--out", "x.png"], "expected a model that aligns words"),
+        (["clip.npz", "--model", "labels", "--out", "x.png"], "expected a model for sign-language-translation (Sigma"),
+        (
+            ["clip.npz", "--model", "labels", "--align", "a", "--out", "x.png"],
+            "expected a model for sign-text-retrieval (SigmaM",
+        ),
         (["clip.npz", "--out", "x.gif", "--height", "3"], "at least 40 pixels"),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import GenerationConfig, pipeline
 
+from datasets_scripts.schema import decode_clip
 from modeling_sigma import (
     IsolatedSignRecognitionPipeline,
     SigmaFeatureExtractor,
@@ -20,6 +21,7 @@ from modeling_sigma import (
 from modeling_sigma.io import save_clip
 from modeling_sigma.model.pose_clip import PoseClip
 from tests.factories import random_clip, random_clips, tiny_model, tiny_processor
+from tests.training_factories import tiny_rows
 
 
 LENGTHS = (12, 7, 1, 9)
@@ -65,6 +67,43 @@ def test_tasks_have_their_classes(translate: Any, recognize: Any) -> None:
 
 
 # --- what goes in
+
+
+@pytest.mark.parametrize("kind", ["translate", "recognize"])
+def test_tensors_frames_and_rows_agree(kind: str, request: pytest.FixtureRequest, clips: list[PoseClip]) -> None:
+    pipe, options = request.getfixturevalue(kind), SHORT if kind == "translate" else {}
+    array = _as_array(clips[0])
+    expected = pipe(clips[0], **options)
+    for one in (torch.tensor(array), list(array), array.tolist(), [*array, None][:-1], array[:, None]):
+        assert pipe(one, **options) == expected
+    for several in (np.stack([array, array]), torch.tensor(np.stack([array, array])), [list(array), clips[0]]):
+        assert pipe(several, **options) == [expected, expected]
+
+
+@pytest.mark.parametrize("kind", [None, "numpy", "torch"])
+def test_rows_of_a_data_set(translate: Any, kind: str | None) -> None:
+    rows = tiny_rows(3)
+    expected = [translate(decode_clip(row), **SHORT) for row in rows]
+    formatted = rows.with_format(kind)
+    for inputs in (formatted, list(formatted), formatted[:3], (row for row in formatted)):
+        assert list(translate(inputs, **SHORT)) == expected
+    assert translate(formatted[0], **SHORT) == expected[0]
+    assert translate(list(formatted), batch_size=2, **SHORT) == expected
+
+
+def test_units_of_a_call(recognize: Any, clips: list[PoseClip]) -> None:
+    shares = {"keypoints": clips[0].keypoints / np.array([640, 480]), "scores": clips[0].scores}
+    pixels = recognize({"keypoints": clips[0].keypoints, "scores": clips[0].scores}, coordinates="pixels")
+    stated = recognize(shares, coordinates="shares", aspect_ratio=640 / 480)
+    assert [one["label"] for one in stated] == [one["label"] for one in pixels]
+    assert [one["score"] for one in stated] == pytest.approx([one["score"] for one in pixels], abs=1e-6)
+    squeezed = recognize(shares, coordinates="pixels")
+    assert [one["score"] for one in squeezed] != pytest.approx([one["score"] for one in pixels], abs=1e-6)
+
+
+def test_hands_alone_for_a_model_of_bodies(translate: Any) -> None:
+    with pytest.raises(ValueError, match="body points .* found left hand and right hand .*scale_reference='body'"):
+        translate(random_clip(5, "hands_42"), **SHORT)
 
 
 @pytest.mark.parametrize("kind", ["translate", "recognize"])

@@ -4,6 +4,7 @@ from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
+import torch
 
 from modeling_sigma.model.pose_clip import PoseClip
 
@@ -137,3 +138,69 @@ def test_scores_must_be_real_numbers() -> None:
 def test_rates_and_sizes_must_be_positive(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"expected a positive number for {field}, received .*: leave it out"):
         PoseClip(*_arrays(), **{field: value})
+
+
+@pytest.mark.parametrize("score", [0.0, -1.0])
+def test_what_was_not_found_has_score_and_coordinates_zero(score: float) -> None:
+    keypoints, scores = _arrays()
+    scores[1, 5:9] = score
+    clip = PoseClip(keypoints, scores)
+    assert not clip.scores[1, 5:9].any() and not clip.keypoints[1, 5:9].any()
+    assert (clip.keypoints[1, 9:] == keypoints[1, 9:]).all() and keypoints[1, 5:9].all()
+
+
+def test_masked_keypoints_were_not_found() -> None:
+    keypoints, scores = _arrays()
+    mask = np.zeros(keypoints.shape, bool)
+    mask[2, 3, 1] = mask[0, :7] = True  # one coordinate is enough
+    clip = PoseClip(np.ma.array(keypoints, mask=mask), scores)
+    assert type(clip.keypoints) is type(clip.scores) is np.ndarray
+    assert ((clip.scores == 0) == mask.any(-1)).all() and not clip.keypoints[mask.any(-1)].any()
+    by_scores = PoseClip(keypoints, np.ma.array(scores, mask=mask.any(-1)))
+    assert (by_scores.scores == clip.scores).all() and (by_scores.keypoints == clip.keypoints).all()
+
+
+def test_masked_nan_is_no_error() -> None:
+    keypoints, scores = _arrays()
+    keypoints[0, 0] = np.nan
+    assert PoseClip(np.ma.masked_invalid(keypoints), scores).scores[0, 0] == 0
+
+
+def test_boolean_scores_and_tensors() -> None:
+    keypoints, scores = _arrays()
+    assert (PoseClip(keypoints, scores > 0.5).scores == (scores > 0.5)).all()
+    half = PoseClip(torch.tensor(keypoints).bfloat16(), torch.tensor(scores, requires_grad=True))  # type: ignore[arg-type]
+    assert half.keypoints.dtype == np.float32 and (half.scores == scores).all()
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "message"),
+    [
+        (-0.4, 0.3, r"x, y and a score .*negative: are they a depth \(z\)\? Of x, y, z pass x and y alone"),
+        (-4.0, 6.0, "logits or a depth .* through a sigmoid"),
+        (0.0, 97.0, "scores up to 97: divide percentages by 100"),
+    ],
+)
+def test_numbers_that_are_no_scores(lowest: float, highest: float, message: str) -> None:
+    keypoints, _ = _arrays()
+    with pytest.raises(ValueError, match=message):
+        PoseClip(keypoints, np.linspace(lowest, highest, 4 * 133).reshape(4, 133))
+
+
+def test_scores_a_little_beyond_their_range_are_kept() -> None:
+    keypoints, scores = _arrays()
+    scores[0, 0], scores[3, 3] = 1.083, -0.002  # heatmaps; a guess outside of the image
+    clip = PoseClip(keypoints, scores)
+    assert clip.scores[0, 0] == 1.083 and clip.scores[3, 3] == 0
+
+
+def test_units_are_kept_by_frames() -> None:
+    clip = PoseClip(*_arrays(), coordinates="shares", aspect_ratio=1.7).frames(slice(2))
+    assert (clip.coordinates, clip.aspect_ratio) == ("shares", 1.7)
+
+
+def test_unknown_units() -> None:
+    with pytest.raises(ValueError, match="expected coordinates to be one of .*, received 'meters'"):
+        PoseClip(*_arrays(), coordinates="meters")
+    with pytest.raises(ValueError, match="expected a positive number for aspect_ratio"):
+        PoseClip(*_arrays(), aspect_ratio=0.0)

@@ -375,7 +375,7 @@ def test_ten_percent_of_the_clips_are_damaged(folder: Path, caplog: pytest.LogCa
     assert all("00000.pkl" in p.reason or "00001.pkl" in p.reason for p in builder.problems)
     with pytest.raises(Exception) as raised:
         built("wlasl", folder, "wlasl100", on_problem="raise")
-    assert "WLASL, train, 00000: " in str(raised.value.__cause__)
+    assert "WLASL, train, 00000: " in str(raised.value)
 
 
 def test_a_malicious_label_file_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -452,10 +452,10 @@ def test_several_processes_and_streaming(folder: Path) -> None:
 def test_names_on_disk(tmp_path: Path) -> None:
     assert clip_name("train/a.b-1.mp4") == "a.b-1" and clip_name("v1.5") == "v1.5"
     assert clip_name(r"train\a.pkl") == "a" and spellings("a.mp4") == ("a",)
-    for place in ("x/a.pkl", "y/a.pkl", "z/b.json"):
+    for place in ("x/a.pkl", "x/a.json", "y/a.pkl", "y/a.npy", "z/b.txt"):
         (tmp_path / place).parent.mkdir(exist_ok=True)
         (tmp_path / place).touch()
     files = PoseFiles(tmp_path)
-    assert len(files) == 2 and files.find(["b"], "train") is None
+    assert len(files) == 4 and files.find(["b"], "train") is None  # features and notes are readable, too
     with pytest.raises(ValueError, match="2 files are called a: .*give pose_dir"):
         files.find(["nothing", "a"], "train")

@@ -6,8 +6,10 @@ import pytest
 from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.model.pose_transforms import (
     even_frame_indices,
+    fill_head_from_face,
     normalize_joints,
     random_frame_indices,
+    replace_missing_origins,
     select_joints,
 )
 from modeling_sigma.model.skeleton_layouts import LAYOUTS, MISSING, PART_SLICES
@@ -38,11 +40,11 @@ def test_select_joints_reads_the_table(name: str) -> None:
     layout = LAYOUTS[name]
     numbers = np.arange(layout.num_keypoints, dtype=np.float64)
     keypoints = np.stack([numbers, numbers + 1000], axis=-1)[None].repeat(2, axis=0)
-    joints, scores = select_joints(PoseClip(keypoints, np.tile(1 + numbers, (2, 1)), layout=name))
+    joints, scores = select_joints(PoseClip(keypoints, np.tile((1 + numbers) / 1024, (2, 1)), layout=name))
     assert joints.shape == (2, 69, 2) and scores.shape == (2, 69)
     assert joints.dtype == scores.dtype == np.float64
     for joint, index in enumerate(layout.joint_indices):
-        expected = (0, 0, 0) if index == MISSING else (index, index + 1000, 1 + index)
+        expected = (0, 0, 0) if index == MISSING else (index, index + 1000, (1 + index) / 1024)
         assert (*joints[1, joint], scores[1, joint]) == expected
 
 
@@ -308,3 +310,76 @@ def test_random_frames_are_uniform() -> None:
 
 def test_random_frames_of_a_short_clip_are_all() -> None:
     assert random_frame_indices(5, 30, np.random.default_rng(0)).tolist() == [0, 1, 2, 3, 4]
+
+
+# --- the box of the whole clip, outliers, and heads that only the face has
+
+
+def test_chosen_frames_keep_the_box_of_the_whole_clip() -> None:
+    keypoints, scores = select_joints(random_clip(40))
+    frames = np.array([30, 3, 3])
+    chosen = normalize_joints(keypoints, scores, frames=frames)
+    assert (chosen == normalize_joints(keypoints, scores)[frames]).all()
+    assert not np.allclose(chosen, normalize_joints(keypoints[frames], scores[frames]))
+
+
+def test_quantile_box_ignores_an_outlier() -> None:
+    keypoints, scores = select_joints(random_clip(40))
+    wild = keypoints.copy()
+    wild[7, 3] += 5000
+    scores[7, 3] = 1.0
+    boxes = {
+        box: [normalize_joints(k, scores, box=box)[0] for k in (keypoints, wild)] for box in ("extremes", "quantile")
+    }
+    assert np.abs(np.subtract(*boxes["quantile"])).max() < 0.05 < np.abs(np.subtract(*boxes["extremes"])).max()
+    with pytest.raises(ValueError, match="expected box to be one of .*, received 'median'"):
+        normalize_joints(keypoints, scores, box="median")
+
+
+def test_head_comes_from_the_face_where_the_body_has_none() -> None:
+    keypoints, scores = select_joints(random_clip(10))
+    scores[:, :3] = 0
+    before = keypoints.copy()
+    assert fill_head_from_face(keypoints, scores)
+    for joint, place in ((0, 17), (1, 8), (2, 0)):  # nose tip, left and right end of the jaw
+        assert (keypoints[:, joint] == before[:, FACE.start + place]).all()
+        assert (scores[:, joint] == scores[:, FACE.start + place]).all()
+
+
+def test_a_head_that_the_body_has_in_one_frame_is_left_alone() -> None:
+    keypoints, scores = select_joints(random_clip(10))
+    scores[:, :3] = 0
+    scores[4, 2] = 0.5
+    before = keypoints.copy()
+    assert not fill_head_from_face(keypoints, scores) and (keypoints == before).all() and not scores[:, 0].any()
+
+
+def test_no_face_no_head() -> None:
+    keypoints, scores = select_joints(random_clip(10, "hands_42"))
+    assert not fill_head_from_face(keypoints, scores) and not scores[:, BODY].any()
+
+
+def test_a_hand_without_a_wrist_lies_at_the_body_s() -> None:
+    keypoints, scores = _signer()
+    keypoints, scores = keypoints.repeat(2, axis=0), scores.repeat(2, axis=0)
+    keypoints[:, LEFT.start + 5], scores[:, LEFT.start + 5] = (44, 28), 0.8
+    scores[1, LEFT_WRIST] = 0  # in the second frame the body has no wrist either
+    replace_missing_origins(keypoints, scores)
+    values = normalize_joints(keypoints, scores)
+    assert values[0, LEFT.start + 5] == pytest.approx((4 / 40, -2 / 40, 0.8))
+    assert not values[0, LEFT.start].any(), "the wrist itself was not seen"
+    assert not values[1, LEFT].any()
+
+
+def test_a_face_without_a_nose_tip_lies_at_the_nose() -> None:
+    keypoints, scores = _signer()
+    keypoints[0, FACE.start + 4], scores[0, FACE.start + 4] = (30, 14), 0.8
+    replace_missing_origins(keypoints, scores)
+    assert normalize_joints(keypoints, scores)[0, FACE.start + 4] == pytest.approx((0, 4 / 40, 0.8))
+
+
+def test_origins_that_were_found_stay() -> None:
+    keypoints, scores = select_joints(random_clip(10))
+    before = keypoints.copy(), scores.copy()
+    replace_missing_origins(keypoints, scores)
+    assert (keypoints == before[0]).all() and (scores == before[1]).all()

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 from modeling_sigma import SigmaFeatureExtractor, SigmaForSequenceClassification, __version__, save_bundle
 from modeling_sigma.cli.main import main
 from modeling_sigma.hub.bundle_checks import check_bundle
-from modeling_sigma.hub.licences import choose_licence
+from modeling_sigma.hub.licenses import choose_license
 from modeling_sigma.hub.publish import NUM_TRIES, PublishError, plan_publication, publish
 from tests.factories import tiny_model, tiny_processor
 from tests.hub_server import TOKEN, HubServer, Repo
@@ -117,6 +117,22 @@ def test_files_of_an_older_version_go(hub: HubServer, send: Callable[..., Any], 
     assert set(old) & set(_repo(hub).files()) == {"notes.txt"}, "what is not ours stays"
 
 
+def test_code_is_added_to_a_folder_without(
+    hub: HubServer, send: Callable[..., Any], bundle: Path, tmp_path: Path
+) -> None:
+    """What arrives is what `save_bundle` would have written with its code."""
+    folder = save_bundle(tiny_model(), tiny_processor(), tmp_path / "no-code", include_code=False)
+    (folder / "README.md").write_text(CARD)
+    before = _contents(folder)
+    send(folder)
+    assert _contents(folder) == before
+    arrived, expected = _repo(hub).files(), _contents(bundle)
+    assert set(arrived) == {*expected, ".gitattributes"}
+    for name, content in expected.items():
+        same = json.loads(arrived[name]) == json.loads(content) if name.endswith(".json") else arrived[name] == content
+        assert same, name
+
+
 def test_training_leftovers_stay_at_home(hub: HubServer, send: Callable[..., Any], bundle: Path) -> None:
     (bundle / "training_args.bin").write_bytes(b"\x80\x04.")
     (bundle / "optimizer.pt").write_bytes(b"PK")
@@ -150,7 +166,7 @@ def test_an_adapter(
     _change_json(folder / "adapter_config.json", base_model_name_or_path=REPO)
     send(folder, "tester/adapter")
     assert "adapter_model.safetensors" in _repo(hub, "tester/adapter").files()
-    (folder / "config.json").write_text(json.dumps({"model_type": "sigma", "weights_licence": "cc-by-nc-4.0"}))
+    (folder / "config.json").write_text(json.dumps({"model_type": "sigma", "weights_license": "cc-by-nc-4.0"}))
     with pytest.raises(ValueError, match="forbids commercial use"):
         send(folder, "tester/adapter", exist_ok=True)
     (folder / "config.json").unlink()
@@ -178,7 +194,7 @@ def _truncate(bundle: Path) -> None:
             lambda b: _change_json(b / "config.json", model_type="bert"),
             "expected a Sigma model, found model_type 'bert'",
         ),
-        (lambda b: _change_json(b / "config.json", auto_map={}, custom_pipelines={}), "has no auto_map"),
+        (lambda b: _change_json(b / "config.json", architectures=["SigmaForCooking"]), "found SigmaForCooking"),
         (
             lambda b: _change_json(b / "config.json", sigma_slu_version="99.0"),
             "written by sigma-slu 99.0, and this is",
@@ -195,10 +211,11 @@ def _truncate(bundle: Path) -> None:
         (lambda b: np.savez(b / "clip.npz", a=np.array([{}], object)), r"clip\.npz is no archive of plain arrays"),
         (lambda b: (b / "README.md").unlink(), r"expected a model card README\.md, found none"),
         (lambda b: (b / "README.md").write_text("---\na: [\n---\n"), "is no valid YAML"),
-        (lambda b: (b / "README.md").write_text("# Only a title"), "no licence is stated"),
-        (lambda b: (b / "README.md").write_text("---\nlicense: free\n---\n"), "expected a licence such as apache-2.0"),
+        (lambda b: (b / "README.md").write_text("# Only a title"), "no license is stated"),
+        (lambda b: (b / "README.md").write_text("---\nlicense: free\n---\n"), "expected a license such as apache-2.0"),
+        (lambda b: _change_json(b / "config.json", weights_license="cc-by-nc-4.0"), "forbids commercial use"),
         (lambda b: _change_json(b / "config.json", weights_licence="cc-by-nc-4.0"), "forbids commercial use"),
-        (lambda b: _change_json(b / "config.json", weights_licence="other"), "their authors' own terms"),
+        (lambda b: _change_json(b / "config.json", weights_license="other"), "their authors' own terms"),
     ],
 )
 def test_bad_folders_are_refused_before_anything_is_sent(
@@ -252,7 +269,7 @@ def test_saved_shards_are_checked(tmp_path: Path) -> None:
         check_bundle(tmp_path)
 
 
-# --- licences
+# --- licenses
 
 
 @pytest.mark.parametrize(
@@ -267,32 +284,32 @@ def test_saved_shards_are_checked(tmp_path: Path) -> None:
         ("apache-2.0", "mit", None, "mit"),
     ],
 )
-def test_licences(inherited: str | None, card: str | None, asked: str | None, expected: str) -> None:
-    assert choose_licence(inherited, card, asked) == expected
+def test_licenses(inherited: str | None, card: str | None, asked: str | None, expected: str) -> None:
+    assert choose_license(inherited, card, asked) == expected
 
 
 @pytest.mark.parametrize(
     ("inherited", "card", "asked", "message"),
     [
-        (None, None, None, "no licence is stated"),
-        (None, "mit", "apache-2.0", "the card says license: mit, and you say apache-2.0"),
+        (None, None, None, "no license is stated"),
+        (None, "mit", "apache-2.0", "the card says license: mit, but you ask for apache-2.0"),
         (None, None, "gpl", "received 'gpl'"),
         ("cc-by-nc-4.0", "cc-by-4.0", None, "which forbids commercial use"),
         ("cc-by-nc-4.0", None, "mit", "which forbids commercial use"),
     ],
 )
-def test_wrong_licences(inherited: str | None, card: str | None, asked: str | None, message: str) -> None:
+def test_wrong_licenses(inherited: str | None, card: str | None, asked: str | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        choose_licence(inherited, card, asked)
+        choose_license(inherited, card, asked)
 
 
-def test_a_licence_goes_into_the_card_that_is_sent(hub: HubServer, send: Callable[..., Any], bundle: Path) -> None:
+def test_a_license_goes_into_the_card_that_is_sent(hub: HubServer, send: Callable[..., Any], bundle: Path) -> None:
     (bundle / "README.md").write_text("---\ntags:\n- sign-language\n---\n# Ours\n")
-    send(bundle, licence="mit")
+    send(bundle, license="mit")
     sent = _repo(hub).files()["README.md"].decode()
     assert "license: mit" in sent and "- sign-language" in sent and "# Ours" in sent
     assert "mit" not in (bundle / "README.md").read_text(), "the folder is unchanged"
-    _change_json(bundle / "config.json", weights_licence="cc-by-nc-4.0")
+    _change_json(bundle / "config.json", weights_license="cc-by-nc-4.0")
     send(bundle, exist_ok=True)
     assert "license: cc-by-nc-4.0" in _repo(hub).files()["README.md"].decode()
 
@@ -420,7 +437,7 @@ def test_dry_run_sends_nothing(bundle: Path, capsys: pytest.CaptureFixture[str])
     assert main(["publish", str(bundle), REPO, "--dry-run"]) == 0
     text = capsys.readouterr().out
     assert "Would send to tester/sigma-slu (private, main), in one commit" in text
-    assert "model.safetensors" in text and "Licence: apache-2.0" in text
+    assert "model.safetensors" in text and "License: apache-2.0" in text
     assert "Left out: training_args.bin" in text and text.endswith("Nothing was sent.\n")
     assert main(["publish", str(bundle), REPO, "--dry-run", "--json", "--public", "--revision", "v2"]) == 0
     report = json.loads(capsys.readouterr().out)
@@ -448,7 +465,7 @@ def test_the_command(
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda b: (b / "README.md").write_text("# Only a title"), "no licence is stated: write `license:` into"),
+        (lambda b: (b / "README.md").write_text("# Only a title"), "no license is stated: write `license:` into"),
         (lambda b: (b / "config.json").unlink(), "expected a bundle, found no config.json: make one with"),
         (lambda b: shutil.rmtree(b), "expected the folder of a model, found nothing"),
         (
@@ -482,7 +499,7 @@ def test_the_command_tells_of_a_failing_network(
 
 
 @pytest.mark.parametrize(("answer", "expected"), [("mit\n", "mit"), ("\n", None)])
-def test_the_command_asks_for_a_licence_at_a_terminal(
+def test_the_command_asks_for_a_license_at_a_terminal(
     answer: str,
     expected: str | None,
     bundle: Path,
@@ -496,8 +513,8 @@ def test_the_command_asks_for_a_licence_at_a_terminal(
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     assert main(["publish", str(bundle), REPO, "--dry-run", "--json"]) == (0 if expected else 1)
     captured = capsys.readouterr()
-    assert "The card states no licence. One of: apache-2.0" in captured.err
+    assert "The card states no license. One of: apache-2.0" in captured.err
     if expected:
-        assert json.loads(captured.out)["licence"] == expected
+        assert json.loads(captured.out)["license"] == expected
     else:
-        assert "no licence is stated" in captured.err
+        assert "no license is stated" in captured.err

@@ -202,7 +202,7 @@ def test_index_and_search(
     monkeypatch.chdir(folder)
     out = str(tmp_path / "clips-index")
     assert main(["index", "clips", "--model", "model", "--out", out]) == 0
-    assert "4 clips, 32 numbers each" in capsys.readouterr().out
+    assert "4 clips, vectors of 32 numbers" in capsys.readouterr().out
     assert main(["search", out, TEXTS[1], "--top-k", "2", "--json", "--png", str(tmp_path / "found.png")]) == 0
     results = json.loads(capsys.readouterr().out)
     rank = pipeline("sign-text-retrieval", model="model", pipeline_class=SignTextRetrievalPipeline)
@@ -237,19 +237,22 @@ def test_command_mistakes(
     captured = capsys.readouterr()
     assert "broken.npz" in captured.err and "4 clips" in captured.out, "the others are indexed"
     for arguments, message in (
-        (["index", "--model", "model", "--out", out], "expected clips or --texts FILE, one of them"),
-        (["index", "clips", "--model", "writer", "--out", out], "expected a model that compares clips and texts"),
+        (["index", "--model", "model", "--out", out], "expected either clips or --texts FILE"),
+        (
+            ["index", "clips", "--model", "writer", "--out", out],
+            "expected a model for sign-text-retrieval (Sigma",
+        ),
         (
             ["index", "--texts", "no.txt", "--model", "model", "--out", out],
-            "no.txt: expected a file of texts, one a li",
+            "no.txt: expected a file of texts, one per",
         ),
         (["index", "nowhere.npz", "--model", "model", "--out", out, "--device", "gpuu"], "this machine (cpu"),
-        (["search", out], "expected a TEXT or --clip FILE"),
+        (["search", out], "expected either a TEXT or --clip FILE"),
         (["search", out, "hello", "--device", "gpuu"], "expected a device of this machine (cpu"),
         (["search", str(tmp_path), "hello"], "expected an index, found no index.json"),
         (
             ["search", out, "hello", "--model", "other"],
-            "expected the model that made the index, received other weights",
+            "expected the model that made the index (model), received one with other weights",
         ),
     ):
         assert main(arguments) == 1

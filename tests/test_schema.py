@@ -179,15 +179,16 @@ def test_columns_can_be_written_into_a_data_card() -> None:
     assert DECODING_RECIPE.count("\n") < 12  # short enough to be read
 
 
-def test_numpy_format_cuts_zeros_that_are_put_back() -> None:
+@pytest.mark.parametrize("name", ["numpy", "torch"])
+def test_formats_that_cut_zeros_which_are_put_back(name: str) -> None:
     keypoints = random_clip(3).keypoints
     keypoints[:] = keypoints[0]
     scores = np.ones((3, 133))
     scores[:, -1] = scores[-1] = 0.0
     row = encoded(PoseClip(keypoints, scores, width=640, height=480), keep_layout=True)
-    bare = Dataset.from_list([row], features=features()).with_format("numpy")[0]
+    bare = Dataset.from_list([row], features=features()).with_format(name)[0]
     assert len(bare["keypoints"]) < len(row["keypoints"])  # why this test is here
-    assert np.array_equal(decode_clip(bare).keypoints, decode_clip(row).keypoints)
+    assert np.allclose(decode_clip(bare).keypoints, decode_clip(row).keypoints, rtol=1e-6, atol=0)  # float32 steps
     assert np.array_equal(decode_clip(bare).scores, decode_clip(row).scores)
 
 
@@ -195,5 +196,9 @@ def test_damaged_rows_are_named() -> None:
     row = encoded(random_clip(2))
     with pytest.raises(ValueError, match="sample a: expected 2 frames of 69 keypoints"):
         decode_clip({**row, "scores": row["scores"][:-1]})
+    rows = Dataset.from_list([row, row], features=features())
+    for batch in (rows[:2], rows.with_format("torch")[:2]):
+        with pytest.raises(ValueError, match=r"expected one row, received a batch of 2: decode dataset\[i\]"):
+            decode_clip(batch)
     with pytest.raises(ValueError, match="scores_step missing"):
         decode_clip({name: value for name, value in row.items() if name != "scores_step"})

@@ -23,9 +23,9 @@ from modeling_sigma import (
     SigmaForPreTraining,
     SigmaForSequenceClassification,
     SigmaModel,
+    load_pipeline,
     save_bundle,
 )
-from modeling_sigma.cli.predict import load_predictor
 from modeling_sigma.io import load_clip, save_clip
 from tests.factories import random_clip, tiny_model, tiny_processor
 
@@ -249,7 +249,7 @@ def test_a_writer_chooses_among_texts(browser: Any, page: Callable[[str], Any], 
 
 def test_glosses_have_times(browser: Any, page: Callable[[str], Any], folder: Path) -> None:
     clip = load_clip(folder / "clip.npz")
-    spans = load_predictor(str(folder / "glosses"))(clip)["spans"]
+    spans = load_pipeline(folder / "glosses")(clip)["spans"]
     _upload(browser, page, folder / "clip.npz")
     _choose(browser, page, "glosses")
     page("#read").click()

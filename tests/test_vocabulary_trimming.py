@@ -1,4 +1,4 @@
-"""Vocabulary trimming: the same cuts, the same numbers over the kept pieces, and round trips."""
+"""Vocabulary trimming: the same cuts, the same numbers over the kept tokens, and round trips."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from modeling_sigma import (
 from modeling_sigma.cli import main as cli
 from modeling_sigma.conversion.vocabulary_trimming import (
     LANGUAGES,
-    pieces_to_keep,
+    tokens_to_keep,
     trim_model,
     trim_tokenizer,
     trim_vocabulary,
@@ -40,7 +40,7 @@ TEXTS = ["the model reads a clip", "what is signed, and when", "1 frame: 69 join
 
 
 def large_tokenizer(extra_ids: int = 0) -> T5Tokenizer:
-    """Some 500 pieces of English and other scripts, learned from this project's own documentation."""
+    """Some 500 tokens of English and other scripts, learned from this project's own documentation."""
     return _trained_tokenizer(extra_ids)
 
 
@@ -60,7 +60,7 @@ def processor(extra_ids: int = 0) -> SigmaProcessor:
 
 
 def model_of(cls: type = SigmaForConditionalGeneration, num_spare_rows: int = 12, **overrides: Any) -> Any:
-    """As mT5, a model with rows that no piece has."""
+    """As mT5, a model with rows that no token has."""
     size = len(large_tokenizer()) + num_spare_rows
     return tiny_model(cls, text_config=tiny_text_config(vocab_size=size), **overrides)
 
@@ -76,7 +76,7 @@ def renumbered(kept_ids: list[int], ids: list[int]) -> list[int]:
 @pytest.mark.parametrize("extra_ids", [0, 10])
 def test_texts_are_cut_as_before(extra_ids: int) -> None:
     tokenizer = large_tokenizer(extra_ids)
-    kept_ids = pieces_to_keep(tokenizer, TEXTS)
+    kept_ids = tokens_to_keep(tokenizer, TEXTS)
     trimmed = trim_tokenizer(tokenizer, kept_ids)
     assert type(trimmed) is T5Tokenizer and len(trimmed) == len(kept_ids) < len(tokenizer)
     for text in TEXTS:
@@ -94,9 +94,9 @@ WORDS = " ".join(TEXTS).split()
 
 @given(st.lists(st.sampled_from([*WORDS, *(word[:3] for word in WORDS), "Ж", "好", "zq", "…", "a1,"]), max_size=8))
 @settings(max_examples=60, deadline=None)
-def test_any_text_over_kept_pieces_is_cut_as_before(words: list[str]) -> None:
+def test_any_text_over_kept_tokens_is_cut_as_before(words: list[str]) -> None:
     tokenizer = large_tokenizer()
-    kept_ids = pieces_to_keep(tokenizer, TEXTS)
+    kept_ids = tokens_to_keep(tokenizer, TEXTS)
     trimmed = _trimmed()
     ids = tokenizer(" ".join(words))["input_ids"]
     if set(ids) <= set(kept_ids):  # unknown characters too: their penalty stays
@@ -105,7 +105,7 @@ def test_any_text_over_kept_pieces_is_cut_as_before(words: list[str]) -> None:
 
 @lru_cache(maxsize=1)
 def _trimmed() -> Any:
-    return trim_tokenizer(large_tokenizer(), pieces_to_keep(large_tokenizer(), TEXTS))
+    return trim_tokenizer(large_tokenizer(), tokens_to_keep(large_tokenizer(), TEXTS))
 
 
 def test_any_english_can_still_be_written() -> None:
@@ -119,21 +119,21 @@ def test_any_english_can_still_be_written() -> None:
 
 def test_the_safety_list() -> None:
     tokenizer = large_tokenizer(10)
-    kept = {tokenizer.convert_ids_to_tokens(number) for number in pieces_to_keep(tokenizer, ["model"])}
+    kept = {tokenizer.convert_ids_to_tokens(number) for number in tokens_to_keep(tokenizer, ["model"])}
     everything = set(tokenizer.get_vocab())
     assert {"<pad>", "</s>", "<unk>", *(f"<extra_id_{number}>" for number in range(10))} <= kept
-    assert {piece for piece in everything if len(piece) == 1 and piece.isascii()} <= kept
+    assert {token for token in everything if len(token) == 1 and token.isascii()} <= kept
     assert {"今", "天"} <= everything and not {"今", "天", "п"} & kept, "no text is in these scripts"
-    kept = {tokenizer.convert_ids_to_tokens(number) for number in pieces_to_keep(tokenizer, ["今"])}
+    kept = {tokenizer.convert_ids_to_tokens(number) for number in tokens_to_keep(tokenizer, ["今"])}
     assert {"今", "天", "好"} & everything <= kept and "п" not in kept, "every character of the script"
     vocabulary = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["vocab"]
-    assert min(vocabulary, key=lambda piece: piece[1])[0] in kept, "the penalty of unknown characters"
+    assert min(vocabulary, key=lambda token: token[1])[0] in kept, "the penalty of unknown characters"
 
 
 def test_prompts_stay_readable() -> None:
     both = processor(), processor()
     report = trim_vocabulary(model_of(), both[0], TEXTS, languages=["English", "Swiss French"])
-    assert report.num_pieces == len(both[0].tokenizer)
+    assert report.num_tokens == len(both[0].tokenizer)
     for language in ("English", "Swiss French"):
         whole, few = (one(random_clips((3,)), language=language)["prompt_input_ids"][0] for one in (both[1], both[0]))
         texts = (one.tokenizer.decode(ids) for one, ids in ((both[1], whole), (both[0], few)))
@@ -143,23 +143,23 @@ def test_prompts_stay_readable() -> None:
 
 def test_size_fills_up_with_the_likeliest() -> None:
     tokenizer = large_tokenizer()
-    needed = pieces_to_keep(tokenizer, TEXTS)
-    more = pieces_to_keep(tokenizer, TEXTS, size=len(needed) + 20)
+    needed = tokens_to_keep(tokenizer, TEXTS)
+    more = tokens_to_keep(tokenizer, TEXTS, size=len(needed) + 20)
     assert set(needed) < set(more) and len(more) == len(needed) + 20
     scores = dict(json.loads(tokenizer.backend_tokenizer.to_str())["model"]["vocab"])
     added = [tokenizer.convert_ids_to_tokens(number) for number in set(more) - set(needed)]
     left = [tokenizer.convert_ids_to_tokens(number) for number in set(range(len(tokenizer))) - set(more)]
-    latin = [piece for piece in left if piece.isascii() or piece.lstrip("▁").isascii()]
-    assert min(scores[piece] for piece in added) >= max(scores[piece] for piece in latin)
+    latin = [token for token in left if token.isascii() or token.lstrip("▁").isascii()]
+    assert min(scores[token] for token in added) >= max(scores[token] for token in latin)
     for size in (len(needed) - 1, len(tokenizer) + 1):
         with pytest.raises(ValueError, match=f"a size from {len(needed)} .* received {size}"):
-            pieces_to_keep(tokenizer, TEXTS, size=size)
+            tokens_to_keep(tokenizer, TEXTS, size=size)
 
 
 def test_added_tokens_stay() -> None:
     tokenizer = T5Tokenizer(extra_ids=0).train_new_from_iterator(TEXTS * 9, vocab_size=80)
     tokenizer.add_tokens(["<sign>", "<spell>"])
-    kept_ids = pieces_to_keep(tokenizer, ["clip"])
+    kept_ids = tokens_to_keep(tokenizer, ["clip"])
     trimmed = trim_tokenizer(tokenizer, kept_ids)
     text = "clip <sign> clip <spell>"
     assert trimmed(text)["input_ids"] == renumbered(kept_ids, tokenizer(text)["input_ids"])
@@ -169,9 +169,9 @@ def test_added_tokens_stay() -> None:
 def test_other_kinds_of_tokenizers_are_refused() -> None:
     words = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"a": 0, "b": 1}, unk_token="a")))
     with pytest.raises(ValueError, match="expected a Unigram tokenizer .* of the kind WordLevel"):
-        pieces_to_keep(words, ["a"])
+        tokens_to_keep(words, ["a"])
     with pytest.raises(ValueError, match="at least one text"):
-        pieces_to_keep(large_tokenizer(), [])
+        tokens_to_keep(large_tokenizer(), [])
 
 
 # --- the model
@@ -179,15 +179,15 @@ def test_other_kinds_of_tokenizers_are_refused() -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize("model_type", ["mt5", "t5"])
-def test_outputs_over_the_kept_pieces_are_the_same(model_type: str) -> None:
+def test_outputs_over_the_kept_tokens_are_the_same(model_type: str) -> None:
     size = len(large_tokenizer()) + 12
     model, trimmed = (tiny_model(text_config=tiny_text_config(model_type, vocab_size=size)) for _ in range(2))
     whole_processor, few_processor = processor(), processor()
-    kept_ids = pieces_to_keep(
+    kept_ids = tokens_to_keep(
         large_tokenizer(), TEXTS, [whole_processor.prompt_template.format(language=name) for name in LANGUAGES]
     )
     report = trim_vocabulary(trimmed, few_processor, TEXTS)
-    assert report.num_pieces == len(kept_ids) and report.num_pieces_before == size
+    assert report.num_tokens == len(kept_ids) and report.num_tokens_before == size
     inputs, few = (one(random_clips(), TEXTS) for one in (whole_processor, few_processor))
     logits = model(**_without_text(inputs)).logits
     found = trimmed(**_without_text(few)).logits
@@ -228,12 +228,12 @@ def test_token_ids_of_the_configurations_follow() -> None:
 
 
 def test_a_model_of_another_tokenizer_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected a model with the tokenizer's .* pieces, received one with 50"):
+    with pytest.raises(ValueError, match="expected a model with the tokenizer's .* tokens, received one with 50"):
         trim_vocabulary(tiny_model(text_config=tiny_text_config(vocab_size=50)), processor(), TEXTS)
 
 
 def test_more_than_half_of_a_large_model_goes() -> None:
-    """mT5-base from 250,112 to 30,000 pieces, counted without memory."""
+    """mT5-base from 250,112 to 30,000 tokens, counted without memory."""
     sizes = {"d_model": 768, "d_kv": 64, "d_ff": 2048, "num_layers": 12, "num_heads": 12}
     config = SigmaConfig(text_config=MT5Config(vocab_size=250_112, decoder_start_token_id=0, **sizes))
     with torch.device("meta"):
@@ -267,11 +267,11 @@ def test_the_command_saves_a_model_that_loads(
     argv = ["trim-vocabulary", "--model", "whole", "--texts", "texts.txt", "glosses.json", "--out", "small"]
     assert cli.main([*argv, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["num_texts"] == 3 and report["num_pieces"] < report["num_pieces_before"]
+    assert report["num_texts"] == 3 and report["num_tokens"] < report["num_tokens_before"]
     assert 0 < report["removed_share"] < 1
     model = SigmaForConditionalGeneration.from_pretrained("small")
     loaded = AutoProcessor.from_pretrained("small", trust_remote_code=False)
-    assert len(loaded.tokenizer) == report["num_pieces"] == model.config.text_config.vocab_size
+    assert len(loaded.tokenizer) == report["num_tokens"] == model.config.text_config.vocab_size
     assert sum(parameter.numel() for parameter in model.parameters()) == report["num_parameters"]
     whole = SigmaForConditionalGeneration.from_pretrained("whole")
     with torch.no_grad():
@@ -279,13 +279,13 @@ def test_the_command_saves_a_model_that_loads(
             one(**_without_text(reader(random_clips(), TEXTS))).logits
             for one, reader in ((whole, processor()), (model, loaded))
         ]
-    kept = [large_tokenizer().convert_tokens_to_ids(piece) for piece in loaded.tokenizer.convert_ids_to_tokens(
-        range(report["num_pieces"]))]  # fmt: skip
+    kept = [large_tokenizer().convert_tokens_to_ids(token) for token in loaded.tokenizer.convert_ids_to_tokens(
+        range(report["num_tokens"]))]  # fmt: skip
     assert (losses[0][..., kept] - losses[1]).abs().max() <= 1e-6
     assert "cc-by-nc-4.0" in Path("small/README.md").read_text()
-    assert cli.main([*argv[:-1], "other", "--size", str(report["num_pieces"] + 5)]) == 0
+    assert cli.main([*argv[:-1], "other", "--size", str(report["num_tokens"] + 5)]) == 0
     printed = capsys.readouterr().out
-    assert f"{report['num_pieces'] + 5:,}" in printed and "removed)" in printed
+    assert f"{report['num_tokens'] + 5:,}" in printed and "removed)" in printed
 
 
 @pytest.mark.parametrize(

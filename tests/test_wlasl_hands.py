@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from datasets_scripts.corpora import load_corpus
-from datasets_scripts.reading.hand_tracking import track_hands
 from datasets_scripts.schema import decode_clip
 from datasets_scripts.wlasl_hands import SUBSETS, WlaslHands, load_wlasl_hands
+from modeling_sigma.io.hand_tracking import track_hands
 from modeling_sigma.model.pose_transforms import normalize_joints, select_joints
 
 

@@ -1,1 +1,4 @@
-"""Faults of a data set: duplicates, odd lengths, labels that contradict each other."""
+"""Faults of a data set: duplicates, odd lengths, signers in two splits, labels that contradict each other.
+
+It reads rows of the schema, wherever they come from. Not here: mending them.
+"""

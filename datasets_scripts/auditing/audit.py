@@ -17,8 +17,7 @@ import numpy as np
 from datasets_scripts.auditing import audit_checks
 from datasets_scripts.auditing.audit_checks import AuditLimits, AuditRow, Check, check
 from datasets_scripts.auditing.near_duplicates import motion_signature, near_pairs
-from datasets_scripts.building.clip_statistics import SCORE_THRESHOLD
-from datasets_scripts.schema import decode_clip
+from datasets_scripts.schema import SCORE_THRESHOLD, decode_clip
 from modeling_sigma.model.pose_transforms import MIN_REFERENCE_POINTS, select_joints
 from modeling_sigma.model.skeleton_layouts import PART_SLICES
 

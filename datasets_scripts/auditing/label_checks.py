@@ -16,6 +16,9 @@ _MIN_LETTERS = 5
 # A spelling counts as an error of another if it is rare, and the other is so many times more frequent.
 _MAX_RARE, _MIN_RATIO = 2, 5
 
+# `['HELLO',` and `'WORLD']`: a list that a program wrote into a table.
+_PRINTED_LIST = re.compile(r"""^\[['"]|['"]\]$""")
+
 
 def same_but_for_writing(counts: Mapping[str, int]) -> list[list[str]]:
     """Labels that differ in case, spaces, hyphens, other punctuation or in how a character is composed, only.
@@ -106,6 +109,8 @@ def damages(text: str) -> Iterator[str]:
         yield "HTML entities"
     if text != text.strip(" ") or "  " in text:
         yield "spaces at the ends or several in a row"
+    if _PRINTED_LIST.search(text):
+        yield "a piece of a printed list"
 
 
 def is_mojibake(text: str) -> bool:

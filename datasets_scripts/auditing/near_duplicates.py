@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from datasets_scripts.schema import SCORE_THRESHOLD
 from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.model.pose_transforms import select_joints
 from modeling_sigma.model.skeleton_layouts import PART_SLICES
@@ -20,7 +21,6 @@ THRESHOLD = 0.15
 
 _NUM_FRAMES = 16
 _HAND_JOINTS = (0, 4, 8, 12, 16, 20)  # wrist and fingertips
-_SEEN_SCORE = 0.3
 _ROWS_AT_A_TIME = 2048
 
 
@@ -55,7 +55,7 @@ def motion_signature(clip: PoseClip) -> np.ndarray | None:
     """
     keypoints, scores = select_joints(clip)
     joints = [PART_SLICES[hand].start + joint for hand in ("left_hand", "right_hand") for joint in _HAND_JOINTS]
-    points, seen = keypoints[:, joints], scores[:, joints] > _SEEN_SCORE  # (T, 12, 2), (T, 12)
+    points, seen = keypoints[:, joints], scores[:, joints] > SCORE_THRESHOLD  # (T, 12, 2), (T, 12)
     frames = np.flatnonzero(seen.any(axis=1))
     if len(frames) < 4:
         return None
@@ -92,11 +92,3 @@ def near_pairs(first: np.ndarray, second: np.ndarray, threshold: float = THRESHO
         for row, column in zip(*np.nonzero(squares < limit)):
             distance = float(np.sqrt(max(squares[row, column], 0) / first.shape[1]))
             yield Pair(int(start + row), int(column), distance)
-
-
-def stack_signatures(clips: Sequence[PoseClip]) -> tuple[np.ndarray, list[int]]:
-    """The signatures of the clips that have one, `(N, 384)`, and the places of these clips in the sequence."""
-    signatures = [motion_signature(clip) for clip in clips]
-    places = [place for place, signature in enumerate(signatures) if signature is not None]
-    found = [signature for signature in signatures if signature is not None]
-    return np.stack(found) if found else np.zeros((0, 1), np.float32), places

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,15 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from datasets_scripts.building.clip_statistics import LABEL_COUNTERS, length_quantile, merge_statistics, part_rates
 from datasets_scripts.building.data_card import CARD, HISTOGRAM, write_card
-from datasets_scripts.building.shard_writer import Note, Shard, ShardWriter, plan_shards
+from datasets_scripts.building.shard_writer import Shard, ShardWriter, plan_shards
 from datasets_scripts.corpora import CORPORA, did_you_mean
 from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder
 from datasets_scripts.schema import SPLITS
 from modeling_sigma import __version__
 from modeling_sigma.io.reading_errors import DeviceError, one_line
-from modeling_sigma.jobs.atomic_files import lone_writer, sync_file, write_json
+from modeling_sigma.jobs.atomic_files import sync_file, write_json
+from modeling_sigma.jobs.progress import no_progress
+from modeling_sigma.jobs.result_folder import Note, ResultFolder
 from modeling_sigma.jobs.worker_processes import WorkerDeath, run_in_processes
 
 
@@ -43,7 +44,7 @@ def build_dataset(
     config_name: str | None = None,
     num_proc: int = 1,
     clips_per_shard: int = CLIPS_PER_SHARD,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] = no_progress,
     **options: Any,
 ) -> dict[str, Any]:
     """Builds a data set.
@@ -82,10 +83,9 @@ def build_dataset(
         )
     folder = Path(out_dir)
     builder_options = {"config_name": config_name, "data_dir": data_dir, **options}
-    writer = ShardWriter(corpus, builder_options, folder / _WORK)
-    with lone_writer(folder):
+    writer = ShardWriter(corpus, builder_options, ResultFolder(folder, _WORK))
+    with writer.results.writing():
         _check_folder(folder)
-        shutil.rmtree(writer.scratch, ignore_errors=True)  # what a killed run left
         builder = writer.make_builder()
         clips = {split: builder.list_clips(split) for split in SPLITS if split in builder.available_splits()}
         shards = plan_shards(builder, clips, clips_per_shard)
@@ -94,9 +94,8 @@ def build_dataset(
             raise ValueError(f"{builder.FACTS.title}: expected clips, found none in {builder.config.data_dir}")
         state = _state(shards, builder)
         if _is_finished(folder, state):
-            if progress is not None:
-                progress(num_clips, num_clips)
-            shutil.rmtree(folder / _WORK, ignore_errors=True)
+            progress(num_clips, num_clips)
+            writer.results.finish()
             report: dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
             return report
         notes = _write_shards(writer, shards, folder / "data", num_proc, progress)
@@ -181,24 +180,22 @@ def _write_shards(
     shards: list[Shard],
     final_dir: Path,
     num_proc: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Callable[[int, int], None],
 ) -> dict[str, Note]:
     notes = {shard.name: note for shard in shards if (note := writer.finished(shard, final_dir)) is not None}
     total = sum(len(shard.entries) for shard in shards)
     waiting = [shard for shard in shards if shard.name not in notes]
     done = total - sum(len(shard.entries) for shard in waiting)
-    if progress is not None:
-        progress(done, total)
+    progress(done, total)
     for shard, result in run_in_processes(writer.make_task, waiting, num_proc):
         if isinstance(result, WorkerDeath):
             raise DeviceError(
-                f"a process died (exit code {result.exit_code}) over {shard.name}: for lack of memory? Use fewer "
-                "processes; the same command goes on where it was"
+                f"{shard.name}: {result.reason}: for lack of memory? Use fewer processes; the same command goes on "
+                "where it was"
             )
         notes[shard.name] = result
         done += len(shard.entries)
-        if progress is not None:
-            progress(done, total)
+        progress(done, total)
     return notes
 
 
@@ -277,7 +274,7 @@ def _finish(
 ) -> dict[str, Any]:
     """Puts the finished files in their places, the state last. Every step may be repeated after a kill."""
     (folder / _STATE).unlink(missing_ok=True)
-    staged, data = writer.work_dir / "data", folder / "data"
+    staged, data = writer.staged, folder / "data"
     wanted = {shard["file"] for shard in report["shards"]}
     data.mkdir(exist_ok=True)
     for path in data.iterdir():
@@ -288,8 +285,8 @@ def _finish(
             os.replace(staged / name, data / name)
     for name in wanted:
         sync_file(data / name)  # before the report says that it is there
-    write_card(folder, builder, report, writer.scratch)
-    write_json(folder / REPORT, report, writer.scratch)
-    write_json(folder / _STATE, state, writer.scratch)
-    shutil.rmtree(writer.work_dir)
+    write_card(folder, builder, report, writer.results.scratch)
+    write_json(folder / REPORT, report, writer.results.scratch)
+    write_json(folder / _STATE, state, writer.results.scratch)
+    writer.results.finish()
     return report

@@ -8,11 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from datasets_scripts.schema import SCORE_THRESHOLD
 from modeling_sigma.model.skeleton_layouts import MISSING, PART_SLICES, PARTS, get_layout
 
-
-# As the feature extractor's default: a joint counts as seen above it.
-SCORE_THRESHOLD = 0.3
 
 _CLIP_COUNTERS = ("lengths", "frame_rates", "image_sizes", "source_layouts")
 LABEL_COUNTERS = ("texts", "glosses", "signers")

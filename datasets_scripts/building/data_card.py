@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tabulate import tabulate
+
 from datasets_scripts.building.length_histogram import draw_length_histogram
 from datasets_scripts.reading.corpus_builder import CorpusBuilder
 from datasets_scripts.reading.corpus_facts import CorpusFacts
@@ -77,7 +79,7 @@ def make_card(
             f"## Signers\n\n{_signers(report)}",
             f"## Keypoints\n\n{_keypoints(report, extractions)}",
             f"## Left out\n\n{_left_out(report)}",
-            f"## Licence and citation\n\n{_licence(facts)}",
+            f"## License and citation\n\n{_license(facts)}",
         ]
     )
 
@@ -211,7 +213,7 @@ def _left_out(report: Mapping[str, Any]) -> str:
     return f"{table}\n\n`build_report.json` names each of them with the reason. Published figures may be on all clips."
 
 
-def _licence(facts: CorpusFacts) -> str:
+def _license(facts: CorpusFacts) -> str:
     terms = (
         f"{facts.license}\n\nThese are the terms of the corpus ({facts.homepage}); the keypoints are made from it. "
         "Ask its owners before you pass them on."
@@ -233,8 +235,7 @@ def _read_extractions(builder: CorpusBuilder) -> list[Mapping[str, Any]]:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return tabulate(rows, head, tablefmt="github", disable_numparse=True)
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -20,13 +20,11 @@ from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder
 from datasets_scripts.schema import features
 from modeling_sigma import __version__
 from modeling_sigma.io.reading_errors import one_line
-from modeling_sigma.jobs.atomic_files import atomic_file, write_json
+from modeling_sigma.jobs.result_folder import Note, ResultFolder, is_whole
 
 
 # Readers of streams load one row group at a time.
 _ROWS_IN_GROUP = 100
-
-Note = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -56,42 +54,35 @@ class ShardWriter:
             A name of `datasets_scripts.corpora.CORPORA`.
         builder_options (`dict`):
             Arguments of its builder.
-        work_dir (`Path`):
-            Gets `data/NAME.parquet` and `notes/NAME.json`.
+        results ([`ResultFolder`]):
+            Its hidden folder gets `data/NAME.parquet`.
     """
 
     corpus: str
     builder_options: Mapping[str, Any]
-    work_dir: Path
+    results: ResultFolder
 
     @property
-    def scratch(self) -> Path:
-        """Where temporary files go."""
-        return self.work_dir / "temporary"
+    def staged(self) -> Path:
+        """Where files are until all are done."""
+        return self.results.work / "data"
 
     def make_builder(self) -> CorpusBuilder:
         """A builder of the corpus, whose cache nobody else uses."""
-        return CORPORA[self.corpus](cache_dir=self.work_dir / "cache", **self.builder_options)
+        return CORPORA[self.corpus](cache_dir=self.results.work / "cache", **self.builder_options)
 
     def make_task(self, number: int) -> Callable[[Shard], Note]:
         """What a worker does with a shard."""
         return partial(self._write, self.make_builder())
 
     def finished(self, shard: Shard, final_dir: Path) -> Note | None:
-        """The note of a shard that is there already, from the same sources: in `work_dir`, or moved to `final_dir`."""
-        try:
-            note: Note = json.loads((self.work_dir / "notes" / f"{shard.name}.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError):  # not there, or lost its content with the power
+        """The note of a shard that is there already, from the same sources: staged, or moved to `final_dir`."""
+        note = self.results.read_note(shard.name)
+        if note is None or note["fingerprint"] != shard.fingerprint:
             return None
-        if note["fingerprint"] != shard.fingerprint:
-            return None
-        name = f"{shard.name}.parquet"
-        is_there = note["num_bytes"] == 0 or any(_is_file(path / name, note) for path in (self._data_dir, final_dir))
+        paths = [folder / f"{shard.name}.parquet" for folder in (self.staged, final_dir)]
+        is_there = note["num_bytes"] == 0 or any(is_whole(path, note["num_bytes"], note["sha256"]) for path in paths)
         return note if is_there else None
-
-    @property
-    def _data_dir(self) -> Path:
-        return self.work_dir / "data"
 
     def _write(self, builder: CorpusBuilder, shard: Shard) -> Note:
         rows: list[dict[str, Any]] = []
@@ -103,15 +94,9 @@ class ShardWriter:
                 reason = one_line(error).replace(f"{builder.config.data_dir}{os.sep}", "")
                 builder.report(entry.split, entry.sample_id, reason)
                 set_aside.append({"split": entry.split, "sample_id": entry.sample_id, "reason": reason})
-        path = self._data_dir / f"{shard.name}.parquet"
+        path = self.staged / f"{shard.name}.parquet"
         path.unlink(missing_ok=True)  # of other sources
-        digest, size = "", 0
-        if rows:
-            # Waiting for the disk would take as long as a tenth of the work. Checksums tell what is not there.
-            with atomic_file(path, self.scratch, sync=False) as temporary:
-                parquet.write_table(as_table(rows), temporary, compression="zstd", row_group_size=_ROWS_IN_GROUP)
-                digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
-            size = path.stat().st_size
+        size, digest = self.results.write_result(path, partial(_write_table, rows)) if rows else (0, "")
         note = {
             "fingerprint": shard.fingerprint,
             "name": shard.name,
@@ -120,7 +105,7 @@ class ShardWriter:
             "set_aside": set_aside,
             "statistics": count_clips(rows),
         }
-        write_json(self.work_dir / "notes" / f"{shard.name}.json", note, self.scratch, sync=False)
+        self.results.write_note(shard.name, note)
         return note
 
 
@@ -159,10 +144,8 @@ def as_table(rows: Sequence[Mapping[str, Any]]) -> pyarrow.Table:
     )
 
 
-def _is_file(path: Path, note: Note) -> bool:
-    if not path.is_file() or path.stat().st_size != note["num_bytes"]:
-        return False
-    return hashlib.sha256(path.read_bytes()).hexdigest() == note["sha256"]
+def _write_table(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    parquet.write_table(as_table(rows), path, compression="zstd", row_group_size=_ROWS_IN_GROUP)
 
 
 def _fingerprint(builder: CorpusBuilder, entries: Sequence[ClipEntry]) -> str:

@@ -8,7 +8,6 @@ and a cache that notices changed sources.
 from __future__ import annotations
 
 import logging
-import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -16,10 +15,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import datasets
+from datasets.exceptions import DatasetGenerationError
 from datasets.fingerprint import Hasher
 
+from datasets_scripts.reading.clip_entry import ClipEntry
+from datasets_scripts.reading.clip_times import cut_out, frame_rate_of
 from datasets_scripts.reading.corpus_facts import CorpusFacts
+from datasets_scripts.reading.recordings import read_recording
 from datasets_scripts.schema import SPLITS, encode_sample, features
+from modeling_sigma.io.load_clip import load_clip
 from modeling_sigma.io.reading_errors import one_line
 from modeling_sigma.model.pose_clip import PoseClip
 
@@ -27,36 +31,6 @@ from modeling_sigma.model.pose_clip import PoseClip
 logger = logging.getLogger(__name__)
 
 _NUM_NAMED = 5  # names in a message; the full list is in `problems`
-
-
-@dataclass(frozen=True)
-class ClipEntry:
-    """One labelled clip that exists. Plain data: it can be sent to another process.
-
-    Args:
-        sample_id (`str`):
-            Unique within the corpus.
-        split (`str`):
-            `train`, `validation` or `test`.
-        source (`str`):
-            A path, or whatever else the corpus finds the clip by.
-        text (`str`), gloss (`tuple[str, ...]`), signer_id (`str`, *optional*):
-            See `datasets_scripts.schema.features`.
-        fps (`float`, *optional*):
-            Frame rate by the labels; used where the file states none.
-        start, end (`float`, *optional*):
-            Seconds of a longer recording that are the clip.
-    """
-
-    sample_id: str
-    split: str
-    source: str
-    text: str = ""
-    gloss: tuple[str, ...] = ()
-    signer_id: str | None = None
-    fps: float | None = None
-    start: float | None = None
-    end: float | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +49,8 @@ class CorpusConfig(datasets.BuilderConfig):
     Args:
         pose_dir, label_dir (`str`, *optional*):
             Where clips and label files are, if not in their usual places below `data_dir`.
+        fps (`float`, *optional*):
+            Frames a second of clips whose files and labels state none.
         keep_layout (`bool`, *optional*, defaults to `False`):
             Store all keypoints of the detector instead of the 69 joints.
         on_problem (`"report"` or `"raise"`, *optional*, defaults to `"report"`):
@@ -85,6 +61,7 @@ class CorpusConfig(datasets.BuilderConfig):
 
     pose_dir: str | None = None
     label_dir: str | None = None
+    fps: float | None = None
     keep_layout: bool = False
     on_problem: str = "report"
     source_state: str | None = None
@@ -118,7 +95,7 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
     """
 
     FACTS: ClassVar[CorpusFacts]
-    VERSION = datasets.Version("1.0.0")
+    VERSION = datasets.Version("1.1.0")
     BUILDER_CONFIG_CLASS = CorpusConfig
     # Rows are some ten kilobytes: small batches keep the memory of a build low.
     DEFAULT_WRITER_BATCH_SIZE = 256
@@ -135,6 +112,8 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
         directory = None if data_dir is None else os.path.abspath(os.path.expanduser(data_dir))
         if kwargs.get("on_problem", "report") not in ("report", "raise"):
             raise ValueError(f"expected on_problem to be report or raise, received {kwargs['on_problem']!r}")
+        if kwargs.get("fps") is not None:
+            kwargs["fps"] = frame_rate_of(str(kwargs["fps"]), "option fps")
         unknown = [name for name in kwargs if name not in self._known_options()]
         if unknown:
             raise ValueError(
@@ -177,6 +156,24 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
         return ()
 
     # --- what every corpus does
+
+    def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
+        """As of `datasets`, but what went wrong is raised as it is, not behind "An error occurred ..."."""
+        try:
+            super().download_and_prepare(*args, **kwargs)
+        except DatasetGenerationError as error:
+            raise _first_cause(error) from None
+
+    def read_source(self, entry: ClipEntry, person: int = 0, estimator: Any = None) -> PoseClip:
+        """The clip in the file `entry.source`, or the part of that recording that `entry` is.
+
+        Raises:
+            ValueError, OSError: if it cannot be read, or has no such part.
+        """
+        entry = replace(entry, fps=entry.fps or self.config.fps)
+        is_part = entry.start is not None or entry.end is not None
+        clip = (read_recording if is_part else load_clip)(entry.source, person, estimator)
+        return cut_out(clip, entry, self.say)
 
     def encode(self, entry: ClipEntry) -> dict[str, Any]:
         """The row of a clip.
@@ -251,7 +248,9 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
         self.problems.extend(Problem(split, name, "not found") for name in missing)
 
     def say(self, message: str) -> None:
-        """A warning that also becomes part of the data set's description."""
+        """A warning that also becomes part of the data set's description, once."""
+        if message in self.info.description.split("\n"):
+            return
         logger.warning(message)
         self.info.description = f"{self.info.description}\n{message}".strip()
 
@@ -270,6 +269,12 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
         self.info.description = self._info().description
         clips = {split: self.list_clips(split) for split in SPLITS if split in self.available_splits()}
         _check_unique(self.FACTS.title, clips)
+        for split in [split for split, entries in clips.items() if not entries]:
+            self.say(f"{self.FACTS.title}: there is no split {split}: {self._why_none(split)}")
+            del clips[split]
+        if not clips:
+            reasons = "; ".join(self.info.description.split("\n")[1:])
+            raise ValueError(f"expected clips, found none: {reasons}")
         return [
             datasets.SplitGenerator(name=split, gen_kwargs={"entries": entries}) for split, entries in clips.items()
         ]
@@ -291,6 +296,12 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
                 raise ValueError(f"{message}, the first: {reason}")
             self.say(f"{message} and are left out: {', '.join(entry.sample_id for entry, _ in damaged)} ({reason})")
 
+    def _why_none(self, split: str) -> str:
+        reasons = [problem.reason for problem in self.problems if problem.split == split]
+        if not reasons:
+            return "its labels name no clips"
+        return f"all of its {len(reasons)} clips are left out, the first for this: {reasons[0]}"
+
     @classmethod
     def _known_options(cls) -> set[str]:
         own = set(cls.BUILDER_CONFIG_CLASS.__dataclass_fields__) - {"source_state"}
@@ -307,32 +318,10 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
         return str(hasher.hexdigest())
 
 
-def cut_out(clip: PoseClip, entry: ClipEntry) -> PoseClip:
-    """The frames from `start` to `end` of a recording, with the frame rate of the labels where the file states none.
-
-    Raises:
-        ValueError: if the times are impossible, there is no frame rate, or the recording is shorter.
-    """
-    if clip.fps is None and entry.fps is not None:
-        clip = replace(clip, fps=entry.fps)
-    if entry.start is None and entry.end is None:
-        return clip
-    first, last = entry.start or 0.0, math.inf if entry.end is None else entry.end
-    if not 0 <= first < last or entry.end == math.inf:  # NaN compares false with everything
-        raise ValueError(
-            f"{entry.source}: expected {entry.sample_id} to start at 0 s or later and to end after that, "
-            f"received {first:g} to {last:g} s: correct its times"
-        )
-    if clip.fps is None:
-        raise ValueError(f"{entry.source}: expected a frame rate, to cut {entry.sample_id} out of it: none is stated")
-    start = round(first * clip.fps)
-    stop = len(clip) if entry.end is None else round(entry.end * clip.fps)
-    if start >= min(stop, len(clip)):
-        raise ValueError(
-            f"{entry.source}: expected {entry.sample_id} at {first:g} to {entry.end or 'the end'} s, "
-            f"received a recording of {clip.duration:.1f} s: is it another version?"
-        )
-    return clip.frames(slice(start, stop))
+def _first_cause(error: BaseException) -> BaseException:
+    while isinstance(error, DatasetGenerationError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _check_unique(title: str, clips: dict[str, list[ClipEntry]]) -> None:

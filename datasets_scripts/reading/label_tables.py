@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from modeling_sigma.io.reading_errors import shown
+from modeling_sigma.io.text_files import read_text
 
 
 # What the field calls the splits.
@@ -23,7 +23,14 @@ SPLIT_NAMES = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 
-_DELIMITERS = (",", "\t", ";", "|")
+# Cells between tabs and bars hardly ever need quotes, so many programs write none.
+_UNQUOTED_DELIMITERS = ("\t", "|")
+DELIMITERS = (",", ";", *_UNQUOTED_DELIMITERS)
+
+_QUOTED_CELL = re.compile('"(?:[^"]|"")*"', re.DOTALL)
+
+# The number of the line that a row begins in, and its cells.
+_Line = tuple[int, list[str]]
 
 
 @dataclass(frozen=True)
@@ -34,82 +41,74 @@ class TableRow:
     cells: dict[str, str]
 
 
-def read_text(path: str | os.PathLike[str]) -> str:
-    """A text file in UTF-8, or in UTF-16 with a byte order mark (Excel's "Unicode text").
-
-    Raises:
-        ValueError: for another encoding; the message names the line.
-        OSError: if the file cannot be read.
-    """
-    raw = Path(path).read_bytes()
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return raw.decode("utf-16")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise ValueError(
-            f"{os.fspath(path)}, line {line}: expected UTF-8, received byte 0x{raw[error.start]:02x}: save the file "
-            "as UTF-8"
-        ) from None
-
-
-def read_table(path: str | os.PathLike[str], delimiter: str | None = None, quoted: bool = True) -> list[TableRow]:
-    """The rows of a csv, tsv or jsonl file, with Unix or Windows line ends; empty lines are passed over.
+def read_table(
+    path: str | os.PathLike[str], delimiter: str | None = None, quoted: bool | None = None
+) -> list[TableRow]:
+    """The rows of a csv, tsv or jsonl file in any encoding of `read_text`; empty lines are passed over.
 
     Args:
         path (`str` or `os.PathLike`):
             The file. `.jsonl` holds one object a line; anything else has a line of column names first.
         delimiter (`str`, *optional*):
-            Between cells; by default the commonest of comma, tab, semicolon and `|` in the first line.
-        quoted (`bool`, *optional*, defaults to `True`):
-            Whether cells may stand in double quotes.
+            Between cells; by default the commonest of comma, tab, semicolon and `|` in the line of names.
+        quoted (`bool`, *optional*):
+            Whether double quotes around a cell are left out. By default they are, unless cells are separated by tabs
+            or `|` and some quotes are plainly part of the text: `"Hi" she said`.
 
     Raises:
         ValueError: for another encoding, two columns of one name, a row with more or fewer cells than columns, or a
             line that is no JSON object. The message names the line.
         OSError: if the file cannot be read.
     """
-    text = read_text(path)
+    name = os.fspath(path)
+    text = read_text(path, "labels")
     if Path(path).suffix.lower() in (".jsonl", ".ndjson"):
-        return _json_lines(path, text)
-    header = text.split("\n", 1)[0]
-    delimiter = delimiter or max(_DELIMITERS, key=header.count)
-    reader = csv.reader(
-        io.StringIO(text, newline=""),
-        delimiter=delimiter,
-        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
-        strict=True,
-    )
-    rows, columns, line = [], None, 0
-    try:
-        for cells in reader:
-            line, previous = reader.line_num, line
-            if not any(cell.strip() for cell in cells):
-                continue
-            if columns is None:
-                columns = [cell.strip() for cell in cells]
-                _check_columns(path, columns)
-                continue
-            if len(cells) != len(columns):
-                raise ValueError(
-                    f"{os.fspath(path)}, line {previous + 1}: expected {len(columns)} cells ({', '.join(columns)}), "
-                    f"received {len(cells)}: put text with {delimiter!r} into double quotes"
-                )
-            rows.append(TableRow(previous + 1, dict(zip(columns, cells))))
-    except csv.Error as error:
-        raise ValueError(f"{os.fspath(path)}, line {reader.line_num}: {error}: is a double quote left open?") from None
-    return rows
+        return _json_lines(name, text)
+    header = next((line for line in text.split("\n") if line.strip()), "")
+    if delimiter is None:
+        delimiter = max(DELIMITERS, key=header.count)
+    elif len(delimiter) != 1:
+        raise ValueError(f"expected delimiter to be one character, received {delimiter!r}: give one of , ; | or a tab")
+    if quoted is None and delimiter in _UNQUOTED_DELIMITERS:
+        plain = _plain_lines(text, delimiter)
+        cells_with_quotes = [cell for _, cells in plain for cell in cells if '"' in cell]
+        # Other lengths come of a tab or a line end within quotes, or are a fault for the other reader to name.
+        is_even = len({len(cells) for _, cells in plain}) <= 1
+        quoted = not is_even or all(map(_QUOTED_CELL.fullmatch, cells_with_quotes))
+    if quoted is False:
+        return _rows(name, _plain_lines(text, delimiter), delimiter)
+    return _rows(name, _quoted_lines(name, text, delimiter), delimiter)
 
 
-def find_column(columns: Sequence[str], names: Sequence[str]) -> str | None:
-    """The first of `names` among `columns`, whatever the case, spaces and hyphens."""
+def find_column(columns: Iterable[str], names: Sequence[str]) -> str | None:
+    """The first of `names` among `columns`, whatever the case, spaces, hyphens and dots."""
+    by_name = {plain_name(column): column for column in columns}
+    return next((by_name[plain_name(name)] for name in names if plain_name(name) in by_name), None)
 
-    def plain(name: str) -> str:
-        return re.sub(r"[\s_-]+", "_", name.strip().lower())
 
-    by_name = {plain(column): column for column in columns}
-    return next((by_name[plain(name)] for name in names if plain(name) in by_name), None)
+def needed_columns(path: str | os.PathLike[str], rows: Sequence[TableRow], *names: str) -> list[str]:
+    """The columns of a known table that have these names, as [`find_column`] compares them.
+
+    Raises:
+        ValueError: if one is missing, or the table is empty.
+    """
+    columns = column_names(rows)
+    found = [find_column(columns, (name,)) for name in names]
+    if None in found:
+        received = ", ".join(columns) or "an empty table"
+        raise ValueError(f"{os.fspath(path)}: expected the columns {', '.join(names)}, received {received}")
+    return [column for column in found if column is not None]
+
+
+def column_names(rows: Iterable[TableRow]) -> list[str]:
+    """The columns of all rows: lines of JSON may differ in theirs."""
+    return list(dict.fromkeys(name for row in rows for name in row.cells))
+
+
+def plain_name(name: str) -> str:
+    """A column's name as `find_column` compares it: `signer_id` for `Signer-ID` and `signerId`."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.strip())
+    return re.sub(r"[^\w]+|_+", "_", spaced.lower()).strip("_")
 
 
 def split_of(value: str, where: str) -> str:
@@ -124,53 +123,68 @@ def split_of(value: str, where: str) -> str:
         raise ValueError(f"{where}: expected a split (train, validation or test), received {shown(value)}") from None
 
 
-def seconds_of(value: str, where: str) -> float | None:
-    """Seconds of `12.5` or `00:01:02.5`; None for an empty cell.
+def _rows(name: str, lines: Iterable[_Line], delimiter: str) -> list[TableRow]:
+    rows: list[TableRow] = []
+    columns: list[str] | None = None
+    for line, cells in lines:
+        if columns is None:
+            columns = [cell.strip() for cell in cells]
+            _check_columns(name, line, columns)
+        elif len(cells) != len(columns):
+            raise ValueError(
+                f"{name}, line {line}: expected {len(columns)} cells ({', '.join(columns)}), received {len(cells)}: "
+                f"put text with {delimiter!r} into double quotes"
+            )
+        else:
+            rows.append(TableRow(line, {column: cell for column, cell in zip(columns, cells) if column}))
+    return rows
 
-    A negative number is one: some labels have -1 where a clip is a file of its own. `cut_out` refuses it.
 
-    Raises:
-        ValueError: for anything else.
-    """
-    if not value.strip():
-        return None
+def _plain_lines(text: str, delimiter: str) -> list[_Line]:
+    """Lines with anything in them, cut at each delimiter."""
+    lines = ((number, line.split(delimiter)) for number, line in enumerate(text.split("\n"), 1))
+    return [(number, cells) for number, cells in lines if any(cell.strip() for cell in cells)]
+
+
+def _quoted_lines(name: str, text: str, delimiter: str) -> Iterator[_Line]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    previous = 0
     try:
-        parts = [float(part) for part in value.strip().split(":")]
-    except ValueError:
-        parts = [math.nan]
-    seconds = 0.0
-    for part in parts:
-        seconds = 60 * seconds + part
-    if not math.isfinite(seconds) or min(parts[1:], default=0.0) < 0:
-        raise ValueError(f"{where}: expected seconds or hh:mm:ss, received {shown(value)}")
-    return seconds
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield previous + 1, cells
+            previous = reader.line_num
+    except csv.Error as error:
+        raise ValueError(
+            f"{name}, line {reader.line_num}: {error}: is a double quote left open? Write quotes inside of a cell "
+            "twice; if they are part of the text throughout, give quoted=False"
+        ) from None
 
 
-def _json_lines(path: str | os.PathLike[str], text: str) -> list[TableRow]:
+def _json_lines(name: str, text: str) -> list[TableRow]:
     rows = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
-        where = f"{os.fspath(path)}, line {number}"
+        where = f"{name}, line {number}"
         try:
             value = json.loads(line)
         except ValueError as error:
             raise ValueError(f"{where}: expected a JSON object, received {shown(line)} ({error})") from None
         if not isinstance(value, dict):
             raise ValueError(f"{where}: expected a JSON object, received {type(value).__name__}")
-        rows.append(TableRow(number, {name: _as_text(cell) for name, cell in value.items()}))
+        rows.append(TableRow(number, {column: cell_text(cell) for column, cell in value.items()}))
     return rows
 
 
-def _as_text(value: Any) -> str:
+def cell_text(value: Any) -> str:
+    """A value of a JSON file as a table would write it: nothing for null, and lists as JSON."""
     if value is None:
         return ""
-    if isinstance(value, list):
-        return " ".join(map(str, value))
-    return str(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _check_columns(path: str | os.PathLike[str], columns: list[str]) -> None:
-    twice = next((column for column in columns if columns.count(column) > 1), None)
+def _check_columns(name: str, line: int, columns: list[str]) -> None:
+    twice = next((column for column in columns if column and columns.count(column) > 1), None)
     if twice is not None:
-        raise ValueError(f"{os.fspath(path)}, line 1: two columns are called {shown(twice)}: rename one")
+        raise ValueError(f"{name}, line {line}: two columns are called {shown(twice)}: rename one")

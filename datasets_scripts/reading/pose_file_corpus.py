@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder, cut_out
+from datasets_scripts.reading.clip_entry import ClipEntry
+from datasets_scripts.reading.clip_times import with_last_times, with_span
+from datasets_scripts.reading.corpus_builder import CorpusBuilder
+from datasets_scripts.reading.label_cells import glosses_of
 from datasets_scripts.reading.label_tables import SPLIT_NAMES
 from datasets_scripts.reading.pose_files import PoseFiles, clip_name, spellings, state_of_clips
 from datasets_scripts.schema import SPLITS
-from modeling_sigma.io.load_clip import load_clip
-from modeling_sigma.io.pickles.reader import load_label_file
+from modeling_sigma.io.pickles import load_label_file
 from modeling_sigma.model.pose_clip import PoseClip
 
 
@@ -34,9 +36,9 @@ class ClipLabel:
             See [`ClipEntry`].
         other_names (`tuple[str, ...]`):
             What its file may be called instead.
-        recording (`str`, *optional*), start, end (`float`, *optional*):
-            The longer recording that the clip is `start` to `end` seconds of. It is used where no file has the clip's
-            own name.
+        recording (`str`, *optional*), start, end, time_unit:
+            The longer recording that the clip is a part of, and its times as those of [`ClipEntry`]. They are used
+            where no file has the clip's own name.
     """
 
     name: str
@@ -48,6 +50,7 @@ class ClipLabel:
     recording: str | None = None
     start: float | None = None
     end: float | None = None
+    time_unit: str | None = "seconds"
 
 
 class PoseFileCorpus(CorpusBuilder):
@@ -121,19 +124,21 @@ class PoseFileCorpus(CorpusBuilder):
             raise ValueError(f"{path}: expected labels of {split} clips, received none")
         entries, missing = [], []
         for label in labels:
-            source, whole = self._find(label, split)
+            source, is_longer = self._find(label, split)
             if source is None:
                 missing.append(clip_name(label.name))
                 continue
             entry = ClipEntry(
                 clip_name(label.name), split, source, label.text, label.gloss, label.signer_id, label.fps
             )
-            entries.append(replace(entry, start=label.start, end=label.end) if whole else entry)
+            if is_longer:
+                entry = with_span(entry, (label.start, label.time_unit), (label.end, label.time_unit))
+            entries.append(entry)
         self.report_missing(split, missing, len(labels))
-        return entries
+        return with_last_times(entries)
 
     def read_clip(self, entry: ClipEntry) -> PoseClip:
-        return cut_out(load_clip(entry.source), entry)
+        return self.read_source(entry)
 
     def source_files(self, data_dir: str | None, options: dict[str, Any]) -> Iterable[str]:
         folder = options.get("label_dir") or data_dir
@@ -156,7 +161,7 @@ class PoseFileCorpus(CorpusBuilder):
         return kept
 
     def _find(self, label: ClipLabel, split: str) -> tuple[str | None, bool]:
-        """The path of a clip's file, and whether it is the whole recording."""
+        """The path of a clip's file, and whether it is that of a longer recording."""
         names = [spelling for name in (label.name, *label.other_names) for spelling in spellings(name)]
         source = self._files.find(names, split)
         if source is None and label.recording is not None:
@@ -178,13 +183,6 @@ class PoseFileCorpus(CorpusBuilder):
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: no such folder: give label_dir, the folder of the label files")
         return _files_in_label_folders(folder)
-
-
-def glosses_of(value: Any) -> tuple[str, ...]:
-    """Glosses of a label: a list of them, or one string with spaces."""
-    if not value:
-        return ()
-    return tuple(value.split()) if isinstance(value, str) else tuple(map(str, value))
 
 
 def first_words(words: Sequence[str], count: int) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""What a model of any kind makes of a clip: what it read, captions for the skeleton, a picture of what it saw."""
+"""The answer of a model of any kind: what it read, captions for the skeleton, a picture of what it saw."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from page_pieces import figure, gloss_captions, gloss_table, ranking, sentence
 
-from modeling_sigma.cli.index import load_retriever
-from modeling_sigma.cli.predict import load_predictor
-from modeling_sigma.inference.model_config import load_model_config, saved_class
+from modeling_sigma.inference.load_pipeline import load_pipeline
+from modeling_sigma.inference.model_config import saved_kind
+from modeling_sigma.model.model_kinds_sigma import served_pipelines
 from modeling_sigma.model.pipeline_sigma import IsolatedSignRecognitionPipeline
 from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.viz.alignment_map import draw_alignment_map
@@ -18,7 +18,7 @@ from modeling_sigma.viz.model_maps import alignment_of, attention_of
 from modeling_sigma.viz.skeleton_animation import Caption
 
 
-COMPARING = ("SigmaModel", "SigmaForPreTraining")
+COMPARING = "sign-text-retrieval"
 NUM_BEST = 5
 ATTENTION = (
     "Where the model looked while it wrote each word. A row is a word, from left to right runs the clip: the higher "
@@ -43,15 +43,14 @@ class Answerer:
     """A model of any kind, and what can be asked of it."""
 
     def __init__(self, name_or_path: str) -> None:
-        config = load_model_config(name_or_path)
-        architecture = saved_class(config)
-        self.comparing = load_retriever(name_or_path) if architecture in COMPARING else None
-        self.reading = None if architecture == "SigmaModel" else load_predictor(name_or_path)
-        names = list((config.id2label or {}).values())
+        tasks = list(served_pipelines(saved_kind(name_or_path)))
+        self.comparing = load_pipeline(name_or_path, COMPARING) if COMPARING in tasks else None
+        self.reading = None if tasks[0] == COMPARING else load_pipeline(name_or_path, tasks[0])
+        names = list((self.reading or self.comparing).model.config.id2label.values())
         self.labels = [name for number, name in enumerate(names) if name != f"LABEL_{number}"]
 
     def answer(self, clip: PoseClip, language: str, texts: Sequence[str] = (), dark: bool = False) -> Answer:
-        """Reads a clip; with `texts`, models that write or compare choose among them.
+        """Reads a clip; with `texts`, generative and pre-trained models choose among them.
 
         Raises:
             ValueError: for texts that the model needs or cannot use.
@@ -73,7 +72,7 @@ class Answerer:
 
     def _compare(self, clip: PoseClip, language: str, texts: Sequence[str], dark: bool) -> Answer:
         if not texts:
-            raise ValueError("This model compares clips with texts: write one or more, a line each, then press Read.")
+            raise ValueError("This model compares clips with texts: write one or more, one per line, then press Read.")
         found = self.comparing(clip, texts=list(texts), language=language, top_k=NUM_BEST)
         best = found[0]["text"]
         result = ranking("Most similar texts", [{"label": one["text"], **one} for one in found], is_share=False)

@@ -57,7 +57,7 @@ def model_names() -> dict[str, str]:
 
 
 def example_files(folder: Path) -> list[str]:
-    """Clips of the invented sign language, made anew: nobody's signing."""
+    """Freshly made clips of the invented sign language: nobody's signing."""
     language = SyntheticSigns()
     paths = []
     for name, sample in (
@@ -116,8 +116,8 @@ def build_app(models: dict[str, str], folder: Path) -> gr.Blocks:
                 model = gr.Dropdown(list(models), value=next(iter(models)), label="Model")
                 language = gr.Dropdown(list(LANGUAGES), value=LANGUAGES[0], label="Language to write")
                 texts = gr.Textbox(
-                    label="Texts to choose from, one a line (optional)",
-                    info="A model that writes picks the likeliest of them; a model that compares ranks them.",
+                    label="Texts to choose among, one per line (optional)",
+                    info="A generative model picks the likeliest of them; a pre-trained model ranks them.",
                     elem_id="texts",
                     lines=2,
                 )

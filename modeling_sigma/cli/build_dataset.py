@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from modeling_sigma.cli.progress_bar import ProgressBar
+from modeling_sigma.jobs.progress import ProgressBar
 
 
 _NUM_SHOWN = 5

@@ -1,4 +1,4 @@
-"""`sigma-slu card`: the model card of a folder, from its owner's facts and its measured results."""
+"""`sigma-slu card`: writes the model card of a folder from its owner's facts and its measured results."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Adds the arguments of `card`."""
     parser.epilog = _EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="model folder")
-    parser.add_argument("--init", action="store_true", help="write a card.json to fill in, and no card")
-    parser.add_argument("--facts", type=Path, metavar="FILE", help="facts (default DIR/card.json)")
-    parser.add_argument("--results", type=Path, metavar="FILE", help="results (default DIR/results.json, if there)")
-    parser.add_argument("--name", metavar="ORG/NAME", help="name on the Hub, for the example of use")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="where the card goes (default DIR/README.md)")
-    parser.add_argument("--force", action="store_true", help="replace a card that is there")
+    parser.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="folder of the model")
+    parser.add_argument("--init", action="store_true", help="write an empty card.json to fill in instead of a card")
+    parser.add_argument("--facts", type=Path, metavar="FILE", help="file of facts (default DIR/card.json)")
+    parser.add_argument(
+        "--results", type=Path, metavar="FILE", help="file of results (default DIR/results.json, if it exists)"
+    )
+    parser.add_argument(
+        "--name", metavar="NAME", help="where users find the model: ORG/NAME on the Hub (default), or a folder"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="file to write the card to (default DIR/README.md)")
+    parser.add_argument("--force", action="store_true", help="replace an existing card")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,5 +70,5 @@ def run(args: argparse.Namespace) -> int:
 
 def _write(path: Path, text: str, force: bool) -> None:
     if path.exists() and not force:
-        raise ValueError(f"{path} exists already: --force replaces it")
+        raise ValueError(f"{path} already exists: --force replaces it")
     path.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`sigma-slu convert-checkpoint`: a released checkpoint of another project becomes a model folder."""
+"""`sigma-slu convert-checkpoint`: converts a released checkpoint of another project into a model folder."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 
-# Kind -> the licence that a model card names (if it is known), and what the user is told.
-LICENCES = {
+# Kind -> the license that a model card names (if it is known), and what the user is told.
+LICENSES = {
     "uni-sign": (
         "cc-by-nc-4.0",
-        "The released Uni-Sign weights carry CC-BY-NC-4.0: so does what is made of them. Say so in your card.",
+        "The released Uni-Sign weights carry CC-BY-NC-4.0: so does everything made from them. Say so in your card.",
     ),
     "sigma": (
         "other",
@@ -20,9 +20,9 @@ LICENCES = {
         "Say so in your card.",
     ),
 }
-# The folder says so itself, until its owner writes a card.
+# The card that the folder has until its owner writes one.
 CARD = """---
-license: {licence}
+license: {license}
 library_name: transformers
 ---
 
@@ -35,20 +35,24 @@ library_name: transformers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.add_argument("file", metavar="FILE", help="checkpoint: .pth, .pt, .bin or .safetensors")
-    parser.add_argument("--kind", required=True, choices=("uni-sign", "sigma"), help="which project wrote it")
-    parser.add_argument("--text-config", required=True, metavar="DIR", help="folder (or Hub name) of its mT5")
-    parser.add_argument("--tokenizer", metavar="DIR", help="folder of its tokenizer, if not that of --text-config")
-    parser.add_argument("--out", required=True, metavar="DIR", help="where the model goes")
+    """Adds the arguments of `convert-checkpoint`."""
+    parser.add_argument("file", metavar="FILE", help="checkpoint to convert: .pth, .pt, .bin or .safetensors")
+    parser.add_argument(
+        "--kind", required=True, choices=("uni-sign", "sigma"), help="project that wrote the checkpoint"
+    )
+    parser.add_argument(
+        "--text-config", required=True, metavar="DIR", help="folder of its mT5, or its name on the Hub"
+    )
+    parser.add_argument("--tokenizer", metavar="DIR", help="folder of its tokenizer (default: that of --text-config)")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write the model to")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Converts, saves and reports."""
     from transformers import AutoConfig
-    from transformers.utils import logging
 
+    from modeling_sigma.cli.quiet_libraries import silence_transformers
     from modeling_sigma.conversion.released_checkpoints import (
         convert_sigma_pretraining,
         convert_uni_sign,
@@ -57,20 +61,20 @@ def run(args: argparse.Namespace) -> int:
     from modeling_sigma.hub.bundle import save_bundle
     from modeling_sigma.model.feature_extraction_sigma import SigmaFeatureExtractor
 
-    logging.disable_progress_bar()
+    silence_transformers()
     convert = convert_uni_sign if args.kind == "uni-sign" else convert_sigma_pretraining
     arrays = load_foreign_checkpoint(args.file)
     model: Any = convert(arrays, AutoConfig.from_pretrained(args.text_config))
     report = model.conversion_report
-    licence, note = LICENCES[args.kind]
-    model.config.weights_licence = licence  # stays with whatever is trained from these weights
+    license, note = LICENSES[args.kind]
+    model.config.weights_license = license  # stays with whatever is trained from these weights
     processor = _load_processor(args.tokenizer or args.text_config)
     folder = save_bundle(model, processor or SigmaFeatureExtractor(), args.out)
     if not (folder / "README.md").exists():
-        card = CARD.format(file=Path(args.file).name, kind=args.kind, licence=licence, note=note)
+        card = CARD.format(file=Path(args.file).name, kind=args.kind, license=license, note=note)
         (folder / "README.md").write_text(card, encoding="utf-8")
     if args.json:
-        facts = {"out": args.out, "has_tokenizer": processor is not None, "licence": note}
+        facts = {"out": args.out, "has_tokenizer": processor is not None, "license": note}
         print(json.dumps({**facts, **vars(report)}, indent=2))
         return 0
     print(report)

@@ -1,4 +1,4 @@
-"""`sigma-slu evaluate`: scores of predictions against references, as the field's papers report them.
+"""`sigma-slu evaluate`: scores predictions against references, as the field's papers report them.
 
 The predictions come from files, or from a saved model and a data set.
 """
@@ -10,9 +10,11 @@ import json
 import math
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from modeling_sigma.cli.score_table import format_report
 
 
 TASKS = ("slt", "cslr", "islr")
@@ -26,7 +28,7 @@ examples:
   sigma-slu evaluate --task slt --model sigma-slu --dataset synthetic --config sentences --save-predictions out.json
   sigma-slu evaluate --task islr --model sigma-slu --dataset wlasl_hands --config wlasl100 --data-dir DIR --labels FILE
 
-files: text (one sample a line), JSON (list, or object ID -> text), JSON lines, or dumps (lines of
+files: text (one sample per line), JSON (list, or object ID -> text), JSON lines, or dumps (lines of
 "sample: ID, prediction: TEXT")
 """
 
@@ -37,61 +39,80 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.set_defaults(usage_error=parser.error)
     files = parser.add_argument_group("from files")
-    files.add_argument("--predictions", type=Path, metavar="FILE", help="what the system produced")
-    files.add_argument("--references", type=Path, metavar="FILE", help="what is right")
+    files.add_argument("--predictions", type=Path, metavar="FILE", help="file of predictions")
+    files.add_argument("--references", type=Path, metavar="FILE", help="file of references")
     model = parser.add_argument_group("from a model and a data set")
-    model.add_argument("--model", metavar="DIR", help="model folder, or a name on the Hub")
+    model.add_argument("--model", metavar="DIR", help="folder of a trained model, or its name on the Hub")
     model.add_argument(
-        "--dataset", metavar="NAME", help="corpus, folder that build-dataset made, or a name on the Hub"
+        "--dataset", metavar="NAME", help="name of a corpus, folder that build-dataset wrote, or name on the Hub"
     )
     model.add_argument("--config", metavar="NAME", help="configuration of the corpus, such as wlasl100")
-    model.add_argument("--split", default="test", metavar="NAME", help="train, validation or test (default)")
-    model.add_argument("--data-dir", metavar="DIR", help="the corpus's own files")
-    model.add_argument("--labels", metavar="FILE", help="islr: one label a line, for the model to choose from")
-    model.add_argument("--language", help="spoken language of the prompt (default: each clip's)")
-    model.add_argument("--num-beams", type=int, metavar="N", help="beams (default: the model's own)")
-    model.add_argument("--batch-size", type=int, default=8, metavar="N", help="clips computed together (default 8)")
-    model.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, mps")
     model.add_argument(
-        "--save-predictions", type=Path, metavar="FILE", help="write them, as .json, .jsonl or a dump (other suffixes)"
+        "--split", default="test", metavar="NAME", help="split to predict: train, validation or test (default)"
+    )
+    model.add_argument("--data-dir", metavar="DIR", help="folder of the corpus's own files")
+    model.add_argument("--labels", metavar="FILE", help="for islr: file of the labels to choose among, one per line")
+    model.add_argument("--language", help="spoken language to write (default: each clip's own)")
+    model.add_argument("--num-beams", type=int, metavar="N", help="number of beams (default: the model's own)")
+    model.add_argument("--batch-size", type=int, default=8, metavar="N", help="number of clips per batch (default 8)")
+    model.add_argument("--device", default="cpu", help="device to compute on: cpu (default), cuda, cuda:1, mps")
+    model.add_argument(
+        "--save-predictions",
+        type=Path,
+        metavar="FILE",
+        help="file to write predictions to: .json, .jsonl, or a dump for other suffixes",
     )
     model.add_argument(
-        "--add-to-card", action="store_true", help="add the scores to results.json of the model's folder, for its card"
+        "--add-to-card", action="store_true", help="add the scores to the model folder's results.json, for its card"
     )
     parser.add_argument(
-        "--task", choices=TASKS, required=True, help="translation, continuous recognition, or isolated recognition"
+        "--task",
+        choices=TASKS,
+        required=True,
+        help="slt (translation), cslr (continuous recognition) or islr (isolated recognition)",
     )
     parser.add_argument(
         "--preset",
         default="none",
         metavar="NAME",
-        help="normalisation: none (default); for slt csl_daily, how2sign, how2sign_repaired, openasl, phoenix2014t; "
-        "for cslr csl_daily, how2sign, openasl, phoenix2014, phoenix2014t",
+        help="text normalisation: none (default); for slt csl_daily, how2sign, how2sign_repaired, openasl, "
+        "phoenix2014t; for cslr csl_daily, how2sign, openasl, phoenix2014, phoenix2014t",
     )
     parser.add_argument(
         "--rouge-variant",
         default="pypi_rouge",
         metavar="NAME",
-        help="ROUGE-L of slt: pypi_rouge (default), coco, rouge_score or token_f1",
-    )
-    parser.add_argument("--bleurt-checkpoint", metavar="FOLDER", help="adds BLEURT to slt; needs the package bleurt")
-    parser.add_argument(
-        "--costs", default="3/3/4", metavar="NAME", help="alignment of cslr: 3/3/4 (default) or levenshtein"
+        help="variant of ROUGE-L for slt: pypi_rouge (default), coco, rouge_score or token_f1",
     )
     parser.add_argument(
-        "--unit", choices=("word", "character"), default="word", help="what cslr counts (default word)"
+        "--bleurt-checkpoint", metavar="FOLDER", help="folder of a BLEURT checkpoint: adds BLEURT for slt"
     )
     parser.add_argument(
-        "--confusions", type=int, default=10, metavar="N", help="how many confusions of islr to list (default 10)"
+        "--costs",
+        default="3/3/4",
+        metavar="NAME",
+        help="edit costs of the alignment for cslr: 3/3/4 (default) or levenshtein",
     )
-    parser.add_argument("--bootstrap", type=int, default=0, metavar="N", help="95%% intervals from N resamples")
+    parser.add_argument(
+        "--unit", choices=("word", "character"), default="word", help="unit that cslr counts errors in (default word)"
+    )
+    parser.add_argument(
+        "--confusions", type=int, default=10, metavar="N", help="number of confusions to list for islr (default 10)"
+    )
+    parser.add_argument(
+        "--bootstrap",
+        type=int,
+        default=0,
+        metavar="N",
+        help="number of resamples for 95%% intervals (default 0: none)",
+    )
     parser.add_argument(
         "--compare",
         type=Path,
         metavar="FILE",
-        help=f"predictions of another system: paired bootstrap (--bootstrap, default {DEFAULT_NUM_RESAMPLES})",
+        help=f"predictions of another system, for a paired bootstrap (default {DEFAULT_NUM_RESAMPLES} resamples)",
     )
-    parser.add_argument("--seed", type=int, default=12345, metavar="N", help="of the resampling (default 12345)")
+    parser.add_argument("--seed", type=int, default=12345, metavar="N", help="seed of the resampling (default 12345)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -113,7 +134,7 @@ def run(args: argparse.Namespace) -> int:
         from modeling_sigma.hub.model_card import add_result
 
         path = add_result(args.model, _measurement(report, args))
-        print(f"added to {path}: sigma-slu card {args.model} --force makes the card anew", file=sys.stderr)
+        print(f"added to {path}: `sigma-slu card {args.model} --force` rewrites the card", file=sys.stderr)
     return 0
 
 
@@ -143,7 +164,6 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         `dict`: that of `translation_scores`, `word_error_rates` or `recognition_scores`, and with `--compare` also
         `comparison`, whose `scores` are those of `paired_bootstrap`; of a model also `data`: its names.
     """
-    from modeling_sigma.metrics import paired_bootstrap
     from modeling_sigma.metrics.prediction_files import (
         PREDICTION_FIELDS,
         REFERENCE_FIELDS,
@@ -167,18 +187,18 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         pairs = found.predictions, found.references
     other_pairs = None if args.compare is None else read_pairs(args.compare)  # errors come before the work
     progress.say(f"scoring {len(pairs[0])} samples")
-    report = _score(args, *pairs, progress, labels=None if found is None else found.labels)
+    constraint = {} if found is None else {"vocabulary": found.labels, "is_constrained": found.labels is not None}
+    report = _scoring(args, progress, args.bootstrap).scores(pairs, constraint)
     if found is not None:
         report["data"] = {"model": args.model, "dataset": args.dataset, "config": args.config, "split": args.split}
     if other_pairs is not None:
         progress.say("comparing the two systems")
-        statistics, other_statistics = _statistics(args, *pairs), _statistics(args, *other_pairs)
         num_resamples = args.bootstrap or DEFAULT_NUM_RESAMPLES
         report["comparison"] = {
             "other_predictions": str(args.compare),
             "num_resamples": num_resamples,
             "seed": args.seed,
-            "scores": paired_bootstrap(statistics, other_statistics, num_resamples, args.seed, progress=progress),
+            "scores": _scoring(args, progress, num_resamples).compare(pairs, other_pairs),
         }
     return report
 
@@ -203,17 +223,14 @@ def _measurement(report: Mapping[str, Any], args: argparse.Namespace) -> Any:
     )
 
 
-def format_report(report: Mapping[str, Any]) -> str:
-    """The scores as an aligned table for a terminal."""
-    return "\n".join(_report_lines(report))
-
-
 def _predict(args: argparse.Namespace, progress: _Progress) -> Any:
     """The model's predictions on the data set, which are saved where asked for."""
     from modeling_sigma.cli.predict import read_labels
+    from modeling_sigma.cli.quiet_libraries import silence_transformers
     from modeling_sigma.inference.corpus_predictions import load_split, predict_corpus
     from modeling_sigma.jobs.torch_devices import usable_device
 
+    silence_transformers()
     usable_device(args.device)  # before the data set is built
     labels = None if args.labels is None else read_labels(args.labels)
     dataset = load_split(args.dataset, args.config, args.split, args.data_dir)
@@ -228,53 +245,17 @@ def _predict(args: argparse.Namespace, progress: _Progress) -> Any:
         batch_size=args.batch_size,
         device=args.device,
     )
-    if found.labels is not None:
-        unknown = sorted(set(found.references) - set(found.labels))
-        if unknown:
-            warnings.warn(
-                f"{len(unknown)} of the data set's labels, such as {unknown[0]!r}, are none of the model's "
-                f"{len(found.labels)}: their clips score zero",
-                stacklevel=2,
-            )
     if args.save_predictions is not None:
         found.save(args.save_predictions)
     return found
 
 
-def _score(
-    args: argparse.Namespace,
-    predictions: list[Any],
-    references: list[Any],
-    progress: _Progress,
-    labels: list[str] | None = None,
-) -> dict[str, Any]:
-    from modeling_sigma.metrics import recognition_scores, translation_scores, word_error_rates
-    from modeling_sigma.metrics.text_normalization import get_preset
+def _scoring(args: argparse.Namespace, progress: _Progress, num_resamples: int) -> Any:
+    from modeling_sigma.inference.scoring import Scoring
 
-    resampling: dict[str, Any] = {"num_bootstrap": args.bootstrap, "seed": args.seed, "progress": progress}
-    if args.task == "slt":
-        checkpoint = args.bleurt_checkpoint
-        return translation_scores(
-            predictions, references, args.preset, args.rouge_variant, bleurt_checkpoint=checkpoint, **resampling
-        )
-    if args.task == "cslr":
-        return word_error_rates(predictions, references, args.costs, args.preset, unit=args.unit, **resampling)
-    get_preset(args.preset, "islr")
-    if args.model is not None:
-        resampling.update(vocabulary=labels, is_constrained=labels is not None)
-    return recognition_scores(predictions, references, num_confusions=args.confusions, **resampling)
-
-
-def _statistics(args: argparse.Namespace, predictions: list[Any], references: list[Any]) -> Any:
-    from modeling_sigma.metrics import RecognitionStatistics, TranslationStatistics, WordErrorStatistics
-
-    if args.task == "slt":
-        return TranslationStatistics.from_texts(
-            predictions, references, args.preset, args.rouge_variant, args.bleurt_checkpoint
-        )
-    if args.task == "cslr":
-        return WordErrorStatistics.from_texts(predictions, references, args.costs, args.preset, args.unit)
-    return RecognitionStatistics.from_labels(predictions, references)
+    names = ("task", "preset", "rouge_variant", "bleurt_checkpoint", "costs", "unit", "seed")
+    options = {name: getattr(args, name) for name in names}
+    return Scoring(**options, num_confusions=args.confusions, num_resamples=num_resamples, progress=progress)
 
 
 def _plain(values: list[Any], task: str) -> list[Any]:
@@ -297,49 +278,6 @@ class _Progress:
     def __call__(self, done: int, total: int) -> None:
         if self.is_shown and (done == total or done % max(total // 100, 1) == 0):
             print(f"\rresample {done} of {total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
-
-
-def _report_lines(report: Mapping[str, Any]) -> Iterator[str]:
-    scores = {name: value for name, value in report.items() if isinstance(value, float)}
-    counts = {name: value for name, value in report.items() if isinstance(value, int)}
-    intervals = report.get("intervals", {})
-    width = max(map(len, [*scores, *counts]))
-    yield f"{'score':<{width}}  {'value':>8}" + ("   95 % interval" if intervals else "")
-    for name, value in scores.items():
-        yield f"{name:<{width}}  {value:>8.2f}" + (f"   {_format_interval(intervals[name])}" if intervals else "")
-    yield ""
-    for name, count in counts.items():
-        yield f"{name:<{width}}  {count:>8}"
-    if report.get("confusions"):
-        yield ""
-        yield from _confusion_lines(report["confusions"])
-    if "comparison" in report:
-        yield ""
-        yield from _comparison_lines(report["comparison"], width)
-    yield ""
-    for name, value in report.get("data", {}).items():
-        if value is not None:
-            yield f"{name:<9}  {value}"
-    yield f"signature  {report['signature']}"
-
-
-def _confusion_lines(confusions: list[dict[str, Any]]) -> Iterator[str]:
-    width = max(len("reference"), *(len(str(confusion["reference"])) for confusion in confusions))
-    yield f"{'count':>5}  {'reference':<{width}}  predicted instead"
-    for confusion in confusions:
-        yield f"{confusion['count']:>5}  {confusion['reference']!s:<{width}}  {confusion['prediction'] or '(empty)'}"
-
-
-def _comparison_lines(comparison: Mapping[str, Any], width: int) -> Iterator[str]:
-    yield f"paired bootstrap against {comparison['other_predictions']}, {comparison['num_resamples']} resamples"
-    yield f"{'score':<{width}}  {'value':>8}  {'other':>8}  {'change':>8}   {'95 % interval':<18}  {'p':>6}"
-    for name, row in comparison["scores"].items():
-        values = f"{row['score']:>8.2f}  {row['other_score']:>8.2f}  {row['difference']:>+8.2f}"
-        yield f"{name:<{width}}  {values}   {_format_interval(row['interval']):<18}  {row['p_value']:>6.3f}"
-
-
-def _format_interval(interval: tuple[float, float]) -> str:
-    return f"[{interval[0]:.2f}, {interval[1]:.2f}]"
 
 
 def _without_nan(value: Any) -> Any:

@@ -7,43 +7,42 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from modeling_sigma.cli.progress_bar import ProgressBar
+from modeling_sigma.jobs.progress import ProgressBar
+
+
+if TYPE_CHECKING:
+    from modeling_sigma.extraction.estimator_protocol import EstimatorOption
 
 
 _NUM_SHOWN = 10
 
-_OPTIONS = {  # of each estimator
-    "rtmlib": ("mode", "model", "detector"),
-    "sapiens2": ("model", "detector", "max_persons", "box_threshold", "dtype", "batch_size"),
-    "mediapipe": ("model",),
-}
-_RUNNING_OPTIONS = ("batch_size",)  # that do not decide the keypoints
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
+    from modeling_sigma.extraction.estimators import ESTIMATORS
+    from modeling_sigma.model.skeleton_layouts import get_layout
+
+    sizes = {name: get_layout(estimator.layout).num_keypoints for name, estimator in ESTIMATORS.items()}
     parser.add_argument("video_dir", type=Path, metavar="VIDEO_DIR", help="folder of videos, searched through")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the clips; resumes there")
     parser.add_argument(
         "--estimator",
-        choices=tuple(_OPTIONS),
+        choices=tuple(ESTIMATORS),
         default="rtmlib",
-        help="rtmlib (default; RTMW, 133 keypoints), sapiens2 (308 keypoints, needs no package) or mediapipe (553)",
+        help=f"{', '.join(f'{name} ({size} keypoints)' for name, size in sizes.items())}; default rtmlib",
     )
-    parser.add_argument("--mode", help="rtmlib: lightweight, balanced (default) or performance")
-    parser.add_argument(
-        "--model", help="sapiens2: checkpoint; mediapipe: holistic_landmarker.task; rtmlib: ONNX file of your own"
-    )
-    parser.add_argument("--detector", help="sapiens2: object detector of transformers; rtmlib: ONNX file of your own")
-    parser.add_argument("--max-persons", type=int, metavar="N", help="sapiens2: persons of a frame to look at (3)")
-    parser.add_argument("--box-threshold", type=float, metavar="P", help="sapiens2: certainty of a person (0.5)")
-    parser.add_argument("--dtype", help="sapiens2: float32 (default), bfloat16, float16")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="sapiens2: frames at a time (8)")
+    for name, uses in _estimator_options().items():
+        texts = dict.fromkeys(f"{estimator}: {option.help}" for estimator, option in uses.items())
+        kind = next(iter(uses.values())).type
+        parser.add_argument(_flag(name), type=kind, metavar=name.split("_")[-1].upper(), help="; ".join(texts))
     parser.add_argument("--device", nargs="+", default=["cpu"], help="cpu (default), cuda, cuda:0 cuda:1 ...")
-    parser.add_argument("--person", type=int, default=0, metavar="N", help="which person: 0 is the largest (default)")
+    parser.add_argument("--person", type=int, default=0, metavar="N", help="which person: 0 is the signer (default)")
     parser.add_argument("--num-proc", type=int, default=1, metavar="N", help="processes (default 1)")
+    parser.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="leave out a video that takes longer (default: never)"
+    )
     parser.add_argument("--retry-failed", action="store_true", help="try videos again that failed in an earlier run")
     parser.add_argument("--engine", choices=("processes", "ray"), default="processes", help="where the work is done")
     parser.add_argument("--ray-address", metavar="ADDRESS", help="a running Ray cluster (default: start one here)")
@@ -55,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     """Extracts; 1 if some videos failed."""
     from modeling_sigma.extraction.pose_extraction import MANIFEST, PoseExtraction, extract_poses
 
-    options, running_options = _estimator_options(args)
+    options, running_options = _given_options(args)
     extraction = PoseExtraction(
         args.video_dir, args.out, args.estimator, options, running_options, tuple(args.device), args.person
     )
@@ -79,20 +78,40 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _estimator_options(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
-    known = _OPTIONS[args.estimator]
-    given = {name for options in _OPTIONS.values() for name in options if getattr(args, name) is not None}
-    for name in sorted(given - set(known)):
-        raise ValueError(f"--{name.replace('_', '-')} is no option of {args.estimator}: leave it out")
-    values = {name: getattr(args, name) for name in known if name in given}
-    running = {name: values.pop(name) for name in _RUNNING_OPTIONS if name in values}
-    return values, running
+def _estimator_options() -> dict[str, dict[str, EstimatorOption]]:
+    """The name of each option to what it is to which estimator."""
+    from modeling_sigma.extraction.estimators import ESTIMATORS
+
+    found: dict[str, dict[str, EstimatorOption]] = {}
+    for estimator, kind in ESTIMATORS.items():
+        for name, option in kind.options.items():
+            found.setdefault(name, {})[estimator] = option
+    return found
+
+
+def _given_options(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Arguments for the estimator: those that decide its keypoints, and the others."""
+    deciding: dict[str, Any] = {}
+    running: dict[str, Any] = {}
+    for name, uses in sorted(_estimator_options().items()):
+        if (value := getattr(args, name)) is None:
+            continue
+        if args.estimator not in uses:
+            raise ValueError(f"{_flag(name)} is no option of {args.estimator}: leave it out")
+        (deciding if uses[args.estimator].decides_keypoints else running)[name] = value
+    return deciding, running
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _engine(args: argparse.Namespace) -> Any:
     from modeling_sigma.jobs.ray_engine import run_on_ray
     from modeling_sigma.jobs.worker_processes import run_in_processes
 
-    if args.engine == "ray":
-        return partial(run_on_ray, address=args.ray_address, num_gpus=args.ray_gpus)
-    return run_in_processes
+    if args.engine == "processes":
+        return partial(run_in_processes, timeout=args.timeout)
+    if args.timeout is not None:
+        raise ValueError("--timeout belongs to --engine processes: leave it out")
+    return partial(run_on_ray, address=args.ray_address, num_gpus=args.ray_gpus)

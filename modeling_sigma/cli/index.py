@@ -16,72 +16,49 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Adds the arguments of `index`."""
     parser.epilog = _EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="clips, or folders of clips")
-    parser.add_argument("--texts", type=Path, metavar="FILE", help="a file with one text a line, instead of clips")
-    parser.add_argument("--model", required=True, metavar="DIR", help="pre-trained model folder, or a name on the Hub")
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the index goes")
-    parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="computed together (default 16)")
-    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, mps")
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="clips to embed, or folders of clips")
+    parser.add_argument("--texts", type=Path, metavar="FILE", help="file of texts to embed instead, one per line")
+    parser.add_argument(
+        "--model", required=True, metavar="DIR", help="folder of a pre-trained model, or its name on the Hub"
+    )
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write the index to")
+    parser.add_argument(
+        "--batch-size", type=int, default=16, metavar="N", help="number of clips or texts per batch (default 16)"
+    )
+    parser.add_argument("--device", default="cpu", help="device to compute on: cpu (default), cuda, cuda:1, mps")
 
 
 def run(args: argparse.Namespace) -> int:
     """Writes the index; 1 if some clips could not be read."""
+    from modeling_sigma.cli.quiet_libraries import silence_transformers
     from modeling_sigma.inference.embedding_index import build_index
+    from modeling_sigma.inference.load_pipeline import load_pipeline
     from modeling_sigma.io.text_files import read_lines
     from modeling_sigma.jobs.torch_devices import usable_device
 
     if (args.texts is None) == (not args.files):
-        raise ValueError("expected clips or --texts FILE, one of them")
+        raise ValueError("expected either clips or --texts FILE")
     if args.batch_size < 1:
         raise ValueError(f"expected --batch-size of at least 1, received {args.batch_size}")
+    silence_transformers()
     usable_device(args.device)  # before the clips are read
     num_failed = 0
     if args.texts is not None:
-        entries = read_lines(args.texts, "texts, one a line")
+        entries = read_lines(args.texts, "texts, one per line")
         items: list[Any] = list(entries)
     else:
         items, entries, num_failed = _read_clips(args)
     if not items:
         raise ValueError("expected at least one clip or text, found none that can be read")
-    pipe = load_retriever(args.model, args.device)
+    pipe = load_pipeline(args.model, "sign-text-retrieval", args.device)
     kind = "clips" if args.texts is None else "texts"
     index = build_index(pipe, items, entries, kind, str(args.model), args.batch_size)
     index.save(args.out)
-    print(f"Wrote {args.out}: {len(index)} {kind}, {index.embeddings.shape[1]} numbers each.")
+    print(f"Wrote {args.out}: {len(index)} {kind}, vectors of {index.embeddings.shape[1]} numbers.")
     return 1 if num_failed else 0
-
-
-def load_retriever(name_or_path: str, device: str = "cpu") -> Any:
-    """The `sign-text-retrieval` pipeline of a folder or Hub name. No code from there is run.
-
-    Raises:
-        ValueError: if there is no Sigma model that was trained on pairs of clips and texts.
-    """
-    from transformers import pipeline
-    from transformers.utils import logging
-
-    from modeling_sigma.inference.model_config import load_model_config, saved_class
-    from modeling_sigma.jobs.torch_devices import usable_device
-    from modeling_sigma.model.pipeline_retrieval_sigma import SignTextRetrievalPipeline
-
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    architecture = saved_class(load_model_config(name_or_path))
-    able = ("SigmaModel", "SigmaForPreTraining")
-    if architecture not in able:
-        raise ValueError(
-            f"{name_or_path}: expected a model that compares clips and texts ({', '.join(able)}), found {architecture}"
-        )
-    return pipeline(
-        "sign-text-retrieval",
-        model=str(name_or_path),
-        device=usable_device(device),
-        pipeline_class=SignTextRetrievalPipeline,
-        dtype="auto",
-    )
 
 
 def _read_clips(args: argparse.Namespace) -> tuple[list[Any], list[str], int]:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, get_args
 
 
 if TYPE_CHECKING:
+    from modeling_sigma.io.recording import Recording
     from modeling_sigma.model.pose_clip import PoseClip
 
 # The certainty above which the feature extractor takes a joint as seen.
 SCORE_THRESHOLD = 0.3
 NUM_EXAMPLES = 3
+NUM_PEOPLE = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="skeleton file, OpenPose folder, label file, or a folder of these",
     )
-    parser.add_argument("--person", type=int, default=0, metavar="N", help="which person of the file (default 0)")
+    parser.add_argument(
+        "--person", type=int, default=0, metavar="N", help="which person of the file (default 0, the signer)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON array with an object for each file")
     parser.add_argument(
         "--png",
@@ -72,7 +76,8 @@ def inspect_clip(clip: PoseClip) -> dict[str, Any]:
 
     Returns:
         `dict`: `layout`, `num_keypoints`, `num_frames`; `fps`, `duration` (seconds), `width` and `height` (pixels),
-        None where unknown; `parts`, what the detector saw of each part:
+        None where unknown; `coordinates`, `"pixels"` or `"shares"` of the image, as the file states or as its numbers
+        look (`coordinates_are_stated`); `parts`, what the detector saw of each part:
 
         - `num_joints`, `num_joints_of_layout`: joints that Sigma reads, and how many of them the layout has;
         - `detected_rate`: share of the frames in which at least one joint was seen (score above 0.3);
@@ -83,8 +88,7 @@ def inspect_clip(clip: PoseClip) -> dict[str, Any]:
         `num_valid_body_points`, and `scale_references`: for each `scale_reference` of the feature extractor whether it
         finds a scale (else it would turn the clip into zeros, or, for `"image"`, needs the image's size).
     """
-    import numpy as np
-
+    from modeling_sigma.model.clip_units import image_size_of, unit_of
     from modeling_sigma.model.pose_transforms import ScaleReference, normalize_joints, select_joints
     from modeling_sigma.model.skeleton_layouts import MISSING, PART_SLICES, get_layout
 
@@ -104,9 +108,7 @@ def inspect_clip(clip: PoseClip) -> dict[str, Any]:
             "mean_score": float(scores[:, joints][found].mean()) if found.any() else None,
             "box": [float(value) for value in (*points.min(axis=0), *points.max(axis=0))] if found.any() else None,
         }
-    # Without a size the feature extractor takes coordinates for shares of the image: wrong if they are pixels.
-    size = (clip.width, clip.height) if clip.width and clip.height else (1, 1)
-    size_is_known = size != (1, 1) or bool(np.abs(keypoints[seen]).max(initial=0) <= 2)
+    image_size = image_size_of(clip)
     return {
         "layout": clip.layout,
         "num_keypoints": layout.num_keypoints,
@@ -115,14 +117,45 @@ def inspect_clip(clip: PoseClip) -> dict[str, Any]:
         "duration": None if clip.duration is None else float(clip.duration),
         "width": None if clip.width is None else int(clip.width),
         "height": None if clip.height is None else int(clip.height),
+        "coordinates": unit_of(clip),
+        "coordinates_are_stated": clip.coordinates is not None,
         "parts": parts,
         "num_valid_body_points": int(seen[:, PART_SLICES["body"]].sum()),
         "scale_references": {
-            reference: (reference != "image" or size_is_known)
-            and bool(normalize_joints(keypoints, scores, scale_reference=reference, image_size=size).any())
+            reference: (reference != "image" or image_size is not None)
+            and bool(
+                normalize_joints(keypoints, scores, scale_reference=reference, image_size=image_size or (1, 1)).any()
+            )
             for reference in get_args(ScaleReference)
         },
     }
+
+
+def inspect_people(recording: Recording, person: int) -> list[dict[str, Any]]:
+    """Describes the people of a recording in plain values that JSON can hold, the signer first.
+
+    Args:
+        recording (`Recording`):
+            Any recording.
+        person (`int`):
+            Who of them is shown.
+
+    Returns:
+        `list[dict]`: for each, `num_frames` in which the person is seen, `size` (the longer side of the box around the
+        seen keypoints, median, in the clip's image coordinates), `weight` (share of the sum over all people of size
+        times certainty: the signer has most) and `is_shown`.
+    """
+    people = recording.people()
+    total = sum(track.weight for track in people) or 1.0
+    return [
+        {
+            "num_frames": track.num_frames,
+            "size": track.size,
+            "weight": track.weight / total,
+            "is_shown": number == person,
+        }
+        for number, track in enumerate(people)
+    ]
 
 
 def inspect_labels(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -166,7 +199,8 @@ def _expand(files: list[str]) -> Iterator[Path]:
 
 def _is_label_file(path: Path) -> bool:
     """The field's names: `labels.test`, `csl_daily.labels.dev`, `wlasl.labels-2000.dev`."""
-    return re.search(r"(^|\.)labels[.-]", path.name) is not None
+    is_table = path.suffix.lower() in (".csv", ".tsv", ".json", ".txt", ".parquet")
+    return re.search(r"(^|\.)labels[.-]", path.name) is not None and not is_table
 
 
 def _picture_paths(paths: list[Path], out: Path | None) -> dict[Path, Path]:
@@ -188,11 +222,19 @@ def _picture_paths(paths: list[Path], out: Path | None) -> dict[Path, Path]:
 
 def _inspect_file(path: Path, person: int, picture: Path | None) -> dict[str, Any]:
     from modeling_sigma.io import load_clip, load_label_file
+    from modeling_sigma.io.load_clip import VIDEO_SUFFIXES, load_recording
+    from modeling_sigma.io.reading_errors import naming_file
 
     if _is_label_file(path):
         return {"file": str(path), "kind": "labels", **inspect_labels(load_label_file(path))}
-    clip = load_clip(path, person=person)
-    report = {"file": str(path), "kind": "clip", **inspect_clip(clip)}
+    people = []
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        clip = load_clip(path, person=person)
+    else:
+        recording = load_recording(path)
+        with naming_file(path, "a clip"):
+            clip, people = recording.clip(person), inspect_people(recording, person)
+    report = {"file": str(path), "kind": "clip", **inspect_clip(clip), "people": people}
     if picture is not None:
         from modeling_sigma.viz.skeleton_strip import draw_skeleton_strip
 
@@ -212,6 +254,11 @@ def _clip_lines(report: Mapping[str, Any]) -> Iterator[str]:
     sides = (report["width"], report["height"])
     size = "unknown" if None in sides else f"{sides[0]} x {sides[1]} pixels"
     yield f"image   {size}"
+    unit = {"pixels": "pixels, or another unit of x and y alike", "shares": "shares of the image"}
+    how = "" if report["coordinates_are_stated"] else " (by their size; the file does not say)"
+    yield f"unit    {unit[report['coordinates']]}{how}"
+    if report.get("people"):
+        yield from _people_lines(report)
     yield f"{'part':<12}{'joints':>8}{'frames seen':>13}{'joints missing':>16}{'mean score':>12}   box"
     for name, part in report["parts"].items():
         joints = f"{part['num_joints_of_layout']}/{part['num_joints']}"
@@ -222,6 +269,23 @@ def _clip_lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield _scale_line(report)
     if "png" in report:
         yield f"picture {report['png']}"
+
+
+def _people_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    people = report["people"]
+    if len(people) == 1:
+        yield f"people  1, seen in {people[0]['num_frames']} of {report['num_frames']} frames"
+        return
+    yield f"people  {len(people)} seen; the signer, person 0, is who is there most, largest and best seen"
+    for number, person in enumerate(people[:NUM_PEOPLE]):
+        digits = 0 if person["size"] > 10 else 3
+        shown = " (shown here)" if person["is_shown"] else ""
+        yield (
+            f"        person {number}: in {person['num_frames']} of {report['num_frames']} frames, size "
+            f"{person['size']:.{digits}f}, weight {person['weight']:.0%}{shown}"
+        )
+    if len(people) > NUM_PEOPLE:
+        yield f"        and {len(people) - NUM_PEOPLE} more with less weight"
 
 
 def _box_text(box: list[float]) -> str:

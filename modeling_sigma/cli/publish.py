@@ -1,4 +1,4 @@
-"""`sigma-slu publish`: a model folder goes to the Hub, in one commit, private unless you say otherwise."""
+"""`sigma-slu publish`: publishes a model folder on the Hub, in one commit, private by default."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Adds the arguments of `publish`."""
     parser.epilog = _EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("folder", metavar="DIR", help="model folder of save_bundle, or of a PEFT adapter")
-    parser.add_argument("repo_id", metavar="ORG/NAME", help="where it goes")
-    parser.add_argument("--public", action="store_true", help="for everybody to see (default: private)")
-    parser.add_argument("--revision", metavar="BRANCH", help="branch, made where there is none (default main)")
-    parser.add_argument("--create-pr", action="store_true", help="open a pull request in an existing repository")
+    parser.add_argument("folder", metavar="DIR", help="folder of a model, or of a PEFT adapter")
+    parser.add_argument("repo_id", metavar="ORG/NAME", help="repository to publish to")
+    parser.add_argument("--public", action="store_true", help="make the repository public (default: private)")
+    parser.add_argument("--revision", metavar="BRANCH", help="branch to commit to, created if needed (default main)")
     parser.add_argument(
-        "--license", "--licence", dest="licence", metavar="NAME", help="licence, where the card states none"
+        "--create-pr", action="store_true", help="open a pull request in an existing repository instead"
     )
-    parser.add_argument("--exist-ok", action="store_true", help="add a commit to a repository that holds files")
-    parser.add_argument("--message", metavar="TEXT", help="of the commit")
-    parser.add_argument("--dry-run", action="store_true", help="check, print what would be sent, and send nothing")
+    parser.add_argument("--license", metavar="NAME", help="license of the weights, if the card states none")
+    parser.add_argument("--exist-ok", action="store_true", help="allow a repository that already holds files")
+    parser.add_argument("--message", metavar="TEXT", help="commit message")
+    parser.add_argument("--dry-run", action="store_true", help="check and print what would be sent, but send nothing")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -42,8 +42,8 @@ def run(args: argparse.Namespace) -> int:
     """Checks, sends, reports."""
     from modeling_sigma.hub.publish import plan_publication, publish
 
-    licence = args.licence or _ask_for_licence(args)
-    plan = plan_publication(args.folder, args.repo_id, licence)
+    license = args.license or _ask_for_license(args)
+    plan = plan_publication(args.folder, args.repo_id, license)
     if args.dry_run:
         report = describe(plan, args)
         print(json.dumps(report, indent=2) if args.json else _plan_text(report))
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     result = publish(
         args.folder,
         args.repo_id,
-        licence=licence,
+        license=license,
         is_public=args.public,
         revision=args.revision,
         create_pr=args.create_pr,
@@ -74,11 +74,11 @@ def run(args: argparse.Namespace) -> int:
 def _how_to_load(plan: Publication, revision: str) -> str:
     from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS
 
-    architecture = (plan.bundle.config.get("architectures") or ["SigmaModel"])[0]
-    if "base_model_name_or_path" in plan.bundle.config:
+    if plan.bundle.is_adapter:
         return f'modeling_sigma.training.adapters.lora.load_adapted("{plan.repo_id}")'
     at = "" if revision == "main" else f', revision="{revision}"'
-    return f'{MODEL_KINDS[architecture].auto_class}.from_pretrained("{plan.repo_id}"{at}, trust_remote_code=True)'
+    auto_class = MODEL_KINDS[plan.bundle.config["architectures"][0]].auto_class
+    return f'{auto_class}.from_pretrained("{plan.repo_id}"{at}, trust_remote_code=True)'
 
 
 def describe(plan: Publication, args: argparse.Namespace) -> dict[str, Any]:
@@ -87,8 +87,8 @@ def describe(plan: Publication, args: argparse.Namespace) -> dict[str, Any]:
         "repo_id": plan.repo_id,
         "revision": "a pull request" if args.create_pr else args.revision or "main",
         "visibility": "public" if args.public else "private",
-        "licence": plan.licence,
-        "inherited_licence": plan.inherited_licence,
+        "license": plan.license,
+        "inherited_license": plan.inherited_license,
         "files": plan.sizes,
         "total_size": sum(plan.sizes.values()),
         "left_out": [path.as_posix() for path in plan.bundle.left_out],
@@ -99,8 +99,8 @@ def _plan_text(report: dict[str, Any]) -> str:
     lines = [f"Would send to {report['repo_id']} ({report['visibility']}, {report['revision']}), in one commit:"]
     lines += [f"  {_size(size):>10}  {name}" for name, size in sorted(report["files"].items())]
     lines += [f"  {_size(report['total_size']):>10}  in {len(report['files'])} files"]
-    inherited = f" (inherited: {report['inherited_licence']})" if report["inherited_licence"] else ""
-    lines += [f"Licence: {report['licence']}{inherited}"]
+    inherited = f" (inherited: {report['inherited_license']})" if report["inherited_license"] else ""
+    lines += [f"License: {report['license']}{inherited}"]
     lines += [f"Left out: {', '.join(report['left_out'])}"] if report["left_out"] else []
     return "\n".join([*lines, "Nothing was sent."])
 
@@ -121,20 +121,20 @@ def _tell_and_wait(seconds: float) -> None:
     time.sleep(seconds)
 
 
-def _ask_for_licence(args: argparse.Namespace) -> str | None:
-    """Asks a person at a terminal where nothing states a licence; None everywhere else."""
+def _ask_for_license(args: argparse.Namespace) -> str | None:
+    """Asks a person at a terminal where nothing states a license; None everywhere else."""
     from pathlib import Path
 
     from huggingface_hub import metadata_load
 
     from modeling_sigma.hub.bundle_checks import check_bundle
-    from modeling_sigma.hub.licences import LICENCES
+    from modeling_sigma.hub.licenses import LICENSES, inherited_license
 
     card = Path(args.folder) / "README.md"
     if not (sys.stdin.isatty() and sys.stderr.isatty()) or not card.is_file():
         return None
-    if check_bundle(args.folder).config.get("weights_licence") or (metadata_load(card) or {}).get("license"):
+    if inherited_license(check_bundle(args.folder).config) or (metadata_load(card) or {}).get("license"):
         return None
-    print(f"The card states no licence. One of: {', '.join(LICENCES)}", file=sys.stderr)
-    print("Licence of these weights: ", end="", file=sys.stderr, flush=True)
+    print(f"The card states no license. One of: {', '.join(LICENSES)}", file=sys.stderr)
+    print("License of these weights: ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip() or None

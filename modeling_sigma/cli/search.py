@@ -1,4 +1,4 @@
-"""`sigma-slu search`: clips for a text, or texts for a clip, in an index of `sigma-slu index`."""
+"""`sigma-slu search`: searches an index of `sigma-slu index` for clips or texts."""
 
 from __future__ import annotations
 
@@ -17,41 +17,33 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Adds the arguments of `search`."""
     parser.epilog = _EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("index", type=Path, metavar="INDEX", help="folder of `sigma-slu index`")
-    parser.add_argument("text", nargs="?", metavar="TEXT", help="what to look for")
-    parser.add_argument("--clip", type=Path, metavar="FILE", help="a clip to look for, instead of a text")
-    parser.add_argument("--model", metavar="DIR", help="the index's model, if it is not where it was")
-    parser.add_argument("--top-k", type=int, default=10, metavar="K", help="results (default 10)")
-    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, mps")
-    parser.add_argument("--png", type=Path, metavar="OUT", help="draw the first four results")
+    parser.add_argument("index", type=Path, metavar="INDEX", help="folder that `sigma-slu index` wrote")
+    parser.add_argument("text", nargs="?", metavar="TEXT", help="text to search for")
+    parser.add_argument("--clip", type=Path, metavar="FILE", help="clip to search for instead of a text")
+    parser.add_argument("--model", metavar="DIR", help="model that made the index, if it has moved since")
+    parser.add_argument("--top-k", type=int, default=10, metavar="K", help="number of results (default 10)")
+    parser.add_argument("--device", default="cpu", help="device to compute on: cpu (default), cuda, cuda:1, mps")
+    parser.add_argument("--png", type=Path, metavar="OUT", help="picture to draw the first four results into")
     parser.add_argument("--json", action="store_true", help="print one JSON array")
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints results, best first."""
-    from modeling_sigma.cli.index import load_retriever
-    from modeling_sigma.inference.embedding_index import EmbeddingIndex, model_fingerprint
+    from modeling_sigma.cli.quiet_libraries import silence_transformers
+    from modeling_sigma.inference.embedding_index import EmbeddingIndex
+    from modeling_sigma.inference.load_pipeline import load_pipeline
     from modeling_sigma.io import load_clip
 
     if (args.text is None) == (args.clip is None):
-        raise ValueError("expected a TEXT or --clip FILE, one of them")
+        raise ValueError("expected either a TEXT or --clip FILE")
+    silence_transformers()
     index = EmbeddingIndex.load(args.index)
     query: Any = args.text if args.clip is None else load_clip(args.clip)
-    pipe = load_retriever(args.model or index.model, args.device)
-    if model_fingerprint(pipe.model) != index.fingerprint:
-        raise ValueError(
-            f"{args.index}: expected the model that made the index, received other weights "
-            f"({args.model or index.model}): make the index again, or name its model with --model"
-        )
-    vector = pipe(query, inputs_are="texts" if args.clip is None else "clips")
-    scores, rows = index.search(vector.float().cpu().numpy()[None], args.top_k)
-    results = [
-        {index.kind[:-1]: index.entries[row], "score": round(float(score), 4)}
-        for score, row in zip(scores[0], rows[0])
-    ]
+    pipe = load_pipeline(args.model or index.model, "sign-text-retrieval", args.device)
+    results = index.search_with(pipe, query, "texts" if args.clip is None else "clips", args.top_k)
     if args.png is not None:
         _draw(args.png, query, results)
     if args.json:

@@ -1,4 +1,4 @@
-"""`sigma-slu trim-vocabulary`: a model without the pieces that its corpora never use."""
+"""`sigma-slu trim-vocabulary`: removes the tokens that a model's corpora never use."""
 
 from __future__ import annotations
 
@@ -15,64 +15,64 @@ examples:
   sigma-slu trim-vocabulary --model sigma-mt5 --texts train.txt dev.txt --out sigma-small
   sigma-slu trim-vocabulary --model sigma-mt5 --texts sentences.json --size 30000 --out sigma-30k
 
-texts: files of sentences, glosses or labels: text (one a line), JSON or JSON lines
+texts: files of sentences, glosses or labels: text (one per line), JSON or JSON lines
 """
 # Which field of a JSON object is a text.
 _TEXT_FIELDS = ("text", "reference", "translation", "gloss", "label", "prediction")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Adds the arguments of `trim-vocabulary`."""
     parser.epilog = _EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--model", required=True, metavar="DIR", help="model folder, or a name on the Hub")
+    parser.add_argument("--model", required=True, metavar="DIR", help="folder of the model, or its name on the Hub")
     parser.add_argument(
-        "--texts", required=True, nargs="+", metavar="FILE", help="all texts that must be cut into pieces as before"
+        "--texts", required=True, nargs="+", metavar="FILE", help="all texts that must be tokenised as before"
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="where the trimmed model goes")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write the trimmed model to")
     parser.add_argument(
-        "--languages", nargs="+", metavar="NAME", help="language names in prompts (default: those of public corpora)"
+        "--languages",
+        nargs="+",
+        metavar="NAME",
+        help="languages that prompts may name (default: those of public corpora)",
     )
     parser.add_argument(
-        "--size", type=int, metavar="N", help="keep N pieces: fill up with the likeliest of the texts' scripts"
+        "--size",
+        type=int,
+        metavar="N",
+        help="number of tokens to keep: the likeliest of the texts' scripts fill up what is needed",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Trims, saves and reports."""
-    from transformers import AutoProcessor
-    from transformers.utils import logging
+    import transformers
 
-    import modeling_sigma
+    from modeling_sigma.cli.quiet_libraries import silence_transformers
     from modeling_sigma.conversion.vocabulary_trimming import LANGUAGES, trim_vocabulary
     from modeling_sigma.hub.bundle import save_bundle
-    from modeling_sigma.model.configuration_sigma import SigmaConfig
-    from modeling_sigma.registration import register_sigma
+    from modeling_sigma.inference.model_config import saved_kind
 
     if Path(args.out).resolve() == Path(args.model).resolve():
         raise ValueError("expected --out to differ from --model: the whole model is not to be lost")
-    register_sigma()
-    logging.disable_progress_bar()
+    silence_transformers()
     texts = [text for file in args.texts for text in _read_texts(file)]
-    config = SigmaConfig.from_pretrained(args.model)
-    model_class = getattr(modeling_sigma, (config.architectures or ["none"])[0], None)
-    if model_class is None:
-        raise ValueError(f"{args.model}: expected a Sigma model, found {config.architectures}")
-    model = model_class.from_pretrained(args.model)
+    auto_class = getattr(transformers, saved_kind(args.model).auto_class)
+    model = auto_class.from_pretrained(args.model, trust_remote_code=False)
     model.get_input_embeddings()  # a label head without a prompt has no vocabulary, and says so
-    processor = AutoProcessor.from_pretrained(args.model, trust_remote_code=False)
+    processor = transformers.AutoProcessor.from_pretrained(args.model, trust_remote_code=False)
     report = trim_vocabulary(model, processor, texts, args.languages or LANGUAGES, args.size)
     folder = save_bundle(model, processor, args.out)
     card = Path(args.model) / "README.md"
     if card.is_file() and not (folder / "README.md").exists():
-        shutil.copyfile(card, folder / "README.md")  # its licence stays
+        shutil.copyfile(card, folder / "README.md")  # its license stays
     facts: dict[str, Any] = {"out": str(folder), "num_texts": len(texts), **asdict(report)}
     if args.json:
         print(json.dumps({**facts, "removed_share": report.removed_share}, indent=2))
         return 0
-    print(f"{len(texts)} texts use {report.num_corpus_pieces} pieces.")
-    print(f"pieces      {report.num_pieces_before:>13,} -> {report.num_pieces:>13,}")
+    print(f"{len(texts)} texts use {report.num_corpus_tokens} tokens.")
+    print(f"tokens      {report.num_tokens_before:>13,} -> {report.num_tokens:>13,}")
     print(f"parameters  {report.num_parameters_before:>13,} -> {report.num_parameters:>13,}", end="")
     print(f"  ({report.removed_share:.1%} removed)")
     print(f"Saved to {folder}. Texts of other scripts or languages need the whole model.")

@@ -1,4 +1,4 @@
-"""`sigma-slu view`: pictures of clips, of what a model sees in them, of trainings and of mistakes."""
+"""`sigma-slu view`: draws clips, what a model sees in them, training curves and confusions."""
 
 from __future__ import annotations
 
@@ -19,25 +19,35 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Adds the arguments of `view`."""
     parser.epilog = _EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
-        "file", type=Path, metavar="FILE", help="clip, trainer_state.json, or (with --references) predicted labels"
+        "file", type=Path, metavar="FILE", help="clip, trainer_state.json, or with --references predicted labels"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=".gif or .mp4 (clips), or .png")
-    parser.add_argument("--caption", metavar="TEXT", help="below the clip")
-    parser.add_argument("--title", metavar="TEXT", help="above the picture")
-    parser.add_argument("--dark", action="store_true", help="on a dark ground")
-    parser.add_argument("--height", type=int, metavar="N", help="of the figure in pixels")
-    parser.add_argument("--frames", type=int, default=8, metavar="N", help="of a .png of a clip (default 8)")
-    parser.add_argument("--fps", type=float, metavar="N", help="frames a second, for slow or fast motion")
-    parser.add_argument("--person", type=int, default=0, metavar="N", help="which person of the file (default 0)")
-    parser.add_argument("--model", metavar="DIR", help="draw what this model sees: attention, or with --align")
-    parser.add_argument("--align", metavar="TEXT", help="draw which frames fit which word of this text")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="picture to write: .png, and for clips .gif or .mp4"
+    )
+    parser.add_argument("--caption", metavar="TEXT", help="text below the clip")
+    parser.add_argument("--title", metavar="TEXT", help="text above the picture")
+    parser.add_argument("--dark", action="store_true", help="draw on a dark background")
+    parser.add_argument("--height", type=int, metavar="N", help="height of the figure in pixels")
+    parser.add_argument(
+        "--frames", type=int, default=8, metavar="N", help="number of frames in a .png of a clip (default 8)"
+    )
+    parser.add_argument("--fps", type=float, metavar="N", help="frames per second (default: the clip's own)")
+    parser.add_argument("--person", type=int, default=0, metavar="N", help="index of the person to draw (default 0)")
+    parser.add_argument("--model", metavar="DIR", help="draw this model's attention, or with --align its alignment")
+    parser.add_argument("--align", metavar="TEXT", help="text whose words are aligned with the frames")
     parser.add_argument("--language", default="English", help="spoken language to write (default English)")
-    parser.add_argument("--references", type=Path, metavar="FILE", help="true labels: draw what was taken for what")
-    parser.add_argument("--labels", type=int, default=20, metavar="N", help="most confused labels (default 20)")
+    parser.add_argument("--references", type=Path, metavar="FILE", help="true labels: draw a confusion matrix")
+    parser.add_argument(
+        "--labels",
+        type=int,
+        default=20,
+        metavar="N",
+        help="number of labels in it, the most confused first (default 20)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -110,31 +120,17 @@ def _clip_picture(args: argparse.Namespace) -> Any:
 
 
 def _model_picture(args: argparse.Namespace, clip: Any, style: dict[str, Any]) -> Any:
-    from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoProcessor
-    from transformers.utils import logging
-
-    from modeling_sigma.inference.model_config import load_model_config, saved_class
+    from modeling_sigma.cli.quiet_libraries import silence_transformers
+    from modeling_sigma.inference.load_pipeline import load_pipeline
     from modeling_sigma.viz.alignment_map import draw_alignment_map
     from modeling_sigma.viz.attention_map import draw_attention_map
     from modeling_sigma.viz.model_maps import alignment_of, attention_of
 
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    # Untrained parts would give a picture of noise.
-    able = (
-        ("SigmaForPreTraining", "SigmaModel")
-        if args.align
-        else ("SigmaForConditionalGeneration", "SigmaForPreTraining")
-    )
-    architecture = saved_class(load_model_config(args.model))
-    if architecture not in able:
-        purpose = "aligns words and frames" if args.align else "writes text"
-        raise ValueError(f"{args.model}: expected a model that {purpose} ({', '.join(able)}), found {architecture}")
-    processor = AutoProcessor.from_pretrained(args.model, trust_remote_code=False)
-    auto = AutoModel if args.align else AutoModelForSeq2SeqLM
-    model = auto.from_pretrained(args.model, trust_remote_code=False).eval()
+    silence_transformers()
+    # Only models that were trained for it: untrained parts would give a picture of noise.
+    pipe = load_pipeline(args.model, "sign-text-retrieval" if args.align else "sign-language-translation", "cpu")
     if args.align:
-        found = alignment_of(model, processor, clip, args.align, args.language)
+        found = alignment_of(pipe.model, pipe.processor, clip, args.align, args.language)
         return draw_alignment_map(found.values, found.words, clip=clip, frames=found.frames, **style)
-    found = attention_of(model, processor, clip, args.language)
+    found = attention_of(pipe.model, pipe.processor, clip, args.language)
     return draw_attention_map(found.values, found.words, clip, frames=found.frames, **style)

@@ -94,8 +94,8 @@ def convert_uni_sign(
 ) -> SigmaForConditionalGeneration:
     """A ready translation model from a Uni-Sign checkpoint (pose-only stages 1 to 3).
 
-    Its weights were trained with repeated last frames behind a clip and without a [CLS], so `pad_mode` is `"repeat"`
-    and `use_cls_token` is `False` unless overridden. The released weights carry CC-BY-NC-4.0.
+    Its weights were trained with the last frame repeated after the end of a clip and without a [CLS], so `pad_mode`
+    is `"repeat"` and `use_cls_token` is `False` unless overridden. The released weights carry CC-BY-NC-4.0.
 
     Args:
         state_dict (`Mapping[str, torch.Tensor]`):

@@ -1,11 +1,11 @@
-"""Vocabulary trimming: a multilingual vocabulary keeps the pieces that a corpus and a safety list need.
+"""Vocabulary trimming: a multilingual vocabulary keeps the tokens that a corpus and a safety list need.
 
-Two thirds of mT5-base are rows of the input and output matrices for pieces that a corpus never uses. Without them the
-model is smaller and each decoding step cheaper; over the pieces that stay, its logits are the same numbers.
+Two thirds of mT5-base are rows of the input and output matrices for tokens that a corpus never uses. Without them the
+model is smaller and each decoding step cheaper; over the tokens that stay, its logits are the same numbers.
 
-Texts whose pieces are all kept are cut as before: the Unigram tokenizer picks the segmentation of the highest score,
-which stays the highest when others are taken away. The penalty of unknown characters follows from the lowest score of
-the vocabulary, whose piece is therefore kept too.
+Texts whose tokens are all kept are tokenised as before: the Unigram tokenizer picks the segmentation of the highest
+score, which stays the highest when others are removed. The penalty of unknown characters follows from the lowest score
+of the vocabulary, whose token is therefore kept too.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ class TrimmingReport:
     """What was removed.
 
     Args:
-        num_pieces_before, num_pieces (`int`):
-            Rows of the vocabulary matrices, which may have rows without a piece at first.
-        num_corpus_pieces (`int`):
-            Different pieces in the texts.
+        num_tokens_before, num_tokens (`int`):
+            Rows of the vocabulary matrices; before trimming there may be rows without a token.
+        num_corpus_tokens (`int`):
+            Different tokens in the texts.
         num_parameters_before, num_parameters (`int`):
             Of the model.
     """
 
-    num_pieces_before: int
-    num_pieces: int
-    num_corpus_pieces: int
+    num_tokens_before: int
+    num_tokens: int
+    num_corpus_tokens: int
     num_parameters_before: int
     num_parameters: int
 
@@ -64,7 +64,7 @@ class TrimmingReport:
 def trim_vocabulary(
     model: Any, processor: Any, texts: Iterable[str], languages: Sequence[str] = LANGUAGES, size: int | None = None
 ) -> TrimmingReport:
-    """Takes the pieces that nothing needs out of a model and its processor, both changed in place.
+    """Removes the tokens that nothing needs from a model and its processor, both changed in place.
 
     Args:
         model ([`SigmaPreTrainedModel`]):
@@ -72,11 +72,11 @@ def trim_vocabulary(
         processor ([`SigmaProcessor`]):
             Its processor; the tokenizer is of the Unigram kind (T5, mT5).
         texts (`Iterable[str]`):
-            All texts that must be cut as before: sentences, glosses or labels of the corpora.
+            All texts that must be tokenised as before: sentences, glosses or labels of the corpora.
         languages (`Sequence[str]`, *optional*):
             Language names that prompts may hold.
         size (`int`, *optional*):
-            How many pieces to keep: the likeliest other pieces of the texts' scripts fill up what is needed.
+            How many tokens to keep: the likeliest other tokens of the texts' scripts fill up what is needed.
 
     Raises:
         ValueError: for a tokenizer of another kind, no text, a `size` below what is needed or above what there is, or
@@ -85,39 +85,39 @@ def trim_vocabulary(
     texts = list(texts)
     tokenizer = processor.tokenizer
     prompts = [processor.prompt_template.format(language=language) for language in languages]
-    kept_ids = pieces_to_keep(tokenizer, texts, prompts, size)
+    kept_ids = tokens_to_keep(tokenizer, texts, prompts, size)
     rows = int(model.get_input_embeddings().weight.shape[0])
     if rows < len(tokenizer):
-        raise ValueError(f"expected a model with the tokenizer's {len(tokenizer)} pieces, received one with {rows}")
+        raise ValueError(f"expected a model with the tokenizer's {len(tokenizer)} tokens, received one with {rows}")
     trimmed = trim_tokenizer(tokenizer, kept_ids)
     new_ids = {old: new for new, old in enumerate(kept_ids)}
     for text in [*texts, *prompts]:
         expected = [new_ids[old] for old in tokenizer(text, verbose=False)["input_ids"]]
         if trimmed(text, verbose=False)["input_ids"] != expected:
-            raise ValueError(f"the trimmed tokenizer cuts {text!r:.60} in another way: is its model really Unigram?")
+            raise ValueError(f"the trimmed tokenizer splits {text!r:.60} in another way: is its model really Unigram?")
     num_parameters_before = sum(parameter.numel() for parameter in model.parameters())
     trim_model(model, kept_ids)
     processor.tokenizer = trimmed
-    used = {piece for text in texts for piece in tokenizer(text, verbose=False)["input_ids"]}
+    used = {token for text in texts for token in tokenizer(text, verbose=False)["input_ids"]}
     return TrimmingReport(
-        num_pieces_before=rows,
-        num_pieces=len(kept_ids),
-        num_corpus_pieces=len(used),
+        num_tokens_before=rows,
+        num_tokens=len(kept_ids),
+        num_corpus_tokens=len(used),
         num_parameters_before=num_parameters_before,
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
     )
 
 
-def pieces_to_keep(
+def tokens_to_keep(
     tokenizer: Any,
     texts: Sequence[str],
     prompts: Sequence[str] = (PROMPT_TEMPLATE.format(language="English"),),
     size: int | None = None,
 ) -> list[int]:
-    """The ids of the pieces that texts and the safety list need, in rising order.
+    """The ids of the tokens that texts and the safety list need, in rising order.
 
     The safety list: special and added tokens, bytes (`<0x0A>`), digits, punctuation, ASCII letters, the letters of the
-    texts' scripts, the pieces of the prompts, and the piece of the lowest score.
+    texts' scripts, the tokens of the prompts, and the token of the lowest score.
 
     For the arguments see [`trim_vocabulary`].
     """
@@ -125,9 +125,9 @@ def pieces_to_keep(
         raise ValueError("expected at least one text, received none: everything but the safety list would go")
     vocabulary = _unigram_vocabulary(tokenizer)
     scripts = {_script(character) for text in texts for character in text if character.isalpha()}
-    kept = {piece for text in [*texts, *prompts] for piece in tokenizer(text, verbose=False)["input_ids"]}
+    kept = {token for text in [*texts, *prompts] for token in tokenizer(text, verbose=False)["input_ids"]}
     kept |= {*tokenizer.all_special_ids, *tokenizer.get_added_vocab().values()}
-    kept |= {number for number, (piece, _) in enumerate(vocabulary) if _is_safe(piece, scripts)}
+    kept |= {number for number, (token, _) in enumerate(vocabulary) if _is_safe(token, scripts)}
     kept.add(min(range(len(vocabulary)), key=lambda number: vocabulary[number][1]))
     if size is not None:
         if not len(kept) <= size <= len(tokenizer):
@@ -142,7 +142,7 @@ def pieces_to_keep(
 
 
 def trim_tokenizer(tokenizer: Any, kept_ids: Sequence[int]) -> Any:
-    """A tokenizer of the same class with these pieces alone, numbered in their order.
+    """A tokenizer of the same class with these tokens alone, numbered in their order.
 
     Args:
         tokenizer (`PreTrainedTokenizerBase`):
@@ -157,7 +157,7 @@ def trim_tokenizer(tokenizer: Any, kept_ids: Sequence[int]) -> Any:
         file = Path(folder) / "tokenizer.json"
         content = json.loads(file.read_text(encoding="utf-8"))
         model = content["model"]
-        model["vocab"] = [piece for number, piece in enumerate(model["vocab"]) if number in new_ids]
+        model["vocab"] = [token for number, token in enumerate(model["vocab"]) if number in new_ids]
         model["unk_id"] = new_ids[model["unk_id"]]
         for token in content["added_tokens"]:
             token["id"] = new_ids[token["id"]]
@@ -199,16 +199,16 @@ def _unigram_vocabulary(tokenizer: Any) -> list[tuple[str, float]]:
     if content.get("type") != "Unigram":
         raise ValueError(
             f"expected a Unigram tokenizer (T5, mT5), received {type(tokenizer).__name__} of the kind "
-            f"{content.get('type')}: the cut of other kinds may depend on pieces that texts never show"
+            f"{content.get('type')}: other kinds may need tokens that never occur in a text"
         )
-    return [(str(piece), float(score)) for piece, score in content["vocab"]]
+    return [(str(token), float(score)) for token, score in content["vocab"]]
 
 
-def _is_safe(piece: str, scripts: set[str]) -> bool:
+def _is_safe(token: str, scripts: set[str]) -> bool:
     """Bytes, and single characters that any text may need."""
-    if _BYTE.fullmatch(piece):
+    if _BYTE.fullmatch(token):
         return True
-    character = piece.removeprefix(_WORD_START)
+    character = token.removeprefix(_WORD_START)
     if len(character) > 1:
         return False
     kind = unicodedata.category(character)[0] if character else "P"
@@ -217,8 +217,8 @@ def _is_safe(piece: str, scripts: set[str]) -> bool:
     return kind in "NP" or character.isascii()
 
 
-def _is_of(piece: str, scripts: set[str]) -> bool:
-    return all(_script(character) in scripts for character in piece if character.isalpha())
+def _is_of(token: str, scripts: set[str]) -> bool:
+    return all(_script(character) in scripts for character in token if character.isalpha())
 
 
 def _script(character: str) -> str:

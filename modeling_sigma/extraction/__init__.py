@@ -1,11 +1,14 @@
-"""Videos to clips: decoding, pose estimators (one file each), and the extraction of whole folders.
+"""Videos to clips: decoding, pose estimators (one file each, one table), one video, and whole folders of them.
 
-Not here: files that hold keypoints already (`io`).
+Not here: who is who among several people (`io.person_tracking`), files that hold keypoints already (`io`), and how
+work survives a kill (`jobs`).
 """
 
 from __future__ import annotations
 
-from modeling_sigma.extraction.pose_estimators import PoseEstimator, estimate_clip, make_estimator
+from modeling_sigma.extraction.clip_from_video import estimate_clip
+from modeling_sigma.extraction.estimator_protocol import PoseEstimator
+from modeling_sigma.extraction.estimators import make_estimator
 
 
 __all__ = ["PoseEstimator", "estimate_clip", "make_estimator"]

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from modeling_sigma.extraction.rtmlib_estimator import needs_estimator
+from modeling_sigma.extraction.estimator_protocol import EstimatorOption, needs_estimator
 from modeling_sigma.io.detections import Detection
 from modeling_sigma.io.mediapipe_results import detection_from_mediapipe
 from modeling_sigma.io.reading_errors import MissingExtraError, one_line
@@ -40,10 +40,9 @@ class MediapipeEstimator:
         OSError: if there is no such file.
     """
 
-    package: ClassVar[str] = "mediapipe"
-    extra: ClassVar[str] = "mediapipe"
     layout: ClassVar[str] = "mediapipe_holistic_553"
     name: ClassVar[str] = "mediapipe-holistic"
+    options: ClassVar[dict[str, EstimatorOption]] = {"model": EstimatorOption("holistic_landmarker.task")}
 
     def __init__(self, model: str | None = None, device: str = "cpu") -> None:
         if device != "cpu":
@@ -56,7 +55,7 @@ class MediapipeEstimator:
             import mediapipe
             from mediapipe.tasks.python import BaseOptions, vision
         except ImportError as error:
-            raise MissingExtraError(f"{needs_estimator(self.extra)} ({one_line(error)})") from error
+            raise MissingExtraError(f"{needs_estimator('mediapipe')} ({one_line(error)})") from error
         self._mediapipe = mediapipe
         self._vision = vision
         self._content = Path(model).read_bytes()

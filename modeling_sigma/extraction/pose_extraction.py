@@ -7,10 +7,8 @@ goes on where it was, and ends with the same bytes as an undisturbed one.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,17 +16,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from modeling_sigma.extraction.pose_estimators import PoseEstimator, estimate_clip, make_estimator
+from modeling_sigma.extraction.clip_from_video import estimate_clip
+from modeling_sigma.extraction.estimator_protocol import PoseEstimator
+from modeling_sigma.extraction.estimators import make_estimator
 from modeling_sigma.io.load_clip import VIDEO_SUFFIXES
 from modeling_sigma.io.numpy_archive import save_clip
 from modeling_sigma.io.reading_errors import DeviceError, MissingExtraError, one_line
 from modeling_sigma.io.text_files import read_lines
-from modeling_sigma.jobs.atomic_files import atomic_file, lone_writer, write_json, write_text
+from modeling_sigma.jobs.atomic_files import sync_file, write_json, write_text
+from modeling_sigma.jobs.progress import no_progress
+from modeling_sigma.jobs.result_folder import ResultFolder, is_whole
 from modeling_sigma.jobs.worker_processes import TaskMaker, WorkerDeath, run_in_processes
 
 
 MANIFEST, SUMMARY = "manifest.jsonl", "extraction.json"
-_WORK = ".extraction"  # notes of an unfinished run, and temporary files
 
 Report = dict[str, Any]
 # Does a task for every item in some processes, somewhere: `run_in_processes`, or `run_on_ray` bound to its options.
@@ -43,7 +44,7 @@ class PoseExtraction:
         video_dir, out_dir (`Path`):
             Folder of videos (searched through; hidden files are left out), and folder of the clips.
         estimator (`str`):
-            A name of `modeling_sigma.extraction.pose_estimators.ESTIMATORS`.
+            A name of `modeling_sigma.extraction.estimators.ESTIMATORS`.
         options (`dict`, *optional*):
             Arguments of the estimator that decide its keypoints: a folder has one set of them.
         running_options (`dict`, *optional*):
@@ -63,9 +64,9 @@ class PoseExtraction:
     person: int = 0
 
     @property
-    def scratch(self) -> Path:
-        """Where temporary files go."""
-        return self.out_dir / _WORK / "temporary"
+    def results(self) -> ResultFolder:
+        """Where the clips go."""
+        return ResultFolder(self.out_dir, ".extraction")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -75,10 +76,6 @@ class PoseExtraction:
             for name, value in sorted(self.options.items())
         }
         return {"estimator": self.estimator, "options": options, "person": self.person}
-
-    def note_path(self, video: str) -> Path:
-        """Where the report of a video is until all are done."""
-        return self.out_dir / _WORK / "notes" / f"{video}.json"
 
     def make_task(self, number: int) -> Callable[[str], Report]:
         """Loads the estimator, and returns what a worker does with a video."""
@@ -92,7 +89,7 @@ def extract_poses(
     num_proc: int = 1,
     engine: Engine = run_in_processes,
     retry_failed: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] = no_progress,
 ) -> dict[str, Any]:
     """Extracts the clips of all videos that have none yet.
 
@@ -121,21 +118,18 @@ def extract_poses(
         OSError: if a folder cannot be read or written.
     """
     videos = find_videos(extraction.video_dir)
-    with lone_writer(extraction.out_dir):
+    with extraction.results.writing():
         _check_settings(extraction)
-        shutil.rmtree(extraction.scratch, ignore_errors=True)  # what a killed run left
         reports = _known_reports(extraction)
         waiting = [video for video in videos if not _is_done(extraction, video, reports.get(video), retry_failed)]
         done = len(videos) - len(waiting)
-        if progress is not None:
-            progress(done, len(videos))
+        progress(done, len(videos))
         for video, result in engine(extraction.make_task, waiting, num_proc):
             if isinstance(result, WorkerDeath):
                 result = _death_report(extraction, video, result)
             reports[video] = result
             done += 1
-            if progress is not None:
-                progress(done, len(videos))
+            progress(done, len(videos))
         return _finish(extraction, reports)
 
 
@@ -193,12 +187,10 @@ def _extract(extraction: PoseExtraction, model: PoseEstimator, video: str) -> Re
         report["error"] = one_line(error).replace(os.fspath(path), video)
     else:
         target = extraction.out_dir / _clip_name(video)
-        with atomic_file(target, extraction.scratch) as temporary:
-            save_clip(temporary, clip)
-            digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
+        num_bytes, digest = extraction.results.write_result(target, partial(save_clip, clip=clip))
         report.update(
             file=_clip_name(video),
-            file_bytes=target.stat().st_size,
+            file_bytes=num_bytes,
             sha256=digest,
             num_frames=len(clip),
             num_frames_with_person=int((clip.scores > 0).any(axis=1).sum()),
@@ -207,7 +199,7 @@ def _extract(extraction: PoseExtraction, model: PoseEstimator, video: str) -> Re
             height=clip.height,
         )
     report.update(estimator=model.name, layout=model.layout, versions=dict(getattr(model, "versions", {})))
-    write_json(extraction.note_path(video), report, extraction.scratch)
+    extraction.results.write_note(video, report)
     return report
 
 
@@ -215,16 +207,16 @@ def _death_report(extraction: PoseExtraction, video: str, death: WorkerDeath) ->
     report = {
         "video": video,
         "video_bytes": (extraction.video_dir / video).stat().st_size,
-        "error": f"{video}: the process died over it (exit code {death.exit_code})",
+        "error": f"{video}: {death.reason}",
         "estimator": extraction.estimator,
     }
-    write_json(extraction.note_path(video), report, extraction.scratch)
+    extraction.results.write_note(video, report)
     return report
 
 
 def _check_settings(extraction: PoseExtraction) -> None:
     """Compares with the run that began or finished the folder; notes the settings in a new one."""
-    begun = extraction.out_dir / _WORK / "settings.json"
+    begun = extraction.results.work / "settings.json"
     for path in (begun, extraction.out_dir / SUMMARY):
         if path.is_file():
             earlier = json.loads(path.read_text(encoding="utf-8"))
@@ -235,14 +227,16 @@ def _check_settings(extraction: PoseExtraction) -> None:
                         "for: choose another folder"
                     )
     if not begun.is_file():
-        write_json(begun, extraction.settings, extraction.scratch)
+        write_json(begun, extraction.settings, extraction.results.scratch)
 
 
 def _known_reports(extraction: PoseExtraction) -> dict[str, Report]:
     reports = {report["video"]: report for report in read_manifest(extraction.out_dir)}
-    for path in (extraction.out_dir / _WORK / "notes").rglob("*.json"):
-        report = json.loads(path.read_text(encoding="utf-8"))
+    for report in extraction.results.notes():
         reports[report["video"]] = report
+        clip = extraction.out_dir / report.get("file", "")
+        if "error" not in report and not is_whole(clip, report["file_bytes"], report["sha256"]):
+            del reports[report["video"]]
     return reports
 
 
@@ -257,8 +251,11 @@ def _is_done(extraction: PoseExtraction, video: str, report: Report | None, retr
 
 def _finish(extraction: PoseExtraction, reports: Mapping[str, Report]) -> dict[str, Any]:
     ordered = [reports[video] for video in sorted(reports)]
+    for report in extraction.results.notes():
+        if reports.get(report["video"]) == report and "error" not in report:
+            sync_file(extraction.out_dir / report["file"])  # before the manifest says that it is there
     lines = "".join(json.dumps(report, ensure_ascii=False) + "\n" for report in ordered)
-    write_text(extraction.out_dir / MANIFEST, lines, extraction.scratch)
+    write_text(extraction.out_dir / MANIFEST, lines, extraction.results.scratch)
     failed = [report for report in ordered if "error" in report]
     done = [report for report in ordered if "error" not in report]
     makers = Counter(json.dumps([report["estimator"], report["layout"], report["versions"]]) for report in done)
@@ -275,6 +272,6 @@ def _finish(extraction: PoseExtraction, reports: Mapping[str, Report]) -> dict[s
             for maker, count in sorted(makers.items())
         ],
     }
-    write_json(extraction.out_dir / SUMMARY, summary, extraction.scratch)
-    shutil.rmtree(extraction.out_dir / _WORK)
+    write_json(extraction.out_dir / SUMMARY, summary, extraction.results.scratch)
+    extraction.results.finish()
     return {**summary, "failed": failed}

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from modeling_sigma.extraction.estimator_protocol import EstimatorOption, needs_estimator
 from modeling_sigma.io.detections import Detection, nobody
 from modeling_sigma.io.reading_errors import MissingExtraError, one_line
 from modeling_sigma.model.skeleton_layouts import get_layout
@@ -34,9 +35,12 @@ class RtmlibEstimator:
             `MissingExtraError` where `rtmlib` is not installed.
     """
 
-    package: ClassVar[str] = "rtmlib"
-    extra: ClassVar[str] = "rtmlib"
     layout: ClassVar[str] = "coco_wholebody_133"
+    options: ClassVar[dict[str, EstimatorOption]] = {
+        "mode": EstimatorOption("lightweight, balanced (default) or performance"),
+        "model": EstimatorOption("ONNX file of your own, with --detector"),
+        "detector": EstimatorOption("ONNX file of your own, with --model"),
+    }
 
     def __init__(
         self, mode: str = "balanced", device: str = "cpu", detector: str | None = None, model: str | None = None
@@ -50,7 +54,7 @@ class RtmlibEstimator:
         try:
             import rtmlib
         except ImportError as error:
-            raise MissingExtraError(f"{needs_estimator(self.extra)} ({one_line(error)})") from error
+            raise MissingExtraError(f"{needs_estimator('rtmlib')} ({one_line(error)})") from error
         if device.startswith("cuda"):
             _check_cuda()
         self.name = f"rtmlib-wholebody-{mode if model is None else 'custom'}"
@@ -83,11 +87,6 @@ class RtmlibEstimator:
             return nobody(get_layout(self.layout).num_keypoints)
         keypoints, scores = self._model.pose_model(image, bboxes=boxes)
         return np.asarray(keypoints, np.float32), np.asarray(scores, np.float32)
-
-
-def needs_estimator(extra: str) -> str:
-    """The message of a missing estimator."""
-    return f'reading a video needs a pose estimator: pip install -e ".[{extra}]" in the folder of sigma-slu'
 
 
 def _check_cuda() -> None:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from modeling_sigma.extraction.estimator_protocol import EstimatorOption
 from modeling_sigma.io.detections import Detection, nobody
 from modeling_sigma.io.reading_errors import DeviceError, one_line
 from modeling_sigma.jobs.torch_devices import usable_device
@@ -28,7 +29,7 @@ class Sapiens2Estimator:
     """Sapiens2: 308 keypoints, on any device of torch. Networks come from the Hub, or from folders.
 
     Every frame is searched for persons; each of the largest boxes is cut out and goes through the pose network, in
-    batches. Needs no package but transformers and torch. Mind the licence of each checkpoint.
+    batches. Needs no package but transformers and torch. Mind the license of each checkpoint.
 
     Args:
         model (`str`, *optional*, defaults to `"facebook/sapiens2-pose-0.4b"`):
@@ -51,6 +52,14 @@ class Sapiens2Estimator:
     """
 
     layout: ClassVar[str] = "sapiens_308"
+    options: ClassVar[dict[str, EstimatorOption]] = {
+        "model": EstimatorOption("checkpoint for pose estimation (facebook/sapiens2-pose-0.4b)"),
+        "detector": EstimatorOption("object detector of transformers (PekingU/rtdetr_r18vd)"),
+        "max_persons": EstimatorOption("largest persons of a frame to look at (3)", int),
+        "box_threshold": EstimatorOption("how sure the detector has to be of a person, 0 to 1 (0.5)", float),
+        "dtype": EstimatorOption("float32 (default), bfloat16 or float16"),
+        "batch_size": EstimatorOption("frames at a time (8)", int, decides_keypoints=False),
+    }
 
     def __init__(
         self,

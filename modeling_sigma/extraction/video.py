@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +13,8 @@ import numpy as np
 from modeling_sigma.io.reading_errors import MissingExtraError, naming_file
 
 
-@dataclass(frozen=True)
-class VideoInfo:
-    """What a video's header says.
-
-    Args:
-        fps (`float`, *optional*):
-            Average number of frames a second.
-        num_frames (`int`, *optional*):
-            Number of frames, where the header states one; good for a progress bar, not to count on.
-    """
-
-    fps: float | None
-    num_frames: int | None
-
-
-def video_info(path: str | os.PathLike[str]) -> VideoInfo:
-    """Reads the header of a video.
+def frame_rate(path: str | os.PathLike[str]) -> float | None:
+    """The average number of frames a second that the header of a video states, if it does.
 
     Raises:
         ValueError: if the file holds no video; also `MissingExtraError` where PyAV is not installed.
@@ -38,7 +22,7 @@ def video_info(path: str | os.PathLike[str]) -> VideoInfo:
     """
     with _opened(path) as (_, stream):
         rate = stream.average_rate or stream.guessed_rate
-        return VideoInfo(float(rate) if rate else None, int(stream.frames) or None)
+        return float(rate) if rate else None
 
 
 def read_frames(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:

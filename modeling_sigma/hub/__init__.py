@@ -1,1 +1,4 @@
-"""Bundles for the Hub and conversion of released checkpoints."""
+"""Models on the Hub: bundles that load anywhere, checks before publishing, model cards, licenses, and publishing.
+
+Not here: loading what is there (`inference`), and converting checkpoints of other projects (`conversion`).
+"""

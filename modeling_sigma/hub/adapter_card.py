@@ -1,4 +1,4 @@
-"""The card of an adapter: what can be known when it is saved, and what its maker still has to say."""
+"""The card of an adapter: what is known when it is saved, and what its maker still has to state."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from huggingface_hub import ModelCard, ModelCardData
 
 import modeling_sigma
 from modeling_sigma.hub.bundle_checks import is_hub_name
-from modeling_sigma.hub.licences import LICENCES
+from modeling_sigma.hub.licenses import LICENSES
 
 
 TEMPLATE = Path(__file__).with_name("adapter_card_template.md")
@@ -20,7 +20,7 @@ def build_adapter_card(
     base: str,
     architecture: str,
     labels: Sequence[str] = (),
-    licence: str | None = None,
+    license: str | None = None,
     sign_languages: Sequence[str] = (),
     spoken_languages: Sequence[str] = (),
 ) -> ModelCard:
@@ -28,22 +28,22 @@ def build_adapter_card(
 
     Args:
         base (`str`):
-            The base model: a name on the Hub, or a folder, of which the card tells the last part alone.
+            The base model: a name on the Hub, or a folder, of which the card only states the last part.
         architecture (`str`):
-            Class of the adapted model.
+            The class of the adapted model.
         labels (`Sequence[str]`, *optional*):
-            Names of what a head chooses from.
-        licence (`str`, *optional*):
-            That of the base model (`weights_licence` of its configuration), which binds what is made from it.
+            The labels that a label head chooses among.
+        license (`str`, *optional*):
+            The license of the base model (`weights_license` in its configuration), which binds the adapter.
         sign_languages, spoken_languages (`Sequence[str]`, *optional*):
-            English names.
+            English names of the languages in the training data.
 
     Returns:
         `huggingface_hub.ModelCard`
     """
     on_hub = is_hub_name(base)
     data = ModelCardData(
-        license=licence,
+        license=license,
         library_name="peft",
         base_model=base if on_hub else None,
         tags=["lora", "pose", "sigma-slu", "sign-language"],
@@ -56,7 +56,7 @@ def build_adapter_card(
         architecture=architecture,
         labels=list(labels),
         num_shown=_NUM_SHOWN_LABELS,
-        licence_words=None if licence is None else LICENCES.get(licence, licence),
+        license_words=None if license is None else LICENSES.get(license, license),
         sign_languages=list(sign_languages),
         spoken_languages=list(spoken_languages),
         version=modeling_sigma.__version__,

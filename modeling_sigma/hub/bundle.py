@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel
 
 import modeling_sigma
+import modeling_sigma.model
+from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, PIPELINE_KINDS, served_pipelines
 
 
-# What AutoX.from_pretrained(..., trust_remote_code=True) loads where the package is not installed.
-AUTO_MAP = {
-    "AutoConfig": "configuration_sigma.SigmaConfig",
-    "AutoFeatureExtractor": "feature_extraction_sigma.SigmaFeatureExtractor",
-    "AutoProcessor": "processing_sigma.SigmaProcessor",
-    "AutoModel": "modeling_sigma.SigmaModel",
-    "AutoModelForPreTraining": "modeling_sigma_pretraining.SigmaForPreTraining",
-    "AutoModelForSeq2SeqLM": "modeling_sigma_heads.SigmaForConditionalGeneration",
-    "AutoModelForSequenceClassification": "modeling_sigma_heads.SigmaForSequenceClassification",
-    "AutoModelForCTC": "modeling_sigma_heads.SigmaForCTC",
-}
-# task -> the pipeline's class
-PIPELINE_CLASSES = {
-    "sign-language-translation": "pipeline_sigma.SignLanguageTranslationPipeline",
-    "isolated-sign-recognition": "pipeline_sigma.IsolatedSignRecognitionPipeline",
-    "continuous-sign-recognition": "pipeline_sigma.ContinuousSignRecognitionPipeline",
-    "sign-text-retrieval": "pipeline_retrieval_sigma.SignTextRetrievalPipeline",
-}
+_EXTRACTOR_FILE, _PROCESSOR_FILE = "preprocessor_config.json", "processor_config.json"
 
 
-def remote_code_files() -> list[Path]:
-    """The flat modules that travel with a checkpoint."""
-    package = Path(modeling_sigma.__file__).parent
-    return sorted(path for path in (package / "model").glob("*.py") if path.name != "__init__.py")
-
-
-def save_bundle(model: PreTrainedModel, processor: Any, directory: str | Path) -> Path:
+def save_bundle(model: PreTrainedModel, processor: Any, directory: str | Path, include_code: bool = True) -> Path:
     """Saves everything that inference needs into one folder.
 
     Args:
@@ -47,7 +25,10 @@ def save_bundle(model: PreTrainedModel, processor: Any, directory: str | Path) -
         processor ([`SigmaProcessor`] or [`SigmaFeatureExtractor`]):
             The processor, or for a label head without a prompt the feature extractor.
         directory (`str` or `Path`):
-            Made if it does not exist; files of the same names are overwritten.
+            Created if it does not exist; files of the same names are overwritten.
+        include_code (`bool`, *optional*, defaults to `True`):
+            Whether the folder also holds the modules that `trust_remote_code=True` runs where this package is not
+            installed. Without them it loads with this package only, and [`publish`] adds them to what it sends.
 
     Returns:
         `Path`: the folder.
@@ -56,47 +37,79 @@ def save_bundle(model: PreTrainedModel, processor: Any, directory: str | Path) -
     model.save_pretrained(directory)
     processor.save_pretrained(directory)
     feature_extractor = getattr(processor, "feature_extractor", processor)
-    if feature_extractor is not processor:
-        feature_extractor.save_pretrained(directory)
-    auto_map = dict(AUTO_MAP)
     if feature_extractor is processor:  # no tokenizer: AutoProcessor gives the extractor, as for audio
-        auto_map["AutoProcessor"] = auto_map["AutoFeatureExtractor"]
-        _add_to_json(directory / "preprocessor_config.json", processor_class=type(processor).__name__)
-    facts = {"sigma_slu_version": modeling_sigma.__version__}
-    _add_to_json(directory / "config.json", auto_map=auto_map, custom_pipelines=custom_pipelines(model), **facts)
-    for name in ("preprocessor_config.json", "processor_config.json"):
-        if (directory / name).exists():
-            classes = {auto: auto_map[auto] for auto in ("AutoFeatureExtractor", "AutoProcessor")}
-            _add_to_json(directory / name, auto_map=classes)
-            # What AutoFeatureExtractor reads where a processor's file is beside its own.
-            _add_to_json(directory / name, within="feature_extractor", auto_map=classes)
-    for source in remote_code_files():
-        shutil.copyfile(source, directory / source.name)
+        _update_json(directory / _EXTRACTOR_FILE, processor_class=type(processor).__name__)
+    else:
+        feature_extractor.save_pretrained(directory)
+    if include_code:
+        for name, content in remote_code(directory).items():
+            (directory / name).write_bytes(content)
+    else:
+        _update_json(directory / "config.json", sigma_slu_version=modeling_sigma.__version__)
     return directory
 
 
-def custom_pipelines(model: PreTrainedModel) -> dict[str, dict[str, Any]]:
-    """The pipelines that a model of this class serves, as `config.json` lists them.
+def remote_code(folder: str | Path) -> dict[str, bytes]:
+    """What makes a saved model load without this package: its modules, and the JSON files that name their classes.
 
-    A label head serves its own task, a model of two encoders retrieval, and a model that writes all others. The
-    pre-training model serves all that its weights load as.
+    Args:
+        folder (`str` or `Path`):
+            A folder with `config.json`; nothing in it changes.
+
+    Returns:
+        `dict[str, bytes]`: file name -> content.
     """
-    writing = {task: "AutoModelForSeq2SeqLM" for task in PIPELINE_CLASSES if task != "sign-text-retrieval"}
-    retrieval = {"sign-text-retrieval": "AutoModel"}
-    served = {
-        "SigmaForSequenceClassification": {"isolated-sign-recognition": "AutoModelForSequenceClassification"},
-        "SigmaForCTC": {"continuous-sign-recognition": "AutoModelForCTC"},
-        "SigmaModel": retrieval,
-        "SigmaForPreTraining": {**writing, **retrieval},
-    }.get(type(model).__name__, writing)
+    folder = Path(folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    classes = auto_map(has_tokenizer=(folder / _PROCESSOR_FILE).is_file())
+    config["auto_map"] = classes
+    config["custom_pipelines"] = custom_pipelines(config["architectures"][0])
+    config["sigma_slu_version"] = modeling_sigma.__version__
+    files = {path.name: path.read_bytes() for path in remote_code_files()}
+    files["config.json"] = _json_bytes(config)
+    processor_classes = {auto: classes[auto] for auto in ("AutoFeatureExtractor", "AutoProcessor")}
+    for name in (_EXTRACTOR_FILE, _PROCESSOR_FILE):
+        if (folder / name).is_file():
+            content = json.loads((folder / name).read_text(encoding="utf-8"))
+            content["auto_map"] = processor_classes
+            if "feature_extractor" in content:  # what AutoFeatureExtractor reads where both files are there
+                content["feature_extractor"]["auto_map"] = processor_classes
+            files[name] = _json_bytes(content)
+    return files
+
+
+def remote_code_files() -> list[Path]:
+    """The flat modules that travel with a checkpoint."""
+    folders = [Path(folder) for folder in modeling_sigma.model.__path__]
+    return sorted(path for folder in folders for path in folder.glob("*.py") if path.name != "__init__.py")
+
+
+def auto_map(has_tokenizer: bool = True) -> dict[str, str]:
+    """Auto class -> the class that it loads from a bundle, as `config.json` lists them."""
+    extractor = "feature_extraction_sigma.SigmaFeatureExtractor"
     return {
-        task: {"impl": PIPELINE_CLASSES[task], "pt": [auto], "type": "multimodal"} for task, auto in served.items()
+        "AutoConfig": "configuration_sigma.SigmaConfig",
+        "AutoFeatureExtractor": extractor,
+        "AutoProcessor": "processing_sigma.SigmaProcessor" if has_tokenizer else extractor,
+        **{kind.auto_class: f"{kind.module}.{kind.class_name}" for kind in MODEL_KINDS.values()},
     }
 
 
-def _add_to_json(path: Path, within: str | None = None, **fields: Any) -> None:
-    content = json.loads(path.read_text(encoding="utf-8"))
-    target = content if within is None else content.get(within)
-    if target is not None:
-        target.update(fields)
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def custom_pipelines(architecture: str) -> dict[str, dict[str, Any]]:
+    """The pipelines that a model of this class serves, as `config.json` lists them."""
+    return {
+        task: {
+            "impl": f"{PIPELINE_KINDS[task].module}.{PIPELINE_KINDS[task].class_name}",
+            "pt": [auto_class],
+            "type": "multimodal",
+        }
+        for task, auto_class in served_pipelines(MODEL_KINDS[architecture]).items()
+    }
+
+
+def _update_json(path: Path, **fields: Any) -> None:
+    path.write_bytes(_json_bytes({**json.loads(path.read_text(encoding="utf-8")), **fields}))
+
+
+def _json_bytes(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 from safetensors import SafetensorError, safe_open
 
 import modeling_sigma
+from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, ModelKind
 
 
 # What a bundle consists of. Anything else in the folder stays at home.
@@ -40,17 +40,6 @@ PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", 
 TRAINING_LEFTOVERS = frozenset({"training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt"})
 NOT_SENT_NAMES = frozenset({"trainer_state.json"})
 
-# Architecture -> files that it cannot be used without.
-_PROCESSOR = ("preprocessor_config.json",)
-_TOKENIZER = ("processor_config.json", "tokenizer_config.json", "tokenizer.json")
-REQUIRED_FILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "SigmaForConditionalGeneration": (*_PROCESSOR, *_TOKENIZER, "generation_config.json"),
-        "SigmaForPreTraining": (*_PROCESSOR, *_TOKENIZER),
-        "SigmaModel": (*_PROCESSOR, *_TOKENIZER),
-    }
-)
-
 
 @dataclass(frozen=True)
 class CheckedBundle:
@@ -67,6 +56,11 @@ class CheckedBundle:
     config: dict[str, Any]
     files: tuple[Path, ...]
     left_out: tuple[Path, ...]
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether it is a PEFT adapter, which needs its base model."""
+        return _is_adapter(self.folder)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -86,7 +80,7 @@ def check_bundle(folder: str | Path) -> CheckedBundle:
         raise ValueError(
             f"{folder}: expected the folder of a model, found {'a file' if folder.exists() else 'nothing'}"
         )
-    is_adapter = (folder / "adapter_config.json").is_file()
+    is_adapter = _is_adapter(folder)
     config = _read_config(folder, "adapter_config.json" if is_adapter else "config.json")
     check_version(config, folder)
     if is_adapter and (folder / "config.json").is_file():  # the first configuration is PEFT's, which has no version
@@ -118,6 +112,10 @@ def check_version(config: Mapping[str, Any], source: str | Path) -> None:
             f"{source} was written by sigma-slu {written_by}, and this is {modeling_sigma.__version__}: "
             "install a newer one (see its README)"
         )
+
+
+def _is_adapter(folder: Path) -> bool:
+    return (folder / "adapter_config.json").is_file()
 
 
 def _read_config(folder: Path, name: str) -> dict[str, Any]:
@@ -166,20 +164,36 @@ def _objects_in_archive(path: Path) -> Iterator[str]:
 
 
 def _model_problems(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
-    architecture = (config.get("architectures") or ["SigmaForConditionalGeneration"])[0]
-    required = REQUIRED_FILES.get(architecture, _PROCESSOR)
-    missing = [name for name in required if not (folder / name).is_file()]
+    architecture = (config.get("architectures") or ["none"])[0]
+    kind = MODEL_KINDS.get(architecture)
+    if kind is None:
+        yield f"expected architectures in config.json among {', '.join(MODEL_KINDS)}, found {architecture}"
+        return
+    missing = [name for name in _required_files(kind) if not (folder / name).is_file()]
     if missing:
         yield f"{', '.join(missing)} missing: save model and processor with modeling_sigma.save_bundle"
-    yield from _code_problems(folder, config)
+    if has_code(config):
+        yield from _code_problems(folder, config)
+
+
+def has_code(config: Mapping[str, Any]) -> bool:
+    """Whether a `config.json` names the modules that load it without this package."""
+    return bool(config.get("auto_map"))
+
+
+def _required_files(kind: ModelKind) -> Iterator[str]:
+    """What this kind of model cannot be used without."""
+    yield "preprocessor_config.json"
+    if not kind.has_labels:
+        yield from ("processor_config.json", "tokenizer_config.json", "tokenizer.json")
+    if kind.writes:
+        yield "generation_config.json"
 
 
 def _code_problems(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
     """Every class that the maps name, and every module that those files import, is in the folder."""
     pipelines = config.get("custom_pipelines") or {}
-    named = [*(config.get("auto_map") or {}).values(), *(task.get("impl", "") for task in pipelines.values())]
-    if not named:
-        yield "config.json has no auto_map, so it loads with this package only: use modeling_sigma.save_bundle"
+    named = [*config["auto_map"].values(), *(task.get("impl", "") for task in pipelines.values())]
     waiting = {str(name).split("--")[-1].split(".")[0] for name in named}
     seen: set[str] = set()
     while waiting - seen:

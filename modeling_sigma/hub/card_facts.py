@@ -16,10 +16,10 @@ class Metric:
     """How a score is shown.
 
     Args:
-        label (`str`): In the table.
+        label (`str`): Its name in the table.
         hub_type (`str`): Its name in the Hub's `model-index`.
-        unit (`str`): Behind the number.
-        is_higher_better (`bool`): Direction.
+        unit (`str`): The unit after the number.
+        is_higher_better (`bool`): Whether a higher score is better.
     """
 
     label: str
@@ -63,16 +63,16 @@ class Measurement:
 
     Args:
         task (`str`): A key of `TASKS`.
-        dataset (`str`): Its name in words.
-        split (`str`): Which part of it.
-        num_samples (`int`): How many clips.
-        scores (`dict[str, float]`): Keys of `METRICS`, as `modeling_sigma.metrics` returns them.
-        signature (`str`): How they were computed.
-        command (`str`): What was run.
-        baselines (`dict[str, dict[str, float]]`): Name of a comparison (what knows less) -> its scores.
-        intervals (`dict[str, list[float]]`): 95 % intervals.
-        dataset_id (`str`, *optional*): On the Hub.
-        dataset_config (`str`, *optional*): Which configuration.
+        dataset (`str`): The name of the data set in words.
+        split (`str`): The split of the data set.
+        num_samples (`int`): The number of clips.
+        scores (`dict[str, float]`): Keys of `METRICS` and values as `modeling_sigma.metrics` returns them.
+        signature (`str`): The signature that says how the scores were computed.
+        command (`str`): The command that computed them.
+        baselines (`dict[str, dict[str, float]]`): Name of a baseline -> its scores.
+        intervals (`dict[str, list[float]]`): Name of a score -> ends of its 95 % interval.
+        dataset_id (`str`, *optional*): The name of the data set on the Hub.
+        dataset_config (`str`, *optional*): The configuration of the data set.
         note (`str`, *optional*): What a reader must know, such as an overlap of training and test data.
     """
 
@@ -113,22 +113,22 @@ class TrainingData:
     """A corpus that the model has seen.
 
     Args:
-        name (`str`): In words.
-        sign_language (`str`): Whose language is signed in it.
-        signers (`str`): How many people, and what is known of them.
-        amount (`str`): Clips, hours.
-        licence (`str`): Terms of the corpus.
+        name (`str`): The name of the corpus in words.
+        sign_language (`str`): The sign language in it.
+        signers (`str`): The number of signers, and what is known about them.
+        amount (`str`): The amount of data, in clips or hours.
+        license (`str`): The terms of the corpus.
         consent (`str`): What the people in it have agreed to; "not stated by its authors" is an answer.
-        estimator (`str`): What made the skeletons.
-        layout (`str`): A name of `modeling_sigma.model.skeleton_layouts.LAYOUTS`.
-        dataset_id (`str`, *optional*): On the Hub.
+        estimator (`str`): The pose estimator that produced the skeletons.
+        layout (`str`): The layout of the skeletons, a name in `modeling_sigma.model.skeleton_layouts.LAYOUTS`.
+        dataset_id (`str`, *optional*): The name of the data set on the Hub.
     """
 
     name: str
     sign_language: str
     signers: str
     amount: str
-    licence: str
+    license: str
     consent: str
     estimator: str
     layout: str
@@ -140,17 +140,17 @@ class CardFacts:
     """What the owner of a model states.
 
     Args:
-        name (`str`): Of the model.
+        name (`str`): The name of the model.
         summary (`str`): One or two sentences: what it reads, what it writes.
         tasks (`list[str]`): Keys of `TASKS`.
         languages (`list[str]`): ISO 639 codes of signed and spoken languages (`"ase"`, `"en"`).
-        training_data (`list[TrainingData]`): Everything that it has seen.
-        not_seen (`list[str]`): People, dialects, ways of signing, cameras that are known to be missing.
+        training_data (`list[TrainingData]`): All corpora that the model has seen.
+        not_seen (`list[str]`): People, dialects, ways of signing and cameras known to be missing from them.
         deaf_involvement (`str`): Which Deaf people or organisations took part, and how; "nobody" is an answer.
         training (`str`): How it was trained: command, hardware, time.
         contact (`str`): Where signers and users can complain.
-        licence (`str`, *optional*): A name of `modeling_sigma.hub.licences.LICENCES`.
-        base_model (`str`, *optional*): Name on the Hub.
+        license (`str`, *optional*): The license of the weights, a name in `modeling_sigma.hub.licenses.LICENSES`.
+        base_model (`str`, *optional*): The name of the base model on the Hub.
     """
 
     name: str
@@ -162,7 +162,7 @@ class CardFacts:
     deaf_involvement: str
     training: str
     contact: str
-    licence: str | None = None
+    license: str | None = None
     base_model: str | None = None
 
     def __post_init__(self) -> None:
@@ -199,13 +199,13 @@ def read_facts(path: str | Path) -> CardFacts:
     Raises:
         ValueError: if it is no such file, or something is not stated. All that is missing is named.
     """
-    content = _read_json(path, dict)
+    content = _spelt_anew(_read_json(path, dict))
     corpora = content.get("training_data")
     if not isinstance(corpora, list) or not corpora:
         raise ValueError(f"{path}: expected training_data as a list of corpora: what has the model seen?")
     blank = [name for name in _required(CardFacts) if name not in ("training_data",) and _is_blank(content.get(name))]
-    for number, corpus in enumerate(corpora):
-        given = corpus if isinstance(corpus, dict) else {}
+    corpora = [_spelt_anew(corpus) if isinstance(corpus, dict) else {} for corpus in corpora]
+    for number, given in enumerate(corpora):
         blank += [f"training_data[{number}].{name}" for name in _required(TrainingData) if _is_blank(given.get(name))]
     if blank:
         raise ValueError(f"{path}: not stated: {', '.join(blank)}. Say so in words where you do not know")
@@ -249,6 +249,11 @@ def _build(cls: Any, values: Mapping[str, Any], path: str | Path) -> Any:
         return cls(**values)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _spelt_anew(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with the key `license` as cards of version 0.1.0 spelt it."""
+    return {"license" if name == "licence" else name: value for name, value in content.items()}
 
 
 def _required(cls: Any) -> Sequence[str]:

@@ -10,23 +10,24 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from safetensors import safe_open
+from tabulate import tabulate
 
 import modeling_sigma
 from modeling_sigma.hub.card_facts import METRICS, TASKS, CardFacts, Measurement, read_measurements
-from modeling_sigma.hub.licences import LICENCES, choose_licence
+from modeling_sigma.hub.licenses import LICENSES, choose_license, inherited_license
+from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS
 
 
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
 FACTS_FILE, RESULTS_FILE = "card.json", "results.json"
 
-# Task -> the lines that use a model of it.
+# Task -> the pipeline of a model without labels of its own.
 _PIPELINES = {
-    "slt": ("sign-language-translation", "translate"),
-    "cslr": ("sign-language-translation", "recognize"),
-    "islr": ("sign-language-translation", "recognize"),
-    "retrieval": ("sign-text-retrieval", "rank"),
+    "slt": "sign-language-translation",
+    "cslr": "continuous-sign-recognition",
+    "islr": "sign-language-translation",
+    "retrieval": "sign-text-retrieval",
 }
-_LABEL_HEAD = "SigmaForSequenceClassification"
 
 
 def build_card(
@@ -41,28 +42,28 @@ def build_card(
 
     Args:
         facts ([`CardFacts`]):
-            What the owner states.
+            The facts that the owner states.
         measurements (`Sequence[Measurement]`, *optional*):
-            What was measured. Without any the card says that nothing was.
+            The measured results. Without any, the card says that nothing was measured.
         model_name (`str`, *optional*):
-            Name on the Hub for the lines that show the use.
+            Where users find the model, for the lines that show its use: a name on the Hub, or a folder.
         config (`dict`, *optional*):
-            The model's `config.json`: its inherited licence, and whether it has a label head.
+            The model's `config.json`: its inherited license, and whether it has a label head.
         num_parameters (`int`, *optional*):
-            Size of the model.
+            The number of parameters of the model.
 
     Returns:
         `huggingface_hub.ModelCard`: the text with its header.
 
     Raises:
-        ValueError: for a licence that the inherited one forbids.
+        ValueError: for a license that the inherited one forbids.
     """
     config = config or {}
-    inherited = config.get("weights_licence")
-    licence = choose_licence(inherited, facts.licence, None) if facts.licence or inherited else None
+    inherited = inherited_license(config)
+    license = choose_license(inherited, facts.license, None) if facts.license or inherited else None
     data = ModelCardData(
         language=facts.languages,
-        license=licence,
+        license=license,
         library_name="transformers",
         base_model=facts.base_model,
         datasets=[corpus.dataset_id for corpus in facts.training_data if corpus.dataset_id] or None,
@@ -76,15 +77,16 @@ def build_card(
         facts=facts,
         results=[{**asdict(one), "task_words": TASKS[one.task], "table": _table(one)} for one in measurements],
         usage=_usage(facts, model_name, config),
+        is_folder=_is_folder(model_name),
         version=modeling_sigma.__version__,
         size=None if num_parameters is None else _count(num_parameters),
-        licence_words=None if licence is None else LICENCES[licence],
+        license_words=None if license is None else LICENSES[license],
         inherited=inherited,
     )
 
 
 def num_parameters_of(folder: str | Path) -> int | None:
-    """How many numbers the weights of a folder hold; None where there are none."""
+    """The number of values in the weights of a folder; None without weights."""
     total = 0
     for path in Path(folder).glob("model*.safetensors"):
         with safe_open(path, framework="numpy") as file:
@@ -97,7 +99,7 @@ def num_parameters_of(folder: str | Path) -> int | None:
 
 
 def write_results(folder: str | Path, measurements: Sequence[Measurement]) -> Path:
-    """Stores results beside a model, where `sigma-slu card` finds them."""
+    """Writes results into a model folder, where `sigma-slu card` finds them."""
     path = Path(folder) / RESULTS_FILE
     entries = [{name: value for name, value in asdict(one).items() if value} for one in measurements]
     path.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -105,7 +107,7 @@ def write_results(folder: str | Path, measurements: Sequence[Measurement]) -> Pa
 
 
 def add_result(folder: str | Path, measurement: Measurement) -> Path:
-    """Stores one more result beside a model, in place of an older one of the same test."""
+    """Adds a result to a model folder, in place of an older one of the same test."""
     path = Path(folder) / RESULTS_FILE
 
     def test_of(one: Measurement) -> tuple[Any, ...]:
@@ -136,7 +138,7 @@ def _table(one: Measurement) -> str:
     names = list(one.baselines)
     has_intervals = bool(one.intervals)
     head = ["metric", "this model", *(["95 % interval"] if has_intervals else []), *names]
-    rows = [head, ["---"] * len(head)]
+    rows = []
     for score, value in one.scores.items():
         metric = METRICS[score]
         direction = "" if metric.is_higher_better else " (lower is better)"
@@ -145,33 +147,42 @@ def _table(one: Measurement) -> str:
         others = (one.baselines[name].get(score) for name in names)
         cells = ["-" if other is None else f"{other:.1f}{metric.unit}" for other in others]
         rows.append([f"{metric.label}{direction}", f"{value:.1f}{metric.unit}", *interval, *cells])
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return tabulate(rows, head, tablefmt="github", disable_numparse=True)
 
 
 def _usage(facts: CardFacts, model_name: str, config: dict[str, Any]) -> str:
-    task, verb = _PIPELINES[facts.tasks[0]]
-    if config.get("architectures") == [_LABEL_HEAD]:
-        task, verb = "isolated-sign-recognition", "recognize"
+    kind = MODEL_KINDS.get((config.get("architectures") or [""])[0])
+    labelled = kind if kind is not None and kind.has_labels else None
+    task = labelled.pipelines[0] if labelled else _PIPELINES[facts.tasks[0]]
+    verb = {"sign-language-translation": "translate", "sign-text-retrieval": "rank"}.get(task, "recognize")
     arguments = 'clip, texts=["hello", "thank you"]' if task == "sign-text-retrieval" else "clip"
-    imported, in_parts = "pipeline", []
-    if config.get("architectures") == [_LABEL_HEAD] and not config.get("use_prompt", True):
-        imported = "AutoFeatureExtractor, AutoModelForSequenceClassification, pipeline"
+    imported = ["pipeline"]
+    trust = "" if _is_folder(model_name) else ", trust_remote_code=True"
+    in_parts = []
+    if labelled and not config.get("use_prompt", True):
+        imported = ["AutoFeatureExtractor", labelled.auto_class, *imported]
         in_parts = [
             "",
             "# Or extractor and model (there is no tokenizer):",
-            f'extractor = AutoFeatureExtractor.from_pretrained("{model_name}", trust_remote_code=True)',
-            f'model = AutoModelForSequenceClassification.from_pretrained("{model_name}", trust_remote_code=True)',
-            "model(**extractor(clip)).logits  # a score for each of model.config.id2label",
+            f'extractor = AutoFeatureExtractor.from_pretrained("{model_name}"{trust})',
+            f'model = {labelled.auto_class}.from_pretrained("{model_name}"{trust})',
+            "model(**extractor(clip)).logits  # one score for each of model.config.id2label",
         ]
     return "\n".join(
         [
-            f"from transformers import {imported}",
+            *(["import modeling_sigma"] if not trust else []),
+            f"from transformers import {', '.join(imported)}",
             "",
-            f'{verb} = pipeline("{task}", model="{model_name}", trust_remote_code=True)',
+            f'{verb} = pipeline("{task}", model="{model_name}"{trust})',
             f"{verb}({arguments})  # an array (frames, keypoints, x y score), or with sigma-slu installed a file",
             *in_parts,
         ]
     )
+
+
+def _is_folder(model_name: str) -> bool:
+    """Whether users have the model as a folder: it then loads with this package, and without code of its own."""
+    return Path(model_name).is_dir()
 
 
 def _count(number: int) -> str:

@@ -1,4 +1,4 @@
-"""A checked bundle goes to the Hub: private first, in one commit, so that nobody ever sees half of it."""
+"""Publishes a checked bundle on the Hub: private first, in one commit, so that nobody ever sees half of it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, Mo
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
-from modeling_sigma.hub.bundle_checks import CheckedBundle, check_bundle
-from modeling_sigma.hub.licences import choose_licence
+from modeling_sigma.hub.bundle import remote_code
+from modeling_sigma.hub.bundle_checks import CheckedBundle, check_bundle, has_code
+from modeling_sigma.hub.licenses import choose_license, inherited_license
 
 
 T = TypeVar("T")
@@ -38,30 +39,30 @@ class Publication:
     """What is about to be sent.
 
     Args:
-        bundle ([`CheckedBundle`]): The folder and its files.
-        repo_id (`str`): `ORG/NAME`.
-        licence (`str`): A name of `modeling_sigma.hub.licences.LICENCES`.
-        card (`str`): The model card, with the licence in its header.
-        inherited_licence (`str`, *optional*): What the weights were made from is under this licence.
+        bundle ([`CheckedBundle`]): The folder and the files that are sent.
+        repo_id (`str`): The repository, as `ORG/NAME`.
+        license (`str`): The license, a name in `modeling_sigma.hub.licenses.LICENSES`.
+        written (`dict[str, bytes]`): What is sent beside the files of the folder, or in place of them: the card with
+            the license in its header, and for a folder without code all that loads it without this package.
+        inherited_license (`str`, *optional*): The license that the weights inherited.
     """
 
     bundle: CheckedBundle
     repo_id: str
-    licence: str
-    card: str
-    inherited_licence: str | None = None
+    license: str
+    written: dict[str, bytes]
+    inherited_license: str | None = None
 
     @property
     def sizes(self) -> dict[str, int]:
         """Bytes of each file."""
-        return {**self.bundle.sizes, "README.md": len(self.card.encode())}
+        return {**self.bundle.sizes, **{name: len(content) for name, content in self.written.items()}}
 
     def operations(self) -> list[CommitOperationAdd]:
-        """One addition a file, made anew because the client changes them while it sends them."""
-        folder = self.bundle.folder
-        names = (path.as_posix() for path in self.bundle.files if path.name != "README.md")
-        additions = [CommitOperationAdd(name, str(folder / name)) for name in names]
-        return [CommitOperationAdd("README.md", self.card.encode()), *additions]
+        """One addition per file, created anew for each try because the client changes them."""
+        names = [path.as_posix() for path in self.bundle.files if path.as_posix() not in self.written]
+        written = [CommitOperationAdd(name, content) for name, content in self.written.items()]
+        return [*written, *(CommitOperationAdd(name, str(self.bundle.folder / name)) for name in names)]
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,11 @@ class Published:
     """What is on the Hub now.
 
     Args:
-        url (`str`): The repository.
-        commit (`str`): Name of the commit.
-        revision (`str`): Branch.
-        is_private (`bool`): Who can see it.
-        pull_request (`str`, *optional*): Address of the pull request.
+        url (`str`): The address of the repository.
+        commit (`str`): The hash of the commit.
+        revision (`str`): The branch.
+        is_private (`bool`): Whether the repository is private.
+        pull_request (`str`, *optional*): The address of the pull request.
         deleted (`list[str]`): Files of an earlier version that the commit removed.
     """
 
@@ -85,20 +86,20 @@ class Published:
     deleted: list[str] = field(default_factory=list)
 
 
-def plan_publication(folder: str | Path, repo_id: str, licence: str | None = None) -> Publication:
+def plan_publication(folder: str | Path, repo_id: str, license: str | None = None) -> Publication:
     """Checks a folder and its card without any network.
 
     Args:
         folder (`str` or `Path`):
-            A folder of `save_bundle`, or of a PEFT adapter.
+            The folder of a model, or of a PEFT adapter.
         repo_id (`str`):
-            `ORG/NAME` or `USER/NAME`.
-        licence (`str`, *optional*):
-            Where the card states none.
+            The repository, as `ORG/NAME` or `USER/NAME`.
+        license (`str`, *optional*):
+            The license of the weights, if the card states none.
 
     Raises:
         ValueError: for a name that the Hub does not allow, a folder that is no complete bundle, a missing or damaged
-            card, or no or a wrong licence.
+            card, or no or a wrong license.
     """
     _check_repo_id(repo_id)
     bundle = check_bundle(folder)
@@ -111,27 +112,28 @@ def plan_publication(folder: str | Path, repo_id: str, licence: str | None = Non
         card: Any = ModelCard(path.read_text(encoding="utf-8"), ignore_metadata_errors=False)
     except (ValueError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: the header between the `---` lines is no valid YAML ({error})") from error
-    inherited = bundle.config.get("weights_licence")
+    inherited = inherited_license(bundle.config)
     model_config = bundle.folder / "config.json"
     if inherited is None and model_config.is_file():  # an adapter's first configuration is PEFT's
-        inherited = json.loads(model_config.read_text(encoding="utf-8")).get("weights_licence")
+        inherited = inherited_license(json.loads(model_config.read_text(encoding="utf-8")))
     data: Any = card.data
     stated = data.license
     try:
-        chosen = choose_licence(inherited, None if stated is None else str(stated), licence)
+        chosen = choose_license(inherited, None if stated is None else str(stated), license)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if chosen != stated:
         data.license = chosen
     text = path.read_text(encoding="utf-8") if chosen == stated else str(card)
-    return Publication(bundle, repo_id, chosen, text, inherited)
+    code = {} if bundle.is_adapter or has_code(bundle.config) else remote_code(bundle.folder)
+    return Publication(bundle, repo_id, chosen, {"README.md": text.encode(), **code}, inherited)
 
 
 def publish(
     folder: str | Path,
     repo_id: str,
     *,
-    licence: str | None = None,
+    license: str | None = None,
     is_public: bool = False,
     revision: str | None = None,
     create_pr: bool = False,
@@ -144,25 +146,25 @@ def publish(
 
     A new repository is private; with `is_public` it is opened after the commit has arrived. All files arrive in one
     commit, which also removes weights and code of an earlier version that the bundle does not have. A failing network
-    is tried again; after that, calling this again goes on where it stopped.
+    is tried again; if it stays away, a later call resumes.
 
     Args:
-        folder, repo_id, licence:
-            See [`plan_publication`].
+        folder, repo_id, license:
+            As in [`plan_publication`].
         is_public (`bool`, *optional*, defaults to `False`):
-            Whether everybody may see it.
+            Whether the repository is made public.
         revision (`str`, *optional*):
-            Branch; made where there is none. `main` by default.
+            The branch to commit to, created if needed; `main` by default.
         create_pr (`bool`, *optional*, defaults to `False`):
-            Open a pull request in an existing repository instead of changing it.
+            Whether to open a pull request in an existing repository instead.
         exist_ok (`bool`, *optional*, defaults to `False`):
-            Add a commit to a repository that holds files already.
+            Whether the repository may already hold files.
         message (`str`, *optional*):
-            Of the commit.
+            The commit message.
         api (`HfApi`, *optional*):
-            With an endpoint or token of your own.
+            A client with an endpoint or token of your own.
         wait (`Callable`, *optional*):
-            Called with seconds between two tries.
+            Called with the seconds to wait between two tries.
 
     Returns:
         [`Published`].
@@ -171,7 +173,7 @@ def publish(
         ValueError: as [`plan_publication`]; [`PublishError`] if the name is taken, the Hub refuses, or the network
             fails.
     """
-    plan = plan_publication(folder, repo_id, licence)
+    plan = plan_publication(folder, repo_id, license)
     branch = revision or "main"
     if create_pr and branch != "main":
         raise ValueError(f"expected a pull request to main, received revision {branch!r}: leave one of them out")

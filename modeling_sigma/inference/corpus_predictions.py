@@ -1,4 +1,4 @@
-"""What a saved model says about the clips of a data set, through the pipelines: for `sigma-slu evaluate`."""
+"""Predictions of a saved model for the clips of a data set, through its pipeline: for `sigma-slu evaluate`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from modeling_sigma.inference.load_pipeline import load_pipeline
+from modeling_sigma.inference.model_config import saved_kind
 
 
 # Task -> the pipeline that predicts for it.
@@ -26,15 +29,15 @@ class CorpusPredictions:
 
     Args:
         sample_ids (`list[str]`):
-            One for each clip.
+            The id of each clip.
         predictions (`list`):
-            A text for each clip; a list of labels, best first, where a model ranks them.
+            A text per clip, or a list of labels, best first, if the model ranks them.
         references (`list[str]`):
-            Sentences, glosses between spaces, or labels.
+            The true sentence, glosses (joined by spaces) or label of each clip.
         labels (`list[str]`, *optional*):
-            The labels that the model may choose from, where it may not write freely.
+            The labels that the model chose among; None if it wrote freely.
         spans (`list[list[dict]]`, *optional*):
-            When each gloss was signed, where the model says so.
+            When each gloss was signed, if the model predicts that.
     """
 
     sample_ids: list[str]
@@ -44,10 +47,10 @@ class CorpusPredictions:
     spans: list[Any] | None = field(default=None, repr=False)
 
     def save(self, path: str | Path) -> None:
-        """Writes predictions beside their references, in a form that `sigma-slu evaluate` reads back.
+        """Writes predictions with their references, in a format that `sigma-slu evaluate` reads.
 
-        `.json` and `.jsonl` keep ranked labels and times; any other suffix gets a line for each sample, as the field's
-        code dumps them.
+        `.json` and `.jsonl` keep ranked labels and times; any other suffix gets one line per sample, as the
+        field's code dumps them.
         """
         path = Path(path)
         if path.suffix.lower() not in (".json", ".jsonl"):
@@ -81,46 +84,35 @@ def predict_corpus(
     language: str | None = None,
     num_beams: int | None = None,
     batch_size: int = 8,
-    device: str = "cpu",
+    device: str | None = None,
 ) -> CorpusPredictions:
     """Predicts all clips of a data set.
 
     Args:
         model (`str`):
-            A model's folder, or its name on the Hub.
+            The folder of a model, or its name on the Hub.
         dataset (`datasets.Dataset`):
-            With the columns of `datasets_scripts.schema`.
+            A split with the columns of `datasets_scripts.schema`.
         task (`str`):
-            `"slt"` and `"islr"` compare with the column `text`, `"cslr"` with `gloss`.
+            What is predicted: `"slt"` or `"islr"` (the column `text`), or `"cslr"` (the column `gloss`).
         labels (`Sequence[str]`, *optional*):
-            For isolated signs: the labels that the model may choose from. Without them a label head has all of its
-            own, and a model that writes writes freely; what it writes is compared as it is.
+            For isolated signs, the labels to choose among. Without them, a label head ranks all of its own, and a
+            generative model writes freely: its text is compared as it is.
         language (`str`, *optional*):
-            Spoken language of the prompt; each clip's `spoken_language` by default.
+            The spoken language to write; by default each clip's `spoken_language`.
         num_beams (`int`, *optional*):
-            Instead of the model's own.
+            The number of beams, instead of the model's own.
         batch_size (`int`, *optional*, defaults to 8):
-            Clips computed together.
-        device (`str`, *optional*, defaults to `"cpu"`):
-            Where.
+            The number of clips per batch.
+        device (`str`, *optional*):
+            Where the model computes, as in [`load_pipeline`].
 
     Raises:
-        ValueError: for a split without clips or references, or a model that does not serve the task.
+        ValueError: for a split without clips or references, or for a model that does not serve the task.
     """
-    from modeling_sigma.cli.predict import load_predictor
-    from modeling_sigma.model.model_kinds_sigma import PIPELINE_KINDS
-    from modeling_sigma.registration import defined_class
-
     references = _references(dataset, task)
-    predictor = load_predictor(model, device)
-    writes = predictor.model.can_generate()
-    is_ranked = task == "islr" and (labels is not None or not writes)
-    pipeline_task = PIPELINE_TASKS["slt" if task == "islr" and not is_ranked else task]
-    if predictor.task != pipeline_task:
-        if not writes:
-            raise ValueError(f"{model}: expected a model for {pipeline_task}, found {type(predictor.model).__name__}")
-        parts = {"model": predictor.model, "processor": predictor.processor, "device": predictor.device}
-        predictor = defined_class(PIPELINE_KINDS[pipeline_task])(task=pipeline_task, **parts)
+    is_ranked = task == "islr" and (labels is not None or saved_kind(model).has_labels)
+    predictor = load_pipeline(model, PIPELINE_TASKS["slt" if task == "islr" and not is_ranked else task], device)
     # What was trained on the corpus is scored on all of it; how many clips are guesses is told.
     options: dict[str, Any] = {"allow_unseen": True}
     if is_ranked:
@@ -145,6 +137,14 @@ def predict_corpus(
             stacklevel=2,
         )
     known = list(predictor.model.config.id2label.values()) if is_ranked and labels is None else labels
+    if known is not None:
+        unknown = sorted(set(references) - set(known))
+        if unknown:
+            warnings.warn(
+                f"{len(unknown)} of the data set's labels, such as {unknown[0]!r}, are none of the model's "
+                f"{len(known)}: their clips score zero",
+                stacklevel=2,
+            )
     return CorpusPredictions(
         sample_ids=[str(sample_id) for sample_id in dataset["sample_id"]],
         predictions=[_answer(output) for output in outputs],
@@ -193,7 +193,7 @@ def load_split(dataset: str, config: str | None, split: str, data_dir: str | Non
     """A split of a corpus, by its name, its folder or its name on the Hub.
 
     Raises:
-        ValueError: for an unknown corpus, or one without that split.
+        ValueError: for an unknown corpus, or for one without that split.
     """
     from datasets.utils.logging import disable_progress_bar
 

@@ -1,4 +1,4 @@
-"""Stored embeddings and what they belong to: a folder with one safetensors file and one JSON file."""
+"""Stored embeddings and their entries: a folder with one safetensors and one JSON file."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class EmbeddingIndex:
 
     Args:
         embeddings (`np.ndarray` of shape `(N, hidden_size)`):
-            Rows of length 1, float32.
+            Unit vectors, float32.
         entries (`list[str]`):
-            A file name or a text for each row.
+            The file name or text of each row.
         kind (`"clips"` or `"texts"`):
-            What the rows are.
+            Whether the rows are clips or texts.
         model (`str`):
-            Where the model came from.
+            The folder of the model, or its name on the Hub.
         fingerprint (`str`):
-            Of the model's weights: vectors of two models cannot be compared.
+            The fingerprint of the model's weights: vectors of two models cannot be compared.
 
     Raises:
         ValueError: for vectors of another shape or length, or numbers that do not fit.
@@ -68,9 +68,9 @@ class EmbeddingIndex:
 
         Args:
             queries (`np.ndarray` of shape `(Q, hidden_size)`):
-                Unit vectors.
+                The unit vectors to search for.
             top_k (`int`, *optional*, defaults to 10):
-                How many; fewer where the index has fewer.
+                The number of results per query; fewer if the index has fewer entries.
 
         Returns:
             `tuple`: cosines `(Q, top_k)`, best first, and their rows `(Q, top_k)`; equal ones in order of rows.
@@ -131,11 +131,42 @@ class EmbeddingIndex:
         except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise ValueError(f"{folder}: the index is damaged ({error}): make it again") from error
 
+    def search_with(self, pipe: Any, query: Any, kind: str, top_k: int = 10) -> list[dict[str, Any]]:
+        """Embeds a clip or a text with a `sign-text-retrieval` pipeline, and searches for it.
+
+        Args:
+            pipe ([`SignTextRetrievalPipeline`]):
+                A pipeline with the model that made the index.
+            query (`PoseClip`, `Path` or `str`):
+                The clip or text to search for.
+            kind (`"clips"` or `"texts"`):
+                Whether the query is a clip or a text.
+            top_k (`int`, *optional*, defaults to 10):
+                The number of results; fewer if the index has fewer entries.
+
+        Returns:
+            `list[dict]`: `"clip"` or `"text"` (the entry) and `"score"` (the cosine), best first.
+
+        Raises:
+            ValueError: for a model with other weights.
+        """
+        if model_fingerprint(pipe.model) != self.fingerprint:
+            raise ValueError(
+                f"expected the model that made the index ({self.model}), received one with other weights: build the "
+                "index again, or name its model"
+            )
+        vector = pipe(query, inputs_are=kind)
+        scores, rows = self.search(vector.float().cpu().numpy()[None], top_k)
+        return [
+            {self.kind[:-1]: self.entries[row], "score": round(float(score), 4)}
+            for score, row in zip(scores[0], rows[0])
+        ]
+
 
 def model_fingerprint(model: Any) -> str:
     """A name for the weights of a [`SigmaModel`]: changes with every training step, and with a merged adapter.
 
-    All weights and statistics count, since an adapter changes a few matrices only. About a second a gigabyte.
+    All weights and statistics count, since an adapter changes a few matrices only. Takes about a second per gigabyte.
     """
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):

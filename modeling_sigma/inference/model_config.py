@@ -1,9 +1,11 @@
-"""The configuration of a saved Sigma model, or an error that says what is there instead."""
+"""The configuration of a saved Sigma model and its kind, or an error that says what is there instead."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+
+from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, ModelKind
 
 
 def load_model_config(name_or_path: str | Path) -> Any:
@@ -17,9 +19,7 @@ def load_model_config(name_or_path: str | Path) -> Any:
     from transformers import AutoConfig
 
     from modeling_sigma.hub.bundle_checks import weight_problems
-    from modeling_sigma.registration import register_sigma
 
-    register_sigma()
     path = Path(name_or_path)
     if path.is_file():
         raise ValueError(f"{path}: expected the folder of a model, found a file")
@@ -41,6 +41,14 @@ def load_model_config(name_or_path: str | Path) -> Any:
     return config
 
 
-def saved_class(config: Any) -> str:
-    """Name of the class that was saved, or "none"."""
-    return str((config.architectures or ["none"])[0])
+def saved_kind(name_or_path: str | Path) -> ModelKind:
+    """What kind of model a folder or Hub name holds.
+
+    Raises:
+        ValueError: as [`load_model_config`], or for a class that is none of `MODEL_KINDS`.
+        OSError: if it cannot be read.
+    """
+    architecture = (load_model_config(name_or_path).architectures or ["none"])[0]
+    if architecture not in MODEL_KINDS:
+        raise ValueError(f"{name_or_path}: expected one of {', '.join(MODEL_KINDS)}, found {architecture}")
+    return MODEL_KINDS[architecture]

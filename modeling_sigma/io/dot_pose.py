@@ -15,17 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from modeling_sigma.io.detections import check_num_frames, check_person, check_person_exists, hide_invalid
-from modeling_sigma.io.dot_pose_names import NAMINGS, Naming, PointName
+from modeling_sigma.io.detections import check_num_frames
+from modeling_sigma.io.dot_pose_names import NAMINGS, PointName
 from modeling_sigma.io.reading_errors import naming_file, shown
-from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.io.recording import Recording, detections_of
+from modeling_sigma.model.keypoint_arrays import hide_invalid
+from modeling_sigma.model.skeleton_layouts import get_layout
 
 
 # Version 0.0 has frames of any number of persons, down to two bytes each; this many points need half a gigabyte.
 _MAX_POINTS_OF_VERSION_0 = 20_000_000
 
 
-def read_dot_pose(path: str | os.PathLike[str], person: int = 0) -> PoseClip:
+def read_dot_pose(path: str | os.PathLike[str]) -> Recording:
     """Reads a `.pose` file.
 
     Coordinates are pixels of the image whose size the file's header states. Masked values and missing components get
@@ -34,12 +36,10 @@ def read_dot_pose(path: str | os.PathLike[str], person: int = 0) -> PoseClip:
     Args:
         path (`str` or `os.PathLike`):
             The file.
-        person (`int`, *optional*, defaults to 0):
-            Which person.
 
     Raises:
         ValueError: for components that are none of MediaPipe Holistic, OpenPose and COCO-WholeBody (the message lists
-            them), a damaged file, or a person that the file does not have.
+            them), or a damaged file.
         OSError: if there is no such file or it cannot be read.
     """
     # A dependency of ours, but not a light one: loaded when a .pose file is.
@@ -51,25 +51,23 @@ def read_dot_pose(path: str | os.PathLike[str], person: int = 0) -> PoseClip:
     with naming_file(path, "a .pose file"):
         reader = BufferReader(raw)
         header = PoseHeader.read(reader)
-        naming, columns = _keypoint_columns(header.components)
+        layout, columns, is_certain = _keypoint_columns(header.components)
         axes = _image_axes(header.components)
-        _check_body(header, raw, reader.read_offset, check_person(person))
+        _check_body(header, raw, reader.read_offset)
         body = NumPyPoseBody.read(header, reader)
         check_num_frames(len(body.data))
-        check_person_exists(person, body.data.shape[1])
-        data = np.ma.filled(body.data[:, person][..., axes], 0)
-        confidence = np.ma.filled(body.confidence[:, person], 0)
+        data = np.ma.filled(body.data[..., axes], 0)  # (T, N, points, 2)
+        confidence = np.ma.filled(body.confidence, 0)
         keypoints, scores = _arrange(data, confidence, columns)
-        certain = np.array([component in naming.certain for component, _ in naming.points])
-        scores[:, certain] = scores[:, certain] > 0
+        scores[..., is_certain] = scores[..., is_certain] > 0
         keypoints, scores = hide_invalid(keypoints, scores)
         keypoints = np.where(scores[..., None] > 0, keypoints, 0)
         width, height = header.dimensions.width or None, header.dimensions.height or None
-        return PoseClip(keypoints, scores, naming.layout, _frame_rate(body.fps), width, height)
+        return Recording(detections_of(keypoints, scores), layout, _frame_rate(body.fps), width, height)
 
 
-def _keypoint_columns(components: Sequence[Any]) -> tuple[Naming, list[int | None]]:
-    """The detector, and for each keypoint of its layout the place on the file's point axis."""
+def _keypoint_columns(components: Sequence[Any]) -> tuple[str, list[int | None], np.ndarray]:
+    """The layout, for each of its keypoints the place on the file's point axis, and whether it is 1 where found."""
     places: dict[PointName, int] = {}
     offset = 0
     for component in components:
@@ -80,15 +78,20 @@ def _keypoint_columns(components: Sequence[Any]) -> tuple[Naming, list[int | Non
     for naming in NAMINGS:
         columns = [places.get(point) for point in naming.points]
         count = sum(column is not None for column in columns)
-        if count > best_count and any(point in places for point in naming.points if point[0] == naming.body):
+        if count > best_count:
             best, best_columns, best_count = naming, columns, count
-    if best is None:
+    hands = [] if best is None else [*get_layout(best.layout).left_hand, *get_layout(best.layout).right_hand]
+    has_body = best is not None and any(point in places for point in best.points if point[0] == best.body)
+    if best is None or not (has_body or any(best_columns[k] is not None for k in hands)):
         found = ", ".join(f"{shown(c.name)} ({len(c.points)} points)" for c in components[:8])
         raise ValueError(
-            f"expected the components of MediaPipe Holistic, OpenPose or COCO-WholeBody with a body, received "
+            "expected the components of MediaPipe Holistic, OpenPose or COCO-WholeBody with a body or hands, received "
             f"{found or 'none'}: convert the file with a whole-body estimator's components"
         )
-    return best, best_columns
+    is_certain = np.array([component in best.certain for component, _ in best.points])
+    if sum(best_columns[k] is not None for k in hands) == best_count:  # nothing but hands
+        return "hands_42", [best_columns[k] for k in hands], is_certain[hands]
+    return best.layout, best_columns, is_certain
 
 
 def _image_axes(components: Sequence[Any]) -> list[int]:
@@ -101,7 +104,7 @@ def _image_axes(components: Sequence[Any]) -> list[int]:
     return list(next(iter(axes)))
 
 
-def _check_body(header: Any, raw: bytes, offset: int, person: int) -> None:
+def _check_body(header: Any, raw: bytes, offset: int) -> None:
     """What pose-format reads without looking: sizes that the file cannot hold."""
     num_points = sum(len(component.points) for component in header.components)
     num_numbers = max(len(component.format) for component in header.components)
@@ -112,8 +115,6 @@ def _check_body(header: Any, raw: bytes, offset: int, person: int) -> None:
             raise ValueError(
                 f"expected a clip, received {num_frames} frames of {num_points} points: cut it into clips"
             )
-        if person > 0:
-            raise ValueError(f"expected person 0, received {person}: version 0 files are read with their first person")
     elif version == 0.1:
         # The number of frames is taken from the file's length, so a file that is cut short would be misread.
         _, num_frames, num_people = struct.unpack_from("<HHH", raw, offset)
@@ -126,9 +127,9 @@ def _check_body(header: Any, raw: bytes, offset: int, person: int) -> None:
 def _arrange(data: np.ndarray, confidence: np.ndarray, columns: list[int | None]) -> tuple[np.ndarray, np.ndarray]:
     present = np.array([k for k, column in enumerate(columns) if column is not None])
     taken = [column for column in columns if column is not None]
-    keypoints = np.zeros((len(data), len(columns), 2), np.float32)
-    scores = np.zeros((len(data), len(columns)), np.float32)
-    keypoints[:, present], scores[:, present] = data[:, taken], confidence[:, taken]
+    keypoints = np.zeros((*data.shape[:2], len(columns), 2), np.float32)
+    scores = np.zeros(keypoints.shape[:3], np.float32)
+    keypoints[:, :, present], scores[:, :, present] = data[:, :, taken], confidence[:, :, taken]
     return keypoints, scores
 
 

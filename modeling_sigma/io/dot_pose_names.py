@@ -9,14 +9,14 @@ from dataclasses import dataclass
 # Component and point.
 PointName = tuple[str, str]
 
-_MEDIAPIPE_BODY = (
+MEDIAPIPE_BODY = (
     *("NOSE", "LEFT_EYE_INNER", "LEFT_EYE", "LEFT_EYE_OUTER", "RIGHT_EYE_INNER", "RIGHT_EYE", "RIGHT_EYE_OUTER"),
     *("LEFT_EAR", "RIGHT_EAR", "MOUTH_LEFT", "MOUTH_RIGHT", "LEFT_SHOULDER", "RIGHT_SHOULDER", "LEFT_ELBOW"),
     *("RIGHT_ELBOW", "LEFT_WRIST", "RIGHT_WRIST", "LEFT_PINKY", "RIGHT_PINKY", "LEFT_INDEX", "RIGHT_INDEX"),
     *("LEFT_THUMB", "RIGHT_THUMB", "LEFT_HIP", "RIGHT_HIP", "LEFT_KNEE", "RIGHT_KNEE", "LEFT_ANKLE", "RIGHT_ANKLE"),
     *("LEFT_HEEL", "RIGHT_HEEL", "LEFT_FOOT_INDEX", "RIGHT_FOOT_INDEX"),
 )
-_MEDIAPIPE_HAND = (
+MEDIAPIPE_HAND = (
     *("WRIST", "THUMB_CMC", "THUMB_MCP", "THUMB_IP", "THUMB_TIP"),
     *(
         f"{finger}_{joint}"
@@ -81,7 +81,7 @@ class Naming:
         layout (`str`):
             The layout that the keypoints are put into.
         body (`str`):
-            The component by which the detector is recognised; without it there is nothing to place the hands on.
+            The component of the body.
         points (`tuple[tuple[str, str], ...]`):
             For each keypoint of the layout its component and point.
         certain (`tuple[str, ...]`):
@@ -103,10 +103,10 @@ def _mediapipe(num_face_points: int) -> Naming:
         layout=f"mediapipe_holistic_{33 + num_face_points + 42}",
         body="POSE_LANDMARKS",
         points=(
-            *_named("POSE_LANDMARKS", _MEDIAPIPE_BODY),
+            *_named("POSE_LANDMARKS", MEDIAPIPE_BODY),
             *_named("FACE_LANDMARKS", [str(i) for i in range(num_face_points)]),
-            *_named("LEFT_HAND_LANDMARKS", _MEDIAPIPE_HAND),
-            *_named("RIGHT_HAND_LANDMARKS", _MEDIAPIPE_HAND),
+            *_named("LEFT_HAND_LANDMARKS", MEDIAPIPE_HAND),
+            *_named("RIGHT_HAND_LANDMARKS", MEDIAPIPE_HAND),
         ),
         certain=("FACE_LANDMARKS", "LEFT_HAND_LANDMARKS", "RIGHT_HAND_LANDMARKS"),
     )
@@ -125,7 +125,7 @@ def _coco_wholebody(suffix: str, face_point: str) -> Naming:
     )
 
 
-# The first entry whose body component a file has, and of whose keypoints it has most.
+# The first entry of whose keypoints a file has most.
 NAMINGS = (
     _mediapipe(468),
     _mediapipe(478),

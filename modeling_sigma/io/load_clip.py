@@ -10,22 +10,33 @@ from typing import Any
 
 from modeling_sigma.io.detections import check_person
 from modeling_sigma.io.dot_pose import read_dot_pose
+from modeling_sigma.io.json_file import read_json_file
+from modeling_sigma.io.landmark_table import read_landmark_table
+from modeling_sigma.io.many_clips import ManyClips, split_name
 from modeling_sigma.io.numpy_archive import read_numpy_archive
+from modeling_sigma.io.numpy_file import is_frame_folder, read_frame_folder, read_numpy_file
 from modeling_sigma.io.openpose_json import read_openpose_folder
+from modeling_sigma.io.pickle_file import read_pickle
 from modeling_sigma.io.reading_errors import naming_file
-from modeling_sigma.io.wholebody_pickle import read_wholebody_pickle
+from modeling_sigma.io.recording import Recording
+from modeling_sigma.io.skels_text import read_skels
 from modeling_sigma.model.pose_clip import PoseClip
 
 
-Reader = Callable[[Path, int], PoseClip]
+Reader = Callable[[Path], Recording | ManyClips]
 
 # By file name extension. A new format is a file in this folder and one line here.
 READERS: Mapping[str, Reader] = MappingProxyType(
     {
-        ".pkl": read_wholebody_pickle,
-        ".pickle": read_wholebody_pickle,
+        ".pkl": read_pickle,
+        ".pickle": read_pickle,
         ".pose": read_dot_pose,
         ".npz": read_numpy_archive,
+        ".npy": read_numpy_file,
+        ".json": read_json_file,
+        ".parquet": read_landmark_table,
+        ".csv": read_landmark_table,
+        ".skels": read_skels,
     }
 )
 
@@ -35,25 +46,44 @@ VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpe
 # By first bytes, for files with any other extension.
 _SIGNATURES: tuple[tuple[bytes, Reader], ...] = (
     (b"PK\x03\x04", read_numpy_archive),
-    (b"\x1f\x8b", read_wholebody_pickle),  # gzip
-    *((bytes([0x80, protocol]), read_wholebody_pickle) for protocol in range(2, 6)),
+    (b"\x93NUMPY", read_numpy_file),
+    (b"PAR1", read_landmark_table),
+    (b"\x1f\x8b", read_pickle),  # gzip
+    *((bytes([0x80, protocol]), read_pickle) for protocol in range(2, 6)),
     (b"\x9a\x99\x99=", read_dot_pose),  # version 0.1 as float32
     (b"\xcd\xccL>", read_dot_pose),  # version 0.2
 )
 
 
+# What to do with files that hold something else, by their extension.
+_ADVICE = {
+    ".jpg .jpeg .png .gif .bmp .webp": "make a video of the pictures, and let extract-poses find the keypoints in it",
+    ".pt .pth .ckpt .safetensors .onnx .task .tflite": (
+        "if these are keypoints, save them with numpy.savez as keypoints (T, K, 2) and scores (T, K); weights of a "
+        "model go with --model"
+    ),
+    ".h5 .hdf5 .mat .tfrecord .feather .arrow": (
+        "read the keypoints with the library that wrote it, make a PoseClip of them, and store it with save_clip"
+    ),
+    ".zip .tar .tgz .rar .7z .xz": "unpack it, and name the files or the folder in it",
+    ".txt .tsv .eaf .srt .vtt .xml .xlsx .jsonl .md .yaml .yml": "this seems to be text or labels: name the clips",
+}
+
+
 def load_clip(path: str | os.PathLike[str], person: int = 0, estimator: Any = None) -> PoseClip:
     """Reads a clip from a skeleton file, a folder of OpenPose JSON files, or a video.
 
-    The extension decides which reader is used: `.pkl` / `.pickle` (whole-body pickles, also gzip-compressed; nothing
-    in them is run), `.pose`, `.npz`, or one of a video; a folder is one of OpenPose. Files with another extension are
-    recognised by their first bytes.
+    The extension decides which reader is used: `.pkl` / `.pickle` (also gzip-compressed; nothing in them is run),
+    `.pose`, `.npz`, `.npy`, `.json` (AlphaPose, mmpose, MediaPipe), `.parquet` and `.csv` (tables of landmarks),
+    `.skels`, or one of a video; a folder is one of OpenPose, or of numbered `.npy` files of one frame each. Files with
+    another extension are recognised by their first bytes.
 
     Args:
         path (`str` or `os.PathLike`):
-            The file or folder.
+            The file or folder. A file with several clips needs the name of one: `annotations.pkl::clip_01`.
         person (`int`, *optional*, defaults to 0):
-            Which person, if there are several.
+            Which person, if there are several: 0 is the signer, who is there most, largest and best seen; the others
+            follow in that order.
         estimator (`PoseEstimator` or `str`, *optional*):
             For videos: what finds the keypoints; see `modeling_sigma.extraction.estimate_clip`. Others ignore it.
 
@@ -80,31 +110,80 @@ def load_clip(path: str | os.PathLike[str], person: int = 0, estimator: Any = No
 
     ```
     """
-    file = Path(path)
-    if not file.exists():
-        raise FileNotFoundError(f"{os.fspath(path)}: no such file or folder")
+    file, _ = split_name(path)
     with naming_file(path, "a clip"):
         check_person(person)
-    if file.is_dir():
-        return read_openpose_folder(file, person)
-    suffix = file.suffix.lower()
-    if suffix in VIDEO_SUFFIXES:
+    if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file():
         # Upwards, and only when there is a video: estimators are an extra.
         from modeling_sigma.extraction import estimate_clip
 
         return estimate_clip(file, estimator, person)
-    return (READERS.get(suffix) or _reader_by_content(file))(file, person)
+    recording = load_recording(path)
+    with naming_file(path, "a clip"):
+        return recording.clip(person)
+
+
+def load_recording(path: str | os.PathLike[str]) -> Recording:
+    """All persons of a clip, from any of the files of `load_clip` but videos.
+
+    Raises:
+        FileNotFoundError: if there is no such file or folder.
+        ValueError: as `load_clip`.
+    """
+    file, name = split_name(path)
+    found = _read(file)
+    with naming_file(path, "a clip"):
+        if isinstance(found, ManyClips):
+            return found.choose(name)
+        if name is not None:
+            raise ValueError(f"expected the name of a file, received one with '::{name}': this file holds one clip")
+        return found
+
+
+def clip_names(path: str | os.PathLike[str]) -> list[str] | None:
+    """The names of the clips in a file that holds several; None for a file of one clip.
+
+    Raises:
+        FileNotFoundError: if there is no such file or folder.
+        ValueError: as `load_clip`.
+    """
+    found = _read(Path(path))
+    return list(found) if isinstance(found, ManyClips) and len(found) > 1 else None
+
+
+# The last file with several clips, so that walking over them reads it once.
+_last_read: dict[tuple[str, int, int], ManyClips] = {}
+
+
+def _read(file: Path) -> Recording | ManyClips:
+    if not file.exists():
+        raise FileNotFoundError(f"{os.fspath(file)}: no such file or folder")
+    if file.is_dir():
+        return read_frame_folder(file) if is_frame_folder(file) else read_openpose_folder(file)
+    status = file.stat()
+    key = (os.fspath(file.absolute()), status.st_mtime_ns, status.st_size)
+    kept = _last_read.get(key)
+    if kept is not None:
+        return kept
+    found = (READERS.get(file.suffix.lower()) or _reader_by_content(file))(file)
+    _last_read.clear()
+    if isinstance(found, ManyClips):
+        _last_read[key] = found
+    return found
 
 
 def _reader_by_content(file: Path) -> Reader:
-    with file.open("rb") as opened:
-        start = opened.read(8)
-    for signature, reader in _SIGNATURES:
-        if start.startswith(signature):
-            return reader
+    suffix = file.suffix.lower()
+    advice = next((advice for suffixes, advice in _ADVICE.items() if suffix in suffixes.split()), None)
+    if advice is None:
+        with file.open("rb") as opened:
+            start = opened.read(8)
+        for signature, reader in _SIGNATURES:
+            if start.startswith(signature):
+                return reader
+        advice = "make a PoseClip of its keypoints and scores, and store it with save_clip"
     known = ", ".join((*READERS, *VIDEO_SUFFIXES))
     what = f"a file of type {file.suffix}" if file.suffix else "a file without extension"
-    advice = "pass the folder of all frames" if file.suffix.lower() == ".json" else "convert it to .npz with save_clip"
     raise ValueError(
         f"{os.fspath(file)}: expected one of {known} or a folder of OpenPose .json files, received {what}: {advice}"
     )

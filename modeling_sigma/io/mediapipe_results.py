@@ -1,33 +1,45 @@
-"""Clips from MediaPipe Holistic results in memory, of both of its interfaces, without importing MediaPipe."""
+"""Clips from MediaPipe results in memory, Holistic or hands alone, of both interfaces, without importing MediaPipe."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from modeling_sigma.io.detections import Detection, hide_invalid, nobody
+from modeling_sigma.io.detections import Detection, clip_of
+from modeling_sigma.io.mediapipe_landmarks import (
+    MediapipeFrame,
+    frame_detection,
+    landmark_rows,
+    recording_of_landmarks,
+)
 from modeling_sigma.model.pose_clip import PoseClip
-from modeling_sigma.model.skeleton_layouts import SkeletonLayout, get_layout
 
 
-# The attribute of a result for each component of the layout.
+# The attribute of a Holistic result for each part.
 _ATTRIBUTES = {
     "pose": "pose_landmarks",
     "face": "face_landmarks",
     "left_hand": "left_hand_landmarks",
     "right_hand": "right_hand_landmarks",
 }
-_LAYOUTS = {468: "mediapipe_holistic_543", 478: "mediapipe_holistic_553"}
+# Landmarks and sides of detectors of hands alone: the Tasks interface, and `solutions`.
+_HAND_ATTRIBUTES = {"hand_landmarks": "handedness", "multi_hand_landmarks": "multi_handedness"}
 
 
 def clip_from_mediapipe(results: Iterable[Any], *, width: int, height: int, fps: float | None = None) -> PoseClip:
-    """The clip of the results that MediaPipe Holistic gave for the frames of a video.
+    """The clip of the results that MediaPipe gave for the frames of a video.
 
-    Takes the results of `mediapipe.solutions.holistic` and of the Tasks interface (`HolisticLandmarkerResult`). Where
-    a result lists several persons, the first one is taken. The body's score is its visibility; hands and face have
-    none: 1 where found, 0 where not.
+    Takes the results of Holistic (`mediapipe.solutions.holistic`, and `HolisticLandmarkerResult` of the Tasks
+    interface) and of hands alone (`mediapipe.solutions.hands`, `HandLandmarkerResult`). Where a result lists several
+    persons, the first one is taken; of more than two hands, the two largest. The body's score is its visibility; hands
+    and face have none: 1 where found, 0 where not.
+
+    Hands alone come in any order, with a side that MediaPipe states for a *mirrored* picture, as a selfie camera gives
+    one: what it calls "Left" is the right hand of a signer whose video is not mirrored. The video is taken to be
+    unmirrored, so the sides are exchanged; they are then followed over the clip, which mends single frames that are
+    wrong.
 
     Args:
         results (iterable):
@@ -38,10 +50,11 @@ def clip_from_mediapipe(results: Iterable[Any], *, width: int, height: int, fps:
             Frames a second.
 
     Returns:
-        `PoseClip`: in pixels, layout `mediapipe_holistic_543`, or `mediapipe_holistic_553` for faces with irises.
+        `PoseClip`: in pixels, layout `mediapipe_holistic_543`, `mediapipe_holistic_553` for faces with irises, or
+        `hands_42`.
 
     Raises:
-        ValueError: for no results, other results than those of Holistic, or another number of landmarks.
+        ValueError: for no results, results of other models, or another number of landmarks.
 
     Example:
 
@@ -56,15 +69,18 @@ def clip_from_mediapipe(results: Iterable[Any], *, width: int, height: int, fps:
 
     ```
     """
-    frames = [_landmarks_of(result, t) for t, result in enumerate(results)]
+    frames, is_holistic = [], False
+    for t, result in enumerate(results):
+        frames.append(_frame_of(result, t))
+        is_holistic = is_holistic or _is_holistic(result)
     if not frames:
         raise ValueError(
             "expected one MediaPipe result per frame, received none: run the detector on the frames first"
         )
-    layout = get_layout(_layout_of(frames))
-    pairs = [_frame_arrays(frame, layout, width, height, t) for t, frame in enumerate(frames)]
-    keypoints, scores = hide_invalid(*map(np.stack, zip(*pairs)))
-    return PoseClip(keypoints, scores, layout.name, fps, width, height)
+    layout = "mediapipe_holistic_543" if is_holistic else "hands_42"
+    recording = recording_of_landmarks(frames, width, height, fps, layout)
+    picks = [0 if len(scores) else None for _, scores in recording.frames]
+    return clip_of(recording.frames, picks, recording.layout, **recording.facts())
 
 
 def detection_from_mediapipe(result: Any, layout_name: str, width: int, height: int) -> Detection:
@@ -84,60 +100,62 @@ def detection_from_mediapipe(result: Any, layout_name: str, width: int, height: 
     Raises:
         ValueError: for results of another model.
     """
-    layout = get_layout(layout_name)
-    frame = _landmarks_of(result, 0)
-    if not any(frame.values()):
-        return nobody(layout.num_keypoints)
-    keypoints, scores = _frame_arrays(frame, layout, width, height, 0)
-    return keypoints[None], scores[None]
+    return frame_detection(_frame_of(result, 0), layout_name, (width, height))
 
 
-def _frame_arrays(
-    frame: dict[str, Sequence[Any]], layout: SkeletonLayout, width: int, height: int, t: int
-) -> tuple[np.ndarray, np.ndarray]:
-    keypoints = np.zeros((layout.num_keypoints, 2), np.float32)
-    scores = np.zeros(layout.num_keypoints, np.float32)
-    start = 0
-    for name, size in layout.components:
-        landmarks = frame[name]
-        if landmarks:
-            if len(landmarks) != size:
-                raise ValueError(
-                    f"expected {size} {name} landmarks as in the other frames, received {len(landmarks)} in frame "
-                    f"{t}: use one model for the whole clip"
-                )
-            keypoints[start : start + size] = [(landmark.x * width, landmark.y * height) for landmark in landmarks]
-            scores[start : start + size] = [_score(landmark, name) for landmark in landmarks]
-        start += size
-    return keypoints, scores
+def _is_holistic(result: Any) -> bool:
+    return any(hasattr(result, attribute) for attribute in _ATTRIBUTES.values())
 
 
-def _landmarks_of(result: Any, t: int) -> dict[str, Sequence[Any]]:
-    if not any(hasattr(result, attribute) for attribute in _ATTRIBUTES.values()):
-        raise ValueError(
-            f"expected MediaPipe Holistic results with {', '.join(_ATTRIBUTES.values())}, received "
-            f"{type(result).__name__} for frame {t}: run Holistic, not single hand or face models"
-        )
-    return {name: _listed(getattr(result, attribute, None)) for name, attribute in _ATTRIBUTES.items()}
+def _frame_of(result: Any, t: int) -> MediapipeFrame:
+    if _is_holistic(result):
+        parts = {name: landmark_rows(getattr(result, attribute, None)) for name, attribute in _ATTRIBUTES.items()}
+        for name, rows in parts.items():
+            if rows is not None and name != "pose":
+                rows[:, 3] = 1.0  # a visibility of 0 is no statement there
+        return MediapipeFrame({name: rows for name, rows in parts.items() if rows is not None})
+    for attribute, sides in _HAND_ATTRIBUTES.items():
+        if hasattr(result, attribute):
+            return MediapipeFrame(hands=hands_of(getattr(result, attribute), getattr(result, sides, None)))
+    raise ValueError(
+        f"expected MediaPipe results with {', '.join(_ATTRIBUTES.values())}, or {' or '.join(_HAND_ATTRIBUTES)}, "
+        f"received {type(result).__name__} for frame {t}: run Holistic or the hand landmarker"
+    )
 
 
-def _listed(landmarks: Any) -> Sequence[Any]:
-    """The landmarks of one person: `solutions` wraps them, Tasks lists them, some of its models once per person."""
-    if landmarks is None:
-        return ()
-    points: list[Any] = list(getattr(landmarks, "landmark", landmarks))
-    return _listed(points[0]) if points and not hasattr(points[0], "x") else points
+def hands_of(landmarks: Any, sides: Any) -> list[tuple[np.ndarray, float]]:
+    """The hands of one frame in order of detection, each with its side as the detector states it.
+
+    MediaPipe's side is that of a mirrored picture, hence the opposite one here: 1 = the signer's left hand.
+    """
+    hands = []
+    for place, hand in enumerate(landmarks or ()):
+        rows = landmark_rows(hand)
+        if rows is not None:
+            rows[:, 3] = 1.0
+            hands.append((rows, _side(sides[place]) if sides is not None and place < len(sides) else np.nan))
+    return hands
 
 
-def _layout_of(frames: Sequence[dict[str, Sequence[Any]]]) -> str:
-    num_face_points = next((len(frame["face"]) for frame in frames if frame["face"]), 468)
-    if num_face_points not in _LAYOUTS:
-        raise ValueError(f"expected 468 or 478 face landmarks, received {num_face_points}: use Holistic's face mesh")
-    return _LAYOUTS[num_face_points]
+def _side(category: Any) -> float:
+    """From -1 (right) to 1 (left), in an unmirrored picture, of a category (or list of them) called Left or Right."""
+    category = getattr(category, "classification", category)
+    if isinstance(category, dict) and "classification" in category:
+        category = category["classification"]
+    if isinstance(category, (list, tuple)) or (
+        hasattr(category, "__getitem__") and not isinstance(category, (dict, str))
+    ):
+        return _side(category[0]) if len(category) else np.nan
 
+    def get(*names: str) -> Any:
+        for name in names:
+            value = category.get(name) if isinstance(category, dict) else getattr(category, name, None)
+            if value is not None:
+                return value
+        return None
 
-def _score(landmark: Any, name: str) -> float:
-    if name != "pose":
-        return 1.0
-    visibility = getattr(landmark, "visibility", None)
-    return 1.0 if visibility is None else float(visibility)
+    label = category if isinstance(category, str) else get("category_name", "categoryName", "label", "display_name")
+    sign = {"left": -1.0, "right": 1.0}.get(str(label).lower(), np.nan)
+    certainty = None if isinstance(category, str) else get("score")
+    # A certainty of one half says nothing.
+    return sign * (1.0 if certainty is None else float(np.clip(2 * certainty - 1, 0, 1)))

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from modeling_sigma.io.detections import Detection, check_num_frames, check_person, clip_of, follow_person
+from modeling_sigma.io.detections import Detection, check_num_frames
 from modeling_sigma.io.reading_errors import naming_file
-from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.io.recording import Recording
 from modeling_sigma.model.skeleton_layouts import get_layout
 
 
@@ -28,40 +28,53 @@ _FIELDS = {
 _BODIES = {18: "the COCO body with 18 points", 15: "the MPI body with 15 points"}
 
 
-def read_openpose_folder(
-    path: str | os.PathLike[str],
-    person: int = 0,
-    fps: float | None = None,
-    width: int | None = None,
-    height: int | None = None,
-) -> PoseClip:
+def is_openpose_folder(folder: Path) -> bool:
+    """Whether a folder holds the frames of one clip: `*_keypoints.json`, or OpenPose's JSON under other names."""
+    if any(folder.glob("*_keypoints.json")):
+        return True
+    first = min(folder.glob("*.json"), default=None)
+    return first is not None and is_openpose_frame(first)
+
+
+def is_openpose_frame(file: Path) -> bool:
+    """Whether a JSON file begins as OpenPose writes a frame."""
+    with file.open("rb") as opened:
+        return re.match(rb'\s*\{\s*("version"\s*:\s*[\d."]+\s*,\s*)?"people"\s*:', opened.read(200)) is not None
+
+
+def read_openpose_folder(path: str | os.PathLike[str]) -> Recording:
     """Reads a folder of OpenPose JSON files: BODY_25, face and hands.
 
     The files are put in the order of their frame numbers (`..._000000000012_keypoints.json`); numbers that are left
-    out are not filled in. OpenPose lists persons in any order, which changes from frame to frame: `person` is a place
-    in the first frame that has enough persons, and that person is followed by position.
+    out are not filled in.
 
     Args:
         path (`str` or `os.PathLike`):
             The folder.
-        person (`int`, *optional*, defaults to 0):
-            Which person. Frames in which that person is not seen get score 0.
-        fps (`float`, *optional*), width (`int`, *optional*), height (`int`, *optional*):
-            Of the video; OpenPose does not write them.
 
     Raises:
-        ValueError: for a folder without such files or with several clips, other bodies than BODY_25, damaged files, or
-            a person that no frame has.
+        ValueError: for a folder without such files or with several clips, other bodies than BODY_25, or damaged files.
         OSError: if there is no such folder or it cannot be read.
     """
     folder = Path(path)
     with naming_file(path, "a folder of OpenPose files"):
-        check_person(person)
         files = _frame_files(folder)
         check_num_frames(len(files))
     frames = [_read_frame(file) for file in files]
-    with naming_file(path, "a folder of OpenPose files"):
-        return clip_of(frames, follow_person(frames, person), LAYOUT, fps, width, height)
+    return Recording(frames, LAYOUT)
+
+
+def detection_of_people(people: Any) -> Detection:
+    """What OpenPose's list of people says of one frame.
+
+    Raises:
+        ValueError: for other content.
+    """
+    if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
+        raise ValueError("expected OpenPose's {'people': [{...}]}, received other JSON: remove the file")
+    persons = [_read_person(person) for person in people]
+    values = np.stack(persons) if persons else np.zeros((0, get_layout(LAYOUT).num_keypoints, 3), np.float32)
+    return values[..., :2], values[..., 2]
 
 
 def _frame_files(folder: Path) -> list[Path]:
@@ -91,12 +104,7 @@ def _read_frame(file: Path) -> Detection:
     raw = file.read_bytes()
     with naming_file(file, "an OpenPose frame"):
         frame = json.loads(raw)
-        people = frame.get("people") if isinstance(frame, dict) else None
-        if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
-            raise ValueError("expected OpenPose's {'people': [{...}]}, received other JSON: remove the file")
-        persons = [_read_person(person) for person in people]
-        values = np.stack(persons) if persons else np.zeros((0, get_layout(LAYOUT).num_keypoints, 3), np.float32)
-        return values[..., :2], values[..., 2]
+        return detection_of_people(frame.get("people") if isinstance(frame, dict) else None)
 
 
 def _read_person(person: dict[str, Any]) -> np.ndarray:

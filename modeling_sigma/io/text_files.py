@@ -1,15 +1,15 @@
-"""Text files of users: UTF-8 with or without a byte order mark, and lines that end where an editor shows it."""
+"""Text files of users: UTF-8 or UTF-16, with or without a byte order mark, and with any line ends."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from modeling_sigma.io.reading_errors import one_line
-
 
 def read_text(path: str | os.PathLike[str], content: str) -> str:
-    """The text of a file in UTF-8, with `\\n` for every line end.
+    """The text of a file, with `\\n` for every line end.
+
+    UTF-8 is expected; UTF-16 (what Excel calls "Unicode text") is recognised.
 
     Args:
         path (`str` or `os.PathLike`):
@@ -19,22 +19,35 @@ def read_text(path: str | os.PathLike[str], content: str) -> str:
 
     Raises:
         OSError: if there is no such file, it is a folder, or it cannot be read.
-        ValueError: for another encoding.
+        ValueError: for another encoding; the message names the line.
     """
     name = os.fspath(path)
     if os.path.isdir(path):
         raise IsADirectoryError(f"{name}: expected a file of {content}, received a folder: name a file in it")
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        raw = Path(path).read_bytes()
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{name}: expected a file of {content}, found no such file: check the path") from error
+    try:
+        text = raw.decode(_encoding(raw))
     except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
         raise ValueError(
-            f"{name}: expected {content} as UTF-8 text, received other bytes ({one_line(error)}): save it as UTF-8"
+            f"{name}, line {line}: expected {content} as UTF-8 text, received byte 0x{raw[error.start]:02x}: save the "
+            "file as UTF-8"
         ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_lines(path: str | os.PathLike[str], content: str) -> list[str]:
     """The lines of a file without spaces around them; empty ones are passed over. See [`read_text`]."""
     # Not splitlines(), which also splits at characters that sentences and file names may hold.
     return [line.strip() for line in read_text(path, content).split("\n") if line.strip()]
+
+
+def _encoding(raw: bytes) -> str:
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    if raw[1:2] == b"\0":  # without a mark: the first character, as all of ASCII, has a zero for its second byte
+        return "utf-16-le"
+    return "utf-16-be" if raw[:1] == b"\0" else "utf-8-sig"

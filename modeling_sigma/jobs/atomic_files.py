@@ -15,21 +15,22 @@ from typing import Any
 
 
 @contextmanager
-def atomic_file(path: Path, scratch: Path, sync: bool = True) -> Iterator[Path]:
+def atomic_file(path: Path, scratch: Path | None = None, sync: bool = True) -> Iterator[Path]:
     """The path of a temporary file that takes the place of `path` when the body has ended well.
 
     Args:
         path (`Path`):
             The file to be. Its folder is made; an older file is replaced at once.
-        scratch (`Path`):
-            A folder on the same file system for the temporary file, which has the same extension. A kill leaves it
-            there; nobody else looks into it.
+        scratch (`Path`, *optional*):
+            A folder on the same file system for the temporary file, which has the same extension; by default the
+            folder of `path`. A kill leaves it there.
         sync (`bool`, *optional*, defaults to `True`):
             Wait until the file is on the disk, so that it survives a power failure too. Without, `sync_file` has to
             do so before anything relies on the file, or its checksum has to be looked at.
     """
-    scratch.mkdir(parents=True, exist_ok=True)
-    temporary = scratch / f"{os.getpid()}-{path.name}"
+    folder = path.parent if scratch is None else scratch
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".{os.getpid()}-{path.name}"
     try:
         yield temporary
         if sync:
@@ -48,13 +49,13 @@ def sync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def write_text(path: Path, text: str, scratch: Path, sync: bool = True) -> None:
+def write_text(path: Path, text: str, scratch: Path | None = None, sync: bool = True) -> None:
     """Writes a UTF-8 file with `\\n` line ends, complete or not at all; see `atomic_file`."""
     with atomic_file(path, scratch, sync) as temporary:
         temporary.write_bytes(text.encode("utf-8"))
 
 
-def write_json(path: Path, value: Any, scratch: Path, sync: bool = True) -> None:
+def write_json(path: Path, value: Any, scratch: Path | None = None, sync: bool = True) -> None:
     """Writes `value` as readable JSON, complete or not at all: equal values give equal bytes."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n", scratch, sync)
 

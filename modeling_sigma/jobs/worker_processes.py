@@ -1,4 +1,8 @@
-"""Work on many files in several processes, of which any may die without taking the others along."""
+"""Work on many files in several processes, of which any may die or hang without taking the others along.
+
+Each worker has a pipe of its own: pools whose workers share one (pebble 5.2) wait for ever when one of them is killed
+while it answers.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,11 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
@@ -30,30 +35,31 @@ _KINDS: tuple[type[Exception], ...] = (MissingExtraError, DeviceError, ValueErro
 
 @dataclass(frozen=True)
 class WorkerDeath:
-    """In place of a result: the process died over the item, in native code or for lack of memory.
+    """In place of a result: the process died over the item, in native code or for lack of memory, or was too slow.
 
     Args:
-        exit_code (`int`, *optional*):
-            As of the process; -11 for a segmentation fault.
+        reason (`str`):
+            What happened, as in "the process died over it (exit code -11)", which is a segmentation fault.
     """
 
-    exit_code: int | None
+    reason: str
 
 
 @dataclass
 class _Worker(Generic[Item]):
-    process: Any
     number: int
+    process: Any
     items: list[Item]  # that it is working on: one, or none while it starts
     is_ready: bool = False
+    deadline: float = float("inf")
 
 
 def run_in_processes(
-    make_task: TaskMaker[Item, Result], items: Sequence[Item], num_proc: int
+    make_task: TaskMaker[Item, Result], items: Sequence[Item], num_proc: int, timeout: float | None = None
 ) -> Iterator[tuple[Item, Result | WorkerDeath]]:
     """Does a task for every item, in any order.
 
-    With one process the task runs in this one, where a crash is a crash of all.
+    With one process and without `timeout` the task runs in this one, where a crash is a crash of all.
 
     Args:
         make_task (`Callable`):
@@ -63,6 +69,8 @@ def run_in_processes(
             What to work on.
         num_proc (`int`):
             Number of processes.
+        timeout (`float`, *optional*):
+            Seconds after which the process that still works on an item is killed.
 
     Yields:
         `tuple`: an item with its result, or with a [`WorkerDeath`]; a new worker takes the place of a dead one.
@@ -72,7 +80,7 @@ def run_in_processes(
     """
     if num_proc < 1:
         raise ValueError(f"expected at least 1 process, received {num_proc}")
-    if num_proc == 1:
+    if num_proc == 1 and timeout is None:
         task = make_task(0) if items else None
         for item in items:
             assert task is not None
@@ -84,13 +92,15 @@ def run_in_processes(
         for number in range(min(num_proc, len(items))):
             _start(workers, make_task, number, num_proc)
         while workers:
-            for connection in wait(list(workers)):
+            first_deadline = min(worker.deadline for worker in workers.values())
+            seconds = max(first_deadline - time.monotonic(), 0) if timeout else None
+            for connection in wait(list(workers), None if seconds == float("inf") else seconds):
                 assert isinstance(connection, Connection)
                 worker = workers[connection]
                 try:
                     kind, value = connection.recv()
                 except (EOFError, OSError):
-                    yield from _bury(workers, connection)
+                    yield from _bury(workers, connection, timeout)
                     if waiting:
                         _start(workers, make_task, worker.number, num_proc)
                     continue
@@ -101,11 +111,16 @@ def run_in_processes(
                 worker.is_ready = True
                 if waiting:
                     worker.items.append(waiting.popleft())
-                    connection.send(worker.items[0])
+                    worker.deadline = time.monotonic() + (timeout or float("inf"))
+                    with suppress(OSError):  # if it has died meanwhile, its end of the pipe tells
+                        connection.send(worker.items[0])
                 else:
                     del workers[connection]
                     connection.close()  # the worker ends
                     worker.process.join()
+            for worker in workers.values():
+                if worker.deadline < time.monotonic():
+                    worker.process.kill()  # the pipe tells when it is gone
     finally:
         for connection, worker in workers.items():
             worker.process.terminate()
@@ -122,7 +137,7 @@ def _start(
     with _unnamed_main_module():
         process.start()
     theirs.close()  # else its end would go unnoticed
-    workers[ours] = _Worker(process, number, [])
+    workers[ours] = _Worker(number, process, [])
 
 
 @contextmanager
@@ -139,14 +154,19 @@ def _unnamed_main_module() -> Iterator[None]:
         vars(main).update(hidden)
 
 
-def _bury(workers: dict[Connection, _Worker[Any]], connection: Connection) -> Iterator[tuple[Any, WorkerDeath]]:
+def _bury(
+    workers: dict[Connection, _Worker[Any]], connection: Connection, timeout: float | None
+) -> Iterator[tuple[Any, WorkerDeath]]:
     worker = workers.pop(connection)
     connection.close()
     worker.process.join()
     if not worker.is_ready:
         raise RuntimeError(f"a worker process died while it started (exit code {worker.process.exitcode})")
+    reason = f"the process died over it (exit code {worker.process.exitcode})"
+    if worker.deadline < time.monotonic():
+        reason = f"the process was not done with it after {timeout:g} seconds"
     for item in worker.items:
-        yield item, WorkerDeath(worker.process.exitcode)
+        yield item, WorkerDeath(reason)
 
 
 def _serve(connection: Connection, make_task: TaskMaker[Any, Any], number: int, num_proc: int) -> None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from modeling_sigma.metrics.text_normalization import get_preset
-
-
-# Scripts that put no spaces between words: Han, Kana, Thai, Lao, Myanmar, Khmer.
-_UNSEGMENTED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
+from modeling_sigma.model.word_spans_sigma import UNSPACED_CHARACTER
 
 
 @dataclass(frozen=True)
@@ -153,4 +149,4 @@ def _num_empty(texts: list[str]) -> int:
 
 
 def _is_unsegmented(text: str) -> bool:
-    return len(text.split()) == 1 and len(_UNSEGMENTED.findall(text)) > 3
+    return len(text.split()) == 1 and len(UNSPACED_CHARACTER.findall(text)) > 3

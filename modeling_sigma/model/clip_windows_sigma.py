@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .feature_extraction_sigma import as_pose_clip
+from .clip_making import as_pose_clip, split_clips
 from .pipeline_base_sigma import SigmaPipeline
 from .pose_clip import PoseClip
 from .pose_transforms import select_joints
@@ -167,7 +167,7 @@ class LongClips(SigmaPipeline):
             return call(inputs, *args, **kwargs)
 
         def in_pieces(one: Any) -> dict[str, Any]:
-            clip = as_pose_clip(one)
+            clip = as_pose_clip(one, kwargs.get("coordinates"), kwargs.get("aspect_ratio"))
             pieces = cut_at_pauses(clip, window_seconds, stride_seconds)
             clips = {piece: clip.frames(slice(*piece)) for piece in pieces}
             if not kwargs.get("allow_unseen"):
@@ -179,11 +179,10 @@ class LongClips(SigmaPipeline):
             texts = {piece: str(output["text"]) for piece, output in zip(clips, best, strict=True)}
             return _stitched([texts.get(piece, "") for piece in pieces], pieces, _frame_rate(clip))
 
-        if isinstance(inputs, (list, tuple)):
-            return [in_pieces(one) for one in inputs]
         if isinstance(inputs, Iterator):
             return (in_pieces(one) for one in inputs)
-        return in_pieces(inputs)
+        clips, is_batch = split_clips(inputs)
+        return [in_pieces(one) for one in clips] if is_batch else in_pieces(clips[0])
 
 
 def _stitched(texts: Sequence[str], pieces: Sequence[tuple[int, int]], fps: float) -> dict[str, Any]:

@@ -137,8 +137,8 @@ class SigmaConfig(PreTrainedConfig):
             Start of the global alignment's learned log scale: ln(1 / 0.07).
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation for the parts that belong to neither backbone.
-        weights_licence (`str`, *optional*):
-            Licence that these weights inherited, such as `"cc-by-nc-4.0"` for converted Uni-Sign weights; it stays
+        weights_license (`str`, *optional*):
+            License that these weights inherited, such as `"cc-by-nc-4.0"` for converted Uni-Sign weights; it stays
             with whatever is trained from them.
 
     Example:
@@ -191,12 +191,14 @@ class SigmaConfig(PreTrainedConfig):
     local_temperature: float | None = None
     logit_scale_init: float = 2.6592
     initializer_range: float = 0.02
-    weights_licence: str | None = None
+    weights_license: str | None = None
     is_encoder_decoder: bool = True
     # mT5 has an output matrix of its own, although its configuration class claims that it is tied.
     tie_word_embeddings: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
+        # The name of the field in bundles of 0.1.0.
+        self.weights_license = kwargs.pop("weights_licence", self.weights_license)
         super().__post_init__(**kwargs)
         self.validate_architecture()  # see SigmaPoseConfig
 

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
+import operator
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from transformers import BatchFeature, FeatureExtractionMixin
 from transformers.utils import logging
 
+from .clip_making import PoseInput, as_pose_clip, split_clips
+from .clip_units import image_size_of, x_factor
+from .feature_padding import pad_features
 from .pose_augmentation import PoseAugmentation
 from .pose_clip import PoseClip
 from .pose_transforms import (
+    BOXES,
     SCALE_REFERENCES,
     even_frame_indices,
+    fill_head_from_face,
     normalize_joints,
     random_frame_indices,
+    replace_missing_origins,
     select_joints,
 )
-from .skeleton_layouts import NUM_JOINTS, PART_SLICES, PARTS, SELECTED_LAYOUT, layout_for_num_keypoints
+from .skeleton_layouts import NUM_JOINTS, PART_SLICES, PARTS, SELECTED_LAYOUT
+from .unseen_clips import explain_unseen
 
 
 logger = logging.get_logger(__name__)
 
-# Anything that stands for one clip.
-PoseInput = PoseClip | str | os.PathLike[str] | np.ndarray | Mapping[str, Any]
+# What preprocessor_config.json did not say before 0.2, when clips were read as follows.
+_BEFORE_0_2 = {"learnt_aspect_ratio": None, "box_before_sampling": False}
 
 
 class SigmaFeatureExtractor(FeatureExtractionMixin):
@@ -52,6 +59,17 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
             Layout of the clips that the model was trained on. Clips of another layout are read, with one warning:
             detectors differ in more than their order of keypoints. Of joints that were selected before (`sigma_69`)
             nobody knows the detector, and nothing is said.
+        learnt_aspect_ratio (`float`, *optional*, defaults to 1.0):
+            The proportions that the model has learnt. 1.0: isotropic, x and y have one unit, whatever unit a clip
+            comes in. Another number: the model learnt shares of images (x / width, y / height) that were so many times
+            as wide as high; isotropic x is divided by it. None: not known (models saved before 0.2), clips are read
+            as they come.
+        box (`"extremes"` or `"quantile"`, *optional*, defaults to `"extremes"`):
+            Whether the signer's box surrounds all points of the scale's reference, or all but the outermost 2 % on
+            each side.
+        box_before_sampling (`bool`, *optional*, defaults to `True`):
+            Lay the box around the whole clip. `False`: around the frames that are read of a longer one, as models
+            saved before 0.2 have learnt.
 
     Example:
 
@@ -80,11 +98,20 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
         parts: Sequence[str] | None = None,
         augmentation: dict[str, float] | None = None,
         training_layout: str | None = None,
+        learnt_aspect_ratio: float | None = 1.0,
+        box: str = "extremes",
+        box_before_sampling: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if max_frames < 1:
-            raise ValueError(f"expected max_frames >= 1, received {max_frames}")
+        max_frames = _checked_max_frames(max_frames)
+        if box not in BOXES:
+            raise ValueError(f"expected box to be one of {BOXES}, received {box!r}")
+        if learnt_aspect_ratio is not None and not 0.1 <= learnt_aspect_ratio <= 10:
+            raise ValueError(
+                "expected learnt_aspect_ratio as 1.0 or the width over the height of the images that a model learnt "
+                f"shares of, received {learnt_aspect_ratio!r}"
+            )
         if scale_reference not in SCALE_REFERENCES:
             raise ValueError(f"expected scale_reference to be one of {SCALE_REFERENCES}, received {scale_reference!r}")
         self.max_frames = max_frames
@@ -99,6 +126,14 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
         PoseAugmentation.from_dict(augmentation or {})  # reject mistakes now, not in the middle of a training
         self.augmentation = augmentation
         self.training_layout = training_layout
+        self.learnt_aspect_ratio = learnt_aspect_ratio
+        self.box = box
+        self.box_before_sampling = box_before_sampling
+
+    @classmethod
+    def from_dict(cls, feature_extractor_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """The extractor of a saved configuration; one of before 0.2 reads clips as it did."""
+        return super().from_dict({**_BEFORE_0_2, **feature_extractor_dict}, **kwargs)
 
     def __call__(
         self,
@@ -107,13 +142,16 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
         training: bool = False,
         generator: np.random.Generator | Sequence[np.random.Generator] | int | None = None,
         return_tensors: str | None = "pt",
+        coordinates: str | None = None,
+        aspect_ratio: float | None = None,
     ) -> BatchFeature:
-        """Selects, samples, normalises, (in training) augments, and pads.
+        """Selects, normalises, samples, (in training) augments, and pads.
 
         Args:
-            poses ([`PoseClip`], `str`, `os.PathLike`, `np.ndarray`, `dict`, or a list of them):
-                One clip or several. An array is `(T, K, 3)` with x, y and score, or `(T, K, 2)`; a dict holds the
-                arguments of [`PoseClip`]; a path is read by `modeling_sigma.io` when the package is installed.
+            poses ([`PoseClip`], `str`, `os.PathLike`, `np.ndarray`, `torch.Tensor`, `dict`, or a list of them):
+                One clip or several. An array is `(T, K, 3)` with x, y and score, or `(T, K, 2)`; a list of frames
+                `(K, 3)` is one clip, with None where nobody was found; a dict holds the arguments of [`PoseClip`] or
+                is a row of our data sets; a path is read by `modeling_sigma.io` when the package is installed.
             max_frames (`int`, *optional*):
                 Instead of the extractor's own.
             training (`bool`, *optional*, defaults to `False`):
@@ -124,15 +162,19 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
                 depend on the others of its batch.
             return_tensors (`str`, *optional*, defaults to `"pt"`):
                 `"pt"` or `"np"`.
+            coordinates (`"pixels"` or `"shares"`, *optional*):
+                The unit of clips that do not state theirs; see [`PoseClip`].
+            aspect_ratio (`float`, *optional*):
+                Width over height of the images of clips that state neither this nor their size.
 
         Returns:
             `BatchFeature`: `pose_values` `(B, T, 69, 3)` float32 in [-1, 1], zeros behind the end of a clip, and
             `pose_attention_mask` `(B, T)` int64, 1 = real frame.
 
         Raises:
-            ValueError: for clips of wrong shape, with NaN, or without a frame, or not one generator a clip.
+            ValueError: for clips of wrong shape or without a frame, or not one generator a clip.
         """
-        clips = [as_pose_clip(pose) for pose in _as_list(poses)]
+        clips = [as_pose_clip(pose, coordinates, aspect_ratio) for pose in split_clips(poses)[0]]
         if not clips:
             raise ValueError("expected at least one clip, received an empty list")
         generators: Sequence[np.random.Generator | None] = [None] * len(clips)
@@ -142,15 +184,37 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
             generators = [np.random.default_rng(generator)] * len(clips)  # type: ignore[arg-type]
         if len(generators) != len(clips):
             raise ValueError(f"expected one generator a clip, received {len(generators)} for {len(clips)} clips")
-        limit = self.max_frames if max_frames is None else max_frames
-        values = [self.extract(clip, limit, rng) for clip, rng in zip(clips, generators)]
-        longest = max(len(clip_values) for clip_values in values)
-        pose_values = np.zeros((len(values), longest, NUM_JOINTS, 3), np.float32)
-        pose_attention_mask = np.zeros((len(values), longest), np.int64)
-        for row, clip_values in enumerate(values):
-            pose_values[row, : len(clip_values)] = clip_values
-            pose_attention_mask[row, : len(clip_values)] = 1
-        features = {"pose_values": pose_values, "pose_attention_mask": pose_attention_mask}
+        limit = self.max_frames if max_frames is None else _checked_max_frames(max_frames)
+        features = [{"pose_values": self.extract(clip, limit, rng)} for clip, rng in zip(clips, generators)]
+        return self.pad(features, return_tensors=return_tensors)
+
+    def pad(
+        self,
+        processed_features: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        padding: bool | str = True,
+        max_length: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        return_tensors: str | None = "pt",
+        **kwargs: Any,
+    ) -> BatchFeature:
+        """A batch of clips that were read one by one; what `DataCollatorWithPadding` calls.
+
+        Args:
+            processed_features (list of dicts, or a dict of lists):
+                `pose_values` `(T, 69, 3)` or `(1, T, 69, 3)` of each clip, `pose_attention_mask` where there is one.
+                Whatever else is in them (labels) is stacked.
+            padding (`bool` or `str`, *optional*, defaults to `True`):
+                `True` or `"longest"`: to the longest clip. `"max_length"`: to `max_length`.
+            max_length (`int`, *optional*), pad_to_multiple_of (`int`, *optional*):
+                Frames.
+            return_tensors (`str`, *optional*, defaults to `"pt"`):
+                `"pt"` or `"np"`.
+
+        Raises:
+            ValueError: for clips without `pose_values`, or longer ones than `max_length`.
+        """
+        length = max_length or self.max_frames if padding == "max_length" else None
+        features = pad_features(processed_features, length, pad_to_multiple_of)
         return BatchFeature(features, tensor_type=return_tensors)
 
     def extract(self, clip: PoseClip, max_frames: int, generator: np.random.Generator | None = None) -> np.ndarray:
@@ -161,23 +225,28 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
                 "expect worse results than its card says"
             )
         augmentation = PoseAugmentation.from_dict(self.augmentation or {})
+        frames: np.ndarray | None
         if generator is None:
-            frames = even_frame_indices(len(clip), max_frames)
+            frames = even_frame_indices(len(clip), max_frames) if len(clip) > max_frames else None
         else:
             frames = augmentation.frame_indices(len(clip), generator)
             frames = frames[random_frame_indices(len(frames), max_frames, generator)]
-        if len(frames) != len(clip) or generator is not None:
-            clip = clip.frames(frames)
+        if frames is not None and not self.box_before_sampling:
+            clip, frames = clip.frames(frames), None
         keypoints, scores = select_joints(clip)
+        factor = x_factor(clip, self.learnt_aspect_ratio)
+        if factor != 1:
+            keypoints[..., 0] *= factor
+        if fill_head_from_face(keypoints, scores):
+            logger.warning_once(
+                "a clip's body has no nose and no ears: they are taken from the face, so that the signer keeps the "
+                "same size"
+            )
+        replace_missing_origins(keypoints, scores)
         if self.parts is not None:
-            scores = scores.copy()
-            for part in PARTS:
-                if part not in self.parts:
-                    scores[:, PART_SLICES[part]] = 0.0
-        image_size = (1.0, 1.0)
-        if clip.width is not None and clip.height is not None:  # half a size is none
-            image_size = (clip.width, clip.height)
-        elif self.scale_reference == "image":
+            scores = np.where(self._reads, scores, 0.0)
+        width, height = image_size_of(clip) or (1.0, 1.0)
+        if self.scale_reference == "image" and image_size_of(clip) is None:
             _check_shares_of_image(keypoints[scores > self.score_threshold], clip)
         values = normalize_joints(
             keypoints,
@@ -185,16 +254,40 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
             score_threshold=self.score_threshold,
             scale_reference=self.scale_reference,  # type: ignore[arg-type]
             fill_wrists=self.fill_wrists,
-            image_size=image_size,
+            image_size=(width * factor, height),
             image_share=self.image_share,
+            box=self.box,
+            frames=frames,
         )
+        if not values.any() and (scores > self.score_threshold).any():
+            logger.warning_once(self._why_unseen(scores))
         return values if generator is None else augmentation.apply(values, generator)
 
+    def explain_unseen(self, clip: PoseClip) -> str:
+        """Why a model reads nothing of a clip: nobody was found, or not what this model takes the size from."""
+        scores = select_joints(clip)[1]
+        return self._why_unseen(np.where(self._reads, scores, 0.0))
 
-def _as_list(poses: PoseInput | Sequence[PoseInput]) -> Sequence[PoseInput]:
-    # A PoseClip may come from another copy of this code: the package\'s, or one that travelled with a checkpoint.
-    single = isinstance(poses, (str, os.PathLike, np.ndarray, Mapping)) or not isinstance(poses, Iterable)
-    return [poses] if single else list(poses)  # type: ignore[list-item, arg-type]
+    def _why_unseen(self, scores: np.ndarray) -> str:
+        return explain_unseen(scores > self.score_threshold, self.score_threshold, self.parts, self.scale_reference)
+
+    @property
+    def _reads(self) -> np.ndarray:
+        """Which of the 69 joints are read, by `parts`."""
+        reads = np.zeros(NUM_JOINTS, bool)
+        for part in self.parts or PARTS:
+            reads[PART_SLICES[part]] = True
+        return reads
+
+
+def _checked_max_frames(max_frames: Any) -> int:
+    try:
+        number = operator.index(max_frames)
+    except TypeError:
+        number = 0
+    if number < 1 or isinstance(max_frames, bool):
+        raise ValueError(f"expected max_frames as an integer >= 1, received {max_frames!r}")
+    return number
 
 
 def _check_shares_of_image(points: np.ndarray, clip: PoseClip) -> None:
@@ -205,56 +298,3 @@ def _check_shares_of_image(points: np.ndarray, clip: PoseClip) -> None:
             f"{np.abs(points).max():.0f} with width={clip.width} and height={clip.height}: pass PoseClip(..., width=, "
             "height=)"
         )
-
-
-def as_pose_clip(pose: PoseInput) -> PoseClip:
-    """Anything that stands for one clip, as a [`PoseClip`].
-
-    Raises:
-        ValueError: for an array of wrong shape, or a path where the readers are not installed.
-        TypeError: for anything else.
-    """
-    if isinstance(pose, PoseClip):
-        return pose
-    if isinstance(pose, (str, os.PathLike)):
-        return _load_clip(pose)
-    if isinstance(pose, Mapping):
-        return _clip_from_mapping(pose)
-    if isinstance(pose, np.ndarray):
-        return _clip_from_array(pose)
-    if hasattr(pose, "keypoints") and hasattr(pose, "layout"):  # a PoseClip of another copy of this code
-        fields = ("keypoints", "scores", "layout", "fps", "width", "height")
-        return PoseClip(**{name: getattr(pose, name) for name in fields})
-    raise TypeError(
-        f"expected a PoseClip, path, array or dict of keypoints and scores, received {type(pose).__name__}"
-    )
-
-
-def _clip_from_mapping(fields: Mapping[str, Any]) -> PoseClip:
-    fields = dict(fields)
-    if "keypoints" not in fields or "scores" not in fields:
-        raise ValueError(f"expected a dict with keypoints and scores, received keys {sorted(map(str, fields))}")
-    if "layout" not in fields and np.ndim(fields["keypoints"]) == 3:
-        fields["layout"] = layout_for_num_keypoints(np.shape(fields["keypoints"])[1])
-    known = {name: fields[name] for name in PoseClip.__dataclass_fields__ if name in fields}
-    return PoseClip(**known)
-
-
-def _clip_from_array(array: np.ndarray) -> PoseClip:
-    if array.ndim != 3 or array.shape[-1] not in (2, 3):
-        hint = "add a frame axis" if array.ndim == 2 else "pass one person as (frames, keypoints, x y [score])"
-        raise ValueError(f"expected (T, K, 3) or (T, K, 2) keypoints, received {array.shape}: {hint}")
-    layout = layout_for_num_keypoints(array.shape[1])
-    scores = array[..., 2] if array.shape[-1] == 3 else np.ones(array.shape[:2], np.float32)
-    return PoseClip(array[..., :2], scores, layout=layout)
-
-
-def _load_clip(path: str | os.PathLike[str]) -> PoseClip:
-    try:
-        from modeling_sigma.io import load_clip
-    except ImportError as error:
-        raise ValueError(
-            f"{path}: reading files needs the readers of the sigma-slu package: install it (see its README), or pass "
-            "arrays or PoseClips"
-        ) from error
-    return as_pose_clip(load_clip(path))

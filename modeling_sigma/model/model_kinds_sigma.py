@@ -5,7 +5,7 @@ A new head is a class and an entry here. Strings, so that asking costs no import
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -58,6 +58,11 @@ class ModelKind:
         """Whether it chooses among labels: it may then come without a tokenizer, and writes nothing."""
         return self.label_layer is not None
 
+    @property
+    def writes(self) -> bool:
+        """Whether it writes text: it then comes with a `generation_config.json`."""
+        return not self.has_labels and any(PIPELINE_KINDS[name].writes for name in self.pipelines)
+
 
 PIPELINE_KINDS: Mapping[str, PipelineKind] = MappingProxyType(
     {
@@ -72,50 +77,49 @@ PIPELINE_KINDS: Mapping[str, PipelineKind] = MappingProxyType(
 )
 _WRITING = tuple(kind.name for kind in PIPELINE_KINDS.values() if kind.writes)
 
-MODEL_KINDS: Mapping[str, ModelKind] = MappingProxyType(
-    {
-        kind.class_name: kind
-        for kind in (
-            ModelKind("SigmaModel", "modeling_sigma", "AutoModel", ("sign-text-retrieval",)),
-            ModelKind(
-                "SigmaForPreTraining",
-                "modeling_sigma_pretraining",
-                "AutoModelForPreTraining",
-                head="pretrain",
-                tasks=("pretrain",),
-                serves_as=("SigmaForConditionalGeneration", "SigmaModel"),
-            ),
-            ModelKind(
-                "SigmaForConditionalGeneration",
-                "modeling_sigma_heads",
-                "AutoModelForSeq2SeqLM",
-                _WRITING,
-                head="generation",
-                tasks=("islr", "cslr", "slt"),
-                adapter_task="SEQ_2_SEQ_LM",
-            ),
-            ModelKind(
-                "SigmaForSequenceClassification",
-                "modeling_sigma_heads",
-                "AutoModelForSequenceClassification",
-                ("isolated-sign-recognition",),
-                head="classification",
-                tasks=("islr",),
-                label_layer="classifier",
-                adapter_task="SEQ_CLS",
-            ),
-            ModelKind(
-                "SigmaForCTC",
-                "modeling_sigma_heads",
-                "AutoModelForCTC",
-                ("continuous-sign-recognition",),
-                head="ctc",
-                tasks=("cslr",),
-                label_layer="ctc_head",
-            ),
-        )
-    }
-)
+# Not read-only: a program with a head of its own adds its entry, and calls `register_sigma`.
+MODEL_KINDS: MutableMapping[str, ModelKind] = {
+    kind.class_name: kind
+    for kind in (
+        ModelKind("SigmaModel", "modeling_sigma", "AutoModel", ("sign-text-retrieval",)),
+        ModelKind(
+            "SigmaForPreTraining",
+            "modeling_sigma_pretraining",
+            "AutoModelForPreTraining",
+            head="pretrain",
+            tasks=("pretrain",),
+            serves_as=("SigmaForConditionalGeneration", "SigmaModel"),
+        ),
+        ModelKind(
+            "SigmaForConditionalGeneration",
+            "modeling_sigma_heads",
+            "AutoModelForSeq2SeqLM",
+            _WRITING,
+            head="generation",
+            tasks=("islr", "cslr", "slt"),
+            adapter_task="SEQ_2_SEQ_LM",
+        ),
+        ModelKind(
+            "SigmaForSequenceClassification",
+            "modeling_sigma_heads",
+            "AutoModelForSequenceClassification",
+            ("isolated-sign-recognition",),
+            head="classification",
+            tasks=("islr",),
+            label_layer="classifier",
+            adapter_task="SEQ_CLS",
+        ),
+        ModelKind(
+            "SigmaForCTC",
+            "modeling_sigma_heads",
+            "AutoModelForCTC",
+            ("continuous-sign-recognition",),
+            head="ctc",
+            tasks=("cslr",),
+            label_layer="ctc_head",
+        ),
+    )
+}
 
 
 def served_pipelines(kind: ModelKind) -> dict[str, str]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from torch.utils.data import Dataset
 from transformers import Pipeline
 from transformers.utils import logging
 
-from .feature_extraction_sigma import SigmaFeatureExtractor, as_pose_clip
+from .clip_making import as_pose_clip, split_clips
+from .feature_extraction_sigma import SigmaFeatureExtractor
+from .pose_clip import PoseClip
 from .skeleton_layouts import PART_SLICES
 
 
@@ -43,6 +47,10 @@ class SigmaPipeline(Pipeline):
             inputs = list(inputs)
         if isinstance(inputs, list) and not inputs:
             return []
+        if not isinstance(inputs, (str, Iterator, Dataset)):  # those transformers reads one by one
+            clips, is_batch = split_clips(inputs)
+            # transformers takes every list for a batch: frames in a list become the clip that they are.
+            inputs = clips if is_batch else as_pose_clip(clips[0]) if isinstance(inputs, list) else inputs
         return super().__call__(inputs, *args, **kwargs)
 
     @property
@@ -56,7 +64,7 @@ class SigmaPipeline(Pipeline):
 
     def sees_somebody(self, clip: Any, max_frames: int | None = None) -> bool:
         """Whether the model would see a joint of this clip in any frame."""
-        return bool(self._scores(clip, max_frames).any())
+        return bool(self._scores(as_pose_clip(clip), max_frames).any())
 
     def check_seen(self, clip: Any, max_frames: int | None = None) -> None:
         """Refuses a clip in which the model would see nobody; one without hands gets a warning.
@@ -64,45 +72,46 @@ class SigmaPipeline(Pipeline):
         Raises:
             ValueError: if nobody is seen.
         """
-        _check_scores(self._scores(clip, max_frames), self.extractor)
+        clip = as_pose_clip(clip)
+        self._check_scores(self._scores(clip, max_frames), clip)
 
-    def _scores(self, clip: Any, max_frames: int | None) -> np.ndarray:
+    def _scores(self, clip: PoseClip, max_frames: int | None) -> np.ndarray:
         """Of the joints that the model would see, `(T, 69)`; 0 for the others."""
         extractor = self.extractor
-        return extractor.extract(as_pose_clip(clip), max_frames or extractor.max_frames)[..., 2]
+        return extractor.extract(clip, max_frames or extractor.max_frames)[..., 2]
+
+    def _check_scores(self, scores: np.ndarray, clip: PoseClip) -> None:
+        if not scores.any():
+            raise ValueError(self.extractor.explain_unseen(clip))
+        hands = (PART_SLICES["left_hand"], PART_SLICES["right_hand"])
+        if not any(scores[..., joints].any() for joints in hands):
+            logger.warning_once("no hand is seen in a clip: what a model makes of it means little")
 
     def preprocess(
-        self, inputs: Any, *, language: str = "English", max_frames: int | None = None, allow_unseen: bool = False
+        self,
+        inputs: Any,
+        *,
+        language: str = "English",
+        max_frames: int | None = None,
+        allow_unseen: bool = False,
+        coordinates: str | None = None,
+        aspect_ratio: float | None = None,
     ) -> dict[str, Any]:
         """The model's inputs for one clip.
 
         Raises:
             ValueError: if nobody is seen in it.
         """
-        extractor = self.extractor
+        clip = as_pose_clip(inputs, coordinates, aspect_ratio)
         if not hasattr(self.processor, "tokenizer"):
-            features = extractor(inputs, max_frames=max_frames, return_tensors="pt")
+            features = self.extractor(clip, max_frames=max_frames, return_tensors="pt")
         else:
-            features = self.processor(poses=inputs, language=language, max_frames=max_frames, return_tensors="pt")
+            features = self.processor(poses=clip, language=language, max_frames=max_frames, return_tensors="pt")
         if not allow_unseen:
-            for scores in features["pose_values"].numpy()[..., 2]:
-                _check_scores(scores, extractor)
+            self._check_scores(features["pose_values"][0, ..., 2].numpy(), clip)
         use_prompt = self.model.config.use_prompt
         return {name: value for name, value in features.items() if use_prompt or not name.startswith("prompt_")}
 
     def in_model_dtype(self, model_inputs: dict[str, Any]) -> dict[str, Any]:
         """The same with `pose_values` in the precision of the model's weights."""
         return {**model_inputs, "pose_values": model_inputs["pose_values"].to(self.model.dtype)}
-
-
-def _check_scores(scores: np.ndarray, extractor: SigmaFeatureExtractor) -> None:
-    if not scores.any():
-        parts = "" if extractor.parts is None else f" of {', '.join(extractor.parts)}"
-        raise ValueError(
-            f"expected a clip in which somebody is seen, found no joints{parts} with a score above "
-            f"{extractor.score_threshold} to read in its {len(scores)} frames: `sigma-slu inspect` shows what the "
-            "detector found"
-        )
-    hands = (PART_SLICES["left_hand"], PART_SLICES["right_hand"])
-    if not any(scores[..., joints].any() for joints in hands):
-        logger.warning_once("no hand is seen in a clip: what a model makes of it means little")

@@ -26,7 +26,8 @@ class SignTextRetrievalPipeline(SigmaPipeline):
     - none of them: the vector of each input.
 
     Further: `inputs_are` (`"clips"` or `"texts"`; needed where inputs are texts and `clips` is not given), `top_k`
-    (all by default), `language` (of the prompt), `max_frames` and `allow_unseen`.
+    (all by default), `language` (of the prompt), `max_frames`, `allow_unseen`, `coordinates` and
+    `aspect_ratio`.
 
     Returns:
         For each input a list of `{"index": int, "score": float}`, best first, with `"text"` where `texts` were given;
@@ -55,7 +56,7 @@ class SignTextRetrievalPipeline(SigmaPipeline):
             raise ValueError(
                 f"expected inputs_are='{kind}' to rank {given[0] if given else 'them'}, received {inputs_are!r}"
             )
-        shared = ("language", "max_frames", "allow_unseen", "batch_size")
+        shared = ("language", "max_frames", "allow_unseen", "coordinates", "aspect_ratio", "batch_size")
         options = {name: kwargs[name] for name in shared if name in kwargs}
         if texts is not None or clips is not None:
             candidates = _as_list(texts, "texts") if texts is not None else _as_list(clips, "clips")
@@ -79,6 +80,8 @@ class SignTextRetrievalPipeline(SigmaPipeline):
         language: str | None = None,
         max_frames: int | None = None,
         allow_unseen: bool | None = None,
+        coordinates: str | None = None,
+        aspect_ratio: float | None = None,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         if top_k is not None and top_k < 1:
             raise ValueError(f"expected top_k >= 1, received {top_k}")
@@ -89,6 +92,8 @@ class SignTextRetrievalPipeline(SigmaPipeline):
             "language": language,
             "max_frames": max_frames,
             "allow_unseen": allow_unseen,
+            "coordinates": coordinates,
+            "aspect_ratio": aspect_ratio,
         }
         postprocess = {"embeddings": embeddings, "names": names, "top_k": top_k}
         return given(preprocess), {}, given(postprocess)

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
+from .clip_making import as_pose_clip
 from .clip_windows_sigma import LongClips
 from .ctc_sigma import GlossSpan, decode_greedily, decode_with_beams
-from .feature_extraction_sigma import as_pose_clip
 from .label_trie_sigma import LabelTrie, score_labels
 from .modeling_sigma import given
 from .pipeline_base_sigma import SigmaPipeline
@@ -40,12 +40,13 @@ class _WritingPipeline(SigmaPipeline):
 class SignLanguageTranslationPipeline(LongClips, _WritingPipeline):
     """`pipeline("sign-language-translation")`: writes what is signed in a clip.
 
-    Inputs are file paths (with the sigma-slu package installed), [`PoseClip`]s, arrays `(T, K, 3)` or `(T, K, 2)`,
-    and dicts of keypoints and scores; lists and generators of them are batched with `batch_size`. A clip in which
-    nobody is seen is a `ValueError`.
+    Inputs are file paths (with the sigma-slu package installed), [`PoseClip`]s, arrays and tensors `(T, K, 3)` or
+    `(T, K, 2)`, lists of frames `(K, 3)`, dicts of keypoints and scores, and rows of our data sets; lists and
+    generators of them are batched with `batch_size`. A clip in which nobody is seen is a `ValueError`.
 
     Call arguments: `language` (spoken language to write, "English" by default), `max_frames`, `allow_unseen` (to read
-    clips without anybody too, `False` by default), `num_return_sequences`, and everything `generate` takes.
+    clips without anybody too, `False` by default), `coordinates` (`"pixels"` or `"shares"`) and `aspect_ratio` of
+    clips that do not state theirs, `num_return_sequences`, and everything `generate` takes.
     `window_seconds` (and `stride_seconds`) cuts long clips at pauses or into overlapping windows: the result then has
     `"text"`, stitched, and `"segments"` with `"start"`, `"end"` (seconds) and `"text"`, empty where nobody is seen.
 
@@ -58,10 +59,13 @@ class SignLanguageTranslationPipeline(LongClips, _WritingPipeline):
         language: str | None = None,
         max_frames: int | None = None,
         allow_unseen: bool | None = None,
+        coordinates: str | None = None,
+        aspect_ratio: float | None = None,
         **generate_kwargs: Any,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         preprocess = {"language": language, "max_frames": max_frames, "allow_unseen": allow_unseen}
-        return given(preprocess), generate_kwargs, {}
+        units = {"coordinates": coordinates, "aspect_ratio": aspect_ratio}
+        return given({**preprocess, **units}), generate_kwargs, {}
 
     def _forward(self, model_inputs: dict[str, Any], **generate_kwargs: Any) -> dict[str, Any]:
         return {"tokens": self._write(model_inputs, generate_kwargs)}
@@ -86,10 +90,10 @@ class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
 
     Inputs as in [`SignLanguageTranslationPipeline`].
 
-    Call arguments: `top_k` (5 by default), `max_frames`, `language`, `allow_unseen`, `labels` (by default the
-    configuration's, if it names any), and for a model that writes `num_beams`. The likelihood of every label is
-    computed; with `num_beams` a beam search among them finds the best ones instead, which is faster for thousands of
-    labels.
+    Call arguments: `top_k` (5 by default), `max_frames`, `language`, `allow_unseen`, `coordinates`, `aspect_ratio`,
+    `labels` (by default the configuration's, if it names any), and for a model that writes `num_beams`. The likelihood
+    of every label is computed; with `num_beams` a beam search among them finds the best ones instead, which is faster
+    for thousands of labels.
 
     Returns:
         A list of `{"label": str, "score": float}`, best first, for each clip. Scores are probabilities among the
@@ -106,18 +110,21 @@ class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
         language: str | None = None,
         num_beams: int | None = None,
         allow_unseen: bool | None = None,
+        coordinates: str | None = None,
+        aspect_ratio: float | None = None,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         for name, value in (("top_k", top_k), ("num_beams", num_beams)):
             if value is not None and value < 1:
                 raise ValueError(f"expected {name} >= 1, received {value}")
         preprocess = {"max_frames": max_frames, "language": language, "allow_unseen": allow_unseen}
+        units = {"coordinates": coordinates, "aspect_ratio": aspect_ratio}
         forward = {"labels": labels, "num_beams": num_beams}
         postprocess = {"top_k": top_k, "labels": labels}
         if not self.model.can_generate() and num_beams is not None:
             raise ValueError("expected num_beams for a model that writes only: this one has a label head")
         if labels is not None and not self.model.can_generate():
             self._rows_of(labels)
-        return given(preprocess), given(forward), given(postprocess)
+        return given({**preprocess, **units}), given(forward), given(postprocess)
 
     def _forward(
         self, model_inputs: dict[str, Any], labels: Sequence[str] | None = None, num_beams: int | None = None
@@ -206,8 +213,8 @@ class ContinuousSignRecognitionPipeline(_SignRecognitionPipeline):
 
     Inputs as in [`SignLanguageTranslationPipeline`].
 
-    Call arguments: `max_frames`, `language`, `allow_unseen`, `num_beams` (frame scores: 10 by default, 1 takes the
-    best label of each frame); a model that writes takes everything `generate` does.
+    Call arguments: `max_frames`, `language`, `allow_unseen`, `coordinates`, `aspect_ratio`, `num_beams` (frame
+    scores: 10 by default, 1 takes the best label of each frame); a model that writes takes everything `generate` does.
 
     Returns:
         `dict` for each clip: `"glosses"`, a list of `str`, and `"text"`, the same between spaces. With frame scores
@@ -221,14 +228,17 @@ class ContinuousSignRecognitionPipeline(_SignRecognitionPipeline):
         max_frames: int | None = None,
         language: str | None = None,
         allow_unseen: bool | None = None,
+        coordinates: str | None = None,
+        aspect_ratio: float | None = None,
         **options: Any,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        preprocess = given({"max_frames": max_frames, "language": language, "allow_unseen": allow_unseen})
+        preprocess = {"max_frames": max_frames, "language": language, "allow_unseen": allow_unseen}
+        preprocess = given({**preprocess, "coordinates": coordinates, "aspect_ratio": aspect_ratio})
         if self.model.can_generate():
             return preprocess, options, {}
         unknown = options.keys() - {"num_beams"}
         if unknown:
-            expected = "max_frames, language, allow_unseen or num_beams"
+            expected = "max_frames, language, allow_unseen, coordinates, aspect_ratio or num_beams"
             raise ValueError(f"expected {expected}, received {sorted(unknown)}")
         return preprocess, {}, options
 

@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from .keypoint_arrays import check_scores, float_array, sums_are_finite, without_bad_points, without_masked
 from .skeleton_layouts import SkeletonLayout, get_layout
+
+
+COORDINATES = ("pixels", "shares")
 
 
 @dataclass(frozen=True, eq=False)
 class PoseClip:
     """The 2D keypoints of one person over time, in image coordinates.
 
+    A keypoint that was not found has score 0 **and** coordinates (0, 0), whatever it came with.
+
     Args:
         keypoints (`np.ndarray` of shape `(T, K, 2)`):
-            x (to the right) and y (downwards) of each keypoint: pixels when `width` and `height` are given, else in
-            any unit that is the same for x and y over the whole clip. Stored as float32 or float64.
+            x (to the right) and y (downwards) of each keypoint, in the unit that `coordinates` states. Stored as
+            float32 or float64. Masked ones were not found.
         scores (`np.ndarray` of shape `(T, K)`):
-            The detector's certainty, usually 0 to 1. 0 means "not found"; coordinates are then (0, 0) by convention,
-            and NaN ones are stored so.
+            The detector's certainty, usually 0 to 1. 0 means "not found", and so do -1 and masked ones.
         layout (`str`, *optional*, defaults to `"coco_wholebody_133"`):
             A name of `modeling_sigma.model.skeleton_layouts.LAYOUTS`.
         fps (`float`, *optional*):
             Frames a second.
         width, height (`int`, *optional*):
             Size of the image in pixels.
+        coordinates (`"pixels"` or `"shares"`, *optional*):
+            `"pixels"`, or any other unit that is the same for x and y; `"shares"` where x is divided by the width and
+            y by the height of the image. None: unknown, and decided by the numbers when a model reads the clip.
+        aspect_ratio (`float`, *optional*):
+            Width over height of the image, where only this is known. `width` and `height` go first.
 
     Raises:
-        ValueError: for wrong shapes, an empty clip, a layout that does not fit K, or coordinates that are not finite
-            although their score says that the keypoint was found.
+        ValueError: for wrong shapes, an empty clip, a layout that does not fit K, coordinates that are not finite
+            although their score says that the keypoint was found, or scores that are none (depths, percentages).
 
     Example:
 
@@ -50,19 +60,28 @@ class PoseClip:
     fps: float | None = None
     width: int | None = None
     height: int | None = None
+    coordinates: str | None = None
+    aspect_ratio: float | None = None
 
     def __post_init__(self) -> None:
         layout = get_layout(self.layout)
-        keypoints, scores = _float_array(self.keypoints, "keypoints"), _float_array(self.scores, "scores")
+        keypoints, scores = float_array(self.keypoints, "keypoints"), float_array(self.scores, "scores")
         _check_shapes(keypoints, scores, layout)
-        for name in ("fps", "width", "height"):
+        for name in ("fps", "width", "height", "aspect_ratio"):
             value = getattr(self, name)
             if value is not None and not (np.isfinite(value) and value > 0):
                 raise ValueError(f"expected a positive number for {name}, received {value!r}: leave it out if unknown")
+        if self.coordinates is not None and self.coordinates not in COORDINATES:
+            raise ValueError(
+                f"expected coordinates to be one of {COORDINATES}, received {self.coordinates!r}: pixels stand for "
+                "every unit that x and y share, shares for x / width and y / height"
+            )
+        scores = without_masked(scores, self.keypoints, self.scores)
         if not sums_are_finite(keypoints, scores):
-            keypoints = _without_bad_points(keypoints, scores)
+            keypoints = without_bad_points(keypoints, scores)
         object.__setattr__(self, "keypoints", keypoints)
         object.__setattr__(self, "scores", scores)
+        self._hide_what_was_not_found()
 
     def __len__(self) -> int:
         return self.keypoints.shape[0]
@@ -74,14 +93,17 @@ class PoseClip:
 
     def frames(self, index: Any) -> PoseClip:
         """The clip of the frames that `index` (a slice or an integer array) selects."""
-        return PoseClip(self.keypoints[index], self.scores[index], self.layout, self.fps, self.width, self.height)
+        return replace(self, keypoints=self.keypoints[index], scores=self.scores[index])
 
-
-def _float_array(values: Any, name: str) -> np.ndarray:
-    array = np.asarray(values)
-    if array.dtype == object or not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
-        raise ValueError(f"expected {name} as an array of real numbers, received dtype {array.dtype}")
-    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
+    def _hide_what_was_not_found(self) -> None:
+        check_scores(self.scores)
+        missing = self.scores <= 0
+        if missing.any() and (self.scores[missing].any() or self.keypoints[missing].any()):
+            keypoints, scores = self.keypoints.copy(), self.scores.copy()
+            keypoints[missing] = 0
+            scores[missing] = 0
+            object.__setattr__(self, "keypoints", keypoints)
+            object.__setattr__(self, "scores", scores)
 
 
 def _check_shapes(keypoints: np.ndarray, scores: np.ndarray, layout: SkeletonLayout) -> None:
@@ -98,26 +120,3 @@ def _check_shapes(keypoints: np.ndarray, scores: np.ndarray, layout: SkeletonLay
         raise ValueError(f"{expected} with at least one frame, received an empty clip {keypoints.shape}")
     if scores.shape != keypoints.shape[:2]:
         raise ValueError(f"expected scores of shape {keypoints.shape[:2]} like the keypoints, received {scores.shape}")
-
-
-def sums_are_finite(*arrays: np.ndarray) -> bool:
-    """Whether the sum of each array is finite: then all its numbers are, at a tenth of the cost of looking at each."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return all(bool(np.isfinite(array.sum(dtype=np.float64))) for array in arrays)
-
-
-def _without_bad_points(keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    if not np.isfinite(scores).all():
-        raise ValueError(f"expected finite scores, received {_count_bad(scores)}: use 0 for 'not found'")
-    found, finite = scores > 0, np.isfinite(keypoints).all(-1)
-    if not finite[found].all():
-        frame = int(np.argwhere(found & ~finite)[0, 0])
-        raise ValueError(
-            f"expected finite keypoints, received {int((found & ~finite).sum())} NaN or infinite ones with a "
-            f"score above 0, first in frame {frame}: set their score to 0"
-        )
-    return np.where(finite[..., None], keypoints, keypoints.dtype.type(0))
-
-
-def _count_bad(values: np.ndarray) -> str:
-    return f"{int((~np.isfinite(values)).sum())} NaN or infinite ones"

@@ -10,7 +10,7 @@ import numpy as np
 from transformers import BatchFeature, ProcessorMixin
 from transformers.utils import cached_file, logging
 
-from .feature_extraction_sigma import PoseInput
+from .clip_making import PoseInput
 from .word_spans_sigma import WordSegmenter, joined_spans, word_spans
 
 
@@ -95,6 +95,8 @@ class SigmaProcessor(ProcessorMixin):
         training: bool = False,
         generator: np.random.Generator | Sequence[np.random.Generator] | int | None = None,
         word_segmenter: WordSegmenter | None = None,
+        coordinates: str | None = None,
+        aspect_ratio: float | None = None,
     ) -> BatchFeature:
         """Prepares clips, texts, or pairs of both.
 
@@ -107,7 +109,7 @@ class SigmaProcessor(ProcessorMixin):
                 Spoken language of the prompt, for all clips or for each.
             return_tensors (`str`, *optional*, defaults to `"pt"`):
                 `"pt"` or `"np"`.
-            max_frames, training, generator:
+            max_frames, training, generator, coordinates, aspect_ratio:
                 See [`SigmaFeatureExtractor`].
             word_segmenter (`Callable`, *optional*):
                 Splits a text into words, for scripts that write no spaces. Words stand between spaces otherwise.
@@ -126,7 +128,13 @@ class SigmaProcessor(ProcessorMixin):
         num_clips = None
         if poses is not None:
             clips = self.feature_extractor(
-                poses, max_frames=max_frames, training=training, generator=generator, return_tensors="np"
+                poses,
+                max_frames=max_frames,
+                training=training,
+                generator=generator,
+                coordinates=coordinates,
+                aspect_ratio=aspect_ratio,
+                return_tensors="np",
             )
             features.update(clips)
             num_clips = len(clips["pose_values"])

@@ -134,8 +134,12 @@ def _mediapipe(num_face_points: int) -> SkeletonLayout:
         body=(0, 7, 8, 11, 12, 13, 14, 15, 16),
         left_hand=_span(hands_start, 21),
         right_hand=_span(hands_start + 21, 21),
-        face=tuple(face_start + point for point in mesh),
-        components=(("pose", 33), ("face", num_face_points), ("left_hand", 21), ("right_hand", 21)),
+        face=tuple(face_start + point for point in mesh) if num_face_points else (MISSING,) * 18,
+        components=tuple(
+            (name, size)
+            for name, size in (("pose", 33), ("face", num_face_points), ("left_hand", 21), ("right_hand", 21))
+            if size
+        ),
     )
 
 
@@ -154,6 +158,7 @@ LAYOUTS = MappingProxyType(
             ),
             _mediapipe(468),
             _mediapipe(478),
+            _mediapipe(0),  # the commonest reduced form: pose and hands
             SkeletonLayout(
                 name="openpose_137",  # BODY_25, 70 face points, two hands
                 num_keypoints=137,
@@ -162,6 +167,15 @@ LAYOUTS = MappingProxyType(
                 right_hand=_span(116, 21),
                 face=tuple(25 + point for point in (*range(0, 17, 2), *_span(60, 8), 30)),
                 components=(("body", 25), ("face", 70), ("left_hand", 21), ("right_hand", 21)),
+            ),
+            SkeletonLayout(
+                name="halpe_136",  # AlphaPose: 26 body points (COCO's 17, head, neck, hip, feet), face, two hands
+                num_keypoints=136,
+                body=(0, *_span(3, 8)),
+                left_hand=_span(94, 21),
+                right_hand=_span(115, 21),
+                face=tuple(26 + point for point in (*range(0, 17, 2), *_span(60, 8), 30)),
+                components=(("body", 26), ("face", 68), ("left_hand", 21), ("right_hand", 21)),
             ),
             # Goliath's order, as Sapiens writes it: taken from its published names, not yet checked on pictures. A
             # hand's wrist is the body's, a finger is numbered from its tip, and half of the jaw does not exist. The

@@ -16,7 +16,7 @@ _UNSPACED = (
     "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3001-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\uff01-\uff9f\U00020000-\U0003ffff"
 )
-_UNSPACED_CHARACTER = re.compile(f"[{_UNSPACED}]")
+UNSPACED_CHARACTER = re.compile(f"[{_UNSPACED}]")
 _SPACED_LETTER = rf"[^\W{_UNSPACED}]"
 _LETTER = re.compile(r"\w")
 
@@ -36,7 +36,7 @@ def is_word_border(text: str, position: int) -> bool:
     before, behind = text[position - 1], text[position]
     if _is_mark(behind):
         return False
-    return before.isspace() or behind.isspace() or any(map(_UNSPACED_CHARACTER.match, (before, behind)))
+    return before.isspace() or behind.isspace() or any(map(UNSPACED_CHARACTER.match, (before, behind)))
 
 
 def word_spans(text: str, word_segmenter: WordSegmenter | None) -> list[tuple[int, int]]:
@@ -84,9 +84,9 @@ def joined_spans(text: str, spans: list[tuple[int, int]], entities: Sequence[str
 def _entity_pattern(entities: Sequence[str]) -> re.Pattern[str]:
     """Finds the longest entity that is no part of a longer word; scripts without spaces do not show that."""
     alternatives = [
-        ("" if _UNSPACED_CHARACTER.match(entity[0]) else f"(?<!{_SPACED_LETTER})")
+        ("" if UNSPACED_CHARACTER.match(entity[0]) else f"(?<!{_SPACED_LETTER})")
         + re.escape(entity)
-        + ("" if _UNSPACED_CHARACTER.match(entity[-1]) else f"(?!{_SPACED_LETTER})")
+        + ("" if UNSPACED_CHARACTER.match(entity[-1]) else f"(?!{_SPACED_LETTER})")
         for entity in sorted(entities, key=len, reverse=True)
     ]
     return re.compile("|".join(alternatives), re.IGNORECASE)

@@ -57,6 +57,7 @@ class SigmaTrainer(Trainer):
     model: Any
     optimizer: Any
     processing_class: Any
+    label_smoother: Any
     _step_clips: torch.Tensor
     _step_tokens: torch.Tensor
 

@@ -1,1 +1,4 @@
-"""Pictures of skeletons and of what the model makes of them."""
+"""Pictures: skeletons, what a model sees in a clip, training curves, confusions and search results.
+
+Not here: numbers without a picture (`metrics`), and loading a model (`inference`).
+"""

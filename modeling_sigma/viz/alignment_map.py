@@ -1,4 +1,4 @@
-"""Which frames belong to which word: a heat map below the skeleton, one row a word."""
+"""Which frames belong to which word: a heat map below the skeleton, with one row per word."""
 
 from __future__ import annotations
 
@@ -45,36 +45,36 @@ def draw_alignment_map(
 
     Args:
         values (`np.ndarray` of shape `(num_words, num_frames)`):
-            Cosines or weights; the colours reach from the smallest to the largest of each row.
+            Cosines or weights. In each row, the colours reach from the smallest to the largest value.
         words (`Sequence[str]`):
-            One a row.
+            The words, one per row.
         clip ([`PoseClip`], *optional*):
             The clip, for the figures above.
         frames (`Sequence[int]`, *optional*):
-            Frame of the clip that each column belongs to; the columns are its frames by default.
+            The frame of the clip that each column stands for; by default, its number.
         fps (`float`, *optional*):
-            Frames a second, for an axis in seconds; the clip's own by default.
+            Frames per second, for an axis in seconds; the clip's own by default.
         title (`str`, *optional*):
-            A line above.
+            Title above the picture.
         width (`int`, *optional*, defaults to 720):
-            Of the map in pixels, without words.
+            Width of the map in pixels, without the words.
         dark (`bool`, *optional*, defaults to `False`):
-            On a dark ground.
+            Whether to draw on a dark background.
 
     Returns:
         `PIL.Image.Image` in mode RGB.
 
     Raises:
-        ValueError: for values of another shape or not finite, or numbers of words and frames that do not fit.
+        ValueError: for values of another shape, values that are not finite, or wrong numbers of words or frames.
     """
     values = np.asarray(values, float)
     if values.ndim != 2 or values.size == 0 or not np.isfinite(values).all():
         raise ValueError(f"expected finite values of shape (num_words, num_frames), received {values.shape}")
     if len(words) != len(values):
-        raise ValueError(f"expected {len(values)} words, one a row, received {len(words)}")
+        raise ValueError(f"expected {len(values)} words, one per row, received {len(words)}")
     columns = np.arange(values.shape[1]) if frames is None else np.asarray(frames)
     if len(columns) != values.shape[1]:
-        raise ValueError(f"expected {values.shape[1]} frames, one a column, received {len(columns)}")
+        raise ValueError(f"expected {values.shape[1]} frames, one per column, received {len(columns)}")
     theme = theme_of(dark)
     rate = fps if fps is not None else clip.fps if clip is not None else None
     font = font_for(16, "".join(words))

@@ -40,34 +40,35 @@ def draw_attention_map(
 
     Args:
         weights (`np.ndarray` of shape `(num_words, num_frames)`):
-            Attention, not negative. All rows have one scale: a flat row looks flat.
+            Attention weights, not negative. All rows share one scale: a flat row looks flat.
         words (`Sequence[str]`):
-            What was written, one a row.
+            The words that were written, one per row.
         clip ([`PoseClip`]):
-            What was read.
+            The clip that was read.
         frames (`Sequence[int]`, *optional*):
-            Frame of the clip that each column belongs to; the columns are its frames by default.
+            The frame of the clip that each column stands for; by default, its number.
         title (`str`, *optional*):
-            A line above.
+            Title above the picture.
         width (`int`, *optional*, defaults to 560):
-            Of the curves in pixels.
+            Width of the curves in pixels.
         dark (`bool`, *optional*, defaults to `False`):
-            On a dark ground.
+            Whether to draw on a dark background.
 
     Returns:
         `PIL.Image.Image` in mode RGB.
 
     Raises:
-        ValueError: for weights of another shape, negative or not finite, or numbers that do not fit.
+        ValueError: for weights of another shape, weights that are negative or not finite, or wrong numbers of words or
+            frames.
     """
     weights = np.asarray(weights, float)
     if weights.ndim != 2 or weights.size == 0 or not np.isfinite(weights).all() or (weights < 0).any():
         raise ValueError(f"expected weights (num_words, num_frames), not negative, received {weights.shape}")
     if len(words) != len(weights):
-        raise ValueError(f"expected {len(weights)} words, one a row, received {len(words)}")
+        raise ValueError(f"expected {len(weights)} words, one per row, received {len(words)}")
     columns = np.arange(weights.shape[1]) if frames is None else np.asarray(frames)
     if len(columns) != weights.shape[1]:
-        raise ValueError(f"expected {weights.shape[1]} frames, one a column, received {len(columns)}")
+        raise ValueError(f"expected {weights.shape[1]} frames, one per column, received {len(columns)}")
     theme = theme_of(dark)
     figures = SkeletonFigures(clip, _ROW - 6, theme)
     font = font_for(16, "".join(words))

@@ -1,4 +1,4 @@
-"""Which signs are taken for which: a matrix of true labels against predicted ones."""
+"""Which signs are mistaken for which: a matrix of true against predicted labels."""
 
 from __future__ import annotations
 
@@ -41,21 +41,22 @@ def draw_confusion_matrix(
         references, predictions (`Sequence[str]`):
             The true and the predicted label of each clip.
         max_labels (`int`, *optional*, defaults to 20):
-            With more labels, those with the most mistakes are drawn, and all else is gathered in one column.
+            Number of labels to draw. If there are more, the most confused ones are drawn, and one column gathers all
+            others.
         title (`str`, *optional*):
-            A line above.
+            Title above the picture.
         dark (`bool`, *optional*, defaults to `False`):
-            On a dark ground.
+            Whether to draw on a dark background.
 
     Returns:
         `PIL.Image.Image` in mode RGB.
 
     Raises:
-        ValueError: for unequal numbers, none, or `max_labels` under 2.
+        ValueError: for unequal numbers of labels, for none, or for `max_labels` under 2.
     """
     if len(references) != len(predictions) or not references:
         raise ValueError(
-            f"expected one prediction a reference, received {len(predictions)} for {len(references)} references"
+            f"expected one prediction per reference, received {len(predictions)} for {len(references)} references"
         )
     if max_labels < 2:
         raise ValueError(f"expected max_labels of at least 2, received {max_labels}")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from modeling_sigma.model.feature_extraction_sigma import as_pose_clip
+from modeling_sigma.model.clip_making import as_pose_clip
 from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.model.pose_transforms import even_frame_indices
 
@@ -19,8 +19,8 @@ class WordFrameMap:
     """Words against the frames of a clip.
 
     Args:
-        words (`list[str]`): In order.
-        values (`np.ndarray` of shape `(num_words, num_frames)`): Cosines, or attention weights.
+        words (`list[str]`): The words in order.
+        values (`np.ndarray` of shape `(num_words, num_frames)`): Cosines or attention weights.
         frames (`np.ndarray` of shape `(num_frames,)`): Which frames of the clip the model has seen.
     """
 
@@ -98,7 +98,7 @@ def attention_of(
 
 
 def _words_of(tokenizer: Any, ids: list[int]) -> list[tuple[str, list[int]]]:
-    """Words and the positions of their tokens; a piece that begins with ▁ begins a word."""
+    """Words and the positions of their tokens; a token that begins with ▁ begins a word."""
     special = set(tokenizer.all_special_ids)
     words: list[tuple[str, list[int]]] = []
     for position, (token, piece) in enumerate(zip(ids, tokenizer.convert_ids_to_tokens(ids))):

@@ -19,11 +19,12 @@ class Theme:
     """Colours of a picture. Those of the parts can be told apart with every common colour blindness.
 
     Args:
-        background, panel, text, faint, grid (`tuple[int, int, int]`): Of the ground, of what lies on it, of words.
-        parts (`Mapping[str, Color]`): Of each part of a skeleton.
-        ramp (`tuple[Color, ...]`): From nothing to much.
-        series (`tuple[Color, ...]`): Of lines in one diagram.
-        right, wrong (`tuple[int, int, int]`): Of results; a mark always says the same.
+        background, panel, text, faint, grid (`tuple[int, int, int]`): Colours of the background, the panels on it,
+            text, less important text, and grid lines.
+        parts (`Mapping[str, Color]`): Colour of each part of a skeleton.
+        ramp (`tuple[Color, ...]`): Colours of values from low to high.
+        series (`tuple[Color, ...]`): Colours of the lines in one diagram.
+        right, wrong (`tuple[int, int, int]`): Colours of right and wrong results, which also carry a mark.
     """
 
     background: Color
@@ -84,7 +85,7 @@ def ramp_colors(values: np.ndarray, theme: Theme) -> np.ndarray:
 
 
 def font_for(size: int, text: str = "") -> Font:
-    """Pillow's own font; for texts beyond Latin letters one of the system, where there is any."""
+    """Pillow's own font, or for texts beyond Latin letters a font of the system, if there is one."""
     if any(ord(character) > 0x24F for character in text):
         for name in _FALLBACK_FONTS:
             try:

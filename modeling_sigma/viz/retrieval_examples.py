@@ -1,4 +1,4 @@
-"""What a search found: the query on the left, the results in order of likeness, right ones marked."""
+"""What a search found: the query on the left, then the results, most similar first, with right ones marked."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class RetrievalExample:
     """One query and what was found for it.
 
     Args:
-        query (`str` or [`PoseClip`]): What was asked.
+        query (`str` or [`PoseClip`]): The text or clip that was searched for.
         results (`list[tuple[Item, float]]`): Found items with their similarity, best first.
-        is_right (`list[bool]`, *optional*): Whether each of them belongs to the query.
+        is_right (`list[bool]`, *optional*): Whether each result belongs to the query.
     """
 
     query: Item
@@ -38,20 +38,20 @@ class RetrievalExample:
 def draw_retrieval_examples(
     examples: Sequence[RetrievalExample], *, num_results: int = 4, title: str | None = None, dark: bool = False
 ) -> Image.Image:
-    """Draws one row a query.
+    """Draws one row per query.
 
-    Clips are three of their frames. The bar of a result is as long as its similarity, compared with the best of its
-    row; a result that belongs to the query has a tick and a frame.
+    Three frames stand for a clip. The length of a result's bar is its similarity relative to the best of its row; a
+    result that belongs to the query has a tick and a frame.
 
     Args:
         examples (`Sequence[RetrievalExample]`):
-            Queries of one kind or of both.
+            The queries: texts, clips, or both.
         num_results (`int`, *optional*, defaults to 4):
-            Of each row.
+            Number of results per row.
         title (`str`, *optional*):
-            A line above.
+            Title above the picture.
         dark (`bool`, *optional*, defaults to `False`):
-            On a dark ground.
+            Whether to draw on a dark background.
 
     Returns:
         `PIL.Image.Image` in mode RGB.
@@ -63,9 +63,11 @@ def draw_retrieval_examples(
         raise ValueError("expected at least one example and one result")
     for example in examples:
         if not example.results:
-            raise ValueError("expected at least one result a query, received none")
+            raise ValueError("expected at least one result per query, received none")
         if example.is_right is not None and len(example.is_right) != len(example.results):
-            raise ValueError(f"expected {len(example.results)} marks, one a result, received {len(example.is_right)}")
+            raise ValueError(
+                f"expected {len(example.results)} marks, one per result, received {len(example.is_right)}"
+            )
     theme = theme_of(dark)
     rows = [_row(example, num_results, theme) for example in examples]
     font = font_for(17, title or "")

@@ -37,19 +37,19 @@ def skeleton_frames(
         clip ([`PoseClip`]):
             A clip of any known layout.
         height (`int`, *optional*, defaults to 360):
-            Height of the figure in pixels. The picture is higher, by texts, bar and legend.
+            Height of the figure in pixels. Texts, time bar and legend add to it.
         captions (`str` or `Sequence[tuple[str, float, float]]`, *optional*):
-            One text for the whole clip, or texts with their beginning and end in seconds.
+            One text for the whole clip, or texts with their start and end in seconds.
         title (`str`, *optional*):
-            Above the figure.
+            Title above the figure.
         dark (`bool`, *optional*, defaults to `False`):
-            Light figures on a dark ground.
+            Whether to draw light figures on a dark background.
 
     Yields:
         `PIL.Image.Image` in mode RGB, all of one size with an even number of pixels in both directions.
 
     Raises:
-        ValueError: for a height under 40 pixels, or a caption that ends before it begins.
+        ValueError: for a height under 40 pixels, or a caption that ends before it starts.
     """
     theme = theme_of(dark)
     figures = SkeletonFigures(clip, height, theme)
@@ -57,7 +57,7 @@ def skeleton_frames(
     timed = [(captions, 0.0, np.inf)] if isinstance(captions, str) else list(captions or [])
     for text, start, stop in timed:
         if stop < start:
-            raise ValueError(f"expected the caption {text!r} to end after its beginning, received {start} to {stop} s")
+            raise ValueError(f"expected the caption {text!r} to end after its start, received {start} to {stop} s")
     layout = _Layout(figures, timed, title, theme)
     for frame in range(len(clip)):
         texts = [text for text, start, stop in timed if start <= frame / fps < stop]
@@ -69,21 +69,21 @@ def save_animation(path: str | Path, clip: PoseClip, *, fps: float | None = None
 
     Args:
         path (`str` or `Path`):
-            The file; its extension decides.
+            The file to write; its extension decides the format.
         clip ([`PoseClip`]):
             A clip of any known layout.
         fps (`float`, *optional*):
-            Frames a second, for slow or fast motion; the clip's own (25 where it is unknown) by default.
+            Frames per second; by default the clip's own, or 25 if that is unknown.
         options:
-            See [`skeleton_frames`].
+            Arguments of [`skeleton_frames`].
 
     Raises:
-        ValueError: for another extension, or `.mp4` where PyAV is not installed.
+        ValueError: for another extension, or for `.mp4` if PyAV is not installed.
     """
     path = Path(path)
     rate = fps or clip.fps or DEFAULT_FPS
     if rate <= 0 or not np.isfinite(rate):
-        raise ValueError(f"expected a positive number of frames a second, received {fps}")
+        raise ValueError(f"expected a positive number of frames per second, received {fps}")
     writers = {".gif": _write_gif, ".mp4": _write_mp4}
     if path.suffix.lower() not in writers:
         raise ValueError(f"{path}: expected a .gif or .mp4 file, received {path.suffix or 'no extension'}")

@@ -48,7 +48,7 @@ class SkeletonFigures:
         height (`int`):
             Height of a picture in pixels, at least 40.
         theme ([`Theme`]):
-            Its colours.
+            Colours of the picture.
 
     Attributes:
         size (`tuple[int, int]`): Width and height of the pictures.
@@ -73,7 +73,7 @@ class SkeletonFigures:
             self.size = (round(height * aspect), height)
 
     def draw(self, frame: int) -> Image.Image:
-        """The picture of a frame, mode RGB; of an empty clip one that says so."""
+        """The picture of a frame in mode RGB; for an empty clip, a picture that says so."""
         if self.is_empty:
             image = Image.new("RGB", self.size, self.theme.panel)
             middle = (self.size[0] / 2, self.size[1] / 2)

@@ -33,13 +33,13 @@ def draw_skeleton_strip(
         num_frames (`int`, *optional*, defaults to 8):
             Number of panels; a shorter clip has one for each of its frames.
         height (`int`, *optional*, defaults to 240):
-            Height of a panel in pixels. The picture is higher, by titles, captions and legend.
+            Height of a panel in pixels. Title, captions and legend add to it.
         captions (`str` or `Sequence[str]`, *optional*):
             One text under the whole strip, or one for each panel.
         title (`str`, *optional*):
-            A line above the strip.
+            Title above the strip.
         dark (`bool`, *optional*, defaults to `False`):
-            Light figures on a dark ground.
+            Whether to draw light figures on a dark background.
 
     Returns:
         `PIL.Image.Image` in mode RGB. Joints with a score of 0.3 or less are hollow, those with score 0 absent; a clip

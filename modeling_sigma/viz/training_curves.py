@@ -47,7 +47,7 @@ def read_curves(path: str | Path) -> dict[str, list[tuple[float, float]]]:
 
 
 def collect_curves(log: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[float, float]]]:
-    """For each number in a Trainer's log its `(step, value)` pairs; where a line names no step, its place counts."""
+    """The `(step, value)` pairs of each number in a Trainer's log. An entry without a step counts by its position."""
     curves: dict[str, list[tuple[float, float]]] = {}
     for number, entry in enumerate(log):
         for name, value in entry.items():
@@ -67,14 +67,14 @@ def draw_training_curves(
             `(step, value)` pairs, steps rising; names with "loss" are losses. Values that are not finite leave a gap
             and are marked at the lower edge: a training that broke shows where.
         title (`str`, *optional*):
-            A line above.
+            Title above the picture.
         width (`int`, *optional*, defaults to 560):
-            Of a panel in pixels.
+            Width of a panel in pixels.
         dark (`bool`, *optional*, defaults to `False`):
-            On a dark ground.
+            Whether to draw on a dark background.
 
     Returns:
-        `PIL.Image.Image` in mode RGB. Noisy curves (more than 200 points) get a smooth one on top.
+        `PIL.Image.Image` in mode RGB. Curves of more than 200 points get a smoothed curve on top.
 
     Raises:
         ValueError: without a curve that has two finite points.

@@ -2,9 +2,8 @@
 
 `pickle.load` runs whatever a file asks for, and even an `Unpickler` with a strict `find_class` calls what it finds,
 sets attributes (`BUILD`), consults the extension registry, and allocates what a hostile file tells it to. So nothing
-here unpickles: `pickle_instructions` splits the file into its instructions, and this machine carries out those that
-build plain data. Functions that numpy and python name in honest pickles are keys of a table here,
-never the functions themselves; every array is made from its checked bytes with `np.frombuffer`.
+here unpickles: `instructions` splits the file, and this machine carries out those that build plain data. Functions
+that numpy and python name in honest pickles are keys of a table (`functions`), never the functions themselves.
 """
 
 from __future__ import annotations

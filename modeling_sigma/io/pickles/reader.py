@@ -13,8 +13,6 @@ from modeling_sigma.io.pickles.machine import PickleMachine
 from modeling_sigma.io.reading_errors import naming_file, one_line, shown
 
 
-__all__ = ["MAX_BYTES", "MAX_LABEL_BYTES", "UnsafePickleError", "load_label_file", "load_restricted_pickle"]
-
 MAX_BYTES = 1 << 30
 MAX_LABEL_BYTES = 1 << 28
 
@@ -46,7 +44,7 @@ def load_restricted_pickle(path_or_file: str | os.PathLike[str] | BinaryIO, *, m
 
     ```python
     >>> import io, pickle
-    >>> from modeling_sigma.io.pickles.reader import load_restricted_pickle
+    >>> from modeling_sigma.io.pickles import load_restricted_pickle
     >>> load_restricted_pickle(io.BytesIO(pickle.dumps({"scores": [1.0, 0.5]})))
     {'scores': [1.0, 0.5]}
     >>> load_restricted_pickle(io.BytesIO(pickle.dumps(print)))  # doctest: +ELLIPSIS

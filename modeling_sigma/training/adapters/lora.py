@@ -140,7 +140,7 @@ def save_adapter(
     config.save_pretrained(directory)
     processor.save_pretrained(directory)
     labels = list(config.id2label.values()) if MODEL_KINDS[architecture].has_labels else []
-    card = build_adapter_card(base, architecture, labels, config.weights_licence, sign_languages, spoken_languages)
+    card = build_adapter_card(base, architecture, labels, config.weights_license, sign_languages, spoken_languages)
     card.save(directory / "README.md")  # in place of PEFT's, which is a form to fill in
     return directory
 

@@ -148,7 +148,7 @@ def adapt(options: AdaptOptions) -> dict[str, Any]:
 def load_clips(options: AdaptOptions) -> tuple[dict[str, datasets.Dataset], str]:
     """Training clips, and those held out as the data says or, where it has one split alone, as [`hold_out`] does."""
     name, config = split_name(options.data)
-    languages = {
+    languages: dict[str, Any] = {
         key: value
         for key, value in (("sign_language", options.sign_language), ("spoken_language", options.spoken_language))
         if value is not None

@@ -27,6 +27,8 @@ from typing import Any
 import torch
 import yaml
 
+from modeling_sigma.jobs.atomic_files import write_text
+
 
 # Fields where nothing says something: no augmentation, instead of the checkpoint's.
 _MAY_BE_EMPTY = ("augmentation",)
@@ -76,12 +78,12 @@ class RunFolder:
         changed: dict[str, Any] = {}
         for entry in arguments:
             changed.update(changed_fields(entry))
-        _write_text(self.path / "config.yaml", yaml.safe_dump(changed, sort_keys=False, allow_unicode=True))
+        write_text(self.path / "config.yaml", yaml.safe_dump(changed, sort_keys=False, allow_unicode=True))
 
     def write(self, name: str, content: Any) -> None:
         """One JSON file; a reader never sees half of it."""
         if self.is_writer:
-            _write_text(self.path / name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+            write_text(self.path / name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     def append_log(self, line: Mapping[str, Any]) -> None:
         """One more line of `log.jsonl`."""
@@ -149,10 +151,3 @@ def hardware() -> dict[str, Any]:
         found["gpus"] = [torch.cuda.get_device_name(number) for number in range(count)]
     found["processes"] = int(os.environ.get("WORLD_SIZE", "1"))
     return found
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

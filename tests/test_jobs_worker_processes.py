@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def dies_at_start(number):
 
 def test_every_item_comes_back_and_a_death_costs_one_item():
     results = dict(run_in_processes(squares, range(8), num_proc=2))
-    assert results.pop(3) == WorkerDeath(-signal.SIGKILL)
+    assert results.pop(3) == WorkerDeath("the process died over it (exit code -9)")
     assert {item: result[0] for item, result in results.items()} == {n: n * n for n in (0, 1, 2, 4, 5, 6, 7)}
     pids = {result[1] for result in results.values()}
     assert len(pids) in (2, 3) and os.getpid() not in pids
@@ -75,6 +76,36 @@ def test_errors_of_users_keep_their_kind_and_bugs_their_trace():
     assert multiprocessing.active_children() == []
 
 
+def hangs(number):
+    return lambda item: time.sleep(600) if item == 1 else item
+
+
+@pytest.mark.parametrize("num_proc", [1, 2])
+def test_a_hanging_item_is_given_up(num_proc):
+    results = dict(run_in_processes(hangs, range(4), num_proc, timeout=0.5))
+    assert results.pop(1) == WorkerDeath("the process was not done with it after 0.5 seconds")
+    assert results == {0: 0, 2: 2, 3: 3} and multiprocessing.active_children() == []
+
+
+def dies_halfway_through_its_answer(number):
+    def send_half(connection, content, *_):
+        os.write(connection.fileno(), bytes(content)[: len(content) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def task(item):
+        if item == 1:
+            Connection._send = send_half
+        return item
+
+    return task
+
+
+def test_a_worker_that_is_killed_while_it_answers_takes_no_other_along():
+    results = dict(run_in_processes(dies_halfway_through_its_answer, range(6), num_proc=2))
+    assert results.pop(1) == WorkerDeath("the process died over it (exit code -9)")
+    assert results == {0: 0, 2: 2, 3: 3, 4: 4, 5: 5}
+
+
 def sleeper(number):
     def task(item):
         Path(item).write_text(str(os.getpid()))
@@ -90,7 +121,7 @@ def test_workers_end_with_a_killed_parent(tmp_path):
 import sys
 sys.argv[0] = "sigma-slu"
 sys.path.insert(0, {str(ROOT / "tests")!r})
-from test_io_worker_processes import run_in_processes, sleeper
+from test_jobs_worker_processes import run_in_processes, sleeper
 list(run_in_processes(sleeper, {files!r}, 2))  # many scripts have no `if __name__ == "__main__"`
 """
     script = tmp_path / "script.py"

@@ -16,6 +16,8 @@ from onnx_graphs import write_detector, write_pose_network
 
 from modeling_sigma.cli import main as cli
 from modeling_sigma.extraction import pose_extraction
+from modeling_sigma.extraction.estimator_protocol import EstimatorOption
+from modeling_sigma.extraction.estimators import ESTIMATORS
 from modeling_sigma.extraction.pose_extraction import PoseExtraction, extract_poses, find_videos, read_manifest
 from modeling_sigma.io import load_clip
 from modeling_sigma.io.reading_errors import DeviceError
@@ -189,6 +191,23 @@ def test_what_is_not_the_videos_fault_stops_everything(videos, tmp_path, monkeyp
     assert extract_poses(PoseExtraction(videos, tmp_path / "out", "dots"))["num_clips"] == 3
 
 
+def test_what_a_power_failure_took_is_done_again(dots, videos, tmp_path, monkeypatch):
+    extraction = PoseExtraction(videos, tmp_path / "out", "dots")
+    write_text = pose_extraction.write_text
+    monkeypatch.setattr(pose_extraction, "write_text", lambda *args: 1 / 0)  # no manifest
+    with pytest.raises(ZeroDivisionError):
+        extract_poses(extraction)
+    monkeypatch.setattr(pose_extraction, "write_text", write_text)
+    whole = contents(tmp_path / "out")
+    (tmp_path / "out" / "a.npz").write_bytes(bytes(len(whole["a.npz"])))  # its length, but not its content
+    (extraction.results.work / "notes" / "b.mkv.json").write_bytes(b"")
+    summary = extract_poses(extraction)
+    assert summary["num_clips"] == 3
+    assert {name: contents(tmp_path / "out")[name] for name in ("a.npz", "b.npz")} == {
+        name: whole[name] for name in ("a.npz", "b.npz")
+    }
+
+
 class Killed(BaseException):
     pass
 
@@ -260,10 +279,28 @@ def test_command_line(networks, videos, tmp_path, capsys):
 def test_command_line_errors(videos, tmp_path, capsys):
     assert cli.main(["extract-poses", str(videos), "--out", str(tmp_path / "out"), "--batch-size", "3"]) == 1
     assert "--batch-size is no option of rtmlib: leave it out" in capsys.readouterr().err
+    ray = ["--engine", "ray", "--timeout", "3"]
+    assert cli.main(["extract-poses", str(videos), "--out", str(tmp_path / "out"), *ray]) == 1
+    assert "--timeout belongs to --engine processes: leave it out" in capsys.readouterr().err
     assert cli.main(["extract-poses", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 1
     assert "no such folder" in capsys.readouterr().err
     assert cli.main(["extract-poses", str(videos), "--out", str(tmp_path / "out"), "--estimator", "mediapipe"]) == 1
     assert "expected the model file of MediaPipe Holistic" in capsys.readouterr().err
+
+
+def test_a_new_estimator_is_a_class_and_a_line_in_the_table(videos, tmp_path, capsys, monkeypatch):
+    class NewEstimator(DotEstimator):
+        options = {"size": EstimatorOption("of a dot", int), "haste": EstimatorOption("of work", float, False)}
+
+    monkeypatch.setitem(ESTIMATORS, "dots", NewEstimator)
+    command = ["extract-poses", str(videos), "--out", str(tmp_path / "out"), "--estimator", "dots", "--json"]
+    assert cli.main([*command, "--size", "3", "--haste", "0.5"]) == 1
+    assert json.loads(capsys.readouterr().out)["options"] == {"size": 3}, "haste decides no keypoints"
+    assert cli.main([*command, "--size", "4"]) == 1
+    assert "was extracted with options {'size': 3}, now {'size': 4} is asked for" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.main(["extract-poses", "--help"])
+    assert "dots (133 keypoints)" in capsys.readouterr().out.replace("\n" + " " * 24, " ")
 
 
 def test_kill_and_resume(networks, tmp_path, capsys):

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modeling_sigma.io.pickles.functions import FUNCTIONS, UnsafePickleError
+from modeling_sigma.io.pickles import UnsafePickleError, load_label_file, load_restricted_pickle
+from modeling_sigma.io.pickles.functions import FUNCTIONS
 from modeling_sigma.io.pickles.machine import _OPERATIONS, _REFUSED
-from modeling_sigma.io.pickles.reader import load_label_file, load_restricted_pickle
 
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
@@ -599,3 +599,11 @@ def test_a_released_clip_equals_what_pickle_loads(shared_data: Path):
     assert ours.keys() == theirs.keys()
     for name in ("keypoints", "scores"):
         np.testing.assert_array_equal(ours[name], theirs[name])
+
+
+def test_the_package_is_the_door():
+    root = Path(__file__).resolve().parents[1]
+    files = [*(root / "modeling_sigma").rglob("*.py"), *(root / "datasets_scripts").rglob("*.py")]
+    outside = [file for file in files if file.parent.name != "pickles"]
+    assert len(files) - len(outside) == 5
+    assert not [file for file in outside if "io.pickles." in file.read_text(encoding="utf-8")]

@@ -10,10 +10,10 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 
-from modeling_sigma.extraction import pose_estimators
-from modeling_sigma.extraction.pose_estimators import ESTIMATORS, estimate_clip, make_estimator
+from modeling_sigma.extraction import clip_from_video
+from modeling_sigma.extraction.clip_from_video import estimate_clip
+from modeling_sigma.extraction.estimators import ESTIMATORS, make_estimator
 from modeling_sigma.extraction.rtmlib_estimator import RtmlibEstimator
-from modeling_sigma.extraction.video import VideoInfo
 from modeling_sigma.io.reading_errors import MissingExtraError
 
 
@@ -40,20 +40,18 @@ def video(tmp_path, monkeypatch) -> Path:
     """A "video" of six black pictures (40 high, 60 wide) at 25 frames a second, without a decoder."""
     path = tmp_path / "a.mp4"
     path.write_bytes(b"")
-    monkeypatch.setattr(pose_estimators, "video_info", lambda path: VideoInfo(25.0, 6))
-    monkeypatch.setattr(pose_estimators, "read_frames", lambda path: iter(np.zeros((6, 40, 60, 3), np.uint8)))
+    monkeypatch.setattr(clip_from_video, "frame_rate", lambda path: 25.0)
+    monkeypatch.setattr(clip_from_video, "read_frames", lambda path: iter(np.zeros((6, 40, 60, 3), np.uint8)))
     return path
 
 
 def test_the_largest_person_is_followed(video):
     small, large = [someone(2 * t, 20) for t in range(6)], [someone(300 - 2 * t, 80) for t in range(6)]
     frames = [[], [small[1], large[1]], [large[2], small[2]], [small[3]], [], [small[5], large[5]]]
-    done = []
-    clip = estimate_clip(video, Scripted(frames), progress=lambda *numbers: done.append(numbers))
+    clip = estimate_clip(video, Scripted(frames))
     assert (clip.layout, clip.fps, clip.width, clip.height, len(clip)) == ("coco_wholebody_133", 25.0, 60, 40, 6)
     assert clip.keypoints[:, 0, 0].tolist() == [0, 298, 296, 0, 0, 290]
     assert clip.scores.any(1).tolist() == [False, True, True, False, False, True]
-    assert done == [(t, 6) for t in range(1, 7)]
     second = estimate_clip(video, Scripted(frames), person=1)
     assert second.keypoints[:, 0, 0].tolist() == [0, 2, 4, 6, 0, 10]
 
@@ -80,7 +78,7 @@ def test_estimators_that_break_their_word(video):
 
 def test_estimators_get_the_frames_as_rgb(video, monkeypatch):
     pictures = np.random.default_rng(0).integers(0, 255, (6, 40, 60, 3), np.uint8)
-    monkeypatch.setattr(pose_estimators, "read_frames", lambda path: iter(pictures))
+    monkeypatch.setattr(clip_from_video, "read_frames", lambda path: iter(pictures))
     seen = []
 
     class Watching(Scripted):
@@ -96,15 +94,12 @@ def test_no_estimator_is_one_clear_line(tmp_path, monkeypatch):
     path = tmp_path / "sample.mp4"
     path.write_bytes(b"")
     line = f'{path}: reading a video needs a pose estimator: pip install -e ".[rtmlib]" in the folder of sigma-slu'
-    monkeypatch.delitem(sys.modules, "rtmlib", raising=False)
-    monkeypatch.setattr(pose_estimators, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError) as caught:
-        estimate_clip(path)
-    assert str(caught.value) == line and isinstance(caught.value, (ImportError, ValueError))
     monkeypatch.setitem(sys.modules, "rtmlib", None)
-    with pytest.raises(MissingExtraError) as caught:
-        estimate_clip(path, "rtmlib")
-    assert str(caught.value).startswith(line) and "\n" not in str(caught.value)
+    for estimator in (None, "rtmlib"):
+        with pytest.raises(MissingExtraError) as caught:
+            estimate_clip(path, estimator)
+        assert str(caught.value).startswith(line) and "\n" not in str(caught.value)
+        assert isinstance(caught.value, (ImportError, ValueError))
     with pytest.raises(ValueError, match=r"sample.mp4: expected estimator rtmlib or .*, received 'mine'"):
         estimate_clip(path, "mine")
     with pytest.raises(FileNotFoundError, match=r"nowhere.mp4: no such file"):
@@ -163,7 +158,7 @@ def test_rtmlib_without_a_box_sees_nobody(rtmlib):
 def test_the_installed_estimator_is_found(rtmlib, video, monkeypatch):
     pictures = np.zeros((6, 40, 60, 3), np.uint8)
     pictures[2:, ..., 2] = 255
-    monkeypatch.setattr(pose_estimators, "read_frames", lambda path: iter(pictures))
+    monkeypatch.setattr(clip_from_video, "read_frames", lambda path: iter(pictures))
     for estimator in (None, "rtmlib"):
         clip = estimate_clip(video, estimator)
         assert clip.scores.any(1).tolist() == [False, False, True, True, True, True]

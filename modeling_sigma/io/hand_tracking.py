@@ -14,10 +14,11 @@ _STEP = 0.02  # how far a hand's joints usually move in a frame (root mean squar
 _APPEARANCE = 8.0  # a hand that was never seen before, and the most that any jump costs
 _DUPLICATE = 0.015  # two detections as near as this, joint by joint, are one hand found twice
 _SHAPE_WEIGHT, _SIDE_WEIGHT, _DOMINANT_WEIGHT = 0.6, 0.3, 0.4  # of the evidence of one frame
+_LABEL_WEIGHT = 1.5  # instead of the shape, where the detector says which hand it is
 _SIDE_DISTANCE = 0.1
 
 
-def track_hands(detections: np.ndarray) -> np.ndarray:
+def track_hands(detections: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
     """Sorts the hands of a clip into left and right.
 
     A frame with hands can be read in two ways (which detection is the left hand). Over the clip, the cheapest sequence
@@ -26,7 +27,8 @@ def track_hands(detections: np.ndarray) -> np.ndarray:
     - how far each hand has moved since it was last seen, in relation to the time since then. A hand that never was
       seen, and any jump, cost no more than a fixed amount, so a hand may leave and come back;
     - a reading that disagrees with the shape of the hands: seen along the palm's normal, thumb and fingers bend to
-      opposite sides in left and right hands (88 % correct for single frames of this corpus, both hands well apart);
+      opposite sides in left and right hands (88 % correct for single frames of WLASL, both hands well apart); or with
+      what the detector says of each hand;
     - a left hand that is on the image's left, in part (signers face the camera), and a little each single left hand
       (most signers are right-handed).
 
@@ -36,6 +38,9 @@ def track_hands(detections: np.ndarray) -> np.ndarray:
         detections (`np.ndarray` of shape `(T, 2, 21, 3)`):
             x, y (shares of the image) and z of up to two hands a frame in any order, 21 joints in MediaPipe's order.
             All NaN where nothing was found.
+        labels (`np.ndarray` of shape `(T, 2)`, *optional*):
+            What the detector says of each hand: from -1 (surely the signer's right hand) to 1 (left), NaN where it
+            says nothing.
 
     Returns:
         `np.ndarray` of shape `(T, 2, 21, 3)`, float32: `[:, 0]` the signer's left hand, `[:, 1]` the right; NaN where
@@ -54,7 +59,8 @@ def track_hands(detections: np.ndarray) -> np.ndarray:
     apart = np.sqrt(np.square(hands[:, 0, :, :2] - hands[:, 1, :, :2]).sum(-1).mean(-1))  # (T,), NaN without two
     found[:, 1] &= ~(apart < _DUPLICATE)
     hands[~found] = np.nan
-    swap = _best_readings(np.nan_to_num(hands), found)
+    known = np.full(found.shape, np.nan) if labels is None else np.asarray(labels, np.float64)
+    swap = _best_readings(np.nan_to_num(hands), found, known)
     hands[swap] = hands[swap][:, ::-1]
     return hands
 
@@ -73,9 +79,9 @@ def count_jumps(hands: np.ndarray, distance: float = 0.15) -> int:
     return int((moved >= distance).sum())
 
 
-def _best_readings(hands: np.ndarray, found: np.ndarray) -> np.ndarray:
+def _best_readings(hands: np.ndarray, found: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Whether slot 1 is the left hand, `(T,)` bool, by dynamic programming over frames with hands."""
-    evidence = _left_evidence(hands, found)
+    evidence = _left_evidence(hands, found, labels)
     distances = _pairwise_distances(hands[..., :2].reshape(2 * len(hands), -1))  # of detection 2 * frame + slot
     frames = np.flatnonzero(found.any(axis=1)).tolist()
 
@@ -113,15 +119,17 @@ def _best_readings(hands: np.ndarray, found: np.ndarray) -> np.ndarray:
     return swap
 
 
-def _left_evidence(hands: np.ndarray, found: np.ndarray) -> np.ndarray:
+def _left_evidence(hands: np.ndarray, found: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """How much speaks for slot 0 being the left hand rather than slot 1, frame by frame: `(T,)`."""
     sign = np.array([1.0, -1.0]) * found  # (T, 2)
-    shape = (sign * hand_shape(hands)).sum(axis=1)
+    appearance = np.where(np.isnan(labels), _SHAPE_WEIGHT * hand_shape(hands), _LABEL_WEIGHT * np.nan_to_num(labels))
     x = hands[..., 0].mean(axis=2)  # (T, 2)
     # With one hand its side of the image counts; with two, which is further left.
     side = np.where(found.all(axis=1), x[:, 0] - x[:, 1], 0.5 * (sign * (x - 0.5)).sum(axis=1))
     dominant = np.where(found.all(axis=1), 0.0, sign.sum(axis=1))
-    return _SHAPE_WEIGHT * shape + _SIDE_WEIGHT * np.tanh(side / _SIDE_DISTANCE) - _DOMINANT_WEIGHT * dominant
+    return (
+        (sign * appearance).sum(axis=1) + _SIDE_WEIGHT * np.tanh(side / _SIDE_DISTANCE) - _DOMINANT_WEIGHT * dominant
+    )
 
 
 def hand_shape(hands: np.ndarray) -> np.ndarray:

@@ -1,0 +1,41 @@
+"""One labelled clip of a corpus, before its keypoints are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ClipEntry:
+    """One labelled clip that exists. Plain data: it can be sent to another process.
+
+    Args:
+        sample_id (`str`):
+            Unique within the corpus.
+        split (`str`):
+            `train`, `validation` or `test`.
+        source (`str`):
+            A path, or whatever else the corpus finds the clip by.
+        text (`str`), gloss (`tuple[str, ...]`), signer_id (`str`, *optional*):
+            See `datasets_scripts.schema.features`.
+        fps (`float`, *optional*):
+            Frame rate by the labels; used where the file states none.
+        start, end (`float`, *optional*):
+            The part of a longer recording that is the clip, in `time_unit`.
+        time_unit (`str`, *optional*, defaults to `"seconds"`):
+            One of `datasets_scripts.reading.clip_times.TIME_UNITS`; None: the labels do not say.
+        last_time (`float`, *optional*, defaults to 0):
+            The latest time in the recording's labels, by which `cut_out` recognises a unit that they do not state.
+    """
+
+    sample_id: str
+    split: str
+    source: str
+    text: str = ""
+    gloss: tuple[str, ...] = ()
+    signer_id: str | None = None
+    fps: float | None = None
+    start: float | None = None
+    end: float | None = None
+    time_unit: str | None = "seconds"
+    last_time: float = 0.0

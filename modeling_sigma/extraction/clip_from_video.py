@@ -1,0 +1,90 @@
+"""From a video to the clip of one person in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from modeling_sigma.extraction.estimator_protocol import BatchPoseEstimator, PoseEstimator
+from modeling_sigma.extraction.estimators import make_estimator
+from modeling_sigma.extraction.video import frame_rate, read_frames
+from modeling_sigma.io.detections import MAX_FRAMES, Detection, check_num_frames, check_person, clip_of
+from modeling_sigma.io.person_tracking import follow_person
+from modeling_sigma.io.reading_errors import MissingExtraError, naming_file
+from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.model.skeleton_layouts import get_layout
+
+
+def estimate_clip(
+    path: str | os.PathLike[str],
+    estimator: PoseEstimator | str | None = None,
+    person: int = 0,
+) -> PoseClip:
+    """The clip of one person of a video.
+
+    People are followed by place and size; the first is the signer, who is there most, largest and best seen. Frames in
+    which the person is not seen get score 0.
+
+    Args:
+        path (`str` or `os.PathLike`):
+            The video.
+        estimator (`PoseEstimator` or `str`, *optional*):
+            An estimator, or a name of `ESTIMATORS`; `"rtmlib"` by default.
+        person (`int`, *optional*, defaults to 0):
+            Which person: 0 is the signer.
+
+    Raises:
+        ValueError: if the file is no video, nobody is seen in it, there are fewer people, or the estimator's output
+            does not fit its layout; also `MissingExtraError` where no estimator is installed.
+        OSError: if there is no such file or it cannot be read.
+    """
+    with naming_file(path, "a video"):
+        check_person(person)
+    if not Path(path).exists():
+        raise FileNotFoundError(f"{os.fspath(path)}: no such file")
+    with naming_file(path, "a video"):
+        model = _find_estimator(path, estimator)
+    fps = frame_rate(path)
+    frames: list[Detection] = []
+    height = width = 0
+    pictures = islice(read_frames(path), MAX_FRAMES + 1)
+    with model.video(fps) if hasattr(model, "video") else nullcontext():
+        while batch := list(islice(pictures, model.batch_size if isinstance(model, BatchPoseEstimator) else 1)):
+            height, width = batch[0].shape[:2]
+            for detection in _detections(model, batch):
+                frames.append(_checked(detection, model, path))
+    with naming_file(path, "a video"):
+        check_num_frames(len(frames))
+        return clip_of(frames, follow_person(frames, person), model.layout, fps, width, height)
+
+
+def _find_estimator(path: str | os.PathLike[str], estimator: PoseEstimator | str | None) -> PoseEstimator:
+    if estimator is not None and not isinstance(estimator, str):
+        return estimator
+    try:
+        return make_estimator(estimator or "rtmlib")
+    except MissingExtraError as error:
+        raise MissingExtraError(f"{os.fspath(path)}: {error}") from error
+
+
+def _detections(model: PoseEstimator, batch: Sequence[np.ndarray]) -> Iterator[Detection]:
+    if isinstance(model, BatchPoseEstimator):
+        yield from model.detect_batch(batch)
+    else:
+        yield from (model(picture) for picture in batch)
+
+
+def _checked(detection: Detection, model: PoseEstimator, path: str | os.PathLike[str]) -> Detection:
+    keypoints, scores = (np.asarray(array) for array in detection)
+    num_keypoints = get_layout(model.layout).num_keypoints
+    if keypoints.shape[1:] != (num_keypoints, 2) or scores.shape != keypoints.shape[:2]:
+        raise ValueError(
+            f"{os.fspath(path)}: expected keypoints (N, {num_keypoints}, 2) and scores (N, {num_keypoints}) of "
+            f"estimator {model.name}, received {keypoints.shape} and {scores.shape}: its layout is {model.layout}"
+        )
+    return keypoints, scores

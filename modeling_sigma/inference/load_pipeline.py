@@ -1,0 +1,69 @@
+"""`load_pipeline`: the pipeline of a trained model, whatever its kind, from a folder or the Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from modeling_sigma.inference.model_config import saved_kind
+from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, PIPELINE_KINDS, served_pipelines
+from modeling_sigma.registration import defined_class
+
+
+def load_pipeline(name_or_path: str | Path, task: str | None = None, device: Any = None, dtype: Any = None) -> Any:
+    """Loads a trained model as a pipeline: call it with clips. No code from the folder or the Hub is run.
+
+    Args:
+        name_or_path (`str` or `Path`):
+            The folder of a model, or its name on the Hub.
+        task (`str`, *optional*):
+            The name of a pipeline, such as `"sign-language-translation"`; by default what the model was trained for.
+        device (`str` or `torch.device`, *optional*):
+            The device to compute on, such as `"cpu"` or `"cuda:1"`; by default that of `transformers.pipeline`: the
+            first accelerator of this machine, or the CPU if there is none.
+        dtype (`str` or `torch.dtype`, *optional*):
+            The precision of the weights, such as `"bfloat16"`. By default that of `config.json`.
+
+    Returns:
+        [`SigmaPipeline`]: the pipeline of that task.
+
+    Raises:
+        ValueError: if there is no Sigma model, if it is damaged or from a newer version, if it does not serve the
+            task, or if this machine lacks the device.
+        OSError: if it cannot be read.
+
+    Example:
+
+    ```python
+    >>> from transformers import MT5Config
+    >>> from modeling_sigma import SigmaConfig, SigmaFeatureExtractor, SigmaForSequenceClassification, save_bundle
+    >>> text_config = MT5Config(vocab_size=8, d_model=32, d_kv=8, d_ff=32, num_layers=1, num_heads=4)
+    >>> config = SigmaConfig(text_config=text_config, use_prompt=False, num_labels=3)
+    >>> folder = save_bundle(SigmaForSequenceClassification(config), SigmaFeatureExtractor(), "three-signs")
+    >>> load_pipeline(folder, device="cpu").task
+    'isolated-sign-recognition'
+
+    ```
+    """
+    import transformers
+
+    from modeling_sigma.jobs.torch_devices import usable_device
+
+    if task is not None and task not in PIPELINE_KINDS:
+        raise ValueError(f"expected a task among {', '.join(PIPELINE_KINDS)}, received {task!r}")
+    kind = saved_kind(name_or_path)
+    served = served_pipelines(kind)
+    task = task or next(iter(served))
+    if task not in served:
+        able = [name for name, other in MODEL_KINDS.items() if task in served_pipelines(other)]
+        raise ValueError(f"{name_or_path}: expected a model for {task} ({', '.join(able)}), found {kind.class_name}")
+    if device is not None:
+        device = usable_device(str(device))
+    auto_class = getattr(transformers, served[task])
+    model = auto_class.from_pretrained(name_or_path, trust_remote_code=False, dtype=dtype or "auto")
+    if kind.has_labels and not model.config.use_prompt:  # such a model comes without a tokenizer
+        extractor = transformers.AutoFeatureExtractor.from_pretrained(name_or_path, trust_remote_code=False)
+        reader = {"feature_extractor": extractor}
+    else:
+        reader = {"processor": transformers.AutoProcessor.from_pretrained(name_or_path, trust_remote_code=False)}
+    return defined_class(PIPELINE_KINDS[task])(model=model, task=task, device=device, **reader)

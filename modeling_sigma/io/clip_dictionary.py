@@ -1,0 +1,284 @@
+"""Dictionaries of keypoints, as pickles, `.npz` archives and JSON files hold them, under the names that people use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from modeling_sigma.io.detections import Detection, check_num_frames, nobody
+from modeling_sigma.io.many_clips import ManyClips
+from modeling_sigma.io.point_arrays import layout_of_points, recording_of_array, recording_of_parts
+from modeling_sigma.io.reading_errors import shown
+from modeling_sigma.io.recording import Recording
+from modeling_sigma.io.stated_facts import stated_facts
+
+
+_KEYPOINTS = ("keypoints", "keypoint", "kpts", "poses")
+_SCORES = ("scores", "keypoint_scores", "keypoint_score", "confidences", "confidence")
+_PARTS = {
+    "pose": ("pose", "body", "pose_landmarks"),
+    "face": ("face", "face_landmarks"),
+    "left_hand": ("left_hand", "lh", "left_hand_landmarks", "left"),
+    "right_hand": ("right_hand", "rh", "right_hand_landmarks", "right"),
+}
+_NAMES = ("frame_dir", "name", "clip", "video", "video_name", "video_id", "sample_id", "id")
+# A second axis this short is one of people, a longer one of frames.
+_MOST_PEOPLE = 4
+_LABELS = ("text", "gloss", "video_path", "translation")
+
+
+def clips_of(content: Any, path: str | os.PathLike[str]) -> Recording | ManyClips:
+    """What plain data from a file is: one clip, or several.
+
+    One clip: an array (`recording_of_array`), a pair of arrays (keypoints and scores), a list of such for each frame,
+    or a dictionary with
+
+    - `keypoints` and `scores` (also `confidences`, `keypoint_scores`): lists with one array per frame, `(N, K, 2)` and
+      `(N, K)` for N persons or `(K, 2)` and `(K,)` for one, None or empty where nobody was seen; or one array each
+      with a leading frame axis;
+    - `keypoint` `(M, T, K, C)` and `keypoint_score` `(M, T, K)` of M persons: an annotation of pyskl and mmaction;
+    - `pose`, `face`, `left_hand`, `right_hand` (also `lh`, `rh`): MediaPipe's parts, `(T, points, C)` each.
+
+    Optional: `start` and `end` (frames `start <= t < end`), `layout`, `fps`, `width`, `height`, and `img_shape`
+    (height, width).
+
+    Several: a dictionary of clips by name, a list of them, an array `(clips, T, K, C)`, or `{"annotations": [...]}`.
+
+    Args:
+        content:
+            Dictionaries, lists, numbers, text and arrays.
+        path (`str` or `os.PathLike`):
+            The file, for messages.
+
+    Raises:
+        ValueError: for anything else; the message says what it seems to be.
+    """
+    if isinstance(content, np.ndarray):
+        if content.ndim == 4 and content.shape[1] > _MOST_PEOPLE:  # (clips, T, K, C)
+            return ManyClips(path, enumerate(content), recording_of_array)
+        return recording_of_array(content)
+    if type(content) is dict:
+        if _holds_one_clip(content):
+            return _one_clip(content)
+        if type(content.get("annotations")) is list and any(map(_is_clip, content["annotations"][:3])):
+            return _named_clips(content["annotations"], path)
+        if content and all(_is_number(name) and type(f) is dict and _is_frame(f) for name, f in content.items()):
+            return _of_frames([content[name] for name in sorted(content, key=int)])
+        if not content.keys() & set(_SCORES) and any(_is_clip(value) for value in list(content.values())[:3]):
+            return ManyClips(path, ((k, v) for k, v in content.items() if _is_clip(v)), _any_clip)
+        raise ValueError(_advice(content))
+    if type(content) in (list, tuple) and content:
+        if all(type(frame) is dict and _is_frame(frame) for frame in content):
+            return _of_frames(content)
+        if _is_pair(content):
+            return _one_clip({"keypoints": content[0], "scores": content[1]})
+        if all(map(_is_pair, content)):  # what rtmlib returns, frame by frame
+            return _one_clip({"keypoints": [pair[0] for pair in content], "scores": [pair[1] for pair in content]})
+        if all(frame is None or np.ndim(frame) == 2 and np.shape(frame)[1] in (2, 3, 4) for frame in content):
+            return recording_of_array(_stacked(content))
+        if any(map(_is_clip, content[:3])):
+            return _named_clips(content, path)
+    raise ValueError(
+        f"expected a dictionary with keypoints and scores, received a {type(content).__name__}: this is no file of "
+        "keypoints"
+    )
+
+
+def _holds_one_clip(content: Mapping[Any, Any]) -> bool:
+    """Whether a dictionary has keypoints under one of their names, or MediaPipe's parts as arrays."""
+    if _get(content, _KEYPOINTS) is not None:
+        return True
+    parts = _parts(content)
+    return bool(parts) and all(isinstance(part, (list, tuple, np.ndarray)) for part in parts.values())
+
+
+def _is_clip(value: Any) -> bool:
+    if type(value) is dict:
+        return _holds_one_clip(value)
+    return isinstance(value, np.ndarray) and value.ndim in (2, 3, 4) and value.dtype.kind in "fiu" and value.size > 0
+
+
+def _is_frame(content: dict[Any, Any]) -> bool:
+    """A dictionary with the keypoints of one frame: `(K, 2)` points."""
+    keypoints, scores = _get(content, _KEYPOINTS), _get(content, _SCORES)
+    return (
+        isinstance(keypoints, np.ndarray) and isinstance(scores, np.ndarray) and keypoints.ndim == scores.ndim + 1 == 2
+    )
+
+
+def _is_pair(content: Any) -> bool:
+    """Keypoints and scores in a pair of arrays."""
+    if type(content) not in (list, tuple) or len(content) != 2:
+        return False
+    keypoints, scores = content
+    if not (isinstance(keypoints, np.ndarray) and isinstance(scores, np.ndarray)):
+        return False
+    return keypoints.ndim == scores.ndim + 1 and keypoints.shape[:-1] == scores.shape and keypoints.shape[-1] in (2, 3)
+
+
+def _is_number(name: Any) -> bool:
+    return isinstance(name, (int, str)) and str(name).isdigit()
+
+
+def _of_frames(frames: Sequence[dict[Any, Any]]) -> Recording:
+    return _one_clip({name: [frame.get(name) for frame in frames] for name in frames[0]})
+
+
+def _any_clip(value: Any) -> Recording:
+    return recording_of_array(value) if isinstance(value, np.ndarray) else _one_clip(value)
+
+
+def _named_clips(contents: Any, path: str | os.PathLike[str]) -> ManyClips:
+    def named() -> Any:
+        for place, content in enumerate(contents):
+            if _is_clip(content):
+                name = _get(content, _NAMES) if type(content) is dict else None
+                yield (name if isinstance(name, (str, int)) and str(name) else place), content
+
+    return ManyClips(path, named(), _any_clip)
+
+
+def _one_clip(content: Mapping[Any, Any]) -> Recording:
+    stated = stated_facts(content)
+    layout = str(content["layout"]) if content.get("layout") is not None else None
+    keypoints, scores = _get(content, _KEYPOINTS), _get(content, _SCORES)
+    if keypoints is None:
+        return recording_of_parts({name: _window(part, content) for name, part in _parts(content).items()}, **stated)
+    if scores is not None and len(keypoints := _per_frame(keypoints, "keypoints")) != len(
+        scores := _per_frame(scores, "scores")
+    ):
+        raise ValueError(
+            f"expected as many frames of scores as of keypoints, received {len(scores)} and {len(keypoints)}: "
+            "extract the clip again"
+        )
+    if "keypoint" in content and isinstance(keypoints, np.ndarray) and keypoints.ndim == 4:
+        keypoints = np.swapaxes(keypoints, 0, 1)  # persons come before frames
+        scores = np.swapaxes(scores, 0, 1) if scores is not None and scores.ndim == 3 else scores
+    keypoints = _window(keypoints, content)
+    if scores is None or (isinstance(keypoints, np.ndarray) and isinstance(scores, np.ndarray)):
+        return recording_of_array(
+            keypoints if isinstance(keypoints, np.ndarray) else _stacked(keypoints),
+            None if scores is None else _window(scores, content),
+            layout,
+            **stated,
+        )
+    check_num_frames(len(keypoints))
+    frames = _frames(keypoints, _window(scores, content), int(content.get("start") or 0))
+    return Recording(frames, layout or layout_of_points(frames[0][1].shape[1]), **stated)
+
+
+def _window(values: Any, content: Mapping[Any, Any]) -> Any:
+    start, end = (_frame_number(content, name) for name in ("start", "end"))
+    if (start or 0) >= min(len(values), len(values) if end is None else end) and len(values):
+        raise ValueError(
+            f"expected start below end and below the {len(values)} frames, received start {start} and end {end}: "
+            "the window belongs to another clip"
+        )
+    return values[start:end]
+
+
+def _frame_number(content: Mapping[Any, Any], name: str) -> int | None:
+    value = content.get(name)
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.item()
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+        raise ValueError(f"expected {name} as a frame number from 0, received {shown(value)}: remove it")
+    return int(value)
+
+
+def _per_frame(values: Any, name: str) -> Any:
+    if type(values) in (list, tuple) or (type(values) is np.ndarray and values.ndim):
+        return values
+    raise ValueError(f"expected {name} as a list of arrays or one array, received {type(values).__name__}")
+
+
+def _stacked(frames: Any) -> np.ndarray:
+    """One array of frames in a list; frames without anybody (None, empty) are zeros."""
+    arrays = [np.zeros(0) if frame is None else np.asarray(frame) for frame in frames]
+    shapes = {array.shape for array in arrays if array.size}
+    if len(shapes) != 1:
+        raise ValueError(
+            f"expected keypoints of one shape in every frame, received {sorted(shapes)[:4] or 'nobody'}: store scores "
+            "beside them if the number of persons changes"
+        )
+    shape = shapes.pop()
+    return np.stack([array if array.size else np.zeros(shape, np.float32) for array in arrays])
+
+
+def _frames(keypoints: Any, scores: Any, start: int) -> list[Detection]:
+    frames = [_detection(k, s, start + t) for t, (k, s) in enumerate(zip(keypoints, scores, strict=True))]
+    sizes = {frame[1].shape[1] for frame in frames if len(frame[1])}
+    if len(sizes) > 1:
+        raise ValueError(f"expected one number of keypoints in all frames, received {sorted(sizes)}: extract it again")
+    nothing = nobody(sizes.pop() if sizes else 133)
+    return [frame if len(frame[1]) else nothing for frame in frames]
+
+
+def _detection(keypoints: Any, scores: Any, t: int) -> Detection:
+    if _is_detection(keypoints, scores):  # as nearly all are
+        return keypoints, scores
+    arrays = []
+    for name, values in (("keypoints", keypoints), ("scores", scores)):
+        array = np.zeros(0) if values is None else np.asarray(values)
+        if array.dtype.kind not in "fiu":
+            raise ValueError(
+                f"expected {name} of frame {t} as an array of numbers, received {type(values).__name__} of dtype "
+                f"{array.dtype}: store None or an empty array where nobody was seen"
+            )
+        arrays.append(array)
+    keypoints, scores = arrays
+    if keypoints.size == 0 and scores.size == 0:
+        return np.zeros((0, 0, 2)), np.zeros((0, 0))
+    if keypoints.ndim == 2 and scores.ndim == 1:
+        keypoints, scores = keypoints[None], scores[None]
+    if keypoints.ndim == 3 and keypoints.shape[2] == 3:
+        keypoints = keypoints[..., :2]  # a score or a depth again
+    if keypoints.ndim != 3 or keypoints.shape[2] != 2 or scores.shape != keypoints.shape[:2]:
+        raise ValueError(
+            f"expected keypoints (N, K, 2) and scores (N, K) in frame {t}, received {keypoints.shape} and "
+            f"{scores.shape}: N persons with K keypoints each"
+        )
+    return keypoints, scores
+
+
+def _is_detection(keypoints: Any, scores: Any) -> bool:
+    return (
+        type(keypoints) is np.ndarray is type(scores)
+        and keypoints.dtype.kind == scores.dtype.kind == "f"
+        and keypoints.shape == (*scores.shape, 2)
+        and scores.ndim == 2
+        and scores.size > 0
+    )
+
+
+def _parts(content: Mapping[Any, Any]) -> dict[str, Any]:
+    found = {name: _get(content, keys) for name, keys in _PARTS.items()}
+    return {name: part for name, part in found.items() if part is not None}
+
+
+def _get(content: Mapping[Any, Any], keys: tuple[str, ...]) -> Any:
+    return next((content[key] for key in keys if content.get(key) is not None), None)
+
+
+def _advice(content: dict[Any, Any]) -> str:
+    """What a dictionary without keypoints seems to be, and what to do."""
+    keys = ", ".join(shown(key) for key in list(content)[:5]) or "nothing"
+    expected = f"expected a dictionary with keypoints and scores, received one with {keys}"
+    samples = [value for value in list(content.values())[:3] if type(value) is dict]
+    if any(name in sample for sample in samples for name in _LABELS):
+        return f"{expected}: this is a label file, which loads with load_label_file"
+    if {"images", "annotations"} <= content.keys():
+        return (
+            f"{expected}: this is an annotation file of COCO, with keypoints of many pictures: put those of one clip, "
+            "frame by frame, into an .npz file with save_clip"
+        )
+    if content.keys() & {"state_dict", "model_state_dict", "optimizer"}:
+        return f"{expected}: these are weights of a model, not a clip: convert-checkpoint reads them"
+    if content.keys() & set(_SCORES):
+        return f"{expected}: the keypoints are missing: store them as keypoints (T, K, 2)"
+    return f"{expected}: store keypoints (T, K, 2) and scores (T, K) under these names, or use save_clip"

@@ -1,0 +1,105 @@
+"""Reader of `.npy` files: the bare array of one clip, and folders with one such file per frame."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from modeling_sigma.io.clip_dictionary import clips_of
+from modeling_sigma.io.detections import check_num_frames
+from modeling_sigma.io.many_clips import ManyClips
+from modeling_sigma.io.point_arrays import recording_of_array
+from modeling_sigma.io.reading_errors import naming_file
+from modeling_sigma.io.recording import Recording
+
+
+_FRAME_NAME = re.compile(r"\d+\.npy")
+
+
+def read_numpy_file(path: str | os.PathLike[str]) -> Recording | ManyClips:
+    """Reads a `.npy` file: `(T, K, 2)`, `(T, K, 3)`, or one row of numbers a frame (see `clips_of`).
+
+    Raises:
+        ValueError: for other content, python objects, or a damaged file.
+        OSError: if there is no such file or it cannot be read.
+    """
+    raw = Path(path).read_bytes()
+    with naming_file(path, "a .npy clip"):
+        array = array_of_bytes(raw)
+        return clips_of(array[None] if array.ndim == 1 else array, path)
+
+
+def is_frame_folder(folder: Path) -> bool:
+    """Whether a folder holds one clip as numbered `.npy` files of one row each: `0.npy`, `1.npy`, ..."""
+    files = list(folder.glob("*.npy"))
+    return bool(files) and all(_FRAME_NAME.fullmatch(file.name) for file in files) and _is_row(files[0])
+
+
+def read_frame_folder(folder: str | os.PathLike[str]) -> Recording:
+    """Reads a folder with one numbered `.npy` file per frame, each one row of numbers.
+
+    Raises:
+        ValueError: for rows of different lengths, or damaged files.
+        OSError: if there is no such folder or it cannot be read.
+    """
+    with naming_file(folder, "a folder of .npy frames"):
+        files = sorted(Path(folder).glob("*.npy"), key=lambda file: int(file.stem))
+        check_num_frames(len(files))
+    rows = []
+    for file in files:
+        with naming_file(file, "a .npy frame"):
+            rows.append(array_of_bytes(file.read_bytes()).ravel())
+    with naming_file(folder, "a folder of .npy frames"):
+        lengths = sorted({len(row) for row in rows})
+        if len(lengths) != 1:
+            raise ValueError(
+                f"expected rows of one length in all frames, received lengths {lengths[:5]}: remove others"
+            )
+        return recording_of_array(np.stack(rows))
+
+
+def array_of_bytes(raw: bytes) -> np.ndarray:
+    """The array of a `.npy` file; nothing in it is run, and no more memory taken than the file is long.
+
+    Raises:
+        ValueError: for python objects, other content, or a file that is cut short.
+    """
+    shape, dtype, start = _header(raw)
+    if dtype.hasobject:
+        raise ValueError(
+            "expected an array of numbers, received python objects, which could run code: save keypoints (T, K, 2) "
+            "with dtype float32, or a dictionary of arrays with numpy.savez"
+        )
+    expected = math.prod(shape) * dtype.itemsize
+    if len(raw) - start < expected:
+        raise ValueError(f"expected {expected:,} bytes of numbers, received {len(raw) - start:,}: it is cut short")
+    return np.load(io.BytesIO(raw), allow_pickle=False)
+
+
+def holds_objects(raw: bytes) -> bool:
+    """Whether a `.npy` file holds python objects instead of numbers."""
+    return bool(_header(raw)[1].hasobject)
+
+
+def _header(raw: bytes) -> tuple[tuple[int, ...], np.dtype, int]:
+    """Shape, dtype, and where the numbers begin."""
+    file = io.BytesIO(raw)
+    read = np.lib.format.read_array_header_1_0
+    if np.lib.format.read_magic(file) != (1, 0):
+        read = np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return shape, dtype, file.tell()
+
+
+def _is_row(file: Path) -> bool:
+    try:
+        with file.open("rb") as opened:
+            array = np.load(opened, allow_pickle=False, mmap_mode=None) if file.stat().st_size < 1 << 20 else None
+    except (ValueError, OSError, EOFError):
+        return False
+    return array is not None and array.ndim == 1

@@ -1,0 +1,274 @@
+"""The one place that makes a [`PoseClip`] of what people have: arrays, tensors, lists of frames, dicts, rows, paths.
+
+Wherever a keypoint was not found, people write something else: a mask, None, NaN, zeros, -1, no frame at all. Here all
+of it becomes score 0 and coordinates (0, 0).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .clip_shapes import axis_order, explain_number, explain_shape
+from .keypoint_arrays import hide_invalid, to_numpy
+from .pose_clip import PoseClip
+from .skeleton_layouts import layout_for_num_keypoints
+from .stored_rows import decode_clip, is_stored_row, rows_of_columns
+
+
+# Anything that stands for one clip.
+PoseInput = PoseClip | str | os.PathLike[str] | np.ndarray | Mapping[str, Any] | Sequence[Any]
+
+# A second axis this short is one of people, a longer one of frames.
+_MOST_PEOPLE = 4
+
+
+def split_clips(poses: Any) -> tuple[list[Any], bool]:
+    """The clips of an input, as they are, and whether it was several.
+
+    Several are a list, tuple or generator of clips, an array `(B, T, K, C)`, and rows column by column, as a slice of
+    a data set gives them (`dataset[:8]`). One clip is everything that [`as_pose_clip`] takes, a list of frames too.
+    """
+    if isinstance(poses, Mapping):
+        if is_stored_row(poses) and np.ndim(to_numpy(poses["keypoints_step"])):
+            return list(rows_of_columns(poses)), True
+        return ([poses], False) if is_stored_row(poses) or not _holds_clips(poses) else (_rows(poses), True)
+    if _is_array(poses) and poses.dtype != object:
+        several = poses.ndim == 4 and poses.shape[1] > _MOST_PEOPLE and poses.shape[-1] in (2, 3)
+        return (list(poses), True) if several else ([poses], False)
+    single = isinstance(poses, (str, os.PathLike)) or _is_clip(poses) or _is_pair(poses)
+    if single or not isinstance(poses, Iterable):
+        return [poses], False
+    items = list(poses)
+    return ([items], False) if _are_frames(items) else (items, True)
+
+
+def as_pose_clip(pose: Any, coordinates: str | None = None, aspect_ratio: float | None = None) -> PoseClip:
+    """Anything that stands for one clip, as a [`PoseClip`].
+
+    Args:
+        pose ([`PoseClip`], path, array, tensor, list of frames, or `Mapping`):
+            Arrays and torch tensors are `(T, K, 3)` with x, y and score, or `(T, K, 2)`, also with an axis of one
+            person; masked arrays are welcome. A list holds one array a frame, None or `[]` where nobody was found. A
+            mapping holds the arguments of [`PoseClip`], or is a row of a data set; a pair is keypoints and scores, as
+            detectors return them. A path is read by `modeling_sigma.io` where the package is installed.
+        coordinates (`"pixels"` or `"shares"`, *optional*), aspect_ratio (`float`, *optional*):
+            See [`PoseClip`]; for clips that do not state them.
+
+    Raises:
+        ValueError: for what has another shape, depths or percentages instead of scores, or several people, or a path
+            where the readers are not installed.
+        TypeError: for anything else.
+    """
+    clip = _as_pose_clip(pose)
+    stated = {"coordinates": coordinates, "aspect_ratio": aspect_ratio}
+    missing = {name: value for name, value in stated.items() if value is not None and getattr(clip, name) is None}
+    return replace(clip, **missing) if missing else clip  # type: ignore[arg-type]
+
+
+def _as_pose_clip(pose: Any) -> PoseClip:
+    if isinstance(pose, PoseClip):
+        return pose
+    if isinstance(pose, (str, os.PathLike)):
+        return _load_clip(pose)
+    if isinstance(pose, Mapping):
+        return _clip_of_mapping(pose)
+    if _is_clip(pose):
+        known = {name: getattr(pose, name, None) for name in PoseClip.__dataclass_fields__}
+        return PoseClip(**known)  # type: ignore[arg-type]
+    if _is_pair(pose):
+        return _clip_of_points(*pose)
+    if _is_array(pose) or (isinstance(pose, (list, tuple)) and _are_frames(list(pose))):
+        return _clip_of_points(pose)
+    raise TypeError(
+        f"expected a PoseClip, path, array, dict of keypoints and scores, or list of frames, received "
+        f"{type(pose).__name__}"
+    )
+
+
+def _clip_of_mapping(fields: Mapping[str, Any]) -> PoseClip:
+    if is_stored_row(fields):
+        return decode_clip(fields)
+    if fields.get("keypoints") is None:
+        advice = ": these are a model's inputs already, pass them to the model" if "pose_values" in fields else ""
+        raise ValueError(
+            f"expected a dict with keypoints and scores, received keys {sorted(map(str, fields))}{advice}"
+        )
+    known = {name: fields[name] for name in PoseClip.__dataclass_fields__ if fields.get(name) is not None}
+    for name in ("fps", "width", "height", "aspect_ratio"):
+        if name in known:
+            number = np.asarray(to_numpy(known[name])).item()
+            known[name] = None if number != number else number  # NaN is null in numpy's format of a data set
+    return _clip_of_points(**known)
+
+
+def _clip_of_points(keypoints: Any, scores: Any = None, layout: str | None = None, **stated: Any) -> PoseClip:
+    points, certainty = _one_person(_stacked(keypoints, "keypoints")), None
+    if scores is not None:
+        certainty = _stacked(scores, "scores")
+        is_column = certainty.shape == (*points.shape[:2], 1)
+        certainty = _filled(certainty[..., 0] if is_column else _one_person(certainty, num_axes=2))
+    if points.ndim != 3 or points.shape[-1] not in (2, 3):
+        raise ValueError(explain_shape(points.shape))
+    if layout is None:
+        if axis_order(points.shape) not in (None, (0, 1, 2)):
+            raise ValueError(explain_shape(points.shape))
+        layout = _layout_of(points.shape[1])
+    xy = _filled(points[..., :2])
+    if certainty is None:
+        certainty = _filled(points[..., 2]) if points.shape[-1] == 3 else np.ones(points.shape[:2], np.float32)
+        if points.shape[-1] == 3:
+            _check_third_channel(xy, certainty)
+    if certainty.shape == points.shape[:2]:
+        if certainty.size and (certainty == certainty.flat[0]).all():
+            # The same everywhere says nothing: only the coordinates tell what was found.
+            certainty = np.where(xy.any(-1), certainty, certainty.dtype.type(0))
+        xy, certainty = hide_invalid(xy, certainty)
+    return PoseClip(xy, certainty, layout, **stated)
+
+
+def _layout_of(num_keypoints: int) -> str:
+    try:
+        return layout_for_num_keypoints(num_keypoints)
+    except ValueError as error:
+        advice = explain_number(num_keypoints)
+        raise ValueError(f"{error}. {advice}" if advice else str(error)) from None
+
+
+def _check_third_channel(xy: np.ndarray, third: np.ndarray) -> None:
+    if not third.any() and np.nan_to_num(xy).any():
+        raise ValueError(
+            "expected x, y and a score from 0 (not found) to 1, received a third number that is 0 for every point: "
+            "a depth (z)? Pass x and y alone, array[..., :2], or with the detector's scores"
+        )
+
+
+# --- arrays of many kinds
+
+
+def _is_clip(pose: Any) -> bool:
+    """A PoseClip may come from another copy of this code: the package's, or one that travelled with a checkpoint."""
+    return hasattr(pose, "keypoints") and hasattr(pose, "scores") and hasattr(pose, "layout")
+
+
+def _is_array(pose: Any) -> bool:  # torch's tensors, jax's arrays, ...
+    return hasattr(pose, "shape") and hasattr(pose, "dtype") and hasattr(pose, "ndim")
+
+
+def _is_pair(pose: Any) -> bool:
+    """Keypoints and scores in a tuple, as detectors return them."""
+    if not isinstance(pose, (tuple, list)) or len(pose) != 2 or not all(map(_is_array, pose)):
+        return False
+    keypoints, scores = (tuple(array.shape) for array in pose)
+    return len(keypoints) in (3, 4) and keypoints[:-1] == scores and keypoints[-1] == 2
+
+
+def _holds_clips(columns: Mapping[str, Any]) -> bool:
+    """Whether `keypoints` are those of several clips, rather than of the frames of one."""
+    clips = columns.get("keypoints")
+    if _is_array(clips) and clips.dtype != object:  # type: ignore[union-attr]
+        return split_clips(clips)[1]
+    if not isinstance(clips, (list, tuple, np.ndarray)):
+        return False
+    return any(_num_axes(clip) == 3 and len(clip) > _MOST_PEOPLE for clip in clips)
+
+
+def _rows(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One dict a clip; what is no column, such as a layout, holds for all."""
+    num_clips = len(columns["keypoints"])
+    lists = {
+        name: not isinstance(column, str) and hasattr(column, "__len__") and len(column) == num_clips
+        for name, column in columns.items()
+    }
+    return [
+        {name: column[row] if lists[name] else column for name, column in columns.items()} for row in range(num_clips)
+    ]
+
+
+def _are_frames(items: list[Any]) -> bool:
+    """Whether a list holds the frames of one clip, (K, C) each, rather than clips."""
+    kinds = [None if _is_empty(item) else _num_axes(item) for item in items]
+    known = [kind for kind in kinds if kind]
+    if items and not any(kind is not None for kind in kinds):
+        return True  # nobody in any frame
+    if not known or len(known) < sum(kind is not None for kind in kinds):  # something that is no array
+        return False
+    return max(known) <= 2 or (max(known) == 3 and None in kinds)
+
+
+def _is_empty(item: Any) -> bool:
+    return item is None or (isinstance(item, (list, tuple)) and not len(item)) or (_is_array(item) and 0 in item.shape)
+
+
+def _num_axes(item: Any) -> int:
+    """How deep arrays are nested; 0 for anything else."""
+    if _is_array(item):
+        return int(item.ndim)
+    if isinstance(item, (list, tuple)):
+        inner = next((one for one in item if one is not None), 0.0)
+        return 1 + (_num_axes(inner) if not isinstance(inner, (int, float)) else 0)
+    return 0
+
+
+def _stacked(values: Any, name: str) -> np.ndarray:
+    """An array, also a masked one; of a list of frames with NaN for those that are None or empty."""
+    values = to_numpy(values)
+    if isinstance(values, np.ndarray) and values.dtype != object:
+        return values
+    if not isinstance(values, (list, tuple, np.ndarray)):
+        values = np.asarray(values)  # jax, tensorflow, ...
+        return values
+    frames = [None if _is_empty(frame) else _frame(frame, name, t) for t, frame in enumerate(values)]
+    found = [frame for frame in frames if frame is not None]
+    if not found:
+        raise ValueError(f"expected {name} of somebody in at least one frame, received none in {len(frames)} frames")
+    shapes = sorted({frame.shape for frame in found})
+    if len(shapes) > 1:
+        raise ValueError(
+            f"expected {name} of one shape in all frames, received {shapes[0]} and {shapes[1]}: choose one person "
+            "in each frame"
+        )
+    nothing = np.full(shapes[0], np.nan, np.float32)
+    return np.ma.stack([nothing if frame is None else frame for frame in frames])
+
+
+def _frame(frame: Any, name: str, t: int) -> np.ndarray:
+    array = to_numpy(frame)
+    if not isinstance(array, np.ndarray) or array.dtype == object:
+        try:
+            array = np.array([to_numpy(row) for row in array], np.float64)  # None becomes NaN
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"expected {name} of frame {t} as an array of numbers, received other values") from error
+    return array[0] if array.ndim == 3 and len(array) == 1 else array
+
+
+def _one_person(array: np.ndarray, num_axes: int = 3) -> np.ndarray:
+    """Without an axis of one person, (T, 1, K, C), or of one clip, (1, T, K, C)."""
+    if array.ndim != num_axes + 1:
+        return array
+    if array.shape[1] == 1:
+        return array[:, 0]
+    return array[0] if array.shape[0] == 1 else array
+
+
+def _filled(values: np.ndarray) -> np.ndarray:
+    """Floats, NaN where masked."""
+    if values.dtype.kind not in "fiub":
+        raise ValueError(f"expected keypoints and scores as arrays of real numbers, received dtype {values.dtype}")
+    array = values if values.dtype in (np.float32, np.float64) else values.astype(np.float32)
+    return np.ma.filled(array, np.nan)
+
+
+def _load_clip(path: str | os.PathLike[str]) -> PoseClip:
+    try:
+        from modeling_sigma.io import load_clip
+    except ImportError as error:
+        raise ValueError(
+            f"{path}: reading files needs the readers of the sigma-slu package: install it (see its README), or pass "
+            "arrays or PoseClips"
+        ) from error
+    return _as_pose_clip(load_clip(path))

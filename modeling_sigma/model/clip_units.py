@@ -1,0 +1,101 @@
+"""In what unit a clip's coordinates are, and how they become isotropic: one scale for x and y.
+
+Pixels are isotropic. Shares of the image (x / width, y / height) are not, unless the image is square: a signer is
+squeezed sideways by the aspect ratio, and a model that learnt other proportions reads another hand.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from transformers.utils import logging
+
+from .pose_clip import PoseClip
+
+
+logger = logging.get_logger(__name__)
+
+# Detectors guess a little beyond the border of the image.
+_LARGEST_SHARE = 1.5
+# Below this nothing is pixels of a video: some unit of the signer's, such as the width of the shoulders.
+_SMALLEST_PIXELS = 10.0
+_HOW_TO_STATE_IT = (
+    "state it with PoseClip(..., coordinates=, width=, height=) or aspect_ratio=, or with the coordinates= and "
+    "aspect_ratio= of the call"
+)
+
+
+def unit_of(clip: PoseClip) -> str:
+    """`"pixels"` (any unit that x and y share) or `"shares"` (of the image): as stated, else by the numbers."""
+    if clip.coordinates is not None:
+        return clip.coordinates
+    points = clip.keypoints[clip.scores > 0]  # (num_found, 2)
+    if not len(points) or (clip.width is not None and clip.height is not None and max(clip.width, clip.height) <= 2):
+        return "pixels"
+    small = (np.abs(points) <= _LARGEST_SHARE).mean() >= 0.9
+    centred = (points < 0).mean() > 0.1  # around a point of the signer, not from the corner of an image
+    return "shares" if small and not centred else "pixels"
+
+
+def aspect_ratio_of(clip: PoseClip) -> float | None:
+    """Width over height of the image; None where it is unknown."""
+    if clip.width is not None and clip.height is not None:  # half a size is none
+        return clip.width / clip.height
+    return clip.aspect_ratio
+
+
+def image_size_of(clip: PoseClip) -> tuple[float, float] | None:
+    """Width and height of the image in the unit of the clip's coordinates; None where they are unknown."""
+    if unit_of(clip) == "shares":
+        return (1.0, 1.0)
+    if clip.width is not None and clip.height is not None:
+        return (float(clip.width), float(clip.height))
+    return None
+
+
+def x_factor(clip: PoseClip, learnt_aspect_ratio: float | None) -> float:
+    """What x is multiplied by so that a clip gets the proportions that a model has learnt.
+
+    Args:
+        clip ([`PoseClip`]):
+            A clip in any unit.
+        learnt_aspect_ratio (`float`, *optional*):
+            1.0 for a model that learnt isotropic coordinates; the aspect ratio of the images whose shares it learnt.
+            None where nobody has written it down: x stays as it is.
+
+    Says once for each kind what had to be assumed.
+    """
+    if learnt_aspect_ratio is None:
+        logger.warning_once(
+            "this model does not state the proportions that it learnt (`learnt_aspect_ratio` in "
+            "preprocessor_config.json, written since 0.2): clips are read as they come. Set 1.0 if it was trained on "
+            "pixels, or the width over the height of the videos if it was trained on shares of the image"
+        )
+        return 1.0
+    unit, aspect_ratio = unit_of(clip), aspect_ratio_of(clip)
+    if unit == "pixels":
+        if clip.coordinates is None:
+            _tell_odd_unit(clip)
+        return 1 / learnt_aspect_ratio
+    if aspect_ratio is None:
+        taken = "square" if learnt_aspect_ratio == 1 else f"{learnt_aspect_ratio:g} times as wide as high"
+        logger.warning_once(
+            "a clip's coordinates are shares of the image (x / width, y / height), and the image's size is unknown: "
+            f"it is taken to be {taken}. Where that is wrong, hands are squeezed: {_HOW_TO_STATE_IT}"
+        )
+        return 1.0
+    if clip.coordinates is None:
+        logger.warning_once(
+            "a clip's coordinates are taken as shares of the image (x / width, y / height), since they hardly exceed "
+            "1: pass coordinates='shares' to say so, or 'pixels' where x and y have one unit"
+        )
+    return aspect_ratio / learnt_aspect_ratio
+
+
+def _tell_odd_unit(clip: PoseClip) -> None:
+    points = clip.keypoints[clip.scores > 0]
+    size_is_known = clip.width is not None and clip.height is not None
+    if len(points) and not size_is_known and np.abs(points).max() < _SMALLEST_PIXELS:
+        logger.warning_once(
+            "a clip's coordinates are neither pixels nor shares of an image: x and y are taken to have one unit. Pass "
+            "coordinates='pixels' if that is so, and multiply x by the aspect ratio of the image if not"
+        )

@@ -1,0 +1,84 @@
+"""Clips of different lengths in one batch: zeros behind the end, and a mask that says where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from transformers import BatchFeature
+
+from .keypoint_arrays import to_numpy
+from .skeleton_layouts import NUM_JOINTS
+
+
+def pad_features(
+    features: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    length: int | None = None,
+    multiple_of: int | None = None,
+) -> dict[str, np.ndarray]:
+    """One batch of the features of several clips.
+
+    Args:
+        features (list of dicts, or a dict of lists):
+            `pose_values` `(T, 69, 3)` or `(1, T, 69, 3)`, and `pose_attention_mask` `(T,)` (all frames without one).
+            Other entries are stacked as they are; a leading axis of 1 goes with that of `pose_values`.
+        length (`int`, *optional*):
+            Frames of the batch; those of its longest clip by default.
+        multiple_of (`int`, *optional*):
+            Rounds the number of frames up.
+
+    Returns:
+        `dict[str, np.ndarray]`: `pose_values` `(B, T, 69, 3)` float32, `pose_attention_mask` `(B, T)` int64, 1 = real
+        frame, and the other entries.
+
+    Raises:
+        ValueError: for no clip, one without `pose_values`, or a longer one than `length`.
+    """
+    clips = [_unbatched(clip) for clip in _listed(features)]
+    values = [clip.pop("pose_values") for clip in clips]
+    masks = [clip.pop("pose_attention_mask", np.ones(len(value))) for clip, value in zip(clips, values)]
+    longest = max(len(value) for value in values)
+    if length is not None and longest > length:
+        raise ValueError(f"expected clips of at most {length} frames, received one of {longest}: lower max_frames")
+    frames = longest if length is None else length
+    frames += -frames % (multiple_of or 1)
+    batch: dict[str, np.ndarray] = {
+        "pose_values": np.zeros((len(values), frames, NUM_JOINTS, 3), np.float32),
+        "pose_attention_mask": np.zeros((len(values), frames), np.int64),
+    }
+    for row, (value, mask) in enumerate(zip(values, masks, strict=True)):
+        batch["pose_values"][row, : len(value)] = value
+        batch["pose_attention_mask"][row, : len(value)] = mask
+    for name in clips[0]:
+        batch[name] = np.stack([np.asarray(clip[name]) for clip in clips])
+    return batch
+
+
+def _listed(features: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    if isinstance(features, (Mapping, BatchFeature)):
+        columns = dict(features.items())
+        if "pose_values" not in columns:
+            raise ValueError(f"expected pose_values of clips, received {', '.join(map(str, columns)) or 'nothing'}")
+        features = [
+            {name: column[row] for name, column in columns.items()} for row in range(len(columns["pose_values"]))
+        ]
+    clips = list(features)
+    if not clips:
+        raise ValueError("expected at least one clip, received none")
+    for clip in clips:
+        if "pose_values" not in clip:
+            raise ValueError(f"expected pose_values of every clip, received {', '.join(map(str, clip)) or 'nothing'}")
+    return clips
+
+
+def _unbatched(clip: Mapping[str, Any]) -> dict[str, Any]:
+    """The features of one clip without an axis of one clip."""
+    arrays = {name: to_numpy(value) for name, value in clip.items()}
+    arrays["pose_values"] = np.asarray(arrays["pose_values"], np.float32)
+    if arrays["pose_values"].ndim == 4 and len(arrays["pose_values"]) == 1:
+        arrays = {
+            name: np.asarray(value)[0] if np.ndim(value) and len(value) == 1 else value
+            for name, value in arrays.items()
+        }
+    return arrays

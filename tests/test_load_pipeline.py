@@ -1,0 +1,159 @@
+"""`load_pipeline`: every kind of model from a folder, and a new kind from one entry and one class."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from transformers.utils import logging
+
+import modeling_sigma.model
+from modeling_sigma import (
+    SigmaConfig,
+    SigmaFeatureExtractor,
+    SigmaForConditionalGeneration,
+    SigmaForCTC,
+    SigmaForPreTraining,
+    SigmaForSequenceClassification,
+    SigmaModel,
+    load_pipeline,
+    register_sigma,
+    save_bundle,
+)
+from modeling_sigma.cli.main import main
+from modeling_sigma.io import save_clip
+from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, ModelKind
+from modeling_sigma.registration import defined_class
+from tests.factories import random_clip, tiny_config, tiny_model, tiny_processor
+
+
+LABELS = {0: "hello", 1: "rain", 2: "snow"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    for cls in (SigmaForConditionalGeneration, SigmaForPreTraining, SigmaModel):
+        save_bundle(tiny_model(cls), tiny_processor(), folder / cls.__name__)
+    for cls in (SigmaForSequenceClassification, SigmaForCTC):
+        model = tiny_model(cls, use_prompt=False, id2label=LABELS)
+        save_bundle(model, SigmaFeatureExtractor(), folder / cls.__name__)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("cls", "task", "loaded"),
+    [
+        (SigmaForConditionalGeneration, "sign-language-translation", SigmaForConditionalGeneration),
+        (SigmaForPreTraining, "sign-language-translation", SigmaForConditionalGeneration),
+        (SigmaModel, "sign-text-retrieval", SigmaModel),
+        (SigmaForSequenceClassification, "isolated-sign-recognition", SigmaForSequenceClassification),
+        (SigmaForCTC, "continuous-sign-recognition", SigmaForCTC),
+    ],
+)
+def test_the_task_is_what_the_model_is_for(cls: type, task: str, loaded: type, folder: Path) -> None:
+    pipe = load_pipeline(folder / cls.__name__)
+    assert (pipe.task, type(pipe.model)) == (task, loaded)
+
+
+def test_another_task_device_and_precision(folder: Path) -> None:
+    pipe = load_pipeline(
+        str(folder / "SigmaForPreTraining"), "sign-text-retrieval", torch.device("cpu"), torch.bfloat16
+    )
+    assert (type(pipe.model), pipe.model.dtype, pipe.device.type) == (SigmaModel, torch.bfloat16, "cpu")
+    assert pipe(random_clip(), texts=["hello", "rain"], top_k=1)[0]["text"] in ("hello", "rain")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        (
+            "SigmaForCTC",
+            {"task": "sign-language-translation"},
+            r"model for sign-language-translation \(SigmaForPre",
+        ),
+        ("SigmaModel", {"task": "translation"}, "expected a task among sign-language-translation, .*'translation'"),
+        ("SigmaModel", {"device": "gpuu"}, "expected a device of this machine .*received 'gpuu'"),
+        ("nowhere", {}, "nowhere: expected a model, found no such folder"),
+    ],
+)
+def test_what_cannot_answer_is_refused_in_one_line(
+    name: str, options: dict[str, Any], message: str, folder: Path
+) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        load_pipeline(folder / name, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_class_that_nobody_knows(folder: Path, tmp_path: Path) -> None:
+    save_bundle(tiny_model(), tiny_processor(), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "architectures": ["SigmaForCooking"]}))
+    with pytest.raises(ValueError, match="expected one of SigmaModel, .* found SigmaForCooking"):
+        load_pipeline(tmp_path)
+
+
+def test_the_user_s_logging_is_left_alone(folder: Path) -> None:
+    before = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    load_pipeline(folder / "SigmaForCTC")
+    assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
+
+
+# --- a new kind of model
+
+TOY = '''"""A head of somebody's own: the longer a clip, the later its label in the alphabet."""
+
+import torch
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from .modeling_sigma_heads import SigmaForSequenceClassification
+
+
+class SigmaForToys(SigmaForSequenceClassification):
+    def forward(self, pose_values, pose_attention_mask=None, **kwargs):
+        distance = pose_values.shape[1] // 10 - torch.arange(self.config.num_labels)
+        return SequenceClassifierOutput(logits=-distance.abs()[None].float())
+'''
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """One file with a class, and one entry of the table; and what both are made of is gone afterwards."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "modeling_toy_sigma.py").write_text(TOY)
+    monkeypatch.setattr(modeling_sigma.model, "__path__", [*modeling_sigma.model.__path__, str(tmp_path / "code")])
+    kind = ModelKind(
+        "SigmaForToys",
+        "modeling_toy_sigma",
+        "AutoModelForTokenClassification",
+        ("isolated-sign-recognition",),
+        label_layer="classifier",
+    )
+    monkeypatch.setitem(MODEL_KINDS, kind.class_name, kind)
+    register_sigma()
+    yield defined_class(kind)
+    del transformers.AutoModelForTokenClassification._model_mapping._extra_content[SigmaConfig]
+    sys.modules.pop("modeling_sigma.model.modeling_toy_sigma")
+
+
+def test_a_new_kind_is_one_entry_and_one_class(toy: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = toy(tiny_config(use_prompt=False, id2label=LABELS)).eval()
+    folder = save_bundle(model, SigmaFeatureExtractor(), tmp_path / "toys")
+    config = json.loads((folder / "config.json").read_text())
+    assert config["auto_map"]["AutoModelForTokenClassification"] == "modeling_toy_sigma.SigmaForToys"
+    assert config["custom_pipelines"]["isolated-sign-recognition"]["pt"] == ["AutoModelForTokenClassification"]
+    assert (folder / "modeling_toy_sigma.py").read_text() == TOY
+    recognize = load_pipeline(folder)
+    assert type(recognize.model) is toy
+    assert [recognize(random_clip(length))[0]["label"] for length in (5, 15, 25)] == ["hello", "rain", "snow"]
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n\n# Toys\n")
+    assert main(["publish", str(folder), "lab/toys", "--dry-run", "--json"]) == 0
+    assert "modeling_toy_sigma.py" in json.loads(capsys.readouterr().out)["files"]
+    save_clip(tmp_path / "clip.npz", random_clip(15))
+    assert main(["predict", "--model", str(folder), str(tmp_path / "clip.npz")]) == 0
+    assert capsys.readouterr().out.split("\t")[0] == "rain"
