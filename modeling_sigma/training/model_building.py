@@ -19,7 +19,7 @@ from modeling_sigma.training.task import Task
 
 
 def build_model(
-    arguments: ModelArguments, task: Task, rows: Any, augmentation: dict[str, Any] | str | None = None
+    arguments: ModelArguments, task: Task, rows: Any, augmentation: dict[str, Any] | None = None
 ) -> tuple[Any, Any]:
     """The model that a run trains, and its processor.
 
@@ -40,8 +40,6 @@ def build_model(
     register_sigma()
     cls, writes = defined_class(task.kind), not task.kind.has_labels
     fields = as_mapping("model_config", arguments.model_config)
-    if augmentation is not None:
-        augmentation = as_mapping("augmentation", augmentation)
     if task.labels is not None:
         fields["id2label"] = dict(enumerate(task.labels))
         fields["label2id"] = {name: number for number, name in enumerate(task.labels)}

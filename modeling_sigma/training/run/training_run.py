@@ -62,8 +62,8 @@ def run_training(
     """
     _set_up(args, task, "validation" in splits)
     task.number_labels(splits)
-    model, processor = build_model(model_args, task, splits["train"], data_args.augmentation)
-    told = [model_args, data_args, *([adapter_args] if adapter_args else []), args]
+    augmentation: Any = data_args.augmentation  # a mapping since it was parsed
+    model, processor = build_model(model_args, task, splits["train"], augmentation)
     if adapter_args is not None and adapter_args.adapter == "lora":
         model = add_adapter(model, adapter_args)
     folder = RunFolder(args.output_dir, is_writer=args.should_save)
@@ -84,7 +84,8 @@ def run_training(
     metrics: dict[str, Any] = {}
     if args.do_train:
         checkpoint = _checkpoint_to_resume(args, trainer)
-        folder.start(told, trainer.model, {name: fingerprint(rows) for name, rows in splits.items()})
+        arguments = [given for given in (model_args, data_args, adapter_args, args) if given is not None]
+        folder.start(arguments, trainer.model, {name: fingerprint(rows) for name, rows in splits.items()})
         result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         metrics["train"] = result.metrics
         trainer.save_state()
