@@ -28,7 +28,7 @@ configuration_common: Any = peer_module("transformers", "test_configuration_comm
 BATCH, FRAMES, PROMPT, TEXT = 2, 7, 3, 5
 
 
-class Tester:
+class Sizes:
     """Sizes and inputs, as the suite asks for them."""
 
     def __init__(self, parent: unittest.TestCase, cls: type) -> None:
@@ -41,9 +41,7 @@ class Tester:
 
     def get_config(self) -> SigmaConfig:
         is_writer = self.cls in (SigmaForConditionalGeneration, SigmaForPreTraining)
-        return tiny_config(
-            text_config=tiny_text_config(dropout_rate=0.0), num_labels=3, is_encoder_decoder=is_writer
-        )
+        return tiny_config(text_config=tiny_text_config(dropout_rate=0.0), num_labels=3, is_encoder_decoder=is_writer)
 
     def prepare_config_and_inputs_for_common(self) -> tuple[SigmaConfig, dict[str, torch.Tensor]]:
         generator = torch.Generator().manual_seed(0)
@@ -68,10 +66,12 @@ class _Suite(modeling_common.ModelTesterMixin):
     _is_composite = True
 
     def setUp(self) -> None:
-        self.model_tester = Tester(self, self.model_class)
+        self.model_tester = Sizes(self, self.model_class)
         self.config_tester = configuration_common.ConfigTester(self, SigmaConfig, has_text_modality=False)
 
-    def _prepare_for_class(self, inputs: dict[str, Any], model_class: type, return_labels: bool = False) -> dict[str, Any]:
+    def _prepare_for_class(
+        self, inputs: dict[str, Any], model_class: type, return_labels: bool = False
+    ) -> dict[str, Any]:
         inputs = super()._prepare_for_class(inputs, model_class)
         if return_labels:
             inputs["labels"] = {
@@ -89,7 +89,11 @@ NOT_APPLICABLE: dict[str, dict[str, str]] = {}
 
 
 def _suite(cls: type) -> type:
-    tests = {"model_class": cls, "all_model_classes": (cls,), "is_encoder_decoder": cls is SigmaForConditionalGeneration}
+    tests = {
+        "model_class": cls,
+        "all_model_classes": (cls,),
+        "is_encoder_decoder": cls is SigmaForConditionalGeneration,
+    }
     return type(f"{cls.__name__}Test", (_Suite, unittest.TestCase), tests)
 
 
