@@ -74,11 +74,9 @@ def peer_module(project: str, name: str) -> ModuleType:
 
 def _cache() -> Path:
     own = os.environ.get("SIGMA_PEER_SUITES")
-    return (
-        Path(own)
-        if own
-        else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sigma-slu/peer_suites"
-    )
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sigma-slu" / "peer_suites"
 
 
 def _download(project: str, pinned: SourceDistribution, folder: Path) -> None:
@@ -89,17 +87,15 @@ def _download(project: str, pinned: SourceDistribution, folder: Path) -> None:
         try:
             subprocess.run([*command, "--dest", temporary, f"{project}=={pinned.version}"], check=True, timeout=240)
         except (subprocess.SubprocessError, OSError) as error:
-            pytest.skip(
-                f"needs the source distribution of {project}, which did not load: {error}", allow_module_level=True
-            )
+            reason = f"needs the source distribution of {project}, which did not load: {error}"
+            pytest.skip(reason, allow_module_level=True)
         archive = next(Path(temporary).glob("*.tar.gz"))
         found = hashlib.sha256(archive.read_bytes()).hexdigest()
         if found != pinned.sha256:
             raise ValueError(f"{archive.name}: expected sha256 {pinned.sha256}, received {found}")
         with tarfile.open(archive) as content:
-            content.extractall(
-                temporary, filter="data", members=[m for m in content if m.name.split("/")[1:2] == ["tests"]]
-            )
+            tests = [member for member in content if member.name.split("/")[1:2] == ["tests"]]
+            content.extractall(temporary, filter="data", members=tests)
         unpacked = Path(temporary) / f"{project}-{pinned.version}" / "tests"
         (unpacked / "__init__.py").touch()
         unpacked.rename(folder)

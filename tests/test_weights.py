@@ -1,4 +1,4 @@
-"""Weights as people load them: in half precision, quantised, offloaded, tied, and under the names of older versions."""
+"""Weights as people load them: in half precision, quantised, offloaded, tied, and under names of older versions."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_dynamic_quantisation(cls: Any) -> None:
 
 
 class _IntegerLinear(torch.nn.Module):
-    """A matrix stored as int8 with one scale a row, as 8-bit libraries keep it: its `weight` says nothing of dtypes."""
+    """A matrix stored as int8 with one scale per row, as 8-bit libraries keep it: its `weight` is no dtype to use."""
 
     def __init__(self, linear: torch.nn.Linear) -> None:
         super().__init__()
