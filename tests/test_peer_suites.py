@@ -69,9 +69,7 @@ class _Suite(modeling_common.ModelTesterMixin):
         self.model_tester = Sizes(self, self.model_class)
         self.config_tester = configuration_common.ConfigTester(self, SigmaConfig, has_text_modality=False)
 
-    def _prepare_for_class(
-        self, inputs: dict[str, Any], model_class: type, return_labels: bool = False
-    ) -> dict[str, Any]:
+    def _prepare_for_class(self, inputs: Any, model_class: type, return_labels: bool = False) -> dict[str, Any]:
         inputs = super()._prepare_for_class(inputs, model_class)
         if return_labels:
             inputs["labels"] = {
@@ -85,15 +83,16 @@ class _Suite(modeling_common.ModelTesterMixin):
         self.config_tester.run_common_tests()
 
 
-NOT_APPLICABLE: dict[str, dict[str, str]] = {}
+NOT_APPLICABLE: dict[str, dict[str, str]] = {"every class": {}}
 
 
 def _suite(cls: type) -> type:
-    tests = {
-        "model_class": cls,
-        "all_model_classes": (cls,),
-        "is_encoder_decoder": cls is SigmaForConditionalGeneration,
-    }
+    tests: dict[str, Any] = {"model_class": cls, "all_model_classes": (cls,)}
+    tests["is_encoder_decoder"] = cls is SigmaForConditionalGeneration
+    for name, reason in {**NOT_APPLICABLE["every class"], **NOT_APPLICABLE.get(cls.__name__, {})}.items():
+        found = [test for test in dir(_Suite) if test == name or test.startswith(f"{name}_")]
+        assert found, f"the suite has no {name}"
+        tests.update(dict.fromkeys(found, unittest.skip(reason)(lambda self: None)))
     return type(f"{cls.__name__}Test", (_Suite, unittest.TestCase), tests)
 
 

@@ -308,10 +308,8 @@ def test_save_and_load(tmp_path: Path) -> None:
 def test_options_of_the_tokenizer_by_themselves_or_in_text_kwargs() -> None:
     processor, texts = tiny_processor(), ["hello world", "rain in the north"]
     plain = processor(text=texts)
-    for options in (
-        {"padding": "max_length", "max_length": 30},
-        {"text_kwargs": {"padding": "max_length", "max_length": 30}},
-    ):
+    padding = {"padding": "max_length", "max_length": 30}
+    for options in (padding, {"text_kwargs": padding}):
         padded = processor(text=texts, **options)
         length = plain["labels"].shape[1]
         assert padded["text_input_ids"].shape == (2, 30)
@@ -319,7 +317,7 @@ def test_options_of_the_tokenizer_by_themselves_or_in_text_kwargs() -> None:
             assert padded[name][:, :length].equal(plain[name]), name
         assert (padded["labels"][:, length:] == -100).all() and (padded["text_word_ids"][:, length:] == -1).all()
     assert processor(text=texts, max_length=3)["labels"].shape == (2, 3)
-    assert processor(text=texts, pad_to_multiple_of=8)["labels"].shape[1] % 8 == 0
+    assert processor(text=texts, pad_to_multiple_of=8, max_length=48)["labels"].shape[1] % 8 == 0
     both = processor(poses=random_clips((4, 4)), text=texts, max_length=3)
     assert both["labels"].shape[1] == 3 and both["prompt_input_ids"].shape[1] > 3, "prompts are never cut"
     with pytest.raises(TypeError, match="arguments that it does not know: colour. Of the tokenizer's"):
