@@ -121,13 +121,15 @@ def retrieve(variant: str, args: argparse.Namespace) -> dict[str, Any]:
     result: dict[str, Any] = {"variant": variant, "share": "retrieval", "seed": 0}
     with torch.no_grad():
         text_inputs = processor(text=words)
-        text_vectors = model.get_text_features(text_inputs["text_input_ids"], text_inputs["text_attention_mask"])
+        text_vectors = model.get_text_features(
+            text_inputs["text_input_ids"], text_inputs["text_attention_mask"]
+        ).pooler_output
         for split in ("validation", "test"):
             rows = ClipDataset(_wlasl300(args.data, split))
             ranked = []
             for start in range(0, len(rows), 64):
                 clips = [rows[index].clip for index in range(start, min(start + 64, len(rows)))]
-                vectors = model.get_pose_features(**processor(poses=clips, language="English"))
+                vectors = model.get_pose_features(**processor(poses=clips, language="English")).pooler_output
                 best = (vectors @ text_vectors.T).topk(5).indices.tolist()
                 ranked += [[words[label] for label in row] for row in best]
             scores = recognition_scores(ranked, list(rows.rows["text"]))

@@ -17,7 +17,13 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 
 
+# Marks of the suites that `peer_suites` brings.
+PEER_MARKS = ("accelerate_tests", "flash_attn_test", "flash_attn_3_test", "flash_attn_4_test", "torch_compile_test")
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    for mark in PEER_MARKS:
+        config.addinivalue_line("markers", f"{mark}: set by the common tests of transformers")
     # `-m gpu` keeps the devices; every other run takes the CPU, also on a machine that has one.
     if "not gpu" in config.getoption("markexpr") or "gpu" not in config.getoption("markexpr"):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""

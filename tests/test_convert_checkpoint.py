@@ -124,9 +124,9 @@ def test_names_of_uni_sign(foreign: str, ours: str | None) -> None:
         ("hcl.early_fusion_encoder.vis_encrd.embed_tokens.weight", "shared.weight"),
         ("hcl.early_fusion_encoder.txt_encrd.final_layer_norm.weight", "text_encoder.final_layer_norm.weight"),
         ("hcl.early_fusion_encoder.txt_encrd.embed_tokens.weight", None),
-        ("hcl.early_fusion_encoder.vis_cls_token", "pose_cls_token"),
-        ("hcl.early_fusion_encoder.txt_cls_token", "text_cls_token"),
-        ("hcl.logit_scale", "logit_scale"),
+        ("hcl.early_fusion_encoder.vis_cls_token", "pose_cls_token.weight"),
+        ("hcl.early_fusion_encoder.txt_cls_token", "text_cls_token.weight"),
+        ("hcl.logit_scale", "logit_scale.weight"),
         ("stm.stm_head.bias", "matching_head.bias"),
         (
             "stm.sgt_encoder.block.0.layer.1.DenseReluDense.wo.weight",
@@ -177,8 +177,8 @@ def test_a_converted_model_is_ready(converted: SigmaForConditionalGeneration) ->
 def test_overrides_go_to_the_configuration(uni_sign: State) -> None:
     model = convert_uni_sign(uni_sign, _text_config().to_dict(), pad_mode="mask", use_cls_token=True, max_frames=64)
     assert (model.config.pad_mode, model.config.max_frames) == ("mask", 64)
-    assert model.conversion_report.missing == ["pose_cls_token"]
-    assert "  missing:   pose_cls_token" in str(model.conversion_report).splitlines()
+    assert model.conversion_report.missing == ["pose_cls_token.weight"]
+    assert "  missing:   pose_cls_token.weight" in str(model.conversion_report).splitlines()
 
 
 def test_what_has_no_place_is_left_over(uni_sign: State) -> None:

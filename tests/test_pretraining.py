@@ -66,7 +66,7 @@ def test_text_cannot_reach_the_pose_only_path(model: SigmaForPreTraining) -> Non
     assert not first.matching_logits.equal(second.matching_logits)
     features = model.get_pose_features(
         **{name: batch[name] for name in batch if name.startswith(("pose_", "prompt_"))}
-    )
+    ).pooler_output
     torch.testing.assert_close(features, first.pose_embeds, rtol=0, atol=1e-6)
 
 
@@ -306,12 +306,14 @@ def test_similarities() -> None:
         batch[name] = batch[name][:3]  # 4 clips, 3 sentences
     out = {kind: model(**batch, similarity=kind) for kind in ("global", "local", "combined")}
     cosines = out["global"].pose_embeds @ out["global"].text_embeds.T
-    torch.testing.assert_close(out["global"].logits_per_pose, cosines * model.logit_scale.exp(), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        out["global"].logits_per_pose, cosines * model.logit_scale.weight.exp(), rtol=0, atol=1e-5
+    )
     torch.testing.assert_close(out["global"].logits_per_text, out["global"].logits_per_pose.T)
     for side, global_part in (("logits_per_pose", cosines), ("logits_per_text", cosines.T)):
         expected = 0.7 * global_part + 0.3 * out["local"][side]
         torch.testing.assert_close(out["combined"][side], expected, rtol=0, atol=1e-5)
-    features = model.get_text_features(batch["text_input_ids"], batch["text_attention_mask"])
+    features = model.get_text_features(batch["text_input_ids"], batch["text_attention_mask"]).pooler_output
     torch.testing.assert_close(features, out["global"].text_embeds, rtol=0, atol=1e-6)
     torch.testing.assert_close(features.norm(dim=-1), torch.ones(3))
 

@@ -300,3 +300,25 @@ def test_save_and_load(tmp_path: Path) -> None:
     before, after = processor(**arguments), loaded(**arguments)
     assert list(before) == list(after)
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+# --- options of the tokenizer
+
+
+def test_options_of_the_tokenizer_by_themselves_or_in_text_kwargs() -> None:
+    processor, texts = tiny_processor(), ["hello world", "rain in the north"]
+    plain = processor(text=texts)
+    padding = {"padding": "max_length", "max_length": 30}
+    for options in (padding, {"text_kwargs": padding}):
+        padded = processor(text=texts, **options)
+        length = plain["labels"].shape[1]
+        assert padded["text_input_ids"].shape == (2, 30)
+        for name in ("text_input_ids", "text_attention_mask", "text_word_ids", "labels"):
+            assert padded[name][:, :length].equal(plain[name]), name
+        assert (padded["labels"][:, length:] == -100).all() and (padded["text_word_ids"][:, length:] == -1).all()
+    assert processor(text=texts, max_length=3)["labels"].shape == (2, 3)
+    assert processor(text=texts, pad_to_multiple_of=8, max_length=48)["labels"].shape[1] % 8 == 0
+    both = processor(poses=random_clips((4, 4)), text=texts, max_length=3)
+    assert both["labels"].shape[1] == 3 and both["prompt_input_ids"].shape[1] > 3, "prompts are never cut"
+    with pytest.raises(TypeError, match="arguments that it does not know: colour. Of the tokenizer's"):
+        processor(text=texts, colour="red")

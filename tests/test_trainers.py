@@ -253,7 +253,7 @@ def test_parts_have_learning_rates_of_their_own(tmp_path: Path) -> None:
     assert not names  # every parameter is in one group
     assert all(rate == rates[part_of(name)] for name, rate in found.items())
     assert part_of("base_model.model.decoder.block.0.layer.0.SelfAttention.q.lora_A.default.weight") == "text_backbone"
-    assert part_of("pose_cls_token") == "heads"
+    assert part_of("pose_cls_token.weight") == "heads"
 
 
 def test_matrices_train_with_muon(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ class GraphConvolutionBlock(nn.Module):
         self.out_channels = out_channels
         # numpy, so that the numbers survive a construction on torch's meta device.
         self.initial_adjacency = adjacency
-        # As all other parameters: `from_pretrained(dtype=...)` builds a model under the default dtype it asks for.
+        # In the default dtype, like every other weight: `from_pretrained(dtype=...)` sets it.
         self.adjacency = nn.Parameter(torch.tensor(adjacency, dtype=torch.get_default_dtype()))
         self.spatial_conv = nn.Conv2d(in_channels, adjacency.shape[0] * out_channels, 1)
         self.spatial_norm = nn.BatchNorm1d(out_channels)

@@ -193,7 +193,7 @@ class _TokenTree:
         tokens = torch.tensor(self.tokens, device=states.device)
         embeddings = model.shared(tokens).to(states.dtype).expand(len(states), -1, -1)
         decoded = run_decoder_tree(model.decoder, embeddings, self.parents, states, encoder_outputs.attention_mask)
-        logits = model.lm_head(decoded).float()  # (B, nodes, vocabulary)
+        logits = model.score_tokens(decoded).float()  # (B, nodes, vocabulary)
         nodes, next_tokens, rows = torch.tensor(self.predictions, device=states.device).T
         log_probabilities = logits[:, nodes, next_tokens] - logits.logsumexp(dim=-1)[:, nodes]
         return log_probabilities.new_zeros((len(states), num_labels)).index_add_(1, rows, log_probabilities)

@@ -12,16 +12,26 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils import can_return_tuple, logging
 
 from .configuration_sigma import SigmaConfig
 from .graph_convolution_sigma import GraphConvolutionBlock
 from .local_alignment_sigma import local_similarity, word_frame_cosines
+from .lone_parameters_sigma import RENAMED_PARAMETERS, LearnedToken, LogitScale
 from .model_kinds_sigma import MODEL_KINDS
 from .objectives_sigma import global_alignment_logits
 from .outputs_sigma import SigmaEncoderOutput, SigmaOutput
 from .pose_encoder_sigma import SigmaPoseEncoder, check_pose_inputs
-from .text_backbone_sigma import EncoderPass, build_stack, is_text_module, load_text_model, text_backbone_state
+from .streams_sigma import cls_of, frames_of, pooled_output, repeat_last_frame
+from .text_backbone_sigma import (
+    EncoderPass,
+    build_stack,
+    is_text_module,
+    load_text_model,
+    stack_dtype,
+    text_backbone_state,
+)
 from .word_pooling_sigma import pool_words
 
 
@@ -32,11 +42,11 @@ SIMILARITIES = ("global", "local", "combined")
 # Parts of pre-training that no head needs.
 PRETRAINING_ONLY_KEYS = [
     r"^text_encoder\.",
-    r"^text_cls_token$",
+    r"^text_cls_token\.",
     r"^fusion\.",
     r"^matching_encoder\.",
     r"^matching_head\.",
-    r"^logit_scale$",
+    r"^logit_scale\.",
 ]
 # Output layers of the label heads, which no other model needs.
 LABEL_HEAD_KEYS = [rf"^{kind.label_layer}\." for kind in MODEL_KINDS.values() if kind.has_labels]
@@ -50,14 +60,19 @@ class SigmaPreTrainedModel(PreTrainedModel):
     shared: nn.Module
     pose_encoder: SigmaPoseEncoder
     encoder: Any
-    pose_cls_token: nn.Parameter
+    lm_head: nn.Module
+    pose_cls_token: LearnedToken
     config_class = SigmaConfig
-    base_model_prefix = "sigma"
+    # No class is another one with something on top: they share some parts, each under the same name in all of them.
+    base_model_prefix = ""
     main_input_name = "pose_values"
     supports_gradient_checkpointing = True
     _no_split_modules = ["MT5Block", "T5Block", "GraphConvolutionBlock"]
     _supports_sdpa = True
     _supports_flex_attn = True
+    # Float32 in a float16 model, and left out by whatever quantises: running variances, and learned graphs whose
+    # entries are small, are a few megabytes on which everything else rests.
+    _keep_in_fp32_modules = ["pose_encoder"]
     # transformers reads checkpoints saved by any Sigma class; a head leaves the pre-training parts aside.
     _keys_to_ignore_on_load_unexpected = PRETRAINING_ONLY_KEYS
     # What the checkpoint lacked: names and sums of the random weights in its place.
@@ -70,7 +85,13 @@ class SigmaPreTrainedModel(PreTrainedModel):
         Pre-training exists to be loaded into heads: of new heads on it nothing is said.
         """
         is_info_wanted = kwargs.pop("output_loading_info", False)
+        kwargs["key_mapping"] = {**RENAMED_PARAMETERS, **(kwargs.get("key_mapping") or {})}
         model, info = super().from_pretrained(pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs)
+        # transformers would save under the names that it found: from here on they are today's.
+        conversions = getattr(model, "_weight_conversions", None) or []
+        model._weight_conversions = [
+            entry for entry in conversions if not RENAMED_PARAMETERS.keys() & set(entry.source_patterns)
+        ]
         saved, missing = saved_by_another(model.config, cls.__name__), sorted(info["missing_keys"])
         state = model.state_dict()
         model._random_sums = {name: _sum(state[name]) for name in missing if name in state}
@@ -108,7 +129,7 @@ class SigmaPreTrainedModel(PreTrainedModel):
         self.encoder = build_stack(config.text_config, is_decoder=False)
         self.encoder.main_input_name = self.main_input_name  # `generate` asks the encoder what the model reads
         if config.use_cls_token:
-            self.pose_cls_token = nn.Parameter(torch.zeros(config.hidden_size))
+            self.pose_cls_token = LearnedToken(config.hidden_size)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -125,8 +146,10 @@ class SigmaPreTrainedModel(PreTrainedModel):
             # torch's own start (He, for the ReLU behind): the paper sets linear maps only.
             init.kaiming_uniform_(module.weight, a=5**0.5)
             init.zeros_(module.bias)
-        elif isinstance(module, SigmaPreTrainedModel):
-            self._init_own_weights(module)
+        elif isinstance(module, LearnedToken):
+            init.normal_(module.weight, std=self.config.initializer_range)
+        elif isinstance(module, LogitScale):
+            init.constant_(module.weight, self.config.logit_scale_init)
         elif module is getattr(self, "shared", None):
             # As in T5: the encoder's first norm brings the embeddings to unit scale.
             init.normal_(module.weight, std=1.0)
@@ -137,13 +160,6 @@ class SigmaPreTrainedModel(PreTrainedModel):
             self.encoder._init_weights(module)  # fusion and matching start as the backbone's own layers would
         else:
             super()._init_weights(module)
-
-    def _init_own_weights(self, model: Any) -> None:
-        for name in ("pose_cls_token", "text_cls_token"):
-            if hasattr(model, name):
-                init.normal_(getattr(model, name), std=self.config.initializer_range)
-        if hasattr(model, "logit_scale"):
-            init.constant_(model.logit_scale, self.config.logit_scale_init)
 
     @classmethod
     def from_text_pretrained(cls, name_or_path: str, text_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> Any:
@@ -172,6 +188,8 @@ class SigmaPreTrainedModel(PreTrainedModel):
             ValueError: if the sizes differ.
         """
         own = self.state_dict()
+        if self.config.tie_word_embeddings:
+            own.pop("lm_head.weight", None)  # it is `shared`
         for name, tensor in text_backbone_state(text_model).items():
             if name not in own:
                 continue
@@ -186,10 +204,10 @@ class SigmaPreTrainedModel(PreTrainedModel):
         """The vocabulary matrix.
 
         Raises:
-            ValueError: for a label head without a prompt, which has none.
+            NotImplementedError: for a label head without a prompt, which has none.
         """
         if not hasattr(self, "shared"):
-            raise ValueError("this model has no vocabulary matrix: its configuration says use_prompt=False")
+            raise NotImplementedError("this model has no vocabulary matrix: its configuration says use_prompt=False")
         return self.shared
 
     def set_input_embeddings(self, value: nn.Module) -> None:
@@ -224,11 +242,14 @@ class SigmaPreTrainedModel(PreTrainedModel):
             pose_attention_mask = torch.ones(pose_values.shape[:2], dtype=torch.long, device=pose_values.device)
         if self.config.pad_mode == "repeat":
             check_pose_inputs(pose_values, pose_attention_mask)
-            pose_embeds = self.pose_encoder(_repeat_last_frame(pose_values, pose_attention_mask))
+            pose_embeds = self.pose_encoder(repeat_last_frame(pose_values, pose_attention_mask))
         else:
             pose_embeds = self.pose_encoder(pose_values, pose_attention_mask)
+        if stack_dtype(self.encoder) in (torch.float16, torch.bfloat16):
+            pose_embeds = pose_embeds.to(stack_dtype(self.encoder))  # the pose encoder may be float32
         batch_size = pose_embeds.shape[0]
-        pieces, masks = [pose_embeds], [pose_attention_mask.long()]
+        # A device map may put parts on devices of their own: everything follows the frames.
+        pieces, masks = [pose_embeds], [pose_attention_mask.long().to(pose_embeds.device)]
         if prompt_input_ids is not None:
             if not self.config.use_prompt:
                 raise ValueError("received prompt_input_ids, but this model's configuration says use_prompt=False")
@@ -236,10 +257,10 @@ class SigmaPreTrainedModel(PreTrainedModel):
                 raise ValueError(f"expected {batch_size} prompts, one a clip, received {prompt_input_ids.shape[0]}")
             if prompt_attention_mask is None:
                 prompt_attention_mask = torch.ones_like(prompt_input_ids)
-            pieces.insert(0, self.shared(prompt_input_ids).to(pose_embeds.dtype))
-            masks.insert(0, prompt_attention_mask.long())
+            pieces.insert(0, self.shared(prompt_input_ids).to(pose_embeds))
+            masks.insert(0, prompt_attention_mask.long().to(pose_embeds.device))
         if self.config.use_cls_token:
-            pieces.insert(0, self.pose_cls_token.to(pose_embeds.dtype).expand(batch_size, 1, -1))
+            pieces.insert(0, self.pose_cls_token(pose_embeds))
             masks.insert(0, masks[0].new_ones(batch_size, 1))
         stream, mask = torch.cat(pieces, dim=1), torch.cat(masks, dim=1)
         if prompt_input_ids is not None:
@@ -263,7 +284,8 @@ class SigmaPreTrainedModel(PreTrainedModel):
         stream, mask, pose_embeds = self.embed_poses(
             pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask
         )
-        states = self.encoder(inputs_embeds=stream, attention_mask=mask, **given(kwargs))
+        recording = self.take_recording(kwargs)
+        states = self.encoder(inputs_embeds=stream, attention_mask=mask, **recording, **given(kwargs))
         return SigmaEncoderOutput(
             last_hidden_state=states.last_hidden_state,
             hidden_states=states.hidden_states,
@@ -271,6 +293,20 @@ class SigmaPreTrainedModel(PreTrainedModel):
             attention_mask=mask,
             pose_embeds=pose_embeds,
         )
+
+    def score_tokens(self, states: torch.Tensor) -> torch.Tensor:
+        """Decoder states -> logits of the next token."""
+        if self.config.tie_word_embeddings:
+            # As in T5 v1.0: the entries of the vocabulary matrix, which is then the output matrix, have unit scale.
+            states = states * self.config.hidden_size**-0.5
+        logits: torch.Tensor = self.lm_head(states)
+        return logits
+
+    def take_recording(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """`output_hidden_states` and `output_attentions` out of `kwargs`, or as the configuration says."""
+        names = ("output_hidden_states", "output_attentions")
+        asked = {name: kwargs.pop(name, None) for name in names}
+        return {name: getattr(self.config, name) if value is None else value for name, value in asked.items()}
 
 
 class SigmaModel(SigmaPreTrainedModel):
@@ -280,8 +316,8 @@ class SigmaModel(SigmaPreTrainedModel):
     """
 
     text_encoder: Any
-    text_cls_token: nn.Parameter
-    logit_scale: nn.Parameter
+    text_cls_token: LearnedToken
+    logit_scale: LogitScale
     _keys_to_ignore_on_load_unexpected = [
         r"^decoder\.",
         r"^lm_head\.",
@@ -302,8 +338,8 @@ class SigmaModel(SigmaPreTrainedModel):
         self.shared = nn.Embedding(config.text_config.vocab_size, config.hidden_size)
         self._build_pose_stream()
         self.text_encoder = build_stack(config.text_config, is_decoder=False)
-        self.text_cls_token = nn.Parameter(torch.zeros(config.hidden_size))
-        self.logit_scale = nn.Parameter(torch.tensor(float(config.logit_scale_init)))
+        self.text_cls_token = LearnedToken(config.hidden_size)
+        self.logit_scale = LogitScale(config.logit_scale_init)
         self._build_objectives()
         self.post_init()
 
@@ -322,41 +358,66 @@ class SigmaModel(SigmaPreTrainedModel):
         pose_attention_mask: torch.Tensor | None,
         prompt_input_ids: torch.Tensor | None,
         prompt_attention_mask: torch.Tensor | None,
+        **recording: bool,
     ) -> EncoderPass:
-        """The pose stream at the bottom of encoder A."""
+        """The pose stream at the bottom of encoder A; `recording` as in [`EncoderPass`]."""
         stream, mask, _ = self.embed_poses(pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask)
-        return EncoderPass(self.encoder, stream, mask)
+        return EncoderPass(self.encoder, stream, mask, **recording)
 
     def start_text_pass(
-        self, text_input_ids: torch.Tensor, text_attention_mask: torch.Tensor | None = None
+        self, text_input_ids: torch.Tensor, text_attention_mask: torch.Tensor | None = None, **recording: bool
     ) -> EncoderPass:
-        """[CLS] and the tokens at the bottom of encoder B."""
+        """[CLS] and the tokens at the bottom of encoder B; `recording` as in [`EncoderPass`]."""
         if text_attention_mask is None:
             text_attention_mask = torch.ones_like(text_input_ids)
         tokens = self.shared(text_input_ids)
-        cls = self.text_cls_token.to(tokens.dtype).expand(len(tokens), 1, -1)
-        mask = torch.cat([text_attention_mask.new_ones(len(tokens), 1), text_attention_mask], dim=1)
-        return EncoderPass(self.text_encoder, torch.cat([cls, tokens], dim=1), mask)
+        mask = torch.cat([text_attention_mask.new_ones(len(tokens), 1), text_attention_mask], dim=1).to(tokens.device)
+        stream = torch.cat([self.text_cls_token(tokens), tokens], dim=1)
+        return EncoderPass(self.text_encoder, stream, mask, **recording)
 
+    @can_return_tuple
     def get_pose_features(
         self,
         pose_values: torch.Tensor,
         pose_attention_mask: torch.Tensor | None = None,
         prompt_input_ids: torch.Tensor | None = None,
         prompt_attention_mask: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """One unit vector a clip, `(batch_size, hidden_size)`; no text is read. For the arguments see `forward`."""
-        start = self.start_pose_pass(pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask)
-        states = start.run(0, len(self.encoder.block)).finish()
-        return nn.functional.normalize(cls_of(states, start.attention_mask), dim=-1)
+        **kwargs: Any,
+    ) -> BaseModelOutputWithPooling:
+        """Clips alone; no text is read. For the arguments see `forward`.
 
+        Returns:
+            `BaseModelOutputWithPooling`: `pooler_output` `(batch_size, hidden_size)` holds one unit vector per clip.
+        """
+        start = self.start_pose_pass(
+            pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask, **self.take_known(kwargs)
+        )
+        return pooled_output(start.run(0, len(self.encoder.block)))
+
+    @can_return_tuple
     def get_text_features(
-        self, text_input_ids: torch.Tensor, text_attention_mask: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """One unit vector a sentence, `(batch_size, hidden_size)`."""
-        start = self.start_text_pass(text_input_ids, text_attention_mask)
-        states = start.run(0, len(self.text_encoder.block)).finish()
-        return nn.functional.normalize(cls_of(states, start.attention_mask), dim=-1)
+        self, text_input_ids: torch.Tensor, text_attention_mask: torch.Tensor | None = None, **kwargs: Any
+    ) -> BaseModelOutputWithPooling:
+        """Sentences alone.
+
+        Returns:
+            `BaseModelOutputWithPooling`: `pooler_output` `(batch_size, hidden_size)` holds one unit vector per
+            sentence.
+        """
+        start = self.start_text_pass(text_input_ids, text_attention_mask, **self.take_known(kwargs))
+        return pooled_output(start.run(0, len(self.text_encoder.block)))
+
+    def take_known(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """`output_hidden_states` and `output_attentions`, by argument or configuration.
+
+        Raises:
+            TypeError: when anything else is given.
+        """
+        recording = self.take_recording(kwargs)
+        unknown = given(kwargs)
+        if unknown:
+            raise TypeError(f"{type(self).__name__} received arguments that it does not know: {', '.join(unknown)}")
+        return recording
 
     @can_return_tuple
     def forward(
@@ -390,24 +451,33 @@ class SigmaModel(SigmaPreTrainedModel):
                 similarity.
             output_alignment (`bool`, *optional*, defaults to `False`):
                 Also return the cosine of each word with each frame of its own clip (as many clips as texts).
+            labels (*optional*):
+                What a processor makes beside the tokens of a text; not read.
+            output_hidden_states, output_attentions (`bool`, *optional*):
+                Also return the states between the layers, or the attention weights, of both encoders.
 
         Raises:
+            TypeError: for any other argument.
             ValueError: without text, for an unknown `similarity`, or for an alignment of unpaired inputs.
         """  # noqa: E501
         if similarity not in SIMILARITIES:
             raise ValueError(f"expected similarity to be one of {SIMILARITIES}, received {similarity!r}")
         text_input_ids = required_text(text_input_ids)
-        poses = self.start_pose_pass(pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask)
-        texts = self.start_text_pass(text_input_ids, text_attention_mask)
+        kwargs.pop("labels", None)
+        recording = self.take_known(kwargs)
+        poses = self.start_pose_pass(
+            pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask, **recording
+        )
+        texts = self.start_text_pass(text_input_ids, text_attention_mask, **recording)
         pose_states = poses.run(0, len(self.encoder.block)).finish()
-        text_states = texts.run(0, len(self.text_encoder.block)).finish()
+        text_states = texts.run(0, len(self.text_encoder.block)).finish().to(pose_states.device)
         frames, frame_mask = frames_of(pose_states, poses.attention_mask, pose_values.shape[1])
         words, word_mask = pool_words(text_states[:, 1:], self._word_ids(text_input_ids, texts, text_word_ids))
 
         pose_cls, text_cls = cls_of(pose_states, poses.attention_mask), cls_of(text_states, texts.attention_mask)
         cosines = global_alignment_logits(pose_cls, text_cls, 0.0)
         if similarity == "global":
-            logits_per_pose = global_alignment_logits(pose_cls, text_cls, self.logit_scale)
+            logits_per_pose = global_alignment_logits(pose_cls, text_cls, self.logit_scale())
             logits_per_text = logits_per_pose.T
         else:
             local = self._local_similarity(frames, frame_mask, words, word_mask)
@@ -421,6 +491,10 @@ class SigmaModel(SigmaPreTrainedModel):
             text_embeds=nn.functional.normalize(text_cls, dim=-1),
             alignment=word_frame_cosines(frames, frame_mask, words, word_mask) if output_alignment else None,
             encoder_last_hidden_state=pose_states,
+            encoder_hidden_states=poses.all_hidden_states,
+            encoder_attentions=poses.attentions,
+            text_encoder_hidden_states=texts.all_hidden_states,
+            text_encoder_attentions=texts.attentions,
         )
 
     def _local_similarity(
@@ -433,7 +507,7 @@ class SigmaModel(SigmaPreTrainedModel):
         self, text_input_ids: torch.Tensor, texts: EncoderPass, text_word_ids: torch.Tensor | None
     ) -> torch.Tensor:
         if text_word_ids is not None:
-            return text_word_ids
+            return text_word_ids.to(texts.hidden_states.device)
         content = texts.attention_mask[:, 1:].bool() & (text_input_ids != self.config.text_config.eos_token_id)
         return torch.where(content, content.long().cumsum(dim=1) - 1, -1)
 
@@ -465,25 +539,6 @@ def without_text_arguments(kwargs: dict[str, Any]) -> dict[str, Any]:
     if received:
         raise ValueError(f"expected pose_values and prompt_input_ids, received {', '.join(received)}")
     return {name: value for name, value in given(kwargs).items() if name not in foreign}
-
-
-def frames_of(states: torch.Tensor, mask: torch.Tensor, num_frames: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """States and mask of the frames, which close the pose stream: [CLS] and prompt are not among them."""
-    return states[:, -num_frames:], mask[:, -num_frames:]
-
-
-def _repeat_last_frame(pose_values: torch.Tensor, pose_attention_mask: torch.Tensor) -> torch.Tensor:
-    """Fills the padding behind each clip with its last real frame (`pad_mode="repeat"`)."""
-    lengths = pose_attention_mask.long().sum(dim=1, keepdim=True)  # (B, 1)
-    frame = torch.arange(pose_values.shape[1], device=pose_values.device).expand(len(lengths), -1)
-    frame = torch.minimum(frame, (lengths - 1).clamp(min=0))  # (B, T)
-    return pose_values.gather(1, frame[:, :, None, None].expand_as(pose_values))
-
-
-def cls_of(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """The [CLS], first of the real positions of each stream: `(B, S, D)` and `(B, S)` -> `(B, D)`."""
-    first = mask.long().argmax(dim=1)[:, None, None]
-    return states.gather(1, first.expand(-1, 1, states.shape[2])).squeeze(1)
 
 
 def required_text(text_input_ids: torch.Tensor | None) -> torch.Tensor:

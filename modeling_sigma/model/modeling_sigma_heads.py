@@ -13,9 +13,10 @@ from transformers.utils import can_return_tuple, logging
 
 from .configuration_sigma import SigmaConfig
 from .ctc_sigma import ctc_loss
-from .modeling_sigma import LABEL_HEAD_KEYS, SigmaPreTrainedModel, frames_of, without_text_arguments
+from .modeling_sigma import LABEL_HEAD_KEYS, SigmaPreTrainedModel, without_text_arguments
 from .objectives_sigma import label_smoothed_cross_entropy
 from .outputs_sigma import SigmaCTCOutput, SigmaEncoderOutput, SigmaSeq2SeqLMOutput, SigmaSequenceClassifierOutput
+from .streams_sigma import frames_of
 from .text_backbone_sigma import build_stack, shift_right
 
 
@@ -33,6 +34,7 @@ class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
 
     decoder: Any
     lm_head: nn.Module
+    _tied_weights_keys = {"lm_head.weight": "shared.weight"}  # if the configuration says tie_word_embeddings
     _keys_to_ignore_on_load_unexpected = [*SigmaPreTrainedModel._keys_to_ignore_on_load_unexpected, *LABEL_HEAD_KEYS]
 
     def __init__(self, config: SigmaConfig) -> None:
@@ -124,6 +126,7 @@ class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
             ValueError: without clip and encoder states, or without anything for the decoder to read.
         """  # noqa: E501
         kwargs = without_text_arguments(kwargs)
+        kwargs.update(self.take_recording(kwargs))
         if encoder_outputs is None:
             if pose_values is None:
                 raise ValueError("expected pose_values or encoder_outputs, received neither")
@@ -138,7 +141,7 @@ class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
                 )
             decoder_input_ids = shift_right(labels, self.config.text_config)
         decoded = self.decoder(
-            inputs_embeds=self.shared(decoder_input_ids).to(encoder_outputs.last_hidden_state.dtype),
+            inputs_embeds=self.shared(decoder_input_ids).to(encoder_outputs.last_hidden_state),
             attention_mask=decoder_attention_mask,
             encoder_hidden_states=encoder_outputs.last_hidden_state,
             encoder_attention_mask=encoder_outputs.attention_mask,
@@ -146,7 +149,7 @@ class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
             use_cache=use_cache,
             **kwargs,
         )
-        logits = self.lm_head(decoded.last_hidden_state)
+        logits = self.score_tokens(decoded.last_hidden_state)
         loss = None
         if labels is not None:
             loss = label_smoothed_cross_entropy(

@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 from transformers.utils import can_return_tuple, logging
 
 from .distributed_gather_sigma import gather_ragged, gathered_positions, mean_over_ranks
 from .fusion_sigma import SignAwareFusion
-from .modeling_sigma import LABEL_HEAD_KEYS, SigmaModel, cls_of, frames_of, required_text
+from .modeling_sigma import LABEL_HEAD_KEYS, SigmaModel, required_text
 from .objectives_sigma import (
     contrastive_loss,
     draw_hard_negatives,
@@ -21,6 +22,7 @@ from .objectives_sigma import (
     same_text,
 )
 from .outputs_sigma import SigmaForPreTrainingOutput
+from .streams_sigma import cls_of, frames_of
 from .text_backbone_sigma import CrossAttendingEncoder, EncoderPass, build_stack, shift_right
 from .word_pooling_sigma import pool_words
 
@@ -43,6 +45,7 @@ class SigmaForPreTraining(SigmaModel):
     matching_head: nn.Linear
     decoder: Any
     lm_head: nn.Module
+    _tied_weights_keys = {"lm_head.weight": "shared.weight"}  # if the configuration says tie_word_embeddings
     _keys_to_ignore_on_load_unexpected = LABEL_HEAD_KEYS
     # The Trainer is to divide the loss by the number of accumulated batches: it is a mean over pairs, not tokens.
     accepts_loss_kwargs = False
@@ -68,7 +71,7 @@ class SigmaForPreTraining(SigmaModel):
         fused = (aligns and config.alignment_source == "fused") or (
             config.use_language_modelling and config.lm_source == "fused"
         )
-        unused: list[nn.Module | nn.Parameter] = []
+        unused: list[nn.Module] = []
         if not config.use_matching:
             unused += [self.matching_encoder, self.matching_head]
         if not config.use_matching and not fused:
@@ -136,8 +139,12 @@ class SigmaForPreTraining(SigmaModel):
                 Randomness of the hard negatives; equally seeded on all ranks, the draws are those of one process.
             return_loss (`bool`, *optional*, defaults to `True`):
                 Add the terms up. A Trainer with `label_names=[]` evaluates the loss of batches without `labels` by it.
+            output_hidden_states, output_attentions (`bool`, *optional*):
+                Also return the states between the layers, or the attention weights, of the pose-only and text-only
+                paths and of the decoder.
 
         Raises:
+            TypeError: for any other argument.
             ValueError: without text, or when there is not one sentence a clip.
         """
         text_input_ids = required_text(text_input_ids)
@@ -145,13 +152,17 @@ class SigmaForPreTraining(SigmaModel):
             raise ValueError(f"expected one text a clip, received {len(text_input_ids)} for {len(pose_values)} clips")
         config = self.config
         shared_layers = len(self.encoder.block) - config.fusion_layers
-        poses = self.start_pose_pass(pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask)
-        texts = self.start_text_pass(text_input_ids, text_attention_mask)
+        recording = self.take_known(kwargs)
+        poses = self.start_pose_pass(
+            pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask, **recording
+        )
+        texts = self.start_text_pass(text_input_ids, text_attention_mask, **recording)
         # The lower layers run once; pose-only, text-only and fused paths go on from there.
         poses.run(0, shared_layers)
         texts.run(0, shared_layers)
-        pose_states = poses.fork().run(shared_layers, len(self.encoder.block)).finish()
-        text_states = texts.fork().run(shared_layers, len(self.text_encoder.block)).finish()
+        pose_run = poses.fork().run(shared_layers, len(self.encoder.block))
+        text_run = texts.fork().run(shared_layers, len(self.text_encoder.block))
+        pose_states, text_states = pose_run.finish(), text_run.finish()
         unimodal = fused = (pose_states, text_states)
         if "fused" in (config.alignment_source, config.lm_source):
             fused = self.fusion(poses.fork(), texts.fork())
@@ -160,7 +171,7 @@ class SigmaForPreTraining(SigmaModel):
         word_ids = self._word_ids(text_input_ids, texts, text_word_ids)
         masks = (poses.attention_mask, texts.attention_mask)
         pose_cls, text_cls = map(cls_of, aligned, masks)
-        logits = global_alignment_logits(gather_ragged(pose_cls), gather_ragged(text_cls), self.logit_scale)
+        logits = global_alignment_logits(gather_ragged(pose_cls), gather_ragged(text_cls), self.logit_scale())
         terms: dict[str, torch.Tensor | None] = dict.fromkeys(
             ("global_alignment_loss", "local_alignment_loss", "matching_loss", "lm_loss")
         )
@@ -177,18 +188,20 @@ class SigmaForPreTraining(SigmaModel):
                 pose_alone, text_alone = (
                     gather_ragged(cls_of(states.detach(), mask)) for states, mask in zip(unimodal, masks)
                 )
-                pair_logits = global_alignment_logits(pose_alone, text_alone, self.logit_scale.detach())
+                pair_logits = global_alignment_logits(pose_alone, text_alone, self.logit_scale().detach())
             all_ids = gather_ragged(text_input_ids, pad_value=self.config.text_config.pad_token_id)
             all_masks = gather_ragged(texts.attention_mask[:, 1:].contiguous())
             terms["matching_loss"], matching_logits, matching_labels = self._matching(
                 poses, texts, pair_logits, same_text(all_ids, all_masks), negatives_generator
             )
-        lm_logits = None
+        decoded = lm_logits = None
         if config.use_language_modelling:
             if labels is None:
                 labels = text_input_ids.masked_fill(texts.attention_mask[:, 1:] == 0, -100)
             read = fused[0] if config.lm_source == "fused" else pose_states
-            terms["lm_loss"], lm_logits = self._language_modelling(read, poses.attention_mask, labels)
+            decoded = self._decode(read, poses.attention_mask, labels, recording)
+            lm_logits = self.score_tokens(decoded.last_hidden_state)
+            terms["lm_loss"] = _token_mean(lm_logits, labels, config.label_smoothing)
         return SigmaForPreTrainingOutput(
             loss=self._total(terms) if return_loss else None,
             **terms,
@@ -200,12 +213,21 @@ class SigmaForPreTraining(SigmaModel):
             pose_embeds=nn.functional.normalize(pose_cls, dim=-1),
             text_embeds=nn.functional.normalize(text_cls, dim=-1),
             encoder_last_hidden_state=pose_states,
+            encoder_hidden_states=pose_run.all_hidden_states,
+            encoder_attentions=pose_run.attentions,
+            text_encoder_hidden_states=text_run.all_hidden_states,
+            text_encoder_attentions=text_run.attentions,
+            decoder_hidden_states=None if decoded is None else decoded.hidden_states,
+            decoder_attentions=None if decoded is None else decoded.attentions,
+            cross_attentions=None if decoded is None else decoded.cross_attentions,
         )
 
     def _total(self, terms: dict[str, torch.Tensor | None]) -> torch.Tensor:
         """L = (1 - alpha) global + alpha local + (1 - beta) matching + beta lm, without the terms that are off."""
-        zero = self.logit_scale.new_zeros(())
-        present = {name: zero if value is None else value for name, value in terms.items()}
+        # On the device of the terms: parts of a model may lie on several.
+        zero = torch.zeros((), device=self.device)
+        zero = next((torch.zeros_like(value) for value in terms.values() if value is not None), zero)
+        present = {name: zero if value is None else value.to(zero.device) for name, value in terms.items()}
         aligned = hierarchical_alignment_loss(
             present["global_alignment_loss"], present["local_alignment_loss"], self.config.alpha
         )
@@ -262,21 +284,23 @@ class SigmaForPreTraining(SigmaModel):
         logits = self.matching_head(read[:, 0])
         return _token_mean(logits, labels, smoothing=0.0), logits, labels
 
-    def _language_modelling(
-        self, pose_states: torch.Tensor, pose_mask: torch.Tensor, labels: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        inputs = self.shared(shift_right(labels, self.config.text_config)).to(pose_states.dtype)
-        states = self.decoder(
-            inputs_embeds=inputs, encoder_hidden_states=pose_states, encoder_attention_mask=pose_mask, use_cache=False
-        ).last_hidden_state
-        logits = self.lm_head(states)
-        return _token_mean(logits, labels, self.config.label_smoothing), logits
+    def _decode(
+        self, pose_states: torch.Tensor, pose_mask: torch.Tensor, labels: torch.Tensor, recording: dict[str, bool]
+    ) -> BaseModelOutputWithPastAndCrossAttentions:
+        inputs = self.shared(shift_right(labels, self.config.text_config)).to(pose_states)
+        return self.decoder(
+            inputs_embeds=inputs,
+            encoder_hidden_states=pose_states,
+            encoder_attention_mask=pose_mask,
+            use_cache=False,
+            **recording,
+        )
 
 
 def _token_mean(logits: torch.Tensor, labels: torch.Tensor, smoothing: float) -> torch.Tensor:
     """Cross-entropy as the mean over the counted labels of all ranks."""
     total = label_smoothed_cross_entropy(logits, labels, smoothing, num_items_in_batch=1)
-    return mean_over_ranks(total, (labels != -100).sum())
+    return mean_over_ranks(total, (labels != -100).sum().to(total.device))
 
 
 def _diagonal(square: torch.Tensor) -> torch.Tensor:

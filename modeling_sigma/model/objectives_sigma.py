@@ -298,7 +298,7 @@ def label_smoothed_cross_entropy(
             "expected logits of shape (*, vocab_size) and labels of shape (*), received "
             f"{tuple(logits.shape)} and {tuple(labels.shape)}"
         )
-    logits = _full_precision(logits).reshape(-1, logits.shape[-1])
+    logits, labels = _full_precision(logits).reshape(-1, logits.shape[-1]), labels.to(logits.device)
     if class_weights is not None:
         class_weights = class_weights.to(logits)
     total = F.cross_entropy(

@@ -88,6 +88,10 @@ class SigmaOutput(ModelOutput):
             Cosine of each word with each frame of its clip, 0 at padding.
         encoder_last_hidden_state (`torch.FloatTensor` of shape `(num_clips, sequence_length, hidden_size)`):
             States of [CLS], prompt and frames.
+        encoder_hidden_states, text_encoder_hidden_states (`tuple[torch.FloatTensor]`, *optional*):
+            States between the layers of the encoders of clips and of texts, with `output_hidden_states=True`.
+        encoder_attentions, text_encoder_attentions (`tuple[torch.FloatTensor]`, *optional*):
+            Attention weights of their layers, with `output_attentions=True` and eager attention.
     """
 
     logits_per_pose: torch.Tensor | None = None
@@ -96,6 +100,10 @@ class SigmaOutput(ModelOutput):
     text_embeds: torch.Tensor | None = None
     alignment: torch.Tensor | None = None
     encoder_last_hidden_state: torch.Tensor | None = None
+    encoder_hidden_states: tuple[torch.Tensor, ...] | None = None
+    encoder_attentions: tuple[torch.Tensor, ...] | None = None
+    text_encoder_hidden_states: tuple[torch.Tensor, ...] | None = None
+    text_encoder_attentions: tuple[torch.Tensor, ...] | None = None
 
 
 @dataclass
@@ -119,6 +127,12 @@ class SigmaForPreTrainingOutput(ModelOutput):
             One unit vector a clip and a sentence.
         encoder_last_hidden_state (`torch.FloatTensor` of shape `(batch_size, sequence_length, hidden_size)`):
             States of the pose-only path.
+        encoder_hidden_states, text_encoder_hidden_states (`tuple[torch.FloatTensor]`, *optional*):
+            States between the layers of the encoders of clips and of texts, with `output_hidden_states=True`.
+        encoder_attentions, text_encoder_attentions (`tuple[torch.FloatTensor]`, *optional*):
+            Attention weights of their layers, with `output_attentions=True` and eager attention.
+        decoder_hidden_states, decoder_attentions, cross_attentions (`tuple[torch.FloatTensor]`, *optional*):
+            Likewise of the decoder.
     """
 
     loss: torch.Tensor | None = None
@@ -134,3 +148,10 @@ class SigmaForPreTrainingOutput(ModelOutput):
     pose_embeds: torch.Tensor | None = None
     text_embeds: torch.Tensor | None = None
     encoder_last_hidden_state: torch.Tensor | None = None
+    encoder_hidden_states: tuple[torch.Tensor, ...] | None = None
+    encoder_attentions: tuple[torch.Tensor, ...] | None = None
+    text_encoder_hidden_states: tuple[torch.Tensor, ...] | None = None
+    text_encoder_attentions: tuple[torch.Tensor, ...] | None = None
+    decoder_hidden_states: tuple[torch.Tensor, ...] | None = None
+    decoder_attentions: tuple[torch.Tensor, ...] | None = None
+    cross_attentions: tuple[torch.Tensor, ...] | None = None

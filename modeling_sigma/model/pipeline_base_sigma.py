@@ -111,7 +111,3 @@ class SigmaPipeline(Pipeline):
             self._check_scores(features["pose_values"][0, ..., 2].numpy(), clip)
         use_prompt = self.model.config.use_prompt
         return {name: value for name, value in features.items() if use_prompt or not name.startswith("prompt_")}
-
-    def in_model_dtype(self, model_inputs: dict[str, Any]) -> dict[str, Any]:
-        """The same with `pose_values` in the precision of the model's weights."""
-        return {**model_inputs, "pose_values": model_inputs["pose_values"].to(self.model.dtype)}

@@ -108,8 +108,8 @@ class SignTextRetrievalPipeline(SigmaPipeline):
 
     def _forward(self, model_inputs: dict[str, Any]) -> dict[str, Any]:
         if "text_input_ids" in model_inputs:
-            return {"vectors": self.model.get_text_features(**model_inputs)}
-        return {"vectors": self.model.get_pose_features(**self.in_model_dtype(model_inputs))}
+            return {"vectors": self.model.get_text_features(**model_inputs).pooler_output}
+        return {"vectors": self.model.get_pose_features(**model_inputs).pooler_output}
 
     def postprocess(
         self,

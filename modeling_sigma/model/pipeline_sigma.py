@@ -28,7 +28,7 @@ class _WritingPipeline(SigmaPipeline):
         """What the model writes about each clip of a batch, `(B, sequences, L)`."""
         num_clips = len(model_inputs["pose_values"])
         options = self._prepare_generate_kwargs(generate_kwargs)
-        tokens = self.model.generate(**self.in_model_dtype(model_inputs), **options)
+        tokens = self.model.generate(**model_inputs, **options)
         return tokens.reshape(num_clips, -1, tokens.shape[-1])
 
     def _written(self, tokens: torch.Tensor) -> list[str]:
@@ -129,7 +129,6 @@ class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
     def _forward(
         self, model_inputs: dict[str, Any], labels: Sequence[str] | None = None, num_beams: int | None = None
     ) -> dict[str, Any]:
-        model_inputs = self.in_model_dtype(model_inputs)
         if not self.model.can_generate():
             logits = self.model(**model_inputs).logits
             return {"logits": logits if labels is None else logits[:, self._rows_of(labels)]}
@@ -254,7 +253,6 @@ class ContinuousSignRecognitionPipeline(_SignRecognitionPipeline):
         about = {name: model_inputs.pop(name) for name in ("clip_length", "clip_fps")}
         if self.model.can_generate():
             return {**about, "tokens": self._write(model_inputs, generate_kwargs)}
-        model_inputs = self.in_model_dtype(model_inputs)
         num_frames = model_inputs["pose_attention_mask"].sum(dim=1)
         return {**about, "logits": self.model(**model_inputs).logits, "num_frames": num_frames}
 

@@ -91,7 +91,7 @@ class SigmaPoseEncoder(nn.Module):
         if pose_attention_mask is None:
             pose_attention_mask = torch.ones(pose_values.shape[:2], dtype=torch.bool, device=pose_values.device)
         on_cpu = pose_values.device.type == "cpu"
-        frame_bytes = self.config.temporal_hidden_sizes[-1] * self.projection.weight.element_size()
+        frame_bytes = self.config.temporal_hidden_sizes[-1] * self.part_bias.element_size()
         clips_a_turn = max(1, TURN_BYTES // (pose_values.shape[1] * frame_bytes))
         if on_cpu and len(pose_values) > clips_a_turn and not self.training and not torch.is_grad_enabled():
             turns = zip(pose_values.split(clips_a_turn), pose_attention_mask.split(clips_a_turn), strict=True)
@@ -102,7 +102,8 @@ class SigmaPoseEncoder(nn.Module):
         margin = self.config.temporal_kernel_size // 2
         packing = FramePacking(pose_attention_mask, margin)
         hands_packing = FramePacking(pose_attention_mask.repeat(2, 1), margin)
-        frames = packing.pack(pose_values).to(self.projection.weight.dtype)  # (N, 69, 3)
+        # The dtype to compute in: that of a parameter that nothing quantises, matrices may be stored as integers.
+        frames = packing.pack(pose_values).to(self.part_bias.dtype)  # (N, 69, 3)
 
         part_features = []
         anchors: torch.Tensor | None = None

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from transformers import BatchFeature, ProcessorMixin
+from transformers.processing_utils import ProcessingKwargs, Unpack
 from transformers.utils import cached_file, logging
 
 from .clip_making import PoseInput
@@ -16,6 +17,8 @@ from .word_spans_sigma import WordSegmenter, joined_spans, word_spans
 
 logger = logging.get_logger(__name__)
 
+# What a caller may set of the tokenizer's work on texts; the rest decides what the processor returns.
+TEXT_OPTIONS = ("padding", "truncation", "max_length", "pad_to_multiple_of", "padding_side", "add_special_tokens")
 PROMPT_TEMPLATE = "Translate sign language video to {language}: "
 
 
@@ -97,6 +100,7 @@ class SigmaProcessor(ProcessorMixin):
         word_segmenter: WordSegmenter | None = None,
         coordinates: str | None = None,
         aspect_ratio: float | None = None,
+        **kwargs: Unpack[ProcessingKwargs],
     ) -> BatchFeature:
         """Prepares clips, texts, or pairs of both.
 
@@ -113,6 +117,10 @@ class SigmaProcessor(ProcessorMixin):
                 See [`SigmaFeatureExtractor`].
             word_segmenter (`Callable`, *optional*):
                 Splits a text into words, for scripts that write no spaces. Words stand between spaces otherwise.
+            kwargs:
+                How texts (not prompts) are tokenised: `padding` (`True` by default), `truncation` (`True`),
+                `max_length` (`max_text_length`), `pad_to_multiple_of`, `padding_side` and `add_special_tokens`, each
+                by itself or in `text_kwargs`.
 
         Returns:
             `BatchFeature`: for clips `pose_values`, `pose_attention_mask`, `prompt_input_ids` and
@@ -120,10 +128,12 @@ class SigmaProcessor(ProcessorMixin):
             word each token belongs to, -1 = special token or padding) and `labels` (the tokens, -100 = padding).
 
         Raises:
+            TypeError: for any other argument.
             ValueError: for neither clips nor texts, numbers that do not match, or texts that are no strings.
         """
         if poses is None and text is None:
             raise ValueError("expected poses or text, received neither")
+        text_options = _text_options({**kwargs})
         features: dict[str, Any] = {}
         num_clips = None
         if poses is not None:
@@ -145,7 +155,7 @@ class SigmaProcessor(ProcessorMixin):
                 raise ValueError(f"expected text as a string or a list of strings, received {text!r:.80}")
             if num_clips is not None and len(texts) != num_clips:
                 raise ValueError(f"expected one text a clip, received {len(texts)} texts for {num_clips} clips")
-            features.update(self._encode_texts(texts, word_segmenter))
+            features.update(self._encode_texts(texts, word_segmenter, text_options))
         return BatchFeature(features, tensor_type=return_tensors)
 
     def _encode_prompts(self, language: str | Sequence[str], num_clips: int) -> dict[str, np.ndarray]:
@@ -159,20 +169,21 @@ class SigmaProcessor(ProcessorMixin):
             "prompt_attention_mask": encoded["attention_mask"].astype(np.int64),
         }
 
-    def _encode_texts(self, texts: list[str], word_segmenter: WordSegmenter | None) -> dict[str, np.ndarray]:
+    def _encode_texts(
+        self, texts: list[str], word_segmenter: WordSegmenter | None, options: dict[str, Any]
+    ) -> dict[str, np.ndarray]:
+        options = {"padding": True, "truncation": True, "max_length": self.max_text_length, **options}
         encoded = self.tokenizer(
             texts,
-            padding=True,
-            truncation=True,
-            max_length=self.max_text_length,
+            **options,
             return_offsets_mapping=True,
             return_special_tokens_mask=True,
             return_tensors="np",
             verbose=False,
         )
         input_ids, mask = encoded["input_ids"].astype(np.int64), encoded["attention_mask"].astype(np.int64)
-        if input_ids.shape[1] == self.max_text_length:
-            self._tell_truncation(texts)
+        if options["truncation"] and input_ids.shape[1] == options["max_length"]:
+            self._tell_truncation(texts, options["max_length"])
         word_ids = np.full(input_ids.shape, -1, np.int64)
         content = (mask == 1) & (encoded["special_tokens_mask"] == 0)
         for row, text in enumerate(texts):
@@ -186,12 +197,12 @@ class SigmaProcessor(ProcessorMixin):
             "labels": np.where(mask == 1, input_ids, -100),
         }
 
-    def _tell_truncation(self, texts: list[str]) -> None:
+    def _tell_truncation(self, texts: list[str], max_length: int) -> None:
         lengths = [len(ids) for ids in self.tokenizer(texts, verbose=False)["input_ids"]]
-        if max(lengths) > self.max_text_length:
+        if max(lengths) > max_length:
+            name = "max_text_length" if max_length == self.max_text_length else "max_length"
             logger.warning_once(
-                f"a text of {max(lengths)} tokens was cut to max_text_length={self.max_text_length}; later ones are "
-                "cut without a word"
+                f"a text of {max(lengths)} tokens was cut to {name}={max_length}; later ones are cut without a word"
             )
 
     def batch_decode(self, *args: Any, **kwargs: Any) -> list[str]:
@@ -201,6 +212,22 @@ class SigmaProcessor(ProcessorMixin):
     def decode(self, *args: Any, **kwargs: Any) -> str:
         """Token ids -> text: the tokenizer's `decode`."""
         return self.tokenizer.decode(*args, **kwargs)
+
+
+def _text_options(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The options of a call, whether flat or in `text_kwargs`.
+
+    Raises:
+        TypeError: for one that does not exist.
+    """
+    options = {**(kwargs.pop("text_kwargs", None) or {}), **kwargs}
+    unknown = [name for name in options if name not in TEXT_OPTIONS]
+    if unknown:
+        raise TypeError(
+            f"SigmaProcessor received arguments that it does not know: {', '.join(unknown)}. Of the tokenizer's "
+            f"arguments it takes {', '.join(TEXT_OPTIONS)}"
+        )
+    return options
 
 
 def _word_of_each_token(text_length: int, offsets: np.ndarray, spans: Sequence[tuple[int, int]]) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -62,6 +64,12 @@ def build_norm(text_config: PreTrainedConfig) -> nn.Module:
     return _NORMS[text_config.model_type](text_config.d_model, eps=text_config.layer_norm_epsilon)
 
 
+def stack_dtype(stack: PreTrainedModel) -> torch.dtype:
+    """The dtype that a stack computes in: that of a norm, which nothing quantises."""
+    norm: Any = stack.final_layer_norm
+    return norm.weight.dtype
+
+
 def is_text_module(module: nn.Module) -> bool:
     """Whether this is a layer of the backbone's kind, whose weights start as the backbone's do."""
     return type(module).__module__ in (MT5Stack.__module__, T5Stack.__module__)
@@ -99,6 +107,10 @@ class EncoderPass:
             1 = read.
         is_input (`bool`, *optional*, defaults to `True`):
             Whether `hidden_states` are embeddings, which get the stack's dropout.
+        output_hidden_states (`bool`, *optional*, defaults to `False`):
+            Whether to keep the states between the layers, in `all_hidden_states`.
+        output_attentions (`bool`, *optional*, defaults to `False`):
+            Whether to keep the attention weights of each layer, in `attentions`. Eager attention alone computes them.
     """
 
     def __init__(
@@ -107,10 +119,15 @@ class EncoderPass:
         hidden_states: torch.Tensor,
         attention_mask: torch.Tensor,
         is_input: bool = True,
+        output_hidden_states: bool = False,
+        output_attentions: bool = False,
     ) -> None:
         self.stack = stack
         self.attention_mask = attention_mask
         self.hidden_states: torch.Tensor = stack.dropout(hidden_states) if is_input else hidden_states
+        # Tuples, so that a fork goes on with its own. As in transformers, the last entry is the final state.
+        self.all_hidden_states: tuple[Any, ...] | None = (self.hidden_states,) if output_hidden_states else None
+        self.attentions: tuple[torch.Tensor, ...] | None = () if output_attentions else None
         self._full_mask = create_bidirectional_mask(
             config=stack.config, inputs_embeds=hidden_states, attention_mask=attention_mask
         )
@@ -122,8 +139,28 @@ class EncoderPass:
     def run(self, start: int, stop: int) -> EncoderPass:
         """Runs the layers from `start` up to, not including, `stop`. Returns itself."""
         for layer in self.stack.block[start:stop]:
-            self.hidden_states = layer(self.hidden_states, self._full_mask, self._position_bias)[0]
+            with self._recorded_attention(layer):
+                self.hidden_states = layer(self.hidden_states, self._full_mask, self._position_bias)[0]
+            if self.all_hidden_states is not None:
+                self.all_hidden_states += (self.hidden_states,)
         return self
+
+    @contextlib.contextmanager
+    def _recorded_attention(self, layer: Any) -> Iterator[None]:
+        """Keeps the attention weights of a layer, which returns none: those of its self-attention."""
+        if self.attentions is None:
+            yield
+            return
+
+        def record(module: nn.Module, inputs: Any, outputs: tuple[Any, ...]) -> None:
+            if outputs[-1] is not None:
+                self.attentions = (*(self.attentions or ()), outputs[-1])
+
+        hook = layer.layer[0].register_forward_hook(record)
+        try:
+            yield
+        finally:
+            hook.remove()
 
     def fork(self) -> EncoderPass:
         """A second pass that goes on from here, without computing anything again."""
@@ -131,7 +168,10 @@ class EncoderPass:
 
     def finish(self) -> torch.Tensor:
         """Final norm and dropout: `(B, S, D)`."""
-        return self.stack.dropout(self.stack.final_layer_norm(self.hidden_states))
+        states: torch.Tensor = self.stack.dropout(self.stack.final_layer_norm(self.hidden_states))
+        if self.all_hidden_states is not None:
+            self.all_hidden_states = (*self.all_hidden_states[:-1], states)
+        return states
 
 
 def run_decoder_tree(

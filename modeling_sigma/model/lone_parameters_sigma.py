@@ -1,0 +1,52 @@
+"""Parameters that no layer owns, each in a small module of its own: the [CLS] tokens and the scale of the logits.
+
+Offloading moves the weights of a module when the module is called, and loaders of quantised checkpoints expect every
+weight to belong to a module: a parameter at the root of a model has neither.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+# Names in checkpoints of version 0.1.0, as a `key_mapping` of `from_pretrained`.
+RENAMED_PARAMETERS = {
+    r"^pose_cls_token$": "pose_cls_token.weight",
+    r"^text_cls_token$": "text_cls_token.weight",
+    r"^logit_scale$": "logit_scale.weight",
+}
+
+
+class LearnedToken(nn.Module):
+    """A learned vector that opens a stream: [CLS].
+
+    Args:
+        hidden_size (`int`):
+            Its width.
+    """
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(hidden_size))
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """`states` `(B, S, D)` -> the token of each stream, `(B, 1, D)`, on their device and in their dtype."""
+        return self.weight.to(states).expand(len(states), 1, -1)
+
+
+class LogitScale(nn.Module):
+    """The learned natural logarithm of the scale of cosines.
+
+    Args:
+        initial (`float`):
+            Its value at the start.
+    """
+
+    def __init__(self, initial: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(float(initial)))
+
+    def forward(self) -> torch.Tensor:
+        """The logarithm, a tensor of shape `()`."""
+        return self.weight
