@@ -63,6 +63,38 @@ class FramePacking:
         return rows if self.is_full else rows.index_select(0, self.film_position)
 
 
+class PaddedFrames:
+    """Stands in for [`FramePacking`] where shapes may not depend on values: exported and compiled evaluation.
+
+    Padded frames are computed along and set to zero before each convolution over time, so real frames come out as they
+    do packed. In evaluation only: in training BatchNorm's statistics would count the padded frames.
+
+    Args:
+        mask (`torch.Tensor` of shape `(B, T)`):
+            1 or True = real frame.
+    """
+
+    def __init__(self, mask: torch.Tensor) -> None:
+        self.mask = mask.bool()
+
+    def pack(self, values: torch.Tensor) -> torch.Tensor:
+        """(B, T, ...) -> (B * T, ...)."""
+        return values.flatten(0, 1)
+
+    def unpack(self, rows: torch.Tensor) -> torch.Tensor:
+        """(B * T, ...) -> (B, T, ...), zeros in padded frames."""
+        return self.to_film(rows)
+
+    def to_film(self, rows: torch.Tensor) -> torch.Tensor:
+        """(B * T, ...) -> (B, T, ...), zeros in padded frames."""
+        film = rows.unflatten(0, self.mask.shape)
+        return film.masked_fill(~self.mask.reshape(*self.mask.shape, *(1,) * (film.dim() - 2)), 0.0)
+
+    def from_film(self, film: torch.Tensor) -> torch.Tensor:
+        """(B, T, ...) -> (B * T, ...)."""
+        return film.flatten(0, 1)
+
+
 def build_adjacency(num_joints: int, edges: Sequence[tuple[int, int]]) -> np.ndarray:
     """The start value of a block's two learned adjacency matrices.
 
@@ -129,7 +161,7 @@ class GraphConvolutionBlock(nn.Module):
             self.residual_conv = nn.Conv2d(in_channels, out_channels, 1)
             self.residual_norm = nn.BatchNorm1d(out_channels)
 
-    def forward(self, values: torch.Tensor, packing: FramePacking) -> torch.Tensor:
+    def forward(self, values: torch.Tensor, packing: FramePacking | PaddedFrames) -> torch.Tensor:
         """(N, V, C) -> (N, V, C')."""
         residual = values
         if self.residual_conv is not None:
@@ -192,7 +224,7 @@ class GraphConvolutionChain(nn.Module):
             for before, after in zip(sizes[:-1], sizes[1:], strict=True)
         )
 
-    def forward(self, values: torch.Tensor, packing: FramePacking) -> torch.Tensor:
+    def forward(self, values: torch.Tensor, packing: FramePacking | PaddedFrames) -> torch.Tensor:
         """(N, V, C) -> (N, V, hidden_sizes[-1])."""
         for block in self.blocks:
             values = block(values, packing)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from .configuration_sigma import SigmaPoseConfig
-from .graph_convolution_sigma import FramePacking, GraphConvolutionChain, build_adjacency
+from .graph_convolution_sigma import FramePacking, GraphConvolutionChain, PaddedFrames, build_adjacency
 from .skeleton_layouts import NUM_JOINTS, PART_ANCHORS, PART_EDGES, PART_SIZES, PART_SLICES
 
 
@@ -90,6 +90,8 @@ class SigmaPoseEncoder(nn.Module):
             self.eval()
         if pose_attention_mask is None:
             pose_attention_mask = torch.ones(pose_values.shape[:2], dtype=torch.bool, device=pose_values.device)
+        if torch.compiler.is_compiling() and not self.training:
+            return self._encode(pose_values, pose_attention_mask)
         on_cpu = pose_values.device.type == "cpu"
         frame_bytes = self.config.temporal_hidden_sizes[-1] * self.part_bias.element_size()
         clips_a_turn = max(1, TURN_BYTES // (pose_values.shape[1] * frame_bytes))
@@ -100,8 +102,13 @@ class SigmaPoseEncoder(nn.Module):
 
     def _encode(self, pose_values: torch.Tensor, pose_attention_mask: torch.Tensor) -> torch.Tensor:
         margin = self.config.temporal_kernel_size // 2
-        packing = FramePacking(pose_attention_mask, margin)
-        hands_packing = FramePacking(pose_attention_mask.repeat(2, 1), margin)
+        packing: Any
+        hands_packing: Any
+        packing, hands_packing = (
+            # No shape may depend on values in a traced graph.
+            PaddedFrames(mask) if torch.compiler.is_compiling() and not self.training else FramePacking(mask, margin)
+            for mask in (pose_attention_mask, pose_attention_mask.repeat(2, 1))
+        )
         # The dtype to compute in: that of a parameter that nothing quantises, matrices may be stored as integers.
         frames = packing.pack(pose_values).to(self.part_bias.dtype)  # (N, 69, 3)
 
@@ -150,5 +157,5 @@ def check_pose_inputs(pose_values: torch.Tensor, pose_attention_mask: torch.Tens
             f"expected pose_attention_mask of shape {tuple(pose_values.shape[:2])} like pose_values, received "
             f"{tuple(pose_attention_mask.shape)}"
         )
-    if not pose_attention_mask.any(dim=1).all():
+    if not torch.compiler.is_compiling() and not pose_attention_mask.any(dim=1).all():
         raise ValueError("expected at least one real frame a clip, received a row of zeros in pose_attention_mask")
