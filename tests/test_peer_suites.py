@@ -116,9 +116,15 @@ NOT_APPLICABLE: dict[str, dict[str, str]] = {
         "`text_input_ids`, and a [CLS] opens their states",
     },
     "SigmaModel": {
+        "test_eager_matches_sdpa_inference": "gives a clip and decoder tokens, and no text: `test_models` compares "
+        "both kinds of attention",
         "test_hidden_states_output": "looks for a decoder: `test_weights` checks the states of both encoders",
         "test_retain_grad_hidden_states_attentions": "looks for a decoder",
         "test_training": "returns similarities and no loss: SigmaForPreTraining trains it",
+    },
+    "SigmaForPreTraining": {
+        "test_eager_matches_sdpa_inference": "gives a clip and decoder tokens, and no text: `test_models` compares "
+        "both kinds of attention",
     },
     "SigmaForConditionalGeneration": {
         "test_attention_outputs": "counts the outputs, and finds `pose_embeds` beside those of a text model",
