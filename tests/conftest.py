@@ -29,6 +29,13 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    # Collecting them brings whole suites, which a run without slow tests does not need.
+    chosen = config.getoption("markexpr")
+    is_slow_run = "slow" in chosen and "not slow" not in chosen
+    return True if collection_path.name.startswith("test_peer_") and not is_slow_run else None
+
+
 def _shared_folder(name: str) -> Path:
     folder = SHARED / name
     if not folder.is_dir():
