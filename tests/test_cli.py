@@ -36,7 +36,7 @@ for arguments in [["--help"], *([name, "--help"] for name in COMMANDS)]:
         main(arguments)
     except SystemExit:
         pass
-    heavy = {"torch", "transformers", "datasets", "numpy", "PIL", "tqdm"} & set(sys.modules)
+    heavy = {"torch", "transformers", "datasets", "PIL", "tqdm"} & set(sys.modules)
     if heavy:
         sys.exit(f"{arguments} imports {heavy}")
 """

@@ -169,7 +169,7 @@ def test_files_that_are_no_clips(capsys: pytest.CaptureFixture[str], tmp_path: P
         ),
         (
             ["--model", "head", "--labels", "clip0.npz"],
-            "clip0.npz: expected labels, one per line as UTF-8 text, receiv",
+            "clip0.npz, line 1: expected labels, one per line as UTF-8 text, receiv",
         ),
         (["--model", "head", "--device", "gpuu"], "expected a device of this machine (cpu), received 'gpuu': use one"),
         (["--model", "head", "--device", "cuda"], "expected a device of this machine (cpu), received 'cuda' ("),

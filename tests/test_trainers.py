@@ -85,7 +85,8 @@ def test_loss_is_the_mean_over_clips(tmp_path: Path) -> None:
     batch.pop("sample_ids")
     expected = model.eval()(**batch).loss.item()
     trainer.train()
-    assert losses(trainer)[0] == pytest.approx(expected, abs=1e-5)
+    # With and without gradients other kernels run; a mean of means would be off by 1e-2.
+    assert losses(trainer)[0] == pytest.approx(expected, abs=1e-4)
 
 
 def test_pretraining_logs_all_terms_and_adds_them_up(tmp_path: Path) -> None:

@@ -296,7 +296,7 @@ def test_the_command_saves_a_model_that_loads(
         ({"--size": "3"}, "expected a size from"),
         ({"--texts": "numbers.json"}, "expected texts, found 3"),
         ({"--texts": "empty.txt"}, "expected at least one text"),
-        ({"--model": "head"}, "this model has no vocabulary matrix"),
+        ({"--model": "head"}, "this label head has no vocabulary to trim"),
     ],
 )
 def test_errors_take_one_line(

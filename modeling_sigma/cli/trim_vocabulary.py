@@ -60,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
     texts = [text for file in args.texts for text in _read_texts(file)]
     auto_class = getattr(transformers, saved_kind(args.model).auto_class)
     model = auto_class.from_pretrained(args.model, trust_remote_code=False)
-    model.get_input_embeddings()  # a label head without a prompt has no vocabulary, and says so
+    if not model.config.use_prompt:
+        raise ValueError(f"{args.model}: expected a model that reads text, this label head has no vocabulary to trim")
     processor = transformers.AutoProcessor.from_pretrained(args.model, trust_remote_code=False)
     report = trim_vocabulary(model, processor, texts, args.languages or LANGUAGES, args.size)
     folder = save_bundle(model, processor, args.out)
