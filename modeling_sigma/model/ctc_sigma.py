@@ -44,7 +44,7 @@ def build_gloss_labels(sentences: Iterable[Sequence[str]]) -> dict[int, str]:
     glosses: set[str] = set()
     for sentence in sentences:
         if isinstance(sentence, str):
-            raise ValueError(f"expected a list of glosses a clip, received the string {sentence!r:.60}: split it")
+            raise ValueError(f"expected a list of glosses per clip, received the string {sentence!r:.60}: split it")
         glosses.update(sentence)
     bad = sorted(gloss for gloss in glosses if not gloss or gloss.split() != [gloss] or gloss == BLANK)
     if bad:
@@ -64,7 +64,7 @@ def encode_glosses(sentences: Sequence[Sequence[str]], label2id: Mapping[str, in
             The configuration's.
 
     Returns:
-        `torch.LongTensor` of shape `(B, L)`: -100 behind the glosses of a clip.
+        `torch.LongTensor` of shape `(B, L)`: -100 after the last gloss of a clip.
 
     Raises:
         ValueError: for a gloss that the vocabulary does not have.
@@ -85,7 +85,7 @@ def encode_glosses(sentences: Sequence[Sequence[str]], label2id: Mapping[str, in
 
 
 def ctc_frames_needed(labels: Tensor) -> Tensor:
-    """The least number of frames that can hold each sequence: one a gloss, and a blank between equal neighbours.
+    """The least number of frames that can hold each sequence: one per gloss, and a blank between equal neighbours.
 
     Args:
         labels (`torch.LongTensor` of shape `(B, L)`):
@@ -176,7 +176,7 @@ def ctc_loss(
 
 
 def _pack(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The labels of each row side by side, -100 behind them (one column at least); and their number."""
+    """The labels of each row side by side, -100 after them (at least one column); and how many there are."""
     if labels.shape[1] == 0:
         labels = labels.new_full((len(labels), 1), -100)
     is_real = labels >= 0
@@ -199,7 +199,7 @@ def _check_labels(labels: Tensor, num_labels: int, blank_id: int) -> None:
 def _describe_short(is_short: Tensor, num_frames: Tensor, lengths: Tensor, needed: Tensor) -> str:
     row = int(is_short.nonzero()[0])
     return (
-        f"expected clips with a frame a gloss at least (and one between equal ones), {int(is_short.sum())} of "
+        f"expected clips with at least one frame per gloss (and one between equal ones), {int(is_short.sum())} of "
         f"{len(is_short)} are too short: clip {row} of the batch has {int(num_frames[row])} frames for "
         f"{int(lengths[row])} glosses, which need {int(needed[row])}. Raise max_frames, leave the clip out, or set "
         'ctc_short_clips="skip"'
@@ -373,7 +373,7 @@ def align_glosses(log_probabilities: Tensor, labels: list[int], blank_id: int = 
 
 
 def _clips(logits: Tensor, num_frames: Tensor | None) -> list[Tensor]:
-    """The log probabilities of each clip, without padding, in memory of the processor."""
+    """The log probabilities of each clip, without padding, in CPU memory."""
     if logits.dim() != 3:
         raise ValueError(f"expected logits of shape (batch_size, num_frames, num_labels), received {logits.shape}")
     scores = logits.detach().float().log_softmax(dim=-1).cpu()
@@ -430,7 +430,7 @@ def _labels_of(prefix: int, parents: list[int], lasts: list[int]) -> list[int]:
 
 
 def _shift(values: Tensor, places: int) -> Tensor:
-    """Values of states further in front, nothing in front of the first."""
+    """The values of the states `places` earlier, and nothing before the first."""
     return torch.cat([values.new_full((min(places, len(values)),), _IMPOSSIBLE), values[:-places]])
 
 

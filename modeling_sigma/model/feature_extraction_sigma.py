@@ -168,11 +168,11 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
                 Width over height of the images of clips that state neither this nor their size.
 
         Returns:
-            `BatchFeature`: `pose_values` `(B, T, 69, 3)` float32 in [-1, 1], zeros behind the end of a clip, and
+            `BatchFeature`: `pose_values` `(B, T, 69, 3)` float32 in [-1, 1], zeros after the end of a clip, and
             `pose_attention_mask` `(B, T)` int64, 1 = real frame.
 
         Raises:
-            ValueError: for clips of wrong shape or without a frame, or not one generator a clip.
+            ValueError: for clips of wrong shape or without a frame, or not one generator per clip.
         """
         clips = [as_pose_clip(pose, coordinates, aspect_ratio) for pose in split_clips(poses)[0]]
         if not clips:
@@ -183,7 +183,7 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
         elif training:
             generators = [np.random.default_rng(generator)] * len(clips)  # type: ignore[arg-type]
         if len(generators) != len(clips):
-            raise ValueError(f"expected one generator a clip, received {len(generators)} for {len(clips)} clips")
+            raise ValueError(f"expected one generator per clip, received {len(generators)} for {len(clips)} clips")
         limit = self.max_frames if max_frames is None else _checked_max_frames(max_frames)
         features = [{"pose_values": self.extract(clip, limit, rng)} for clip, rng in zip(clips, generators)]
         return self.pad(features, return_tensors=return_tensors)

@@ -1,4 +1,4 @@
-"""Clips of different lengths in one batch: zeros behind the end, and a mask that says where it is."""
+"""Clips of different lengths in one batch: zeros after the end, and a mask that says where it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Isolated recognition with a model that writes: only the labels of a set can be written, or all are scored.
+"""Isolated recognition with a generative model: it can write only the labels of a set, or all of them are scored.
 
 A free generation may be no label at all. [`LabelTrie`] makes that impossible in `generate`; `score_labels` computes
 the likelihood of every label instead of searching.
@@ -130,7 +130,7 @@ def score_labels(model: Any, encoder_outputs: Any, trie: LabelTrie, nodes_at_a_t
     """The log-likelihood of every label for every clip.
 
     The encoder is not run again, and beginnings that labels share are computed once: the decoder reads the tree of the
-    labels' tokens as one sequence, in which a token attends to those in front of it in its own label.
+    labels' tokens as one sequence, in which a token attends to those before it in its own label.
 
     Args:
         model ([`SigmaForConditionalGeneration`]):

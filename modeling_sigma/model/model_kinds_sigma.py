@@ -18,7 +18,7 @@ class PipelineKind:
         name (`str`): As `transformers.pipeline` knows it.
         module (`str`): The file of this folder that defines it.
         class_name (`str`): Its class.
-        writes (`bool`): Whether a model that writes text serves it.
+        writes (`bool`): Whether a generative model serves it.
     """
 
     name: str

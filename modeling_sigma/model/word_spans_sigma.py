@@ -33,10 +33,10 @@ def is_word_border(text: str, position: int) -> bool:
     """
     if position in (0, len(text)):
         return True
-    before, behind = text[position - 1], text[position]
-    if _is_mark(behind):
+    before, after = text[position - 1], text[position]
+    if _is_mark(after):
         return False
-    return before.isspace() or behind.isspace() or any(map(UNSPACED_CHARACTER.match, (before, behind)))
+    return before.isspace() or after.isspace() or any(map(UNSPACED_CHARACTER.match, (before, after)))
 
 
 def word_spans(text: str, word_segmenter: WordSegmenter | None) -> list[tuple[int, int]]:
