@@ -31,8 +31,8 @@ def split_clips(poses: Any) -> tuple[list[Any], bool]:
     """The clips of an input, unchanged, and whether there were several.
 
     Several clips are a list, tuple or generator of clips, an array `(B, T, K, C)`, or rows column by column, as a
-    slice of a data set gives them (`dataset[:8]`). One clip is anything that [`as_pose_clip`] takes, including a list of
-    frames.
+    slice of a data set gives them (`dataset[:8]`). One clip is anything that [`as_pose_clip`] takes, including a list
+    of frames.
     """
     if isinstance(poses, Mapping):
         if is_stored_row(poses) and np.ndim(to_numpy(poses["keypoints_step"])):
