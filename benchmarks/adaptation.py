@@ -1,7 +1,7 @@
-"""A second sign language from few clips a sign: adapters beside training every weight, on the synthetic languages.
+"""A second sign language from few clips per sign: adapters beside training every weight, on the synthetic languages.
 
     sigma-slu demo --out sigma-slu                         # the model that is adapted: synthetic language 0
-    python benchmarks/adaptation.py run --model sigma-slu  # one JSON file a run, those that exist are left out
+    python benchmarks/adaptation.py run --model sigma-slu  # one JSON file per run, those that exist are left out
     python benchmarks/adaptation.py table
 
 Language 1 has other signs than language 0 and other signers. Each run trains on some clips of each of its 48 signs
@@ -38,7 +38,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def run(variant: str, clips: int, seed: int, args: argparse.Namespace) -> dict[str, Any]:
-    """One variant with so many clips a sign."""
+    """One variant with so many clips per sign."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         options = AdaptOptions(
@@ -64,7 +64,7 @@ def run(variant: str, clips: int, seed: int, args: argparse.Namespace) -> dict[s
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """A line a variant, a column a number of clips; means over seeds."""
+    """One line per variant, one column per number of clips; means over seeds."""
     clips = sorted({result["clips_per_sign"] for result in results})
     rows = []
     for variant in VARIANTS:
@@ -76,7 +76,7 @@ def table(results: list[dict[str, Any]]) -> str:
             scores = [result["top1"] for result in runs if result["clips_per_sign"] == number]
             cells.append(f"{sum(scores) / len(scores):.1f}" if scores else "-")
         rows.append([variant, f"{runs[0]['trainable_percent']:.1f} %", *cells])
-    heading = ["variant", "trained", *(f"{number} clips a sign" for number in clips)]
+    heading = ["variant", "trained", *(f"{number} clips per sign" for number in clips)]
     return tabulate(rows, heading, tablefmt="github", disable_numparse=True)
 
 

@@ -9,7 +9,7 @@ second. The recipe is that of `sigma-slu adapt`, with the same number of steps f
 - lora: low-rank changes and a new head; full: every weight; full_from_scratch: the same from random weights;
 - linear: logistic regression on 24 evenly spaced frames of all joints.
 
-One JSON file a run; those that exist are left out.
+One JSON file per run; those that exist are left out.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def run(variant: str, clips: int, seed: int, args: argparse.Namespace) -> dict[str, Any]:
-    """One variant with so many clips a word."""
+    """One variant with so many clips per word."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         if variant == "linear":
@@ -117,9 +117,9 @@ def features(rows: Any) -> np.ndarray:
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """A line a variant, a column a number of clips: top-1 / top-5, mean and standard deviation over seeds."""
+    """One line per variant, one column per number of clips: top-1 / top-5, mean and standard deviation over seeds."""
     numbers = sorted({result["clips_per_word"] for result in results})
-    heading = ["variant", "trained", *(f"{number} clips a word" for number in numbers)]
+    heading = ["variant", "trained", *(f"{number} clips per word" for number in numbers)]
     rows = []
     for variant in VARIANTS:
         runs = [result for result in results if result["variant"] == variant]

@@ -1,8 +1,8 @@
-"""How fast `sigma-slu build-dataset` is: clips a second, from pickles of Uni-Sign's shape to Parquet, on all cores.
+"""How fast `sigma-slu build-dataset` is: clips per second, from pickles of Uni-Sign's shape to Parquet, on all cores.
 
-Writes synthetic clips of 133 keypoints as the field stores them (one pickle a clip, float32) with a table of labels
+Writes synthetic clips of 133 keypoints as the field stores them (one pickle per clip, float32) with a table of labels
 that names each of them eight times, and builds the corpus `folder` from them, in a new process as users do; loading
-python and its packages is part of the time. The processor's time says what an idle machine would do where this one was
+python and its packages is part of the time. The CPU time says what an idle machine would do where this one was
 busy. Prints one line of JSON with versions and hardware. The exit code is 1 where the limit is broken.
 
     python benchmarks/build_speed.py [--num-files 1000] [--num-frames 150] [--output results.json]
@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 
-LIMIT = 300.0  # clips a second
+LIMIT = 300.0  # clips per second
 REPEATS = 8  # of each file
 _START = "import sys; sys.argv[0] = 'sigma-slu'; from modeling_sigma.cli.main import main; sys.exit(main())"
 
@@ -51,7 +51,7 @@ def write_clips(folder: Path, num_files: int, num_frames: int, repeats: int = 1)
 
 
 def build_seconds(folder: Path, out: Path, num_proc: int) -> tuple[float, float]:
-    """The time of one build: on the clock, and of all its processes on processors."""
+    """The time of one build: on the clock, and of all its processes on the CPU."""
     arguments = ["build-dataset", "folder", "--data-dir", str(folder), "--out", str(out), "--num-proc", str(num_proc)]
     arguments += ["--set", "sign_language=none", "--set", "spoken_language=English", "--clips-per-shard", "250"]
     start, before = time.perf_counter(), os.times()
@@ -95,7 +95,7 @@ def main() -> int:
     }
     print(f"{num_clips} clips of {args.num_frames} frames, {args.num_proc} processes: {seconds:.1f} s,")
     cpu = report["cpu_milliseconds_per_clip"]
-    print(f"{speed:.0f} clips a second (limit {LIMIT:.0f}), {cpu} ms of processor time each")
+    print(f"{speed:.0f} clips per second (limit {LIMIT:.0f}), {cpu} ms of CPU time each")
     print(f"{source_bytes / built_bytes:.1f} times smaller")
     print(json.dumps(report))
     if args.output is not None:
@@ -104,7 +104,7 @@ def main() -> int:
 
 
 def processor_name() -> str:
-    """The name of the processor where the system tells it."""
+    """The name of the CPU, where the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -50,7 +50,7 @@ FORMS: dict[str, Callable[[PoseClip], PoseClip]] = {
 
 
 def main() -> None:
-    """Prints one line of JSON a form."""
+    """Prints one line of JSON per form."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="Folder of the WLASL-hands data.")
     parser.add_argument("--model", default="checkpoints/sigma-wlasl-hands", help="Checkpoint to ask.")

@@ -1,6 +1,6 @@
 """Does bfloat16 train the demo as well as float32, and how much faster?
 
-    python benchmarks/demo_precision.py run --seeds 0 1 2 3 4 5    # about a quarter of an hour a seed on one core
+    python benchmarks/demo_precision.py run --seeds 0 1 2 3 4 5    # about a quarter of an hour per seed on one core
     python benchmarks/demo_precision.py table
 
 Two models of the same first weights see the same batches, one after the other, and read the same test clips. Times are
@@ -60,7 +60,7 @@ def run(seed: int, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """A line a seed, then means and standard deviations; the last columns are bfloat16 minus float32."""
+    """One line per seed, then means and standard deviations; the last columns are bfloat16 minus float32."""
     heading = ["seed", "BLEU-4 bf16", "BLEU-4 fp32", "difference", "signs bf16", "signs fp32", "difference"]
     rows = []
     columns: list[list[float]] = []

@@ -98,7 +98,7 @@ def main() -> int:
 
 
 def processor_name() -> str:
-    """The name of the processor where the system tells it."""
+    """The name of the CPU, where the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,7 +1,7 @@
 """The pose encoder against the rate of matrix products in the same run.
 
-Run: `python benchmarks/pose_encoder.py`. A matrix product of 2048 x 2048 gives the rate that the processor reaches in
-this run, in float32 and in bfloat16; the encoder's rate counts 1.558 million multiply-adds a joint and frame. What
+Run: `python benchmarks/pose_encoder.py`. A matrix product of 2048 x 2048 gives the rate that the CPU reaches in
+this run, in float32 and in bfloat16; the encoder's rate counts 1.558 million multiply-adds per joint and frame. What
 bfloat16 can gain is bounded by what it gains in a matrix product, which is printed beside. Prints JSON.
 """
 
@@ -20,7 +20,7 @@ from modeling_sigma.model.configuration_sigma import SigmaPoseConfig
 from modeling_sigma.model.pose_encoder_sigma import SigmaPoseEncoder
 
 
-MULTIPLY_ADDS = 1.558e6  # a joint and frame
+MULTIPLY_ADDS = 1.558e6  # per joint and frame
 SIDE = 2048
 
 
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument(
         "--cpu-time",
         action="store_true",
-        help="count this process's time on the processor: on a machine that others use, with OMP_NUM_THREADS=1",
+        help="count this process's CPU time: on a machine that others use, with OMP_NUM_THREADS=1",
     )
     args = parser.parse_args()
     clock = time.process_time if args.cpu_time else time.perf_counter

@@ -49,7 +49,7 @@ def synthetic_clips(num_clips: int, num_frames: int) -> Iterator[PoseClip]:
 
 
 def field_pickle(clip: PoseClip) -> bytes:
-    """A clip as the field's pickles hold it: one array a frame, keypoints in shares of the image."""
+    """A clip as the field's pickles hold it: one array per frame, keypoints in shares of the image."""
     size = np.array([clip.width, clip.height], np.float32)
     frames = [frame[None] for frame in (clip.keypoints / size).astype(np.float32)]
     return pickle.dumps({"keypoints": frames, "scores": [frame[None] for frame in clip.scores.astype(np.float32)]})
@@ -147,8 +147,8 @@ def reading_speed(clips: list[PoseClip], folder: Path) -> dict[str, float]:
         extractor.extract(PoseClip(keypoints, scores), LONG_CLIP)
 
     result = {
-        "pickle a clip, unpickled freely": median_milliseconds(by_free_unpickling, len(clips)),
-        "pickle a clip, our restricted reader": median_milliseconds(
+        "one pickle per clip, unpickled freely": median_milliseconds(by_free_unpickling, len(clips)),
+        "one pickle per clip, our restricted reader": median_milliseconds(
             lambda index: extractor.extract(load_clip(paths[index]), LONG_CLIP), len(clips), repeats=2
         ),
     }

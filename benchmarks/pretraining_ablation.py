@@ -1,6 +1,6 @@
 """Does pre-training learn what it should, and which of its parts matter? On the synthetic sign language.
 
-    python benchmarks/pretraining_ablation.py run --variants full no_local --seeds 0 1 2   # one JSON file a run
+    python benchmarks/pretraining_ablation.py run --variants full no_local --seeds 0 1 2   # one JSON file per run
     python benchmarks/pretraining_ablation.py table                                        # all runs as a table
 
 A run pre-trains one variant from scratch on pairs of clip and sentence, measures it on signers and sentences that
@@ -266,9 +266,9 @@ def measure_space(model: SigmaModel, corpus: Corpus, max_frames: int) -> dict[st
         best = out.alignment[row, :, : len(frames)].argmax(dim=1)
         for word, gloss in enumerate(sample.text_alignment):
             if gloss is not None:
-                first, behind = sample.sign_spans[gloss]
-                hits.append(first <= frames[best[word]] < behind)
-                chance.append(np.mean((first <= frames) & (frames < behind)))
+                first, after = sample.sign_spans[gloss]
+                hits.append(first <= frames[best[word]] < after)
+                chance.append(np.mean((first <= frames) & (frames < after)))
     return {
         **results,
         "alignment_accuracy": 100 * float(np.mean(hits)),
@@ -325,7 +325,7 @@ def run(
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """Mean and standard deviation over seeds, a line a variant."""
+    """Mean and standard deviation over seeds, one line per variant."""
     headings = ["variant", "seeds", *(heading for heading, _ in MEASURED.values())]
     rows = []
     for variant in VARIANTS:
@@ -348,7 +348,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--split", choices=("validation", "test"), default="test", help="validation is for tuning")
     parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of one JSON file a run")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of one JSON file per run")
     for name, value in asdict(Recipe()).items():
         kind = float if value is None else type(value)
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=value)

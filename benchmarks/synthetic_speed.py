@@ -1,4 +1,4 @@
-"""How fast synthetic clips are made, on one core: prints clips and frames a second as JSON."""
+"""How fast synthetic clips are made, on one core: prints clips and frames per second as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from datasets_scripts.synthetic import SyntheticSample, SyntheticSigns
 
 
 def measure(samples: Iterator[SyntheticSample]) -> dict[str, float]:
-    """Clips and frames a second of wall-clock time, and the mean length of a clip."""
+    """Clips and frames per second of wall-clock time, and the mean length of a clip."""
     start, clips, frames = time.perf_counter(), 0, 0
     for sample in samples:
         clips += 1

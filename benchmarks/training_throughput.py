@@ -5,7 +5,7 @@
 
 One pass over the same clips of the synthetic language (single signs and sentences), batched in three ways that never
 hold more frames at once: fixed batches in random order, fixed batches by length (transformers' own sampler), and the
-frame budget. For each: share of padding, clips a second, and the share of a step that the model waits for data. Then
+frame budget. For each: share of padding, clips per second, and the share of a step that the model waits for data. Then
 bfloat16 beside float32, and on a GPU `torch.compile`, memory and the share of the GPU's own rate of matrix products.
 Prints JSON.
 """
@@ -124,7 +124,7 @@ def step_flops(model: Any, batch: dict[str, Any], device: torch.device) -> int:
 
 
 def matrix_product_rate(device: torch.device, dtype: torch.dtype, side: int) -> float:
-    """Operations a second of plain matrix products: what this device reaches here."""
+    """Operations per second of plain matrix products: what this device reaches here."""
     matrix = torch.rand(side, side, device=device, dtype=dtype)
     times = []
     for _ in range(6):

@@ -1,4 +1,4 @@
-"""What trimming the vocabulary of mT5-base from 250,112 pieces to 30,000 saves: parameters, and time of the logits.
+"""What trimming the vocabulary of mT5-base from 250,112 tokens to 30,000 saves: parameters, and time of the logits.
 
 Parameters are counted on the meta device, which needs no memory. The time is that of what the vocabulary costs in a
 decoding step of four beams: the output matrix and the log-softmax over it.
@@ -41,9 +41,9 @@ def count_parameters(cls: type) -> tuple[int, int]:
 
 
 @torch.no_grad()
-def time_logits(num_pieces: int, repeats: int) -> float:
+def time_logits(num_tokens: int, repeats: int) -> float:
     """The fastest of some steps, in seconds."""
-    head = torch.nn.Linear(MT5_BASE["d_model"], num_pieces, bias=False)
+    head = torch.nn.Linear(MT5_BASE["d_model"], num_tokens, bias=False)
     states = torch.randn(NUM_BEAMS, 1, MT5_BASE["d_model"])
     seconds = []
     for _ in range(repeats + 1):  # the first one warms up
@@ -54,7 +54,7 @@ def time_logits(num_pieces: int, repeats: int) -> float:
 
 
 def main() -> int:
-    """Measures, prints, and returns 1 where the model that writes keeps half of its parameters, or of the time."""
+    """Measures, prints, and returns 1 where the generative model keeps half of its parameters, or of the time."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=10, help="steps, of which the fastest counts")
     parser.add_argument("--output", type=Path, help="write the JSON here too")

@@ -1,11 +1,11 @@
 """What matters for isolated signs from hands alone? One choice at a time, WLASL300 from random weights.
 
-    python benchmarks/wlasl_ablation.py run --data ../shared/data/wlasl_hands    # 8 minutes a run
+    python benchmarks/wlasl_ablation.py run --data ../shared/data/wlasl_hands    # 8 minutes per run
     python benchmarks/wlasl_ablation.py table
 
-The model, augmentation and optimiser of examples/configs/finetune_wlasl_hands_2000.yaml, 15 epochs of 32 clips a step,
-and nothing chosen by a score: the last step is what is measured. Scores are those of the validation split; the test
-split is not read. Runs that exist are left out.
+The model, augmentation and optimiser are those of examples/configs/finetune_wlasl_hands_2000.yaml: 15 epochs, 32 clips
+per step. Nothing is chosen by a score: the last step is what is measured. Scores are those of the validation split;
+the test split is not read. Runs that exist are not repeated.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def run(variant: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """A line a variant: validation top-1 / top-5, mean and standard deviation over seeds."""
+    """One line per variant: validation top-1 / top-5, mean and standard deviation over seeds."""
     rows = []
     for variant in VARIANTS:
         runs = [result for result in results if result["variant"] == variant]

@@ -5,7 +5,7 @@
 
 Pre-training reads the train clips of all 2,000 signs (examples/configs/pretrain_wlasl_hands.yaml); a label head is
 then fine-tuned for the 300 signs of WLASL300, on a quarter of their train clips and on all of them. Everything was set
-beforehand, nothing is chosen by a score: the test split is looked at once a run. Runs that exist are left out.
+beforehand, nothing is chosen by a score: the test split is looked at once per run. Runs that exist are left out.
 
 - full: all four losses; short: for 6 epochs instead of 18; contrastive: global and local alignment alone; fused: the
   paper's sources, which let the alignment and the decoder read the sentence that they predict; none: the same
@@ -146,7 +146,7 @@ def _machine() -> dict[str, Any]:
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """A line a variant: test top-1 / top-5, mean and standard deviation over seeds."""
+    """One line per variant: test top-1 / top-5, mean and standard deviation over seeds."""
     heading = ["pre-training", "retrieval, no labels", "a quarter of the labels", "all labels"]
     rows = []
     for variant in VARIANTS:

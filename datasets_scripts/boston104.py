@@ -1,8 +1,8 @@
 """RWTH-BOSTON-104: sentences of American Sign Language with glosses and the frames of each word, as three points.
 
-The file is not part of this project (research use). It holds no skeletons but what people marked by hand in every
+The file is not part of this project (research use). It holds no skeletons, only what people marked by hand in every
 frame: the signer's left hand, right hand and nose. [`Boston104`] puts them where Sigma has the two wrists and the
-nose; the other 66 joints are missing. A model sees where the hands go, and nothing of their shape.
+nose; the other 66 joints are missing. A model sees where the hands go, but nothing of their shape.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ class Boston104(TimedCorpusBuilder):
 }""",
         sizes={"boston104": {"train": 161, "test": 40}},
         notes=(
-            "Three points a frame, marked by hand and never missing: nose, left and right hand (here the wrists); no "
-            "other joint of body, hands or face. Coordinates are pixels; neither the size of the pictures nor the "
-            "frame rate is in the file. Glosses have first and last frames; there are no English sentences. Of the 40 "
-            "test sentences 26 also stand in train. With scale_reference='body' the box of the three points is the "
-            "unit."
+            "Three points per frame, marked by hand and never missing: nose, left and right hand (here the wrists). "
+            "No other joint of body, hands or face. Coordinates are pixels; the file states neither the size of the "
+            "pictures nor the frame rate. Glosses have first and last frames; there are no English sentences. Of the "
+            "40 test sentences, 26 are also in train. With scale_reference='body', the box around the three points is "
+            "the unit."
         ),
     )
     BUILDER_CONFIGS = [CorpusConfig(name=name) for name in ("boston104", *(f"without_{one}" for one in SIGNERS))]

@@ -1,4 +1,4 @@
-"""Fingerspelling: the manual alphabets of 15 sign languages, one real clip a letter.
+"""Fingerspelling: the manual alphabets of 15 sign languages, one real clip per letter.
 
 The file is not part of this project (MIT): MediaPipe Holistic, reduced to the 69 joints.
 """
@@ -45,7 +45,7 @@ _OF_CLIPS = ("length", "path", "sign_language", "letter", "fps")
 
 
 class Fingerspelling(CorpusBuilder):
-    """The letters of 15 manual alphabets; all of them are train, since no letter of a language is there twice.
+    """The letters of 15 manual alphabets. All of them are train, since each language has each letter only once.
 
     Args:
         config_name (`str`, *optional*, defaults to `"all"`):
@@ -68,8 +68,9 @@ class Fingerspelling(CorpusBuilder):
         citation="",
         notes=(
             "MediaPipe Holistic; scores of the body are its visibility, 1 for hands and face where found. Pixels of "
-            "square pictures, 500 by 500. One clip a letter and language, who signs is not known: for enrolment, for "
-            "learning from few clips and for hand shapes that languages share; it is no test of recognition."
+            "square pictures, 500 by 500. One clip per letter and language; who signs is not known. It is meant for "
+            "enrolment, for learning from few clips and for hand shapes that languages share; it is no test of "
+            "recognition."
         ),
     )
     BUILDER_CONFIGS = [CorpusConfig(name=name) for name in ("all", *LANGUAGES)]

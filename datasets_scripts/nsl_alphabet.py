@@ -97,7 +97,7 @@ class NslAlphabet(TimedCorpusBuilder):
         sign_language_code="nsp",
         spoken_language_code="ne",
         tasks=("islr", "cslr"),
-        license="research use; licence not checked",
+        license="research use; license not checked",
         homepage="https://doi.org/10.1016/j.dib.2024.110080",
         citation="",
         notes=(

@@ -54,7 +54,7 @@ def features() -> Features:
     | `scores_step` | the unit of the stored scores |
     | `layout` | `sigma_69`, or the detector's own where all keypoints were kept |
     | `source_layout` | the layout that the detector wrote |
-    | `num_frames`, `fps` | length in frames, frames a second (null: unknown) |
+    | `num_frames`, `fps` | length in frames, frames per second (null: unknown) |
     | `width`, `height` | of the image in pixels (null: unknown) |
     | `coordinates` | `pixels` (or another unit that x and y share), or `shares` of the image (null: unknown) |
     | `aspect_ratio` | width over height of the image where only this is known, else null |

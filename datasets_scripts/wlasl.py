@@ -115,5 +115,5 @@ class Wlasl(PoseFileCorpus):
                 f"{self.FACTS.title}: no labels-{self.num_words}.*: expected it, WLASL_v0.3.json or "
                 f"wlasl_class_list.txt beside the label files, to know the {self.num_words} words"
             )
-        words = [line.partition("\t")[2] for line in read_text(path, "words, one a line").split("\n")]
+        words = [line.partition("\t")[2] for line in read_text(path, "words, one per line").split("\n")]
         return first_words(words, self.num_words)

@@ -1,7 +1,7 @@
 """WLASL-hands: real clips of American Sign Language, hands only, with the official WLASL labels and splits.
 
 The file is not part of this project; its terms are WLASL's C-UDA (academic computational use). It holds what MediaPipe
-Hands found: up to two hands a frame, in order of detection, **without** saying which is the left one;
+Hands found: up to two hands per frame, in order of detection, **without** saying which is the left one;
 `modeling_sigma.io.hand_tracking` finds that out. There is no body and no face.
 """
 

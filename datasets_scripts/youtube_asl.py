@@ -21,13 +21,13 @@ _START, _END = ("start_realigned", "start_time", "start"), ("end_realigned", "en
 class YoutubeAsl(PoseFileCorpus):
     """YouTube-ASL. It has one split, `train`, and does not say who signs.
 
-    The authors share the ids of the videos alone. Everybody makes clips and captions from them, so the table is yours:
+    The authors share only the ids of the videos. Everybody makes clips and captions from them, so the table is yours:
 
     Files:
         - `poses/<clip>.pose` or `.pkl` (or any other skeleton format); a clip without a file of its own is cut out of
           that of the whole video, `<YouTube id>.pose`,
-        - one `.tsv` or `.csv` with a caption a line: a text column (`text`, `sentence` or `caption`), and the clip's
-          name (`name`, `sentence_name`, ...) or `video_id`, `start` and `end` (seconds or hh:mm:ss; other units
+        - one `.tsv` or `.csv` with one caption per line: a text column (`text`, `sentence` or `caption`), and the
+          clip's name (`name`, `sentence_name`, ...) or `video_id`, `start` and `end` (seconds or hh:mm:ss; other units
           as in [`datasets_scripts.folder.Folder`]).
     """
 

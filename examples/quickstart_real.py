@@ -1,4 +1,4 @@
-"""Real signing on two processor cores: 100 signs of WLASL from hand skeletons alone.
+"""Real signing on two CPU cores: 100 signs of WLASL from hand skeletons alone.
 
 Trains the classification head on the official train split, then looks at validation and test once each:
 
@@ -143,7 +143,7 @@ def main() -> None:
     parser.add_argument("--max-frames", type=int, default=32)
     parser.add_argument("--width", type=int, default=96)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=None, help="processor threads (default: all)")
+    parser.add_argument("--threads", type=int, default=None, help="CPU threads (default: all)")
     args = parser.parse_args()
     started = time.monotonic()
     torch.manual_seed(args.seed)

@@ -1,4 +1,4 @@
-"""All of training in two minutes on two processor cores: pre-train, fine-tune, resume, evaluate, adapt with LoRA.
+"""All of training in two minutes on two CPU cores: pre-train, fine-tune, resume, evaluate, adapt with LoRA.
 
     python examples/smoke.py            # or: make smoke
 

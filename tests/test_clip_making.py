@@ -182,7 +182,7 @@ def _third(values: Any) -> np.ndarray:
         (np.zeros((30, 266)), r"133 points: array.reshape\(len\(array\), 133, 2\)$"),
         (list(np.zeros((30, 126))), r"42 points: array.reshape\(len\(array\), 42, 3\)"),
         (np.zeros(399), r"133 points: array.reshape\(1, 133, 3\)"),
-        (np.zeros((30, 7)), r"33 \+ 21 \+ 21 \(75\) points .* array.reshape\(len\(array\), K, numbers a point\)"),
+        (np.zeros((30, 7)), r"33 \+ 21 \+ 21 \(75\) points .* array.reshape\(len\(array\), K, numbers per point\)"),
         (np.zeros((133, 3)), r"add a frame axis, array\[None\]"),
         (np.zeros((3, 30, 133)), r"array.transpose\(1, 2, 0\)"),
         (np.zeros((133, 30, 2)), r"array.transpose\(1, 0, 2\)"),

@@ -165,7 +165,7 @@ def test_glosses_become_numbers_and_come_back() -> None:
 @pytest.mark.parametrize(
     ("sentences", "message"),
     [
-        (["RAIN NORTH"], "a list of glosses a clip, received the string 'RAIN NORTH': split it"),
+        (["RAIN NORTH"], "a list of glosses per clip, received the string 'RAIN NORTH': split it"),
         ([["RAIN NORTH"]], "glosses without white space"),
         ([["RAIN", ""]], "glosses without white space"),
         ([[BLANK]], "none of them '<blank>'"),

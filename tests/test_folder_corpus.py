@@ -297,9 +297,9 @@ def test_without_a_frame_rate_the_way_out_is_named(folder: Path) -> None:
     with pytest.raises(ValueError, match="neither the file nor the labels state one: give fps="):
         rows_of_table(folder, "path,text,start,end\ntalk,one,2,3\n")
     assert rows_of_table(folder, "path,text,start_frame,end_frame\ntalk,one,2,5\n")[0]["num_frames"] == 3
-    with pytest.raises(ValueError, match="line 2: expected frames a second, received 'fast'"):
+    with pytest.raises(ValueError, match="line 2: expected frames per second, received 'fast'"):
         rows_of_table(folder, "path,text,fps\ntalk,one,fast\n")
-    with pytest.raises(ValueError, match="option fps: expected frames a second, received '-25'"):
+    with pytest.raises(ValueError, match="option fps: expected frames per second, received '-25'"):
         build(folder, fps=-25)
 
 

@@ -182,5 +182,5 @@ def test_frame_rates() -> None:
     }
     assert {text: frame_rate_of(text, "") for text in known} == known
     for text in ("fast", "-5", "inf", "25/0"):
-        with pytest.raises(ValueError, match=f"line 3: expected frames a second, received '{text}'"):
+        with pytest.raises(ValueError, match=f"line 3: expected frames per second, received '{text}'"):
             frame_rate_of(text, "line 3")

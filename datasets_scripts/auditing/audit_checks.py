@@ -168,7 +168,7 @@ def pace(rows: Sequence[AuditRow], task: str) -> Check:
         for row, value, is_far in zip(timed, pace, far)
         if is_far
     ]
-    advice = f"half of all have {np.exp(centre):.1f} characters a second: check that clip and text belong together"
+    advice = f"half of all have {np.exp(centre):.1f} characters per second: check that clip and text belong together"
     return check(title, found, advice)
 
 

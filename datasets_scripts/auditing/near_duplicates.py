@@ -15,7 +15,7 @@ from modeling_sigma.model.skeleton_layouts import PART_SLICES
 
 # Root mean square difference of two signatures, where each has unit size, below which two clips count as one
 # recording. Of 317 clips of WLASL's hands, all stay below it at another size and place, 99.7 % with noise of 2 % of
-# the signing space, 91 % at 25 instead of 30 frames a second; a recording that is cut by 5 % at both ends does not.
+# the signing space, 91 % at 25 instead of 30 frames per second; a recording that is cut by 5 % at both ends does not.
 # Among the 2,660 clips of WLASL300's hands 20 pairs in different splits are nearer than 0.085, the next is at 0.17.
 THRESHOLD = 0.15
 

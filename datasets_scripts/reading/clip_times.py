@@ -39,9 +39,9 @@ class TimeColumn:
 
     Args:
         name (`str`):
-            As in the table.
+            Its name in the table.
         unit (`str`, *optional*):
-            One of [`TIME_UNITS`]; None: not stated.
+            The unit of its numbers, one of [`TIME_UNITS`]; None if it is not stated.
     """
 
     name: str
@@ -92,7 +92,7 @@ def time_of(value: str, unit: str | None, where: str) -> tuple[float | None, str
 
 
 def frame_rate_of(value: str, where: str) -> float | None:
-    """Frames a second: a number or a fraction (`30000/1001`); None for a cell that states none.
+    """Frames per second, from a number or a fraction (`30000/1001`); None for a cell that states none.
 
     Raises:
         ValueError: for anything else.
@@ -106,14 +106,16 @@ def frame_rate_of(value: str, where: str) -> float | None:
     except (ValueError, ZeroDivisionError):
         fps = math.nan
     if not 0 < fps < math.inf:
-        raise ValueError(f"{where}: expected frames a second, received {shown(value)}: correct it, or leave it empty")
+        raise ValueError(
+            f"{where}: expected frames per second, received {shown(value)}: correct it, or leave it empty"
+        )
     return fps
 
 
 def with_span(
     entry: ClipEntry, start: tuple[float | None, str | None], end: tuple[float | None, str | None]
 ) -> ClipEntry:
-    """A clip with its times, as [`time_of`] gives them. 0 to 0, and -1 for both, are the whole recording."""
+    """A clip with its times, as [`time_of`] gives them. 0 to 0, and -1 to -1, mean the whole recording."""
     (first, start_unit), (last, end_unit) = start, end
     if first in _UNSET and last in _UNSET:
         return replace(entry, start=None, end=None)
@@ -126,7 +128,7 @@ def with_span(
 
 
 def with_last_times(entries: Sequence[ClipEntry]) -> list[ClipEntry]:
-    """Clips whose times have no unit learn the latest time of their recording's labels, which [`cut_out`] needs."""
+    """Gives clips whose times have no unit the latest time in their recording's labels, which [`cut_out`] needs."""
     last: dict[str, float] = {}
     for entry in entries:
         if entry.time_unit is None:
@@ -144,9 +146,9 @@ def cut_out(clip: PoseClip, entry: ClipEntry, say: Callable[[str], None]) -> Pos
         clip ([`PoseClip`]):
             The recording.
         entry ([`ClipEntry`]):
-            What to cut out of it; its frame rate counts where the recording's file states none.
+            The clip to cut out of it. Its frame rate is used where the recording's file states none.
         say (`Callable[[str], None]`):
-            Gets what was assumed: a unit, or an end after that of the recording.
+            Called with what was assumed: a unit, or that the clip ends with the recording.
 
     Raises:
         ValueError: if the times are impossible, there is no frame rate, or the recording is shorter.
@@ -197,7 +199,7 @@ def _likely_unit(clip: PoseClip, last_time: float, say: Callable[[str], None]) -
         ("milliseconds", last_time / 1000 <= longest, last_time / 1000),
     ):
         if fits and seconds >= _MIN_SECONDS:
-            say(f"start and end are taken for {unit}: the recordings are too short for seconds; else give time_unit=")
+            say(f"start and end are read as {unit}: the recordings are too short for seconds; else give time_unit=")
             return unit
     return "seconds"
 

@@ -50,7 +50,7 @@ class CorpusConfig(datasets.BuilderConfig):
         pose_dir, label_dir (`str`, *optional*):
             Where clips and label files are, if not in their usual places below `data_dir`.
         fps (`float`, *optional*):
-            Frames a second of clips whose files and labels state none.
+            Frames per second of clips whose files and labels state none.
         keep_layout (`bool`, *optional*, defaults to `False`):
             Store all keypoints of the detector instead of the 69 joints.
         on_problem (`"report"` or `"raise"`, *optional*, defaults to `"report"`):

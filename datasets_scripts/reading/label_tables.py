@@ -48,7 +48,7 @@ def read_table(
 
     Args:
         path (`str` or `os.PathLike`):
-            The file. `.jsonl` holds one object a line; anything else has a line of column names first.
+            The file. `.jsonl` holds one object per line; anything else has a line of column names first.
         delimiter (`str`, *optional*):
             Between cells; by default the commonest of comma, tab, semicolon and `|` in the line of names.
         quoted (`bool`, *optional*):

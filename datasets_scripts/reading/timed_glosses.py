@@ -34,7 +34,7 @@ class TimedCorpusBuilder(CorpusBuilder):
         """The row of a clip.
 
         Raises:
-            ValueError: if there is not one span a gloss, or a span is not within the clip.
+            ValueError: if there is not one span per gloss, or a span is not within the clip.
         """
         spans = entry.gloss_spans if isinstance(entry, TimedClipEntry) else ()
         if len(spans) != len(entry.gloss):

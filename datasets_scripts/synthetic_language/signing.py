@@ -312,7 +312,7 @@ def _detect(true: np.ndarray, signer: SyntheticSigner, rng: np.random.Generator)
 
     for joints in HANDS:
         hand = true[:, joints].mean(axis=1)
-        speed = np.sqrt((np.gradient(hand, axis=0) ** 2).sum(-1)) * signer.fps / pixels  # shoulder widths a second
+        speed = np.sqrt((np.gradient(hand, axis=0) ** 2).sum(-1)) * signer.fps / pixels  # shoulder widths per second
         scores[:, joints] -= 0.3 * np.minimum(speed / 8.0, 1.0)[:, None].astype(np.float32)  # motion blur
         for start in np.flatnonzero(rng.random(num_frames) < signer.drop_rate):
             lost = (slice(start, start + int(rng.integers(2, 7))), joints)

@@ -22,8 +22,8 @@ def _shape(
     return (*(1.35 * folded).tolist(), *(1.65 * folded).tolist(), spread, *thumb)
 
 
-# Eleven numbers a handshape: flexion in radians at the base of index, middle, ring and little finger, at their middle
-# joints, spread of the fingers (0 to 1), thumb away from the hand (0 to 1), thumb folded over the palm (0 to 1).
+# Eleven numbers per handshape: flexion in radians at the base of index, middle, ring and little finger, at their
+# middle joints, spread of the fingers (0 to 1), thumb away from the hand (0 to 1), thumb over the palm (0 to 1).
 HANDSHAPES: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {
         "flat": _shape(0, 0, 0, 0, 0.0, (0.05, 0.1)),

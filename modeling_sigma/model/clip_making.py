@@ -1,7 +1,7 @@
-"""The one place that makes a [`PoseClip`] of what people have: arrays, tensors, lists of frames, dicts, rows, paths.
+"""The one place that makes a [`PoseClip`] from what people have: arrays, tensors, lists of frames, dicts, rows, paths.
 
-Wherever a keypoint was not found, people write something else: a mask, None, NaN, zeros, -1, no frame at all. Here all
-of it becomes score 0 and coordinates (0, 0).
+Where a keypoint was not found, everybody writes something else: a mask, None, NaN, zeros, -1, or no frame at all. Here
+all of it becomes score 0 and coordinates (0, 0).
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ _MOST_PEOPLE = 4
 
 
 def split_clips(poses: Any) -> tuple[list[Any], bool]:
-    """The clips of an input, as they are, and whether it was several.
+    """The clips of an input, unchanged, and whether there were several.
 
-    Several are a list, tuple or generator of clips, an array `(B, T, K, C)`, and rows column by column, as a slice of
-    a data set gives them (`dataset[:8]`). One clip is everything that [`as_pose_clip`] takes, a list of frames too.
+    Several clips are a list, tuple or generator of clips, an array `(B, T, K, C)`, or rows column by column, as a
+    slice of a data set gives them (`dataset[:8]`). One clip is anything that [`as_pose_clip`] takes, including a list
+    of frames.
     """
     if isinstance(poses, Mapping):
         if is_stored_row(poses) and np.ndim(to_numpy(poses["keypoints_step"])):
@@ -53,14 +54,14 @@ def as_pose_clip(pose: Any, coordinates: str | None = None, aspect_ratio: float 
     Args:
         pose ([`PoseClip`], path, array, tensor, list of frames, or `Mapping`):
             Arrays and torch tensors are `(T, K, 3)` with x, y and score, or `(T, K, 2)`, also with an axis of one
-            person; masked arrays are welcome. A list holds one array a frame, None or `[]` where nobody was found. A
+            person; masked arrays are welcome. A list holds one array per frame, None or `[]` where nobody was found. A
             mapping holds the arguments of [`PoseClip`], or is a row of a data set; a pair is keypoints and scores, as
             detectors return them. A path is read by `modeling_sigma.io` where the package is installed.
         coordinates (`"pixels"` or `"shares"`, *optional*), aspect_ratio (`float`, *optional*):
-            See [`PoseClip`]; for clips that do not state them.
+            The unit and the image's proportions of clips that do not state theirs; see [`PoseClip`].
 
     Raises:
-        ValueError: for what has another shape, depths or percentages instead of scores, or several people, or a path
+        ValueError: for arrays of another shape, depths or percentages instead of scores, several people, or a path
             where the readers are not installed.
         TypeError: for anything else.
     """
@@ -125,7 +126,7 @@ def _clip_of_points(keypoints: Any, scores: Any = None, layout: str | None = Non
             _check_third_channel(xy, certainty)
     if certainty.shape == points.shape[:2]:
         if certainty.size and (certainty == certainty.flat[0]).all():
-            # The same everywhere says nothing: only the coordinates tell what was found.
+            # A score that is the same everywhere says nothing: only the coordinates tell what was found.
             certainty = np.where(xy.any(-1), certainty, certainty.dtype.type(0))
         xy, certainty = hide_invalid(xy, certainty)
     return PoseClip(xy, certainty, layout, **stated)
@@ -178,7 +179,7 @@ def _holds_clips(columns: Mapping[str, Any]) -> bool:
 
 
 def _rows(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One dict a clip; what is no column, such as a layout, holds for all."""
+    """One dict per clip; an entry that is not a column, such as a layout, holds for all clips."""
     num_clips = len(columns["keypoints"])
     lists = {
         name: not isinstance(column, str) and hasattr(column, "__len__") and len(column) == num_clips
@@ -215,7 +216,7 @@ def _num_axes(item: Any) -> int:
 
 
 def _stacked(values: Any, name: str) -> np.ndarray:
-    """An array, also a masked one; of a list of frames with NaN for those that are None or empty."""
+    """The values as an array, masked or not; frames of a list that are None or empty become NaN."""
     values = to_numpy(values)
     if isinstance(values, np.ndarray) and values.dtype != object:
         return values
@@ -247,7 +248,7 @@ def _frame(frame: Any, name: str, t: int) -> np.ndarray:
 
 
 def _one_person(array: np.ndarray, num_axes: int = 3) -> np.ndarray:
-    """Without an axis of one person, (T, 1, K, C), or of one clip, (1, T, K, C)."""
+    """The array without an axis of one person, (T, 1, K, C), or of one clip, (1, T, K, C)."""
     if array.ndim != num_axes + 1:
         return array
     if array.shape[1] == 1:

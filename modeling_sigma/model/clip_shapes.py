@@ -8,7 +8,7 @@ from .skeleton_layouts import LAYOUTS
 
 
 _SIZES = {layout.num_keypoints: name for name, layout in LAYOUTS.items()}
-# Points of bodies, hands and faces alone: no layout of ours, and no frames either.
+# Numbers of points of bodies, hands and faces alone: neither a layout of ours nor a number of frames.
 _OF_PARTS = {17, 18, 21, 25, 26, 33, 68, 70, 468, 478}
 _MEDIAPIPE = "MediaPipe has 33 + 21 + 21 (75) points for pose and hands, 33 + 468 + 21 + 21 (543) with the face"
 
@@ -57,11 +57,11 @@ def _advice_for_flat_rows(shape: tuple[int, ...]) -> str:
                 f"{needed}; {width} numbers may be {num_keypoints} points: "
                 f"array.reshape({frames}, {num_keypoints}, {channels}){kept}"
             )
-    return f"{needed}: array.reshape({frames}, K, numbers a point)"
+    return f"{needed}: array.reshape({frames}, K, numbers per point)"
 
 
 def explain_number(num_keypoints: int) -> str:
-    """What to do with a number of points that is none of a whole skeleton; empty where nothing is known."""
+    """What to do with a number of points that is not that of a whole skeleton; empty where nothing is known."""
     if num_keypoints in (576, 586):
         return f"Leave out MediaPipe's world landmarks, the last 33: array[:, :{num_keypoints - 33}]"
     if num_keypoints == 21:

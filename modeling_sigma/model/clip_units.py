@@ -1,7 +1,7 @@
-"""In what unit a clip's coordinates are, and how they become isotropic: one scale for x and y.
+"""The unit of a clip's coordinates, and how they become isotropic: one scale for x and y.
 
 Pixels are isotropic. Shares of the image (x / width, y / height) are not, unless the image is square: a signer is
-squeezed sideways by the aspect ratio, and a model that learnt other proportions reads another hand.
+squeezed sideways by the aspect ratio, and a model that has learnt other proportions sees a different hand.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from .pose_clip import PoseClip
 
 logger = logging.get_logger(__name__)
 
-# Detectors guess a little beyond the border of the image.
+# Detectors guess some keypoints a little beyond the border of the image.
 _LARGEST_SHARE = 1.5
-# Below this nothing is pixels of a video: some unit of the signer's, such as the width of the shoulders.
+# Numbers below this are not pixels of a video but some unit of the signer's, such as the width of the shoulders.
 _SMALLEST_PIXELS = 10.0
 _HOW_TO_STATE_IT = (
     "state it with PoseClip(..., coordinates=, width=, height=) or aspect_ratio=, or with the coordinates= and "
@@ -38,7 +38,7 @@ def unit_of(clip: PoseClip) -> str:
 
 def aspect_ratio_of(clip: PoseClip) -> float | None:
     """Width over height of the image; None where it is unknown."""
-    if clip.width is not None and clip.height is not None:  # half a size is none
+    if clip.width is not None and clip.height is not None:  # one of the two alone says nothing
         return clip.width / clip.height
     return clip.aspect_ratio
 
@@ -53,16 +53,14 @@ def image_size_of(clip: PoseClip) -> tuple[float, float] | None:
 
 
 def x_factor(clip: PoseClip, learnt_aspect_ratio: float | None) -> float:
-    """What x is multiplied by so that a clip gets the proportions that a model has learnt.
+    """The factor for x that gives a clip the proportions that a model has learnt. Warns once of each assumption.
 
     Args:
         clip ([`PoseClip`]):
             A clip in any unit.
         learnt_aspect_ratio (`float`, *optional*):
-            1.0 for a model that learnt isotropic coordinates; the aspect ratio of the images whose shares it learnt.
-            None where nobody has written it down: x stays as it is.
-
-    Says once for each kind what had to be assumed.
+            1.0 for a model that learnt isotropic coordinates, or the aspect ratio of the images whose shares it has
+            learnt. None where nobody has recorded it: x stays as it is.
     """
     if learnt_aspect_ratio is None:
         logger.warning_once(

@@ -1,4 +1,4 @@
-"""Long clips in pieces: cut where the hands pause, or into overlapping windows, and stitched again with times."""
+"""Long clips, cut where the hands pause or into overlapping windows; their texts, stitched together with times."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .skeleton_layouts import PART_SLICES
 from .word_spans_sigma import is_word_border
 
 
-# Hands are at rest below this speed, in widths of the signer a second: noise alone gives 0.2, signing 1 to 5.
+# Hands slower than this are at rest, in widths of the signer per second: noise alone gives 0.2, signing 1 to 5.
 PAUSE_SPEED = 0.5
 # Shorter rests are holds inside of signs.
 PAUSE_SECONDS = 0.3
@@ -39,7 +39,7 @@ def overlapping_windows(num_frames: int, size: int, stride: int) -> list[tuple[i
 
 
 def hand_speed(clip: PoseClip) -> np.ndarray:
-    """How fast the faster hand moves, in widths of the signer a second.
+    """How fast the faster hand moves, in widths of the signer per second.
 
     Returns:
         `np.ndarray` of shape `(T,)`: the mean speed of the joints seen in two frames running; 0 where no hand is seen.
@@ -76,9 +76,9 @@ def cut_at_pauses(clip: PoseClip, window_seconds: float, stride_seconds: float |
         clip ([`PoseClip`]):
             A clip with a frame rate.
         window_seconds (`float`):
-            Longest piece.
+            Length of the longest piece, in seconds.
         stride_seconds (`float`, *optional*):
-            From one overlapping window to the next; three quarters of the window by default.
+            Seconds from one overlapping window to the next; three quarters of the window by default.
 
     Raises:
         ValueError: without a frame rate, or for lengths that are not positive.
@@ -115,14 +115,14 @@ def _pauses(speed: np.ndarray, shortest: int) -> list[tuple[int, int]]:
 
 
 def stitch_texts(texts: Sequence[str], overlaps: Sequence[bool]) -> str:
-    """One text of the texts of pieces.
+    """Joins the texts of the pieces of a clip into one.
 
     Args:
         texts (`Sequence[str]`):
-            In order of time.
+            The texts of the pieces, in order of time.
         overlaps (`Sequence[bool]`):
-            For each text whether its piece shares frames with the one before: then what it begins with and the text
-            so far ends with is written once. Shared are whole words, in scripts without spaces characters.
+            For each text, whether its piece shares frames with the one before. If so, what the text so far ends with
+            and this text begins with is written only once: whole words, or characters in scripts without spaces.
     """
     whole = ""
     for text, is_overlapping in zip(texts, overlaps, strict=True):
@@ -132,24 +132,24 @@ def stitch_texts(texts: Sequence[str], overlaps: Sequence[bool]) -> str:
     return whole
 
 
-def _shared_length(before: str, behind: str) -> int:
-    """How many characters the longest end of `before` has that `behind` begins with, in whole words."""
-    for length in range(min(len(before), len(behind)), 0, -1):
+def _shared_length(before: str, after: str) -> int:
+    """Length in characters of the longest end of `before`, in whole words, that `after` begins with."""
+    for length in range(min(len(before), len(after)), 0, -1):
         start = len(before) - length
         # One character of a script without spaces is too often shared by chance, unless it stands between spaces.
-        is_long_enough = length > 1 or {before[:start][-1:], behind[length:][:1]} <= {"", " "}
-        if before[start:] == behind[:length] and is_long_enough:
-            if is_word_border(before, start) and is_word_border(behind, length):
+        is_long_enough = length > 1 or {before[:start][-1:], after[length:][:1]} <= {"", " "}
+        if before[start:] == after[:length] and is_long_enough:
+            if is_word_border(before, start) and is_word_border(after, length):
                 return length
     return 0
 
 
 class LongClips(SigmaPipeline):
-    """A pipeline that writes text, with `window_seconds` and `stride_seconds` as call arguments.
+    """A generative pipeline that also takes `window_seconds` and `stride_seconds` in a call.
 
-    A long clip is cut with [`cut_at_pauses`], its pieces go through the pipeline (in batches with `batch_size`), and
-    the result has `"text"`, stitched, and `"segments"`, a list of `{"start", "end", "text"}` with times in seconds.
-    Pieces in which nobody is seen have the text `""`.
+    A long clip is cut with [`cut_at_pauses`], and its pieces go through the pipeline (in batches with `batch_size`).
+    The result has `"text"`, the texts of all pieces joined, and `"segments"`, a list of `{"start", "end", "text"}`
+    with times in seconds. Pieces in which nobody is seen have the text `""`.
     """
 
     def __call__(
@@ -171,7 +171,7 @@ class LongClips(SigmaPipeline):
             pieces = cut_at_pauses(clip, window_seconds, stride_seconds)
             clips = {piece: clip.frames(slice(*piece)) for piece in pieces}
             if not kwargs.get("allow_unseen"):
-                # Nobody signs in a piece without a signer. A clip without any is left for the pipeline to refuse.
+                # Nobody signs in a piece without a signer. If no piece has one, the pipeline refuses the clip.
                 max_frames = kwargs.get("max_frames")
                 clips = {piece: cut for piece, cut in clips.items() if self.sees_somebody(cut, max_frames)} or clips
             outputs = call(list(clips.values()), *args, **kwargs)

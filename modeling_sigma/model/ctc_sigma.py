@@ -1,4 +1,4 @@
-"""CTC, all of it but the model: the gloss vocabulary, the loss, and from frame scores back to glosses with times.
+"""All of CTC but the model: the gloss vocabulary, the loss, and decoding frame scores into glosses with times.
 
 The loss names clips that are too short for their glosses instead of becoming NaN. Decoding follows the best path or
 searches with prefix beams.
@@ -44,7 +44,7 @@ def build_gloss_labels(sentences: Iterable[Sequence[str]]) -> dict[int, str]:
     glosses: set[str] = set()
     for sentence in sentences:
         if isinstance(sentence, str):
-            raise ValueError(f"expected a list of glosses a clip, received the string {sentence!r:.60}: split it")
+            raise ValueError(f"expected a list of glosses per clip, received the string {sentence!r:.60}: split it")
         glosses.update(sentence)
     bad = sorted(gloss for gloss in glosses if not gloss or gloss.split() != [gloss] or gloss == BLANK)
     if bad:
@@ -61,10 +61,10 @@ def encode_glosses(sentences: Sequence[Sequence[str]], label2id: Mapping[str, in
         sentences (`Sequence[Sequence[str]]` of length B):
             The glosses of each clip.
         label2id (`Mapping[str, int]`):
-            The configuration's.
+            Gloss to number, from the model's configuration.
 
     Returns:
-        `torch.LongTensor` of shape `(B, L)`: -100 behind the glosses of a clip.
+        `torch.LongTensor` of shape `(B, L)`: -100 after the last gloss of a clip.
 
     Raises:
         ValueError: for a gloss that the vocabulary does not have.
@@ -85,7 +85,7 @@ def encode_glosses(sentences: Sequence[Sequence[str]], label2id: Mapping[str, in
 
 
 def ctc_frames_needed(labels: Tensor) -> Tensor:
-    """The least number of frames that can hold each sequence: one a gloss, and a blank between equal neighbours.
+    """The least number of frames that can hold each sequence: one per gloss, and a blank between equal neighbours.
 
     Args:
         labels (`torch.LongTensor` of shape `(B, L)`):
@@ -125,21 +125,22 @@ def ctc_loss(
         num_frames (`torch.LongTensor` of shape `(B,)`):
             Real frames of each clip; they come first.
         labels (`torch.LongTensor` of shape `(B, L)`):
-            Gloss numbers, never the blank; -100 is ignored.
+            Numbers of the glosses, never that of the blank; -100 is ignored.
         blank_id (`int`, *optional*, defaults to 0):
             The label that means "no gloss here".
         reduction (`"mean"` or `"sum"`, *optional*, defaults to `"mean"`):
-            Mean over the clips of the loss divided by the number of glosses (1 at least), or the sum over the clips.
+            `"mean"`: mean over the clips of the loss divided by the number of glosses (at least 1). `"sum"`: sum over
+            the clips.
         zero_infinity (`bool`, *optional*, defaults to `False`):
             Count infinite losses, and their gradients, as zero.
         short_clips (`"error"` or `"skip"`, *optional*, defaults to `"error"`):
             What to do with clips that have too few frames (see [`ctc_frames_needed`]): refuse them, or leave them out.
 
     Returns:
-        `tuple`: the loss, `()`, float32 at least, 0 when no clip is left; and the number of clips left out, `()`.
+        `tuple`: the loss, `()`, at least float32, 0 when no clip is left; and the number of clips left out, `()`.
 
     Raises:
-        ValueError: for labels that are no glosses, shapes that do not fit, or a clip that is too short.
+        ValueError: for labels that are not glosses, shapes that do not fit, or a clip that is too short.
 
     Source: Graves et al. (2006), Connectionist temporal classification.
     """
@@ -176,7 +177,7 @@ def ctc_loss(
 
 
 def _pack(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The labels of each row side by side, -100 behind them (one column at least); and their number."""
+    """The labels of each row side by side, -100 after them (at least one column); and how many there are."""
     if labels.shape[1] == 0:
         labels = labels.new_full((len(labels), 1), -100)
     is_real = labels >= 0
@@ -199,7 +200,7 @@ def _check_labels(labels: Tensor, num_labels: int, blank_id: int) -> None:
 def _describe_short(is_short: Tensor, num_frames: Tensor, lengths: Tensor, needed: Tensor) -> str:
     row = int(is_short.nonzero()[0])
     return (
-        f"expected clips with a frame a gloss at least (and one between equal ones), {int(is_short.sum())} of "
+        f"expected clips with at least one frame per gloss (and one between equal ones), {int(is_short.sum())} of "
         f"{len(is_short)} are too short: clip {row} of the batch has {int(num_frames[row])} frames for "
         f"{int(lengths[row])} glosses, which need {int(needed[row])}. Raise max_frames, leave the clip out, or set "
         'ctc_short_clips="skip"'
@@ -212,9 +213,9 @@ class GlossSpan:
 
     Args:
         label (`int`):
-            Its number.
+            Number of the gloss.
         start, end (`int`):
-            Frames `start` up to, not including, `end` of the model's input. CTC marks where a gloss is recognised,
+            First frame, and the frame after the last, of the model's input. CTC marks where a gloss is recognised,
             often a few frames inside the sign, not where the sign begins and ends.
         score (`float`):
             Mean probability of the gloss in these frames.
@@ -234,7 +235,7 @@ class GlossHypothesis:
         labels (`list[int]`):
             Gloss numbers in the order of signing.
         log_probability (`float`):
-            Of the best alignment (best path), or of all alignments that the search kept (beam search).
+            Log probability of the best alignment (best path), or of all alignments that the search kept (beam search).
         spans (`list[GlossSpan]`):
             One for each label, from the best alignment.
     """
@@ -253,7 +254,7 @@ def decode_greedily(logits: Tensor, num_frames: Tensor | None = None, blank_id: 
         num_frames (`torch.LongTensor` of shape `(B,)`, *optional*):
             Real frames of each clip; all by default.
         blank_id (`int`, *optional*, defaults to 0):
-            The blank.
+            The label that means "no gloss here".
 
     Returns:
         `list[GlossHypothesis]`: one for each clip.
@@ -294,7 +295,7 @@ def decode_with_beams(
         num_hypotheses (`int`, *optional*, defaults to 1):
             Readings to return for each clip, at most `num_beams`.
         num_candidates (`int`, *optional*, defaults to 40):
-            Only so many best labels of a frame may continue a prefix.
+            How many of the best labels of a frame may continue a prefix.
 
     Returns:
         `list[list[GlossHypothesis]]`: for each clip its readings, best first.
@@ -328,7 +329,7 @@ def align_glosses(log_probabilities: Tensor, labels: list[int], blank_id: int = 
         labels (`list[int]`):
             The glosses, such as a reference or a beam's reading.
         blank_id (`int`, *optional*, defaults to 0):
-            The blank.
+            The label that means "no gloss here".
 
     Returns:
         `list[GlossSpan]`: one for each label, in order.
@@ -343,7 +344,7 @@ def align_glosses(log_probabilities: Tensor, labels: list[int], blank_id: int = 
     for label in labels:
         states += [label, blank_id]
     emissions = log_probabilities[:, states]  # (T, S)
-    # From the second-last state: over a blank, unless it keeps two equal glosses apart.
+    # A path may skip a blank, unless the blank keeps two equal glosses apart.
     may_skip = torch.tensor(
         [
             index >= 2 and states[index] != blank_id and states[index] != states[index - 2]
@@ -373,7 +374,7 @@ def align_glosses(log_probabilities: Tensor, labels: list[int], blank_id: int = 
 
 
 def _clips(logits: Tensor, num_frames: Tensor | None) -> list[Tensor]:
-    """The log probabilities of each clip, without padding, in memory of the processor."""
+    """The log probabilities of each clip, without padding, in CPU memory."""
     if logits.dim() != 3:
         raise ValueError(f"expected logits of shape (batch_size, num_frames, num_labels), received {logits.shape}")
     scores = logits.detach().float().log_softmax(dim=-1).cpu()
@@ -430,7 +431,7 @@ def _labels_of(prefix: int, parents: list[int], lasts: list[int]) -> list[int]:
 
 
 def _shift(values: Tensor, places: int) -> Tensor:
-    """Values of states further in front, nothing in front of the first."""
+    """The values of the states `places` earlier, and nothing before the first."""
     return torch.cat([values.new_full((min(places, len(values)),), _IMPOSSIBLE), values[:-places]])
 
 

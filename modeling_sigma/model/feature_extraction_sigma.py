@@ -31,7 +31,7 @@ from .unseen_clips import explain_unseen
 
 logger = logging.get_logger(__name__)
 
-# What preprocessor_config.json did not say before 0.2, when clips were read as follows.
+# Before 0.2, preprocessor_config.json did not say how clips are read; they were read as follows.
 _BEFORE_0_2 = {"learnt_aspect_ratio": None, "box_before_sampling": False}
 
 
@@ -40,36 +40,36 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
 
     Args:
         max_frames (`int`, *optional*, defaults to 256):
-            Longest clip that is passed on; longer ones lose frames (see `__call__`).
+            Number of frames that a clip may have; longer clips lose frames (see `__call__`).
         score_threshold (`float`, *optional*, defaults to 0.3):
             A joint counts as seen where its score exceeds this.
         scale_reference (`"body"`, `"hands"` or `"image"`, *optional*, defaults to `"body"`):
             What fixes the size of the signer: the body (the paper), the hands (for detectors without a body), or a
             fixed share of the image.
         fill_wrists (`bool`, *optional*, defaults to `False`):
-            Put the wrist of a seen hand into a missing body wrist. Use it together with `scale_reference="hands"`.
+            Copy the wrist of a seen hand into a missing wrist of the body. Use it with `scale_reference="hands"`.
         image_share (`float`, *optional*, defaults to 0.5):
             Side of the box for `scale_reference="image"`, as a share of the image's shorter side.
         parts (`list[str]`, *optional*):
-            Parts that are read, of `"body"`, `"left_hand"`, `"right_hand"` and `"face"`; joints of the others count as
-            not seen. All by default. A model that was trained on hands alone reads hands alone, with `fill_wrists`.
+            Parts that are read, among `"body"`, `"left_hand"`, `"right_hand"` and `"face"`; joints of the others count
+            as not seen. All by default. A model trained on hands alone reads hands alone, with `fill_wrists`.
         augmentation (`dict`, *optional*):
             Fields of [`PoseAugmentation`], used when `training=True`. None by default.
         training_layout (`str`, *optional*):
             Layout of the clips that the model was trained on. Clips of another layout are read, with one warning:
-            detectors differ in more than their order of keypoints. Of joints that were selected before (`sigma_69`)
-            nobody knows the detector, and nothing is said.
+            detectors differ in more than their order of keypoints. There is no warning for joints that were selected
+            before (`sigma_69`), since their detector is not known.
         learnt_aspect_ratio (`float`, *optional*, defaults to 1.0):
-            The proportions that the model has learnt. 1.0: isotropic, x and y have one unit, whatever unit a clip
-            comes in. Another number: the model learnt shares of images (x / width, y / height) that were so many times
-            as wide as high; isotropic x is divided by it. None: not known (models saved before 0.2), clips are read
-            as they come.
+            The proportions that the model has learnt. 1.0: isotropic coordinates, in which x and y have one unit,
+            whatever unit a clip comes in. Another number: shares (x / width, y / height) of images that were so many
+            times as wide as high; isotropic x is divided by it. None: not known (models saved before 0.2); clips are
+            read as they come.
         box (`"extremes"` or `"quantile"`, *optional*, defaults to `"extremes"`):
             Whether the signer's box surrounds all points of the scale's reference, or all but the outermost 2 % on
             each side.
         box_before_sampling (`bool`, *optional*, defaults to `True`):
-            Lay the box around the whole clip. `False`: around the frames that are read of a longer one, as models
-            saved before 0.2 have learnt.
+            Lay the box around the whole clip. If `False`, around those of its frames that are read, as models saved
+            before 0.2 have learnt.
 
     Example:
 
@@ -132,7 +132,7 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
 
     @classmethod
     def from_dict(cls, feature_extractor_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """The extractor of a saved configuration; one of before 0.2 reads clips as it did."""
+        """The extractor of a saved configuration; one saved before 0.2 reads clips as it did then."""
         return super().from_dict({**_BEFORE_0_2, **feature_extractor_dict}, **kwargs)
 
     def __call__(
@@ -153,26 +153,26 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
                 `(K, 3)` is one clip, with None where nobody was found; a dict holds the arguments of [`PoseClip`] or
                 is a row of our data sets; a path is read by `modeling_sigma.io` when the package is installed.
             max_frames (`int`, *optional*):
-                Instead of the extractor's own.
+                Number of frames that a clip may have, in place of the extractor's own.
             training (`bool`, *optional*, defaults to `False`):
-                Draw frames of long clips at random and apply the augmentation. Otherwise long clips lose frames
-                evenly, always the same ones.
+                Draw the frames of long clips at random and apply the augmentation. Otherwise frames of long clips are
+                left out evenly, and always the same ones.
             generator (`np.random.Generator`, a list of them, or `int`, *optional*):
-                Randomness of `training`; an int is a seed. With a list, one a clip, what happens to a clip does not
-                depend on the others of its batch.
+                Source of the randomness of `training`; an int is a seed. With a list of one per clip, what happens to
+                a clip does not depend on the others in its batch.
             return_tensors (`str`, *optional*, defaults to `"pt"`):
                 `"pt"` or `"np"`.
             coordinates (`"pixels"` or `"shares"`, *optional*):
                 The unit of clips that do not state theirs; see [`PoseClip`].
             aspect_ratio (`float`, *optional*):
-                Width over height of the images of clips that state neither this nor their size.
+                Width over height of the image, for clips that state neither this nor their size.
 
         Returns:
-            `BatchFeature`: `pose_values` `(B, T, 69, 3)` float32 in [-1, 1], zeros behind the end of a clip, and
+            `BatchFeature`: `pose_values` `(B, T, 69, 3)` float32 in [-1, 1], zeros after the end of a clip, and
             `pose_attention_mask` `(B, T)` int64, 1 = real frame.
 
         Raises:
-            ValueError: for clips of wrong shape or without a frame, or not one generator a clip.
+            ValueError: for clips of the wrong shape or without frames, or if there is not one generator per clip.
         """
         clips = [as_pose_clip(pose, coordinates, aspect_ratio) for pose in split_clips(poses)[0]]
         if not clips:
@@ -183,7 +183,7 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
         elif training:
             generators = [np.random.default_rng(generator)] * len(clips)  # type: ignore[arg-type]
         if len(generators) != len(clips):
-            raise ValueError(f"expected one generator a clip, received {len(generators)} for {len(clips)} clips")
+            raise ValueError(f"expected one generator per clip, received {len(generators)} for {len(clips)} clips")
         limit = self.max_frames if max_frames is None else _checked_max_frames(max_frames)
         features = [{"pose_values": self.extract(clip, limit, rng)} for clip, rng in zip(clips, generators)]
         return self.pad(features, return_tensors=return_tensors)
@@ -197,7 +197,7 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
         return_tensors: str | None = "pt",
         **kwargs: Any,
     ) -> BatchFeature:
-        """A batch of clips that were read one by one; what `DataCollatorWithPadding` calls.
+        """Pads clips that were read one by one into a batch; `DataCollatorWithPadding` calls it.
 
         Args:
             processed_features (list of dicts, or a dict of lists):
@@ -206,12 +206,12 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
             padding (`bool` or `str`, *optional*, defaults to `True`):
                 `True` or `"longest"`: to the longest clip. `"max_length"`: to `max_length`.
             max_length (`int`, *optional*), pad_to_multiple_of (`int`, *optional*):
-                Frames.
+                Number of frames to pad to, and a number that it is rounded up to a multiple of.
             return_tensors (`str`, *optional*, defaults to `"pt"`):
                 `"pt"` or `"np"`.
 
         Raises:
-            ValueError: for clips without `pose_values`, or longer ones than `max_length`.
+            ValueError: for clips without `pose_values`, or longer than `max_length`.
         """
         length = max_length or self.max_frames if padding == "max_length" else None
         features = pad_features(processed_features, length, pad_to_multiple_of)
@@ -264,7 +264,7 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
         return values if generator is None else augmentation.apply(values, generator)
 
     def explain_unseen(self, clip: PoseClip) -> str:
-        """Why a model reads nothing of a clip: nobody was found, or not what this model takes the size from."""
+        """Why a model reads nothing in a clip: nobody was found, or not the part that the signer's size comes from."""
         scores = select_joints(clip)[1]
         return self._why_unseen(np.where(self._reads, scores, 0.0))
 

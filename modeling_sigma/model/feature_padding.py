@@ -1,4 +1,4 @@
-"""Clips of different lengths in one batch: zeros behind the end, and a mask that says where it is."""
+"""Clips of different lengths in one batch: zeros after the end, and a mask that says where it is."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ def pad_features(
     length: int | None = None,
     multiple_of: int | None = None,
 ) -> dict[str, np.ndarray]:
-    """One batch of the features of several clips.
+    """Joins the features of several clips into one batch.
 
     Args:
         features (list of dicts, or a dict of lists):
             `pose_values` `(T, 69, 3)` or `(1, T, 69, 3)`, and `pose_attention_mask` `(T,)` (all frames without one).
             Other entries are stacked as they are; a leading axis of 1 goes with that of `pose_values`.
         length (`int`, *optional*):
-            Frames of the batch; those of its longest clip by default.
+            Number of frames of the batch; that of its longest clip by default.
         multiple_of (`int`, *optional*):
-            Rounds the number of frames up.
+            Round the number of frames up to a multiple of this.
 
     Returns:
         `dict[str, np.ndarray]`: `pose_values` `(B, T, 69, 3)` float32, `pose_attention_mask` `(B, T)` int64, 1 = real
         frame, and the other entries.
 
     Raises:
-        ValueError: for no clip, one without `pose_values`, or a longer one than `length`.
+        ValueError: if there is no clip, one without `pose_values`, or one longer than `length`.
     """
     clips = [_unbatched(clip) for clip in _listed(features)]
     values = [clip.pop("pose_values") for clip in clips]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 
-# Detectors that report heights of their heatmaps exceed 1 a little; what is larger than this has another unit.
+# Detectors that report the peaks of their heatmaps exceed 1 a little; anything larger than this is in another unit.
 MAX_SCORE = 20.0
 # A detector that guesses beyond the image may report a few negative certainties; a depth is negative all the time.
 _MAX_SHARE_OF_NEGATIVE_SCORES = 0.01
@@ -16,7 +16,7 @@ _NOT_FOUND = -1.0
 
 
 def check_scores(scores: np.ndarray) -> None:
-    """Refuses what is no certainty: depths (x, y, z instead of x, y, score), percentages, logits.
+    """Refuses what cannot be a score: depths (x, y, z instead of x, y, score), percentages, logits.
 
     Raises:
         ValueError: if more than a few finite scores are negative (-1 stands for "not found"), or one is above 20.
@@ -71,7 +71,7 @@ def sums_are_finite(*arrays: np.ndarray) -> bool:
 
 
 def to_numpy(values: Any) -> Any:
-    """A torch tensor of any device and precision as an array; anything else as it is."""
+    """A torch tensor of any device and precision as an array; anything else unchanged."""
     if not hasattr(values, "detach"):
         return values
     tensor = values.detach().cpu()
@@ -89,7 +89,7 @@ def hide_invalid(keypoints: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray,
 
 
 def without_bad_points(keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """The keypoints with zeros for those that are not finite and were not found.
+    """The keypoints, with zeros in place of those that are not finite and were not found.
 
     Raises:
         ValueError: if a score is not finite, or a keypoint that was found.

@@ -1,7 +1,7 @@
-"""Isolated recognition with a model that writes: only the labels of a set can be written, or all are scored.
+"""Isolated recognition with a generative model: it can write only the labels of a set, or all of them are scored.
 
-A free generation may be no label at all. [`LabelTrie`] makes that impossible in `generate`; `score_labels` computes
-the likelihood of every label instead of searching.
+Text that is generated freely may not be a label at all. [`LabelTrie`] makes that impossible in `generate`;
+`score_labels` computes the likelihood of every label instead of searching.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class LabelTrie:
         token_ids (`Sequence[Sequence[int]]`):
             The tokens of each label, the closing one included.
         pad_token_id (`int`):
-            What follows a closed label.
+            The token that follows a closed label.
         names (`Sequence[str]`, *optional*):
-            The labels, for messages.
+            The labels themselves, for error messages.
 
     Raises:
         ValueError: for no label, a label without tokens, two labels of the same tokens, or a label that begins with
@@ -72,9 +72,9 @@ class LabelTrie:
 
         Args:
             labels (`Sequence[str]`):
-                All labels that exist.
+                All labels that the model may write.
             tokenizer (`PreTrainedTokenizerBase`):
-                The model's; it adds the closing token.
+                The tokenizer of the model; it adds the closing token.
         """
         if isinstance(labels, str):
             raise ValueError(f"expected a list of labels, received the string {labels!r:.60}: put it in a list")
@@ -98,7 +98,7 @@ class LabelTrie:
     def label_of(self, token_ids: Sequence[int]) -> int | None:
         """The number of the label that a generated sequence (start token first) spells, or None.
 
-        What follows the closing token is not read: `generate` pads with one token or another.
+        Tokens after the closing one are not read: what `generate` pads with varies.
         """
         node = 0
         for token in list(token_ids)[1:]:
@@ -129,21 +129,22 @@ class LabelTrie:
 def score_labels(model: Any, encoder_outputs: Any, trie: LabelTrie, nodes_at_a_time: int = 256) -> Tensor:
     """The log-likelihood of every label for every clip.
 
-    The encoder is not run again, and beginnings that labels share are computed once: the decoder reads the tree of the
-    labels' tokens as one sequence, in which a token attends to those in front of it in its own label.
+    The encoder does not run again, and beginnings that labels share are computed once: the decoder reads the tree of
+    the labels' tokens as one sequence, in which a token attends to those before it in its own label.
 
     Args:
         model ([`SigmaForConditionalGeneration`]):
-            In evaluation mode, for scores that can be repeated.
+            The model, in evaluation mode so that scores can be reproduced.
         encoder_outputs ([`SigmaEncoderOutput`]):
-            Of `model.encode_poses(...)`, for B clips.
+            Output of `model.encode_poses(...)` for B clips.
         trie ([`LabelTrie`]):
-            N labels.
+            The N labels to score.
         nodes_at_a_time (`int`, *optional*, defaults to 256):
-            Tokens that the decoder reads together: bounds the memory, which grows with the vocabulary times it.
+            Number of tokens that the decoder reads together. It bounds the memory, which grows with this number times
+            the size of the vocabulary.
 
     Returns:
-        `torch.FloatTensor` of shape `(B, N)`: log p(label | clip), the closing token included; smaller than 0. The
+        `torch.FloatTensor` of shape `(B, N)`: log p(label | clip), the closing token included; always below 0. The
         softmax over N is the probability of each label given that it is one of the set.
     """
     states = encoder_outputs.last_hidden_state
@@ -164,7 +165,7 @@ def score_labels(model: Any, encoder_outputs: Any, trie: LabelTrie, nodes_at_a_t
 
 
 class _TokenTree:
-    """Decoder inputs of some labels, shared beginnings once: node 0 is the start token."""
+    """Decoder inputs of some labels, with shared beginnings stored once: node 0 is the start token."""
 
     def __init__(self, start_token_id: int) -> None:
         self.tokens, self.parents = [start_token_id], [-1]

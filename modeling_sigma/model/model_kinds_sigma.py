@@ -1,6 +1,6 @@
 """The kinds of Sigma models and of pipelines: one table, which everything that asks "what is this model?" reads.
 
-A new head is a class and an entry here. Strings, so that asking costs no import of torch.
+A new head is a class and an entry here. Entries are strings, so that asking does not import torch.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ class PipelineKind:
     """A pipeline.
 
     Args:
-        name (`str`): As `transformers.pipeline` knows it.
+        name (`str`): The task name that `transformers.pipeline` knows it by.
         module (`str`): The file of this folder that defines it.
-        class_name (`str`): Its class.
-        writes (`bool`): Whether a model that writes text serves it.
+        class_name (`str`): The name of its class.
+        writes (`bool`): Whether a generative model serves it.
     """
 
     name: str
@@ -32,15 +32,15 @@ class ModelKind:
     """A class of models.
 
     Args:
-        class_name (`str`): As in `architectures` of `config.json`.
+        class_name (`str`): The name of the class, as in `architectures` of `config.json`.
         module (`str`): The file of this folder that defines it.
         auto_class (`str`): The Auto class that loads it.
-        pipelines (`tuple[str, ...]`): The pipelines that it serves, the one it is for first.
-        head (`str`, *optional*): What training calls it (`--head`); None for a class that nobody trains.
+        pipelines (`tuple[str, ...]`): The pipelines that it serves; the one that it is meant for comes first.
+        head (`str`, *optional*): The name that training uses (`--head`); None for a class that is not trained.
         tasks (`tuple[str, ...]`): What it can be trained for: `"islr"`, `"cslr"`, `"slt"`, `"pretrain"`.
         label_layer (`str`, *optional*): The layer with one row per label, for heads that choose among labels.
-        serves_as (`tuple[str, ...]`): Other classes that its weights load as in full, and whose pipelines it serves.
-        adapter_task (`str`, *optional*): PEFT's `task_type`.
+        serves_as (`tuple[str, ...]`): Other classes that can load all of its weights, and whose pipelines it serves.
+        adapter_task (`str`, *optional*): The `task_type` of PEFT for its adapters.
     """
 
     class_name: str

@@ -1,4 +1,4 @@
-"""Random changes of training clips that leave the sign what it is. Pure numpy, off by default."""
+"""Random changes to training clips that do not change the sign. Pure numpy, off by default."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _FLIP = np.array(FLIP_PERMUTATION)
 class PoseAugmentation:
     """What training may do to a clip. Every field at its default does nothing.
 
-    Ranges are half-widths of uniform draws, one draw a clip unless said otherwise; lengths are in normalised units
+    Ranges are half-widths of uniform draws, one draw per clip unless said otherwise; lengths are in normalised units
     (the clip's box is 2 wide for the body, 1 for hands and face).
 
     Args:
-        rotation (`float`): Degrees in the image plane. Parts turn around their origins, so the whole signer turns.
-        scale (`float`): Relative size, x and y alike: 0.2 = 0.8 to 1.2.
-        stretch (`float`): Relative size of x against y (other proportions, other camera).
-        shift (`float`): Moves the body; hands and face are relative to it.
-        noise (`float`): Standard deviation of Gaussian jitter, joint by joint and frame by frame.
-        joint_dropout (`float`): Chance of each joint to be missing from the whole clip.
-        part_dropout (`float`): Chance of each hand and of the face to be missing from the whole clip.
-        frame_dropout (`float`): Chance of each frame to be left out.
-        speed (`float`): Relative change of duration: 0.2 = 0.8 to 1.2 times as long, by repeating or leaving out
-            frames.
-        flip (`float`): Chance to mirror the signer: x changes sign, left and right change places.
+        rotation (`float`): Rotation in the image plane, in degrees. All parts turn around their origins, so the whole
+            signer turns.
+        scale (`float`): Change of size, the same for x and y: 0.2 means 0.8 to 1.2 times as large.
+        stretch (`float`): Change of width relative to height, as with other proportions or another camera.
+        shift (`float`): Shift of the body; hands and face are relative to it.
+        noise (`float`): Standard deviation of Gaussian jitter, drawn for each joint in each frame.
+        joint_dropout (`float`): Probability that a joint is missing from the whole clip.
+        part_dropout (`float`): Probability that a hand or the face is missing from the whole clip.
+        frame_dropout (`float`): Probability that a frame is left out.
+        speed (`float`): Change of duration: 0.2 means 0.8 to 1.2 times as long, by repeating or leaving out frames.
+        flip (`float`): Probability that the signer is mirrored: x changes sign, left and right change places.
     """
 
     rotation: float = 0.0
@@ -87,7 +87,7 @@ class PoseAugmentation:
             pose_values (`np.ndarray` of shape `(T, 69, 3)`):
                 What [`normalize_joints`] returns.
             generator (`np.random.Generator`):
-                Source of randomness; the same state gives the same clip.
+                Source of randomness; the same state gives the same result.
 
         Returns:
             `np.ndarray` of shape `(T, 69, 3)`, float32, in [-1, 1]; joints that were missing stay missing.

@@ -23,24 +23,26 @@ class PoseClip:
     Args:
         keypoints (`np.ndarray` of shape `(T, K, 2)`):
             x (to the right) and y (downwards) of each keypoint, in the unit that `coordinates` states. Stored as
-            float32 or float64. Masked ones were not found.
+            float32 or float64. Masked keypoints were not found.
         scores (`np.ndarray` of shape `(T, K)`):
-            The detector's certainty, usually 0 to 1. 0 means "not found", and so do -1 and masked ones.
+            The detector's certainty, usually from 0 to 1. 0 means "not found"; so do -1 and masked scores.
         layout (`str`, *optional*, defaults to `"coco_wholebody_133"`):
-            A name of `modeling_sigma.model.skeleton_layouts.LAYOUTS`.
+            Name of the keypoint layout, one of `modeling_sigma.model.skeleton_layouts.LAYOUTS`.
         fps (`float`, *optional*):
-            Frames a second.
+            Frame rate in frames per second.
         width, height (`int`, *optional*):
-            Size of the image in pixels.
+            Width and height of the image in pixels.
         coordinates (`"pixels"` or `"shares"`, *optional*):
-            `"pixels"`, or any other unit that is the same for x and y; `"shares"` where x is divided by the width and
-            y by the height of the image. None: unknown, and decided by the numbers when a model reads the clip.
+            Unit of the coordinates: `"pixels"`, or any other unit that is the same for x and y; or `"shares"`, where x
+            is divided by the width and y by the height of the image. None means unknown: the numbers decide when a
+            model reads the clip.
         aspect_ratio (`float`, *optional*):
-            Width over height of the image, where only this is known. `width` and `height` go first.
+            Width of the image over its height, where only this is known. `width` and `height` take precedence.
 
     Raises:
         ValueError: for wrong shapes, an empty clip, a layout that does not fit K, coordinates that are not finite
-            although their score says that the keypoint was found, or scores that are none (depths, percentages).
+            although their score says that the keypoint was found, or numbers that cannot be scores (depths,
+            percentages).
 
     Example:
 

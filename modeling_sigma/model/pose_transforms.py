@@ -1,4 +1,4 @@
-"""From keypoints to the numbers the model reads: select 69 joints, normalise, choose frames. Pure numpy.
+"""From keypoints to the numbers that the model reads: select 69 joints, normalise, choose frames. Pure numpy.
 
 Source: arXiv:2509.21223, pose pre-processing (taken over from Uni-Sign). Departures: float64 throughout, a
 deterministic choice of frames in evaluation, and references of scale for clips without a body.
@@ -18,13 +18,13 @@ ScaleReference = Literal["body", "hands", "image"]
 SCALE_REFERENCES = ("body", "hands", "image")
 BOXES = ("extremes", "quantile")
 
-# Of the reference points that `box="quantile"` lays the box around; one outlier then moves nothing.
+# Quantiles of the reference points that `box="quantile"` lays the box around: a single outlier then moves nothing.
 _QUANTILES = (0.02, 0.98)
 
 # Fewer points than this do not fix the size of a signer (arXiv:2509.21223 keeps Uni-Sign's rule).
 MIN_REFERENCE_POINTS = 4
 
-# Joint of the body and the place in the face: nose and nose tip, left and right ear and the ends of the jaw.
+# Joint of the body, and the point of the face that stands in for it: nose tip for nose, ends of the jaw for the ears.
 _HEAD_IN_FACE = ((0, 17), (1, 8), (2, 0))
 
 
@@ -50,7 +50,7 @@ def select_joints(clip: PoseClip) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fill_head_from_face(keypoints: np.ndarray, scores: np.ndarray) -> bool:
-    """Puts the face's nose tip and ends of the jaw, in place, where a clip's body has neither a nose nor ears.
+    """Fills in, in place, nose and ears of a body that has none, from the face's nose tip and the ends of its jaw.
 
     Reduced MediaPipe files leave them out of the body. The box around what is left would be smaller: 0.94 of the whole
     one in the median, 0.74 at worst. A body whose nose or ear was found in any frame is left as it is.
@@ -71,10 +71,10 @@ def fill_head_from_face(keypoints: np.ndarray, scores: np.ndarray) -> bool:
 
 
 def replace_missing_origins(keypoints: np.ndarray, scores: np.ndarray) -> None:
-    """Places parts whose origin was not found, in place: relative to (0, 0) all of their joints would be far away.
+    """Gives parts whose origin was not found another one, in place: all joints would be far away from (0, 0).
 
-    A hand without a wrist lies relative to the body's wrist of the same frame, a face without a nose tip relative to
-    the body's nose; where the body does not have them either, the part counts as not seen.
+    A hand without a wrist becomes relative to the body's wrist of the same frame, a face without a nose tip relative
+    to the body's nose. Where the body does not have these either, the part counts as not seen.
 
     Args:
         keypoints (`np.ndarray` of shape `(T, 69, 2)`), scores (`np.ndarray` of shape `(T, 69)`):
@@ -110,24 +110,24 @@ def normalize_joints(
         keypoints (`np.ndarray` of shape `(T, 69, 2)`):
             Image coordinates, in pixels or any other unit that is the same for x and y.
         scores (`np.ndarray` of shape `(T, 69)`):
-            Certainty. A joint counts as seen where its score exceeds `score_threshold`.
+            Score of each joint, usually from 0 to 1.
         score_threshold (`float`, *optional*, defaults to 0.3):
-            See `scores`.
+            A joint counts as seen where its score exceeds this.
         scale_reference (`"body"`, `"hands"` or `"image"`, *optional*, defaults to `"body"`):
             What the box surrounds: all seen body joints of the clip (the paper), all seen hand joints, or a fixed
             share of the image around its centre. The last two serve detectors that see no body.
         fill_wrists (`bool`, *optional*, defaults to `False`):
-            Put the wrist of a seen hand into the body's wrist joint where that one is missing. Hands are relative
-            to their wrist, so without a body their place in the picture would be lost.
+            Copy the wrist of a seen hand into the body's wrist joint where that is missing. Hands are relative to
+            their wrist, so without a body their place in the picture would be lost.
         image_size (`tuple[float, float]`, *optional*, defaults to `(1.0, 1.0)`):
             Width and height in the unit of `keypoints`; only used by `scale_reference="image"`.
         image_share (`float`, *optional*, defaults to 0.5):
             Side of the box as a share of the image's shorter side; only used by `scale_reference="image"`.
         box (`"extremes"` or `"quantile"`, *optional*, defaults to `"extremes"`):
-            The box reaches from the outermost reference point to the outermost (the paper), or leaves the outermost
-            2 % out on each side, since one outlier shrinks a signer.
+            `"extremes"`: the box surrounds all reference points (the paper). `"quantile"`: it leaves out the outermost
+            2 % on each side, so that a single outlier does not shrink the signer.
         frames (`np.ndarray`, *optional*):
-            Numbers of the frames to return; the box is always that of the whole clip. All by default.
+            Numbers of the frames to return, all by default. The box is always that of the whole clip.
 
     Returns:
         `np.ndarray` of shape `(T, 69, 3)`, float32: x, y and score, each in [-1, 1]; all three 0 where the joint was

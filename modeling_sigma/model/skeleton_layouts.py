@@ -17,7 +17,7 @@ from types import MappingProxyType
 PARTS = ("body", "left_hand", "right_hand", "face")
 PART_SIZES = MappingProxyType({"body": 9, "left_hand": 21, "right_hand": 21, "face": 18})
 NUM_JOINTS = 69
-# The joints themselves in the order of the model, as our data sets store them.
+# The layout of the joints themselves, in the order of the model, as our data sets store them.
 SELECTED_LAYOUT = "sigma_69"
 
 # A keypoint that a detector does not have.
@@ -96,7 +96,7 @@ class SkeletonLayout:
         num_keypoints (`int`):
             Number of keypoints K that the detector writes.
         body, left_hand, right_hand, face (`tuple[int, ...]`):
-            For each joint of the part its index among the K keypoints; `MISSING` (-1) where the detector has none.
+            For each joint of the part, its index among the K keypoints; `MISSING` (-1) where the detector has none.
         components (`tuple[tuple[str, int], ...]`):
             The blocks of keypoints, in order, with their sizes.
     """

@@ -1,4 +1,4 @@
-"""A row of our data sets back to the clip that was packed into it (`datasets_scripts.schema` packs)."""
+"""Unpacks a row of our data sets into the clip that it holds (`datasets_scripts.schema` packs it)."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def is_stored_row(fields: Mapping[str, Any]) -> bool:
 
 
 def rows_of_columns(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of a batch that holds them column by column; a single row is a list of one."""
+    """The rows of a batch that holds them column by column; a single row becomes a list of one."""
     if np.ndim(to_numpy(columns["keypoints_step"])) == 0:
         return [dict(columns)]
     return [{name: values[row] for name, values in columns.items()} for row in range(len(columns["keypoints"]))]

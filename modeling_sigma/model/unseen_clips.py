@@ -13,13 +13,13 @@ from .skeleton_layouts import PART_SLICES, PARTS
 def explain_unseen(
     seen: np.ndarray, score_threshold: float, parts_read: Sequence[str] | None, scale_reference: str
 ) -> str:
-    """Nobody was found, or not what the model takes the size of the signer from.
+    """A message that says why: nobody was found, or not the part that the model takes the signer's size from.
 
     Args:
         seen (`np.ndarray` of shape `(T, 69)`):
             Whether each joint that the model reads was found.
         score_threshold (`float`), parts_read (`Sequence[str]`, *optional*), scale_reference (`str`):
-            Of the feature extractor.
+            Settings of the feature extractor: `score_threshold`, `parts` and `scale_reference`.
     """
     parts = [part for part in PARTS if seen[:, PART_SLICES[part]].any()]
     if not parts:

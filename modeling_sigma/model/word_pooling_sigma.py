@@ -16,8 +16,8 @@ def word_pooling_matrix(text_word_ids: Tensor) -> Tensor:
 
     Args:
         text_word_ids (`torch.LongTensor` of shape `(batch_size, text_length)`):
-            Which word of its sentence each token belongs to, counted from 0; negative for a token of no word (padding,
-            [CLS], `</s>`, prompt).
+            The word of its sentence that each token belongs to, counted from 0; negative for a token outside of words
+            (padding, [CLS], `</s>`, prompt).
 
     Returns:
         `torch.FloatTensor` of shape `(batch_size, num_words, text_length)`: 1 where the token belongs to the word,

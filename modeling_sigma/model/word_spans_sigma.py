@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 # Words of one text, in order, e.g. `jieba.lcut` for Chinese.
 WordSegmenter = Callable[[str], Sequence[str]]
 
-# Characters of scripts that put no spaces between words, as the inside of a class of a regular expression: Thai, Lao,
+# Characters of scripts without spaces between words, as the inside of a regular expression's class: Thai, Lao,
 # Tibetan, Myanmar, Khmer, Kana and Han with their punctuation and wide forms. Korean writes spaces.
 _UNSPACED = (
     "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3001-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -33,10 +33,10 @@ def is_word_border(text: str, position: int) -> bool:
     """
     if position in (0, len(text)):
         return True
-    before, behind = text[position - 1], text[position]
-    if _is_mark(behind):
+    before, after = text[position - 1], text[position]
+    if _is_mark(after):
         return False
-    return before.isspace() or behind.isspace() or any(map(UNSPACED_CHARACTER.match, (before, behind)))
+    return before.isspace() or after.isspace() or any(map(UNSPACED_CHARACTER.match, (before, after)))
 
 
 def word_spans(text: str, word_segmenter: WordSegmenter | None) -> list[tuple[int, int]]:
@@ -60,7 +60,7 @@ def word_spans(text: str, word_segmenter: WordSegmenter | None) -> list[tuple[in
 
 
 def joined_spans(text: str, spans: list[tuple[int, int]], entities: Sequence[str]) -> list[tuple[int, int]]:
-    """Word spans, those of the words of one entity joined; in scripts without spaces it is cut out of longer words."""
+    """Word spans in which those of one entity are joined; in scripts without spaces it is cut out of longer words."""
     if not entities:
         return spans
     for match in _entity_pattern(entities).finditer(text):
@@ -82,7 +82,7 @@ def joined_spans(text: str, spans: list[tuple[int, int]], entities: Sequence[str
 
 
 def _entity_pattern(entities: Sequence[str]) -> re.Pattern[str]:
-    """Finds the longest entity that is no part of a longer word; scripts without spaces do not show that."""
+    """Finds the longest entity that is not part of a longer word; scripts without spaces do not show that."""
     alternatives = [
         ("" if UNSPACED_CHARACTER.match(entity[0]) else f"(?<!{_SPACED_LETTER})")
         + re.escape(entity)
