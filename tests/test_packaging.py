@@ -62,6 +62,7 @@ _NOT_IMPORTED = {
     "opencv-python-headless": "rtmlib wants OpenCV, and brings the one for desktops",
     "tensorboard": "report_to: tensorboard",
     "pytest-timeout": "an option in pyproject.toml",
+    "parameterized": "transformers' common tests want it",
     "mypy": "a command",
     "pre-commit": "a command",
     "ruff": "a command",
