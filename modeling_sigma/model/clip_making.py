@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from transformers.utils import logging
 
 from .clip_shapes import axis_order, explain_number, explain_shape
 from .keypoint_arrays import hide_invalid, to_numpy
@@ -20,19 +21,25 @@ from .skeleton_layouts import layout_for_num_keypoints
 from .stored_rows import decode_clip, is_stored_row, rows_of_columns
 
 
+logger = logging.get_logger(__name__)
+
 # Anything that stands for one clip.
 PoseInput = PoseClip | str | os.PathLike[str] | np.ndarray | Mapping[str, Any] | Sequence[Any]
 
 # A second axis this short is one of people, a longer one of frames.
 _MOST_PEOPLE = 4
+# What detectors call the scores in their own dictionaries.
+_SCORE_NAMES = ("scores", "keypoint_scores", "keypoint_score", "confidences", "confidence")
 
 
 def split_clips(poses: Any) -> tuple[list[Any], bool]:
     """The clips of an input, as they are, and whether it was several.
 
     Several are a list, tuple or generator of clips, an array `(B, T, K, C)`, and rows column by column, as a slice of
-    a data set gives them (`dataset[:8]`). One clip is everything that [`as_pose_clip`] takes, a list of frames too.
+    a data set gives them (`dataset[:8]`, also as a table of pandas or arrow). One clip is everything that
+    [`as_pose_clip`] takes, a list of frames too.
     """
+    poses = _of_table(to_numpy(poses))
     if isinstance(poses, Mapping):
         if is_stored_row(poses) and np.ndim(to_numpy(poses["keypoints_step"])):
             return list(rows_of_columns(poses)), True
@@ -44,7 +51,14 @@ def split_clips(poses: Any) -> tuple[list[Any], bool]:
     if single or not isinstance(poses, Iterable):
         return [poses], False
     items = list(poses)
-    return ([items], False) if _are_frames(items) else (items, True)
+    if _are_frames(items):
+        return [items], False
+    if len(items) > 1 and all(_is_array(item) and item.ndim == 3 and len(item) == 1 for item in items):
+        logger.warning_once(
+            "a list of arrays (1, K, C) is read as clips of one frame each: if they are the frames of one clip, join "
+            "them with np.concatenate"
+        )
+    return items, True
 
 
 def as_pose_clip(pose: Any, coordinates: str | None = None, aspect_ratio: float | None = None) -> PoseClip:
@@ -84,9 +98,16 @@ def _as_pose_clip(pose: Any) -> PoseClip:
         return _clip_of_points(*pose)
     if _is_array(pose) or (isinstance(pose, (list, tuple)) and _are_frames(list(pose))):
         return _clip_of_points(pose)
+    advice = ""
+    if isinstance(pose, bytes):
+        advice = ": packed keypoints of a data set need their whole row, not one of its columns"
+    elif hasattr(pose, "body") and hasattr(pose, "header"):
+        advice = ": write it into a file, whose header says which point is which, and pass the path"
+    elif hasattr(pose, "data") and hasattr(pose, "confidence"):
+        advice = ": pass its keypoints and scores, (body.data, body.confidence)"
     raise TypeError(
         f"expected a PoseClip, path, array, dict of keypoints and scores, or list of frames, received "
-        f"{type(pose).__name__}"
+        f"{type(pose).__name__}{advice}"
     )
 
 
@@ -98,7 +119,12 @@ def _clip_of_mapping(fields: Mapping[str, Any]) -> PoseClip:
         raise ValueError(
             f"expected a dict with keypoints and scores, received keys {sorted(map(str, fields))}{advice}"
         )
+    if any(isinstance(fields["keypoints"], packed) for packed in (bytes, np.bytes_)):
+        raise ValueError("expected arrays of numbers, received packed keypoints: pass the whole row of the data set")
     known = {name: fields[name] for name in PoseClip.__dataclass_fields__ if fields.get(name) is not None}
+    scores = next((fields[name] for name in _SCORE_NAMES if fields.get(name) is not None), None)
+    if scores is not None:
+        known["scores"] = scores
     for name in ("fps", "width", "height", "aspect_ratio"):
         if name in known:
             number = np.asarray(to_numpy(known[name])).item()
@@ -126,7 +152,8 @@ def _clip_of_points(keypoints: Any, scores: Any = None, layout: str | None = Non
     if certainty.shape == points.shape[:2]:
         if certainty.size and (certainty == certainty.flat[0]).all():
             # The same everywhere says nothing: only the coordinates tell what was found.
-            certainty = np.where(xy.any(-1), certainty, certainty.dtype.type(0))
+            found = xy.any(-1) & (xy != -1).any(-1)
+            certainty = np.where(found, certainty, certainty.dtype.type(0))
         xy, certainty = hide_invalid(xy, certainty)
     return PoseClip(xy, certainty, layout, **stated)
 
@@ -159,17 +186,31 @@ def _is_array(pose: Any) -> bool:  # torch's tensors, jax's arrays, ...
     return hasattr(pose, "shape") and hasattr(pose, "dtype") and hasattr(pose, "ndim")
 
 
+def _of_table(poses: Any) -> Any:
+    """The columns of a table of rows, or the numbers of a table of numbers; anything else as it is."""
+    if hasattr(poses, "to_pydict"):  # arrow
+        return poses.to_pydict()
+    if not (hasattr(poses, "columns") and hasattr(poses, "to_numpy")):  # pandas, polars
+        return poses
+    if "keypoints" not in poses.columns:
+        return poses.to_numpy()
+    return {name: poses[name].to_list() for name in poses.columns}
+
+
 def _is_pair(pose: Any) -> bool:
-    """Keypoints and scores in a tuple, as detectors return them."""
-    if not isinstance(pose, (tuple, list)) or len(pose) != 2 or not all(map(_is_array, pose)):
+    """Keypoints and scores in a tuple, as detectors and `.pose` bodies give them."""
+    if not isinstance(pose, (tuple, list)) or len(pose) != 2:
         return False
-    keypoints, scores = (tuple(array.shape) for array in pose)
-    return len(keypoints) in (3, 4) and keypoints[:-1] == scores and keypoints[-1] == 2
+    arrays = [to_numpy(array) for array in pose]
+    if not all(map(_is_array, arrays)):
+        return False
+    keypoints, scores = (tuple(array.shape) for array in arrays)
+    return len(keypoints) in (3, 4) and keypoints[:-1] == scores and keypoints[-1] in (2, 3)
 
 
 def _holds_clips(columns: Mapping[str, Any]) -> bool:
     """Whether `keypoints` are those of several clips, rather than of the frames of one."""
-    clips = columns.get("keypoints")
+    clips = to_numpy(columns.get("keypoints"))
     if _is_array(clips) and clips.dtype != object:  # type: ignore[union-attr]
         return split_clips(clips)[1]
     if not isinstance(clips, (list, tuple, np.ndarray)):
@@ -201,6 +242,8 @@ def _are_frames(items: list[Any]) -> bool:
 
 
 def _is_empty(item: Any) -> bool:
+    if isinstance(item, float) and item != item:  # what tables make of None
+        return True
     return item is None or (isinstance(item, (list, tuple)) and not len(item)) or (_is_array(item) and 0 in item.shape)
 
 
@@ -217,6 +260,11 @@ def _num_axes(item: Any) -> int:
 def _stacked(values: Any, name: str) -> np.ndarray:
     """An array, also a masked one; of a list of frames with NaN for those that are None or empty."""
     values = to_numpy(values)
+    if isinstance(values, np.ndarray) and values.dtype.names:
+        raise ValueError(
+            f"expected {name} as numbers, received records of {', '.join(values.dtype.names)}: "
+            "np.stack([array[name] for name in array.dtype.names], axis=-1) makes numbers of them"
+        )
     if isinstance(values, np.ndarray) and values.dtype != object:
         return values
     if not isinstance(values, (list, tuple, np.ndarray)):
@@ -239,8 +287,11 @@ def _stacked(values: Any, name: str) -> np.ndarray:
 def _frame(frame: Any, name: str, t: int) -> np.ndarray:
     array = to_numpy(frame)
     if not isinstance(array, np.ndarray) or array.dtype == object:
+        points = [to_numpy(point) for point in array]
+        size = next((len(point) for point in points if np.ndim(point) == 1), 0)
         try:
-            array = np.array([to_numpy(row) for row in array], np.float64)  # None becomes NaN
+            # None becomes NaN
+            array = np.array([[None] * size if size and point is None else point for point in points], np.float64)
         except (TypeError, ValueError) as error:
             raise ValueError(f"expected {name} of frame {t} as an array of numbers, received other values") from error
     return array[0] if array.ndim == 3 and len(array) == 1 else array

@@ -16,6 +16,7 @@ def pad_features(
     features: Mapping[str, Any] | Sequence[Mapping[str, Any]],
     length: int | None = None,
     multiple_of: int | None = None,
+    fills: Mapping[str, int] | None = None,
 ) -> dict[str, np.ndarray]:
     """One batch of the features of several clips.
 
@@ -27,6 +28,8 @@ def pad_features(
             Frames of the batch; those of its longest clip by default.
         multiple_of (`int`, *optional*):
             Rounds the number of frames up.
+        fills (`Mapping[str, int]`, *optional*):
+            Entries that are sequences of tokens, and what follows the end of the shorter ones.
 
     Returns:
         `dict[str, np.ndarray]`: `pose_values` `(B, T, 69, 3)` float32, `pose_attention_mask` `(B, T)` int64, 1 = real
@@ -51,8 +54,16 @@ def pad_features(
         batch["pose_values"][row, : len(value)] = value
         batch["pose_attention_mask"][row, : len(value)] = mask
     for name in clips[0]:
-        batch[name] = np.stack([np.asarray(clip[name]) for clip in clips])
+        entries = [np.asarray(clip[name]) for clip in clips]
+        if fills is not None and name in fills and entries[0].ndim == 1:
+            entries = _padded(entries, fills[name])
+        batch[name] = np.stack(entries)
     return batch
+
+
+def _padded(sequences: Sequence[np.ndarray], fill: int) -> list[np.ndarray]:
+    longest = max(map(len, sequences))
+    return [np.pad(sequence, (0, longest - len(sequence)), constant_values=fill) for sequence in sequences]
 
 
 def _listed(features: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from transformers.processing_utils import ProcessingKwargs, Unpack
 from transformers.utils import cached_file, logging
 
 from .clip_making import PoseInput
+from .feature_padding import pad_features
 from .word_spans_sigma import WordSegmenter, joined_spans, word_spans
 
 
@@ -156,6 +157,39 @@ class SigmaProcessor(ProcessorMixin):
             if num_clips is not None and len(texts) != num_clips:
                 raise ValueError(f"expected one text a clip, received {len(texts)} texts for {num_clips} clips")
             features.update(self._encode_texts(texts, word_segmenter, text_options))
+        return BatchFeature(features, tensor_type=return_tensors)
+
+    @property
+    def padding_side(self) -> str:
+        """Where padding stands; what `DataCollatorForSeq2Seq` asks for."""
+        return "right"
+
+    def pad(
+        self,
+        processed_features: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        padding: bool | str = True,
+        max_length: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        return_tensors: str | None = "pt",
+        **kwargs: Any,
+    ) -> BatchFeature:
+        """A batch of clips, prompts and texts that were read one by one; what `DataCollatorWithPadding` and
+        `DataCollatorForSeq2Seq` call.
+
+        Args:
+            processed_features (list of dicts, or a dict of lists):
+                What this processor made of each clip, with or without its axis of one clip.
+            padding, max_length, pad_to_multiple_of, return_tensors:
+                Of frames; see [`SigmaFeatureExtractor.pad`]. Prompts and texts are padded to the longest.
+
+        Raises:
+            ValueError: for clips without `pose_values`, or longer ones than `max_length`.
+        """
+        length = max_length or self.feature_extractor.max_frames if padding == "max_length" else None
+        pad = self.tokenizer.pad_token_id
+        fills = {"prompt_input_ids": pad, "text_input_ids": pad, "text_word_ids": -1, "labels": -100}
+        fills |= {"prompt_attention_mask": 0, "text_attention_mask": 0}
+        features = pad_features(processed_features, length, pad_to_multiple_of, fills)
         return BatchFeature(features, tensor_type=return_tensors)
 
     def _encode_prompts(self, language: str | Sequence[str], num_clips: int) -> dict[str, np.ndarray]:
