@@ -343,7 +343,8 @@ def test_points_and_frames_that_are_none_or_nan():
 
 def test_tables_of_rows_and_of_numbers():
     pandas = pytest.importorskip("pandas")
-    rows = [encode_sample(clip, sample_id="a", split="train") for clip in random_clips((5, 7))]
+    facts = {"sample_id": "a", "sign_language": "A", "spoken_language": "B", "split": "train"}
+    rows = [encode_sample(clip, **facts) for clip in random_clips((5, 7))]
     frame = pandas.DataFrame(rows)
     for table in (frame, pyarrow.Table.from_pylist([{k: v for k, v in row.items() if v is not None} for row in rows])):
         clips, are_several = split_clips(table)
@@ -361,7 +362,7 @@ def test_tables_of_rows_and_of_numbers():
         (SimpleNamespace(data=None, confidence=None), r"\(body.data, body.confidence\)"),
         (np.zeros((6, 133), [("x", "f4"), ("y", "f4")]), "records of x, y: np.stack"),
         (
-            {"keypoints": CLIP.keypoints, "scores": CLIP.scores, "fps": "25"},
+            {"keypoints": POINTS, "fps": "25"},
             "a positive number for fps, received '25'",
         ),
         (np.zeros((5, 6, 1662)), r"several clips as list\(array\); .* 33 pose points"),

@@ -1,6 +1,7 @@
 """`SigmaFeatureExtractor`: everything that stands for a clip, in; padded tensors, out."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 

@@ -695,7 +695,8 @@ def test_arrays_of_several_clips(person, tmp_path):
     np.savez(tmp_path / "a.npz", X=np.stack([points, points]), y=np.arange(2))
     assert clip_names(tmp_path / "a.npz") == ["X_0", "X_1"]
     check(load_clip(tmp_path / "a.npz::X_1"), keypoints, "coco_wholebody_133", scores)
-    np.savez(tmp_path / "b.npz", keypoints=np.stack([keypoints] * 3), scores=np.stack([scores] * 3), fps=25)
+    twice = {"keypoints": np.tile(keypoints, (2, 1, 1)), "scores": np.tile(scores, (2, 1))}
+    np.savez(tmp_path / "b.npz", **{name: np.stack([array] * 3) for name, array in twice.items()}, fps=25)
     with pytest.raises(ValueError, match="this file holds 3 clips"):
         load_clip(tmp_path / "b.npz")
     assert load_clip(tmp_path / "b.npz::2").fps == 25
@@ -719,10 +720,8 @@ def test_other_endings(name, advice, tmp_path):
 
 def test_axes_in_another_order(person, tmp_path):
     points = np.concatenate([person[0], person[1][..., None]], axis=-1)
-    for array, order in (
-        (points.transpose(1, 0, 2), "(1, 0, 2)"),
-        (points.transpose(2, 0, 1)[..., None], "(1, 3, 2, 0)"),
-    ):
+    for array in (points.transpose(1, 0, 2), points.transpose(2, 0, 1)[..., None]):
+        order = "(1, 0, 2)" if array.ndim == 3 else "(1, 3, 2, 0)"
         np.save(tmp_path / "a.npy", array)
         with pytest.raises(ValueError, match=rf"array.transpose{re.escape(order)}"):
             load_clip(tmp_path / "a.npy")
@@ -744,3 +743,21 @@ def test_alphapose_formats_without_hands(tmp_path):
     person = {"people": [{"pose_keypoints_2d": [1.0] * 54}]}
     with pytest.raises(ValueError, match="AlphaPose's formats open and cmu hold bodies without hands"):
         load_clip(write_json(tmp_path / "a.json", {"0.jpg": person, "1.jpg": person}))
+
+
+def test_tables_of_several_clips_without_a_sequence(tmp_path):
+    points = holistic(2)
+    table = long_table(points)
+    twice = pyarrow.concat_tables([table, table])
+    with pytest.raises(ValueError, match="if these are several clips, tell them apart in a column sequence_id"):
+        load_clip(write_table(tmp_path / "a.parquet", twice))
+    people = pyarrow.array(["Ada"] * table.num_rows + ["Ben"] * table.num_rows)
+    path = write_table(tmp_path / "b.parquet", twice.append_column("participant_id", people))
+    assert clip_names(path) == ["Ada", "Ben"] and len(load_clip(f"{path}::Ben")) == 2
+
+
+def test_a_table_in_pixels(tmp_path):
+    points = holistic(2)
+    points[..., :2] *= (640, 480)
+    clip = load_clip(write_table(tmp_path / "a.parquet", long_table(points)))
+    assert clip.coordinates is None and clip.keypoints.max() > 100

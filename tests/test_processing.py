@@ -337,8 +337,6 @@ def test_pads_what_it_made_clip_by_clip(processor: SigmaProcessor) -> None:
         assert padded.keys() == batch.keys()
         for name, value in batch.items():
             torch.testing.assert_close(padded[name], value)
-    collated = DataCollatorForSeq2Seq(processor)(
-        [{name: value[0] for name, value in one.items()} for one in one_by_one]
-    )
+    collated = DataCollatorForSeq2Seq(processor)(features)
     torch.testing.assert_close(collated["labels"], batch["labels"])
     torch.testing.assert_close(collated["pose_values"], batch["pose_values"])

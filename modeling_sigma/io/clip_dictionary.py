@@ -145,8 +145,8 @@ def _each_clip(content: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
 
 def _are_separate_axes(content: Mapping[Any, Any]) -> bool:
     """Whether x and y are `(T, K)` arrays of their own."""
-    axes = [content.get(axis) for axis in "xy"]
-    return all(isinstance(axis, np.ndarray) and axis.ndim == 2 for axis in axes) and axes[0].shape == axes[1].shape
+    x, y = content.get("x"), content.get("y")
+    return isinstance(x, np.ndarray) and isinstance(y, np.ndarray) and x.ndim == 2 and x.shape == y.shape
 
 
 def _is_nobody(frame: Any) -> bool:

@@ -87,7 +87,7 @@ def _recording_of(content: Any, path: str | os.PathLike[str]) -> Recording | Man
 def _of_frames(frames: list[Any], stated: dict[str, Any]) -> Recording | None:
     """The recording of a list of frames or results; None for a list of anything else."""
     first = next((frame for frame in frames if frame), None)
-    if is_list_of_landmarks(first) and isinstance(first[0], dict):
+    if isinstance(first, list) and is_list_of_landmarks(first) and isinstance(first[0], dict):
         return _of_frames([{"landmarks": frame} for frame in frames], stated)
     if isinstance(first, list) and first and isinstance(first[0], dict) and "keypoints" in first[0]:
         return _instances([frame or [] for frame in frames], stated)  # MMPoseInferencer
@@ -113,9 +113,8 @@ def _of_frames(frames: list[Any], stated: dict[str, Any]) -> Recording | None:
 def _in_order(frames: list[Any]) -> list[Any]:
     """Frames by their number, where each states one."""
     for name in ("frame", "frame_id", "frame_number", "frame_idx", "frame_index"):
-        numbers = [frame.get(name) if isinstance(frame, dict) else None for frame in frames]
-        if all(isinstance(number, int) for number in numbers):
-            return [frames[place] for place in np.argsort(numbers, kind="stable")]
+        if all(isinstance(frame, dict) and isinstance(frame.get(name), int) for frame in frames):
+            return sorted(frames, key=lambda frame: frame[name])
     return frames
 
 

@@ -211,7 +211,7 @@ def _is_pair(pose: Any) -> bool:
 def _holds_clips(columns: Mapping[str, Any]) -> bool:
     """Whether `keypoints` are those of several clips, rather than of the frames of one."""
     clips = to_numpy(columns.get("keypoints"))
-    if _is_array(clips) and clips.dtype != object:  # type: ignore[union-attr]
+    if _is_array(clips) and clips.dtype != object:
         return split_clips(clips)[1]
     if not isinstance(clips, (list, tuple, np.ndarray)):
         return False
