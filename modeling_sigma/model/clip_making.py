@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from transformers.utils import logging
 
+from .clip_kinds import are_frames, is_array, is_clip, is_empty, is_pair, num_axes
 from .clip_shapes import axis_order, explain_number, explain_shape
 from .keypoint_arrays import hide_invalid, to_numpy
 from .pose_clip import PoseClip
@@ -44,16 +45,16 @@ def split_clips(poses: Any) -> tuple[list[Any], bool]:
         if is_stored_row(poses) and np.ndim(to_numpy(poses["keypoints_step"])):
             return list(rows_of_columns(poses)), True
         return ([poses], False) if is_stored_row(poses) or not _holds_clips(poses) else (_rows(poses), True)
-    if _is_array(poses) and poses.dtype != object:
+    if is_array(poses) and poses.dtype != object:
         several = poses.ndim == 4 and poses.shape[1] > _MOST_PEOPLE and poses.shape[-1] in (2, 3)
         return (list(poses), True) if several else ([poses], False)
-    single = isinstance(poses, (str, os.PathLike)) or _is_clip(poses) or _is_pair(poses)
+    single = isinstance(poses, (str, os.PathLike)) or is_clip(poses) or is_pair(poses)
     if single or not isinstance(poses, Iterable):
         return [poses], False
     items = list(poses)
-    if _are_frames(items):
+    if are_frames(items):
         return [items], False
-    if len(items) > 1 and all(_is_array(item) and item.ndim == 3 and len(item) == 1 for item in items):
+    if len(items) > 1 and all(is_array(item) and item.ndim == 3 and len(item) == 1 for item in items):
         logger.warning_once(
             "a list of arrays (1, K, C) is read as clips of one frame each: if they are the frames of one clip, join "
             "them with np.concatenate"
@@ -91,12 +92,12 @@ def _as_pose_clip(pose: Any) -> PoseClip:
         return _load_clip(pose)
     if isinstance(pose, Mapping):
         return _clip_of_mapping(pose)
-    if _is_clip(pose):
+    if is_clip(pose):
         known = {name: getattr(pose, name, None) for name in PoseClip.__dataclass_fields__}
         return PoseClip(**known)  # type: ignore[arg-type]
-    if _is_pair(pose):
+    if is_pair(pose):
         return _clip_of_points(*pose)
-    if _is_array(pose) or (isinstance(pose, (list, tuple)) and _are_frames(list(pose))):
+    if is_array(pose) or (isinstance(pose, (list, tuple)) and are_frames(list(pose))):
         return _clip_of_points(pose)
     advice = ""
     if isinstance(pose, bytes):
@@ -177,15 +178,6 @@ def _check_third_channel(xy: np.ndarray, third: np.ndarray) -> None:
 # --- arrays of many kinds
 
 
-def _is_clip(pose: Any) -> bool:
-    """A PoseClip may come from another copy of this code: the package's, or one that travelled with a checkpoint."""
-    return hasattr(pose, "keypoints") and hasattr(pose, "scores") and hasattr(pose, "layout")
-
-
-def _is_array(pose: Any) -> bool:  # torch's tensors, jax's arrays, ...
-    return hasattr(pose, "shape") and hasattr(pose, "dtype") and hasattr(pose, "ndim")
-
-
 def _of_table(poses: Any) -> Any:
     """The columns of a table of rows, or the numbers of a table of numbers; anything else as it is."""
     if hasattr(poses, "to_pydict"):  # arrow
@@ -197,25 +189,14 @@ def _of_table(poses: Any) -> Any:
     return {name: poses[name].to_list() for name in poses.columns}
 
 
-def _is_pair(pose: Any) -> bool:
-    """Keypoints and scores in a tuple, as detectors and `.pose` bodies give them."""
-    if not isinstance(pose, (tuple, list)) or len(pose) != 2:
-        return False
-    arrays = [to_numpy(array) for array in pose]
-    if not all(map(_is_array, arrays)):
-        return False
-    keypoints, scores = (tuple(array.shape) for array in arrays)
-    return len(keypoints) in (3, 4) and keypoints[:-1] == scores and keypoints[-1] in (2, 3)
-
-
 def _holds_clips(columns: Mapping[str, Any]) -> bool:
     """Whether `keypoints` are those of several clips, rather than of the frames of one."""
     clips = to_numpy(columns.get("keypoints"))
-    if _is_array(clips) and clips.dtype != object:
+    if is_array(clips) and clips.dtype != object:
         return split_clips(clips)[1]
     if not isinstance(clips, (list, tuple, np.ndarray)):
         return False
-    return any(_num_axes(clip) == 3 and len(clip) > _MOST_PEOPLE for clip in clips)
+    return any(num_axes(clip) == 3 and len(clip) > _MOST_PEOPLE for clip in clips)
 
 
 def _rows(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -228,33 +209,6 @@ def _rows(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {name: column[row] if lists[name] else column for name, column in columns.items()} for row in range(num_clips)
     ]
-
-
-def _are_frames(items: list[Any]) -> bool:
-    """Whether a list holds the frames of one clip, (K, C) each, rather than clips."""
-    kinds = [None if _is_empty(item) else _num_axes(item) for item in items]
-    known = [kind for kind in kinds if kind]
-    if items and not any(kind is not None for kind in kinds):
-        return True  # nobody in any frame
-    if not known or len(known) < sum(kind is not None for kind in kinds):  # something that is no array
-        return False
-    return max(known) <= 2 or (max(known) == 3 and None in kinds)
-
-
-def _is_empty(item: Any) -> bool:
-    if isinstance(item, float) and item != item:  # what tables make of None
-        return True
-    return item is None or (isinstance(item, (list, tuple)) and not len(item)) or (_is_array(item) and 0 in item.shape)
-
-
-def _num_axes(item: Any) -> int:
-    """How deep arrays are nested; 0 for anything else."""
-    if _is_array(item):
-        return int(item.ndim)
-    if isinstance(item, (list, tuple)):
-        inner = next((one for one in item if one is not None), 0.0)
-        return 1 + (_num_axes(inner) if not isinstance(inner, (int, float)) else 0)
-    return 0
 
 
 def _stacked(values: Any, name: str) -> np.ndarray:
@@ -270,7 +224,7 @@ def _stacked(values: Any, name: str) -> np.ndarray:
     if not isinstance(values, (list, tuple, np.ndarray)):
         values = np.asarray(values)  # jax, tensorflow, ...
         return values
-    frames = [None if _is_empty(frame) else _frame(frame, name, t) for t, frame in enumerate(values)]
+    frames = [None if is_empty(frame) else _frame(frame, name, t) for t, frame in enumerate(values)]
     found = [frame for frame in frames if frame is not None]
     if not found:
         raise ValueError(f"expected {name} of somebody in at least one frame, received none in {len(frames)} frames")

@@ -61,6 +61,12 @@ def pad_features(
     return batch
 
 
+def fills_of_tokens(pad_token_id: int) -> dict[str, int]:
+    """What follows the end of prompts and texts that are shorter than others, for `pad_features`."""
+    ids, masks = ("prompt_input_ids", "text_input_ids"), ("prompt_attention_mask", "text_attention_mask")
+    return {**dict.fromkeys(ids, pad_token_id), **dict.fromkeys(masks, 0), "text_word_ids": -1, "labels": -100}
+
+
 def _padded(sequences: Sequence[np.ndarray], fill: int) -> list[np.ndarray]:
     longest = max(map(len, sequences))
     return [np.pad(sequence, (0, longest - len(sequence)), constant_values=fill) for sequence in sequences]
