@@ -12,7 +12,8 @@ def is_clip(pose: Any) -> bool:
     return hasattr(pose, "keypoints") and hasattr(pose, "scores") and hasattr(pose, "layout")
 
 
-def is_array(pose: Any) -> bool:  # torch's tensors, jax's arrays, ...
+def is_array(pose: Any) -> bool:
+    """Whether something is an array of any library: numpy, torch, jax, ..."""
     return hasattr(pose, "shape") and hasattr(pose, "dtype") and hasattr(pose, "ndim")
 
 
@@ -39,6 +40,7 @@ def are_frames(items: list[Any]) -> bool:
 
 
 def is_empty(item: Any) -> bool:
+    """Whether a frame, or a clip, is told to hold nobody."""
     if isinstance(item, float) and item != item:  # what tables make of None
         return True
     return item is None or (isinstance(item, (list, tuple)) and not len(item)) or (is_array(item) and 0 in item.shape)
