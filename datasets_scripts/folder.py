@@ -30,6 +30,7 @@ from modeling_sigma.model.pose_clip import PoseClip
 
 
 _TABLES = (".csv", ".tsv", ".jsonl")
+_OTHER_TABLES = (".json", ".txt", ".xlsx", ".xls")
 UNKNOWN = "unknown"
 
 # What a column may be called; options of the same name plus `_column` name another, or "none".
@@ -42,10 +43,11 @@ COLUMNS = {
     "split": ("split", "subset", "partition"),
     "id": ("sample_id", "id"),
     "fps": ("fps", "frame_rate", "framerate", "frames_per_second"),
-    "start": ("start_time", "start", "begin_time", "begin", "onset", "signal_start"),
-    "end": ("end_time", "end", "stop_time", "stop", "offset", "signal_end"),
+    "start": ("start_time", "start", "begin_time", "begin", "onset", "signal_start", "start_realigned"),
+    "end": ("end_time", "end", "stop_time", "stop", "offset", "signal_end", "end_realigned"),
+    "duration": ("duration",),
 }
-_TIMES = ("start", "end")
+_TIMES = ("start", "end", "duration")
 _NO_COLUMN = ("none", "")
 
 
@@ -60,7 +62,7 @@ class FolderConfig(CorpusConfig):
             How the table is written, where that is not recognised; see
             `datasets_scripts.reading.label_tables.read_table`.
         path_column, text_column, gloss_column, label_column, signer_column, split_column, id_column, fps_column,
-        start_column, end_column (`str`, *optional*):
+        start_column, end_column, duration_column (`str`, *optional*):
             Columns with names that are not in [`COLUMNS`]; `"none"` leaves out a column that is.
         time_unit (`str`, *optional*):
             Unit of start and end: `"seconds"`, `"milliseconds"` or `"frames"`; see [`Folder`] for the default.
@@ -89,6 +91,7 @@ class FolderConfig(CorpusConfig):
     fps_column: str | None = None
     start_column: str | None = None
     end_column: str | None = None
+    duration_column: str | None = None
     time_unit: str | None = None
     sign_language: str = UNKNOWN
     spoken_language: str = UNKNOWN
@@ -117,9 +120,9 @@ class Folder(CorpusBuilder):
     longer recording are optional. Without a split column, splits are made so that nobody signs in two of them; where
     signers are not known, by clip, and a warning says so.
 
-    Start and end are seconds or hh:mm:ss, or what a column's name says (`start_ms`, `end_frame`); numbers far beyond
-    the end of the recording are taken for frames or milliseconds, and a warning says so. 0 to 0, -1 to -1 and empty
-    cells stand for the whole recording.
+    Start and end (or start and duration) are seconds or hh:mm:ss, or what a column's name says (`start_ms`,
+    `end_frame`); numbers far beyond the end of the recording are taken for frames or milliseconds, and a warning says
+    so. 0 to 0, -1 to -1 and empty cells stand for the whole recording.
 
     Args:
         data_dir (`str`):
@@ -260,6 +263,8 @@ class Folder(CorpusBuilder):
                 f"{self._table}: expected a column text, gloss or label, received {', '.join(names)}: rename it or "
                 "give text_column=, gloss_column= or label_column="
             )
+        if columns["start"] is None or columns["end"] is not None:
+            columns["duration"] = None  # of the whole clip, or told by its end
         if self.config.time_unit not in (None, *TIME_UNITS):
             raise ValueError(
                 f"expected time_unit to be one of {', '.join(TIME_UNITS)}, received {self.config.time_unit!r}"
@@ -285,13 +290,16 @@ class Folder(CorpusBuilder):
             signer_id=cells["signer"] or None,
             fps=frame_rate_of(cells["fps"], where),
         )
-        start, end = (
+        start, end, duration = (
             time_of(cells[meaning], self.config.time_unit or as_time_column(columns[meaning] or "").unit, where)
             for meaning in _TIMES
         )
+        if duration[0] is not None and start[0] is not None:
+            end = (start[0] + duration[0], duration[1] or start[1])
         entry = with_span(entry, start, end)
         if not cells["id"] and (entry.start, entry.end) != (None, None):
-            entry = replace(entry, sample_id=f"{entry.sample_id} {cells['start']}-{cells['end']}")
+            until = cells["end"] or (f"{end[0]:g}" if duration[0] is not None else "")
+            entry = replace(entry, sample_id=f"{entry.sample_id} {cells['start']}-{until}")
         return entry
 
     def _check_ids(self, entries: Sequence[ClipEntry], rows: Sequence[TableRow]) -> None:
@@ -351,6 +359,11 @@ def _find_table(folder: Path, metadata: str | None) -> Path:
     if len(named) == 1 or len(tables) == 1:
         return (named or tables)[0]
     found = ", ".join(path.name for path in tables) or "none"
+    others = sorted(
+        path.name for path in folder.iterdir() if path.suffix.lower() in (".json", ".txt", ".xlsx", ".xls")
+    )
+    if others and not tables:
+        found += f" (save {others[0]} as one of these)"
     raise FileNotFoundError(
         f"{folder}: expected one table (.csv, .tsv or .jsonl) with a line for each clip, received {found}: "
         "name it metadata.csv or give metadata="

@@ -1,8 +1,10 @@
 """What people have in their hands becomes a `PoseClip`, and what was not found looks the same, however it was told."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pyarrow
 import pytest
 import torch
 
@@ -14,6 +16,7 @@ from modeling_sigma.model.skeleton_layouts import LAYOUTS
 from tests.factories import random_clip, random_clips
 
 
+RNG = np.random.default_rng(0)
 CLIP = random_clip(6)
 POINTS = np.concatenate([CLIP.keypoints, CLIP.scores[..., None]], axis=-1)  # (6, 133, 3)
 
@@ -290,3 +293,88 @@ def test_units_are_for_clips_that_do_not_state_theirs() -> None:
 def test_layout_follows_from_the_number_of_keypoints(layout: str) -> None:
     clip = random_clip(3, layout)
     assert as_pose_clip(np.concatenate([clip.keypoints, clip.scores[..., None]], axis=-1)).layout == layout
+
+
+# --- what other libraries hand over
+
+
+def test_masked_body_of_a_pose_file_and_its_confidence():
+    body = np.ma.array(np.concatenate([CLIP.keypoints, RNG.normal(0, 1, (6, 133, 1))], axis=-1)[:, None], mask=False)
+    body[1] = np.ma.masked
+    clip = as_pose_clip((body, CLIP.scores[:, None]))  # x, y, z of one person
+    assert _same(clip.frames([0, 2, 3, 4, 5]), CLIP.frames([0, 2, 3, 4, 5])) and not clip.scores[1].any()
+
+
+class _MaskedTensor:
+    """pose-format's: True where a value is valid; other attributes raise NotImplementedError."""
+
+    def __init__(self, tensor: torch.Tensor, mask: torch.Tensor) -> None:
+        self.tensor, self.mask = tensor, mask
+
+    def __getattr__(self, name: str) -> Any:
+        raise NotImplementedError(name)
+
+
+def test_masked_tensor():
+    mask = torch.ones(6, 133, 2, dtype=torch.bool)
+    mask[1] = False
+    masked = _MaskedTensor(torch.tensor(CLIP.keypoints), mask)
+    for pose in ((masked, torch.tensor(CLIP.scores)), {"keypoints": masked, "scores": CLIP.scores}):
+        clip = as_pose_clip(split_clips(pose)[0][0])
+        assert not clip.scores[1].any() and _same(clip.frames([0, 2]), CLIP.frames([0, 2]))
+
+
+@pytest.mark.parametrize("name", ["keypoint_scores", "keypoint_score", "confidence", "confidences"])
+def test_scores_under_the_names_of_detectors(name):
+    assert _same(as_pose_clip({"keypoints": CLIP.keypoints, name: CLIP.scores}))
+
+
+def test_minus_one_is_not_found_in_coordinates_without_scores():
+    keypoints = CLIP.keypoints.copy()
+    keypoints[2] = -1
+    assert as_pose_clip(keypoints).scores.any(axis=1).tolist() == [True, True, False, True, True, True]
+
+
+def test_points_and_frames_that_are_none_or_nan():
+    frames = [[None if k == 7 else point for k, point in enumerate(frame)] for frame in POINTS.tolist()]
+    clip = as_pose_clip([float("nan"), *frames[1:]])
+    assert not clip.scores[0].any() and not clip.scores[:, 7].any() and clip.scores[1:, 8].any()
+
+
+def test_tables_of_rows_and_of_numbers():
+    pandas = pytest.importorskip("pandas")
+    facts = {"sample_id": "a", "sign_language": "A", "spoken_language": "B", "split": "train"}
+    rows = [encode_sample(clip, **facts) for clip in random_clips((5, 7))]
+    frame = pandas.DataFrame(rows)
+    for table in (frame, pyarrow.Table.from_pylist([{k: v for k, v in row.items() if v is not None} for row in rows])):
+        clips, are_several = split_clips(table)
+        assert are_several and [len(as_pose_clip(clip)) for clip in clips] == [5, 7]
+    with pytest.raises(ValueError, match=r"received \(6, 399\): .* 399 numbers may be 133 points"):
+        SigmaFeatureExtractor()(pandas.DataFrame(POINTS.reshape(6, -1)))
+
+
+@pytest.mark.parametrize(
+    ("pose", "message"),
+    [
+        (b"packed", "packed keypoints of a data set need their whole row"),
+        ({"keypoints": b"packed", "scores": b"packed"}, "pass the whole row of the data set"),
+        (SimpleNamespace(header=None, body=None), "write it into a file, .* and pass the path"),
+        (SimpleNamespace(data=None, confidence=None), r"\(body.data, body.confidence\)"),
+        (np.zeros((6, 133), [("x", "f4"), ("y", "f4")]), "records of x, y: np.stack"),
+        (
+            {"keypoints": POINTS, "fps": "25"},
+            "a positive number for fps, received '25'",
+        ),
+        (np.zeros((5, 6, 1662)), r"several clips as list\(array\); .* 33 pose points"),
+        (np.zeros((6, 63)), "63 numbers may be 21 points of a part. Put one hand into 42 points"),
+        (np.zeros((6, 1024)), "features of a network"),
+    ],
+)
+def test_what_cannot_be_read_says_what_to_do(pose, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        as_pose_clip(pose)
+
+
+def test_list_of_single_frames_is_several_clips_and_says_so(caplog):
+    assert split_clips(list(POINTS[:, None]))[1]
+    assert "join them with np.concatenate" in caplog.text

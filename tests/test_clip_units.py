@@ -180,3 +180,15 @@ def test_the_shipped_checkpoint_answers_alike_in_every_unit(shared_data: Path) -
     expected = answers["shares, as the corpus states them"]
     for name, found in answers.items():
         assert (found == expected).float().mean() >= (0.85 if "16:9" in name else 1.0), name
+
+
+def test_odd_units_are_told_although_the_size_is_known(told: list[str]) -> None:
+    _values(replace(CLIP, keypoints=SHARES.keypoints * 2 - 1, coordinates=None))  # -1 to 1
+    assert "neither pixels nor shares" in told.pop() and not told
+
+
+def test_shares_among_pixels_are_told(told: list[str]) -> None:
+    mixed = CLIP.keypoints.copy()
+    mixed[:3] = SHARES.keypoints[:3]
+    _values(replace(CLIP, keypoints=mixed, coordinates=None))
+    assert "some in shares of the image and others in pixels" in told.pop() and not told

@@ -1,6 +1,7 @@
 """`SigmaFeatureExtractor`: everything that stands for a clip, in; padded tensors, out."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -443,3 +444,14 @@ def test_hands_alone_are_told_the_truth_once(warnings: list[str]) -> None:
     assert extractor.explain_unseen(clip) == warnings[0]
     nobody = PoseClip(np.zeros((5, 42, 2)), np.zeros((5, 42)), "hands_42")
     assert "somebody is seen, found no joints" in extractor.explain_unseen(nobody)
+
+
+def test_a_head_alone_is_no_measure_of_a_signer() -> None:
+    """Face and hands without a body: filling the body's head would scale the signer by the size of the head."""
+    clip = random_clip(8)
+    scores = clip.scores.copy()
+    scores[:, :23] = 0
+    extractor = SigmaFeatureExtractor()
+    face_and_hands = replace(clip, scores=scores)
+    assert not extractor(face_and_hands, return_tensors="np")["pose_values"].any()
+    assert "takes the size of a signer from a body" in extractor.explain_unseen(face_and_hands)

@@ -228,6 +228,10 @@ def test_times_that_stand_for_the_whole_recording(folder: Path, start: str, end:
         ("begin_seconds,end_seconds", "2", "3.2", None),
         ("signal_start,signal_end", "2000", "3200", "milliseconds"),
         ("start,end", "2000", "3200", "milliseconds"),
+        ("start,duration", "2", "1.2", None),
+        ("start_ms,duration_ms", "2000", "1200", None),
+        ("start,duration", "00:00:02", "1.2", None),
+        ("START_REALIGNED,END_REALIGNED", "2", "3.2", None),
         ("start,end", "50", "80", "frames"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -112,8 +113,14 @@ def test_a_folder_of_rows(tmp_path):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.ones((4, 150)), r"received \(4, 150\), 150 numbers a frame: reshape the array to \(T, K, 2\)"),
-        (np.ones((4, 225 + 1)), r"226 numbers a frame"),
+        (
+            np.ones((4, 150)),
+            r"received \(4, 150\): .*; 150 numbers may be 75 points: .*, or 50 of x, y, z, as in a .skels",
+        ),
+        (
+            np.ones((4, 225 + 1)),
+            r"received \(4, 226\): the points of a frame must be \(K, 2\) or \(K, 3\), not one row",
+        ),
         (np.ones((4, 17, 2)), "received 17, a body without hands: run the detector with a whole-body model"),
         (np.full((4, 133, 3), -0.5), "a depth"),
         (np.ones((4, 21, 3)), "received 21, one hand alone: put the points into the first half"),
@@ -633,3 +640,124 @@ def test_folders_pass_over_tables_and_settings(tmp_path):
     names = [str(path.relative_to(tmp_path)) for path in clip_paths(tmp_path)]
     assert names == ["a.npy", "clip.json", "many.pkl::S001", "many.pkl::S002", "openpose"]
     assert all(len(load_clip(path)) in (2, 3) for path in clip_paths(tmp_path))
+
+
+# --- frames in other forms, and what is one clip or several
+
+
+@pytest.fixture
+def person() -> tuple[np.ndarray, np.ndarray]:
+    return RNG.uniform(100, 300, (6, 133, 2)), RNG.uniform(0.4, 1, (6, 133))
+
+
+def _pickled(tmp_path: Path, content) -> Path:
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(content))
+    return tmp_path / "a.pkl"
+
+
+def test_frames_without_anybody_in_every_form(person, tmp_path):
+    keypoints, scores = person
+    points = np.concatenate([keypoints, scores[..., None]], axis=-1)
+    for nothing in (None, []):
+        for content in (
+            [nothing, *points[1:]],
+            [nothing, *zip(keypoints[1:, None], scores[1:, None])],
+            [nothing, *({"keypoints": k, "scores": s, "fps": 25.0} for k, s in zip(keypoints[1:], scores[1:]))],
+            {t: points[t] if t else nothing for t in reversed(range(6))},
+            {str(t): {"keypoints": keypoints[t], "scores": scores[t]} if t else nothing for t in range(6)},
+        ):
+            clip = load_clip(_pickled(tmp_path, content))
+            assert not clip.scores[0].any()
+            check(clip.frames(slice(1, None)), keypoints[1:], "coco_wholebody_133", scores[1:])
+    with pytest.raises(ValueError, match="expected somebody in at least one frame, received nobody in 3 frames"):
+        load_clip(_pickled(tmp_path, [None, [], None]))
+
+
+def test_frames_of_dictionaries_with_people(person, tmp_path):
+    keypoints, scores = person
+    frames = [{"keypoints": k[None], "scores": s[None]} for k, s in zip(keypoints, scores)]
+    check(load_clip(_pickled(tmp_path, frames)), keypoints, "coco_wholebody_133", scores)
+
+
+def test_clips_by_name_in_every_form(person, tmp_path):
+    keypoints, scores = person
+    points = np.concatenate([keypoints, scores[..., None]], axis=-1)
+    frames = [{"keypoints": k, "scores": s} for k, s in zip(keypoints, scores)]
+    path = _pickled(tmp_path, {"a": (keypoints, scores), "b": frames, "c": list(points), "d": points})
+    assert clip_names(path) == ["a", "b", "c", "d"]
+    for name in "abcd":
+        check(load_clip(f"{path}::{name}"), keypoints, "coco_wholebody_133", scores)
+
+
+def test_arrays_of_several_clips(person, tmp_path):
+    keypoints, scores = person
+    points = np.concatenate([keypoints, scores[..., None]], axis=-1)
+    np.savez(tmp_path / "a.npz", X=np.stack([points, points]), y=np.arange(2))
+    assert clip_names(tmp_path / "a.npz") == ["X_0", "X_1"]
+    check(load_clip(tmp_path / "a.npz::X_1"), keypoints, "coco_wholebody_133", scores)
+    twice = {"keypoints": np.tile(keypoints, (2, 1, 1)), "scores": np.tile(scores, (2, 1))}
+    np.savez(tmp_path / "b.npz", **{name: np.stack([array] * 3) for name, array in twice.items()}, fps=25)
+    with pytest.raises(ValueError, match="this file holds 3 clips"):
+        load_clip(tmp_path / "b.npz")
+    assert load_clip(tmp_path / "b.npz::2").fps == 25
+    np.save(tmp_path / "c.npy", points.reshape(1, 6, -1).repeat(5, axis=0))
+    check(load_clip(tmp_path / "c.npy::4"), keypoints, "coco_wholebody_133", scores)
+    np.savez(tmp_path / "d.npz", x=keypoints[..., 0], y=keypoints[..., 1], score=scores)
+    check(load_clip(tmp_path / "d.npz"), keypoints, "coco_wholebody_133", scores)
+    np.save(tmp_path / "e.npy", points[0])
+    check(load_clip(tmp_path / "e.npy"), keypoints[:1], "coco_wholebody_133", scores[:1])
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [("a.npy.gz", "gunzip a.npy.gz"), ("a.json.gz", "gunzip a.json.gz"), ("a.jsonl", "rename it to .json")],
+)
+def test_other_endings(name, advice, tmp_path):
+    (tmp_path / name).write_bytes(b"\x1f\x8b")
+    with pytest.raises(ValueError, match=advice):
+        load_clip(tmp_path / name)
+
+
+def test_axes_in_another_order(person, tmp_path):
+    points = np.concatenate([person[0], person[1][..., None]], axis=-1)
+    for array in (points.transpose(1, 0, 2), points.transpose(2, 0, 1)[..., None]):
+        order = "(1, 0, 2)" if array.ndim == 3 else "(1, 3, 2, 0)"
+        np.save(tmp_path / "a.npy", array)
+        with pytest.raises(ValueError, match=rf"array.transpose{re.escape(order)}"):
+            load_clip(tmp_path / "a.npy")
+
+
+def test_mediapipe_exports_of_other_nesting(tmp_path):
+    points = holistic()
+
+    def landmarks(rows):
+        return [{"x": float(x), "y": float(y), "z": float(z), "visibility": 1.0} for x, y, z, _ in rows]
+
+    frames = [{"frame": t, "keypoints": {"pose": landmarks(points[t, :33])}} for t in range(4)]
+    for content in (frames, frames[::-1], {"landmarks": [landmarks(rows) for rows in points]}):
+        clip = load_clip(write_json(tmp_path / "a.json", content))
+        np.testing.assert_allclose(clip.keypoints[:, :33], points[:, :33, :2], rtol=1e-6)
+
+
+def test_alphapose_formats_without_hands(tmp_path):
+    person = {"people": [{"pose_keypoints_2d": [1.0] * 54}]}
+    with pytest.raises(ValueError, match="AlphaPose's formats open and cmu hold bodies without hands"):
+        load_clip(write_json(tmp_path / "a.json", {"0.jpg": person, "1.jpg": person}))
+
+
+def test_tables_of_several_clips_without_a_sequence(tmp_path):
+    points = holistic(2)
+    table = long_table(points)
+    twice = pyarrow.concat_tables([table, table])
+    with pytest.raises(ValueError, match="if these are several clips, tell them apart in a column sequence_id"):
+        load_clip(write_table(tmp_path / "a.parquet", twice))
+    people = pyarrow.array(["Ada"] * table.num_rows + ["Ben"] * table.num_rows)
+    path = write_table(tmp_path / "b.parquet", twice.append_column("participant_id", people))
+    assert clip_names(path) == ["Ada", "Ben"] and len(load_clip(f"{path}::Ben")) == 2
+
+
+def test_a_table_in_pixels(tmp_path):
+    points = holistic(2)
+    points[..., :2] *= (640, 480)
+    clip = load_clip(write_table(tmp_path / "a.parquet", long_table(points)))
+    assert clip.coordinates is None and clip.keypoints.max() > 100

@@ -31,6 +31,10 @@ def cells_of(folder: Path, content: str, name: str = "labels.csv", **options: ob
         "array(['HELLO', 'WORLD'], dtype='<U5')",
         "array(['HELLO', 'WORLD'], dtype=object)",
         "[np.str_('HELLO'), np.str_('WORLD')]",
+        "{'HELLO', 'WORLD'}",
+        "Index(['HELLO', 'WORLD'], dtype='object')",
+        "list(['HELLO', 'WORLD'])",
+        "deque(['HELLO', 'WORLD'], maxlen=2)",
         "[HELLO, WORLD]",
         "[HELLO WORLD]",
         "HELLO,WORLD",
@@ -66,6 +70,10 @@ def test_glosses_however_a_list_was_written(cell: str) -> None:
         ("GUT1A* ||ICH1", ("GUT1A*", "||ICH1")),
         ("__ON__ loc-REGION IX-1p HOUSE(2h)", ("__ON__", "loc-REGION", "IX-1p", "HOUSE(2h)")),
         ("今天 天气", ("今天", "天气")),
+        ("{HELLO}", ("{HELLO}",)),
+        ("NONE", ("NONE",)),
+        ("None", ()),
+        ("nan", ()),
     ],
 )
 def test_glosses_that_are_one(cell: object, glosses: tuple[str, ...]) -> None:
@@ -82,6 +90,7 @@ def test_lists_that_are_no_glosses_name_their_line(cell: str) -> None:
 
 def test_a_printed_list_is_no_sentence() -> None:
     assert sentence_of('["Hello, you."]', "") == "Hello, you." and sentence_of(" [sic] Hello ", "") == "[sic] Hello"
+    assert sentence_of("nan", "") == "" and sentence_of("none", "") == "none"
     assert sentence_of("[music]", "") == "[music]" and sentence_of('"Hi" she said', "") == '"Hi" she said'
     with pytest.raises(ValueError, match="line 3: expected a text, received a list of 2, .*: write one text, or call"):
         sentence_of("['HELLO', 'WORLD']", "line 3")
@@ -128,6 +137,11 @@ def test_columns_without_a_name_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text("\n,path,text,,\n0,a,hello,,\n")
     assert [(row.line, row.cells) for row in read_table(path)] == [(3, {"path": "a", "text": "hello"})]
+
+
+def test_what_spreadsheets_add(tmp_path: Path) -> None:
+    assert cells_of(tmp_path, "sep=;\npath;text\na;x, y\n") == [["a", "x, y"]]
+    assert cells_of(tmp_path, "path,text\na,x,,\nb,y\n") == [["a", "x"], ["b", "y"]]
 
 
 def test_lists_in_json_lines(tmp_path: Path) -> None:

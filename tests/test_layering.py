@@ -32,7 +32,7 @@ CEILINGS = {
     "pose_transforms.py": 300,
     "configuration_sigma.py": 250,
     "feature_extraction_sigma.py": 250,
-    "processing_sigma.py": 220,
+    "processing_sigma.py": 215,
     "outputs_sigma.py": 150,
     "graph_convolution_sigma.py": 250,
     "pose_encoder_sigma.py": 300,

@@ -121,3 +121,8 @@ def test_label_smoothing_of_the_arguments_counts(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match="set label_smoothing in the configuration"):
         plain.train()
+
+
+def test_generate_without_clips_says_what_is_missing() -> None:
+    with pytest.raises(ValueError, match="expected pose_values to write a text of, received max_new_tokens"):
+        factories.tiny_model().generate(max_new_tokens=2)

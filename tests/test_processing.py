@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers import DataCollatorForSeq2Seq, DataCollatorWithPadding
 
 from modeling_sigma.model import processing_sigma
 from modeling_sigma.model.processing_sigma import PROMPT_TEMPLATE, SigmaProcessor
@@ -322,3 +323,20 @@ def test_options_of_the_tokenizer_by_themselves_or_in_text_kwargs() -> None:
     assert both["labels"].shape[1] == 3 and both["prompt_input_ids"].shape[1] > 3, "prompts are never cut"
     with pytest.raises(TypeError, match="arguments that it does not know: colour. Of the tokenizer's"):
         processor(text=texts, colour="red")
+
+
+def test_pads_what_it_made_clip_by_clip(processor: SigmaProcessor) -> None:
+    clips, texts = random_clips((6, 9)), ["hello world", "rain"]
+    batch = processor(poses=clips, text=texts, language=["English", "Chinese"])
+    one_by_one = [
+        processor(poses=clip, text=text, language=language)
+        for clip, text, language in zip(clips, texts, ["English", "Chinese"])
+    ]
+    for features in (one_by_one, [{name: value[0] for name, value in one.items()} for one in one_by_one]):
+        padded = DataCollatorWithPadding(processor)(features)
+        assert padded.keys() == batch.keys()
+        for name, value in batch.items():
+            torch.testing.assert_close(padded[name], value)
+    collated = DataCollatorForSeq2Seq(processor)(features)
+    torch.testing.assert_close(collated["labels"], batch["labels"])
+    torch.testing.assert_close(collated["pose_values"], batch["pose_values"])

@@ -11,9 +11,13 @@ from modeling_sigma.io.reading_errors import shown
 # What programs write where a number is not known.
 UNKNOWN_CELLS = frozenset({"", "-", "nan", "none", "null", "na", "n/a", "nat", "<na>"})
 
-# `['A', 'B']` and `("A",)` of Python, `["A"]` of JSON, `['A' 'B']` of numpy, also as `array([...], dtype=object)`.
-_ARRAY = re.compile(r"(?:np\.)?array\(\s*(\[.*\])\s*(?:,\s*dtype=[^\]]*)?\)", re.DOTALL)
-_PRINTED_LIST = re.compile(r"\[(.*)\]|\((.*)\)", re.DOTALL)
+# A cell with nothing else than what Python and pandas write for a text that is not there.
+_NO_TEXT = frozenset({"nan", "NaN", "None", "<NA>"})
+
+# `['A', 'B']`, `("A",)` and `{'A', 'B'}` of Python, `["A"]` of JSON, `['A' 'B']` of numpy, also as
+# `array([...], dtype=object)`, `Index([...])` and the like.
+_ARRAY = re.compile(r"[A-Za-z][\w.]*\(\s*(\[.*\])\s*(?:,\s*\w+=[^\]]*)?\)", re.DOTALL)
+_PRINTED_LIST = re.compile(r"\[(.*)\]|\((.*)\)|\{(\s*['\"].*)\}", re.DOTALL)
 _ITEM = re.compile(
     r"""\s*(?:(?:np\.str_\()?(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")\)?|([^\s,'"\[\]{}][^\s,\[\]{}]*))\s*(,|(?=\s|$|['"]))""",
     re.DOTALL,
@@ -55,6 +59,8 @@ def glosses_of(value: Any, where: str = "labels") -> tuple[str, ...]:
     if items is not None:
         return tuple(items)
     text = value.strip()
+    if text in _NO_TEXT:
+        return ()
     if "," in text and not re.search(r"\s", text):
         text = re.sub(r",(?!\d)|(?<!\d),", " ", text)
     return tuple(gloss for gloss in _BETWEEN_GLOSSES.split(text) if gloss)
@@ -68,7 +74,8 @@ def sentence_of(value: str, where: str) -> str:
     """
     items = printed_items(value, where) if re.match(r"""\s*\[\s*['"]""", value) else None
     if items is None:
-        return value.strip()
+        text = value.strip()
+        return "" if text in _NO_TEXT else text
     if len(items) != 1:
         raise ValueError(
             f"{where}: expected a text, received a list of {len(items)}, {shown(value)}: write one text, or call the "
@@ -87,7 +94,7 @@ def printed_items(text: str, where: str) -> list[str] | None:
     match = _PRINTED_LIST.fullmatch(array.group(1) if array else text.strip())
     if match is None:
         return None
-    inside = (match.group(1) or match.group(2) or "").strip()
+    inside = (match.group(1) or match.group(2) or match.group(3) or "").strip()
     if not inside:
         return []
     if not re.search(r"""^['"]|\(['"]|[\s,]""", inside) or (match.group(2) and inside[0] not in "'\""):

@@ -62,6 +62,9 @@ def read_table(
     """
     name = os.fspath(path)
     text = read_text(path, "labels")
+    marked = re.match(r"sep=(.)\n", text)  # which spreadsheets write for one another
+    if marked:
+        text, delimiter = "\n" + text[marked.end() :], delimiter or marked.group(1)
     if Path(path).suffix.lower() in (".jsonl", ".ndjson"):
         return _json_lines(name, text)
     header = next((line for line in text.split("\n") if line.strip()), "")
@@ -130,7 +133,7 @@ def _rows(name: str, lines: Iterable[_Line], delimiter: str) -> list[TableRow]:
         if columns is None:
             columns = [cell.strip() for cell in cells]
             _check_columns(name, line, columns)
-        elif len(cells) != len(columns):
+        elif len(cells) != len(columns) and any(cell.strip() for cell in cells[len(columns) :] or ["short"]):
             raise ValueError(
                 f"{name}, line {line}: expected {len(columns)} cells ({', '.join(columns)}), received {len(cells)}: "
                 f"put text with {delimiter!r} into double quotes"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from modeling_sigma.io.point_arrays import layout_of_points, recording_of_array,
 from modeling_sigma.io.reading_errors import shown
 from modeling_sigma.io.recording import Recording
 from modeling_sigma.io.stated_facts import stated_facts
+from modeling_sigma.model.clip_shapes import axis_order
 
 
 _KEYPOINTS = ("keypoints", "keypoint", "kpts", "poses")
@@ -27,6 +28,8 @@ _PARTS = {
 _NAMES = ("frame_dir", "name", "clip", "video", "video_name", "video_id", "sample_id", "id")
 # A second axis this short is one of people, a longer one of frames.
 _MOST_PEOPLE = 4
+# Rows of numbers are longer than any other axis: 42 points of x and y.
+_SHORTEST_ROW = 84
 _LABELS = ("text", "gloss", "video_path", "translation")
 
 
@@ -45,7 +48,8 @@ def clips_of(content: Any, path: str | os.PathLike[str]) -> Recording | ManyClip
     Optional: `start` and `end` (frames `start <= t < end`), `layout`, `fps`, `width`, `height`, and `img_shape`
     (height, width).
 
-    Several: a dictionary of clips by name, a list of them, an array `(clips, T, K, C)`, or `{"annotations": [...]}`.
+    Several: a dictionary of clips by name, a list of them, arrays `(clips, T, K, C)` or `(clips, T, numbers)`, or
+    `{"annotations": [...]}`.
 
     Args:
         content:
@@ -57,12 +61,12 @@ def clips_of(content: Any, path: str | os.PathLike[str]) -> Recording | ManyClip
         ValueError: for anything else; the message says what it seems to be.
     """
     if isinstance(content, np.ndarray):
-        if content.ndim == 4 and content.shape[1] > _MOST_PEOPLE:  # (clips, T, K, C)
+        if _are_clips(content):
             return ManyClips(path, enumerate(content), recording_of_array)
         return recording_of_array(content)
     if type(content) is dict:
         if _holds_one_clip(content):
-            return _one_clip(content)
+            return _one_clip(content) if not _holds_clips(content) else _clip_by_clip(content, path)
         if {"images", "annotations"} <= content.keys():
             raise ValueError(
                 "expected the keypoints of a clip, received an annotation file of COCO, with keypoints of many "
@@ -70,26 +74,28 @@ def clips_of(content: Any, path: str | os.PathLike[str]) -> Recording | ManyClip
             )
         if type(content.get("annotations")) is list and any(map(_is_clip, content["annotations"][:3])):
             return _named_clips(content["annotations"], path)
-        if content and all(_is_number(name) and type(f) is dict and _is_frame(f) for name, f in content.items()):
-            return _of_frames([content[name] for name in sorted(content, key=int)])
+        if content and all(map(_is_number, content)):
+            frames = [content[name] for name in sorted(content, key=int)]
+            if _are_frames(frames):
+                return clips_of(frames, path)
+        if _are_separate_axes(content):
+            return recording_of_array(np.stack([content["x"], content["y"]], -1), _get(content, (*_SCORES, "score")))
         if not content.keys() & set(_SCORES) and any(_is_clip(value) for value in list(content.values())[:3]):
-            return ManyClips(path, ((k, v) for k, v in content.items() if _is_clip(v)), _any_clip)
+            return ManyClips(path, _each_clip(content), _any_clip)
         raise ValueError(_advice(content))
     if type(content) in (list, tuple) and content:
-        if all(type(frame) is dict and _is_frame(frame) for frame in content):
-            return _of_frames(content)
         if _is_pair(content):
             return _one_clip({"keypoints": content[0], "scores": content[1]})
-        if all(map(_is_pair, content)):  # what rtmlib returns, frame by frame
-            return _one_clip({"keypoints": [pair[0] for pair in content], "scores": [pair[1] for pair in content]})
-        if all(frame is None or np.ndim(frame) == 2 and np.shape(frame)[1] in (2, 3, 4) for frame in content):
-            return recording_of_array(_stacked(content))
+        if all(map(_is_nobody, content)):
+            raise ValueError(f"expected somebody in at least one frame, received nobody in {len(content)} frames")
+        if _are_frames(content):
+            return _of_frames([None if _is_nobody(frame) else frame for frame in content])
         if any(map(_is_clip, content[:3])):
             return _named_clips(content, path)
-    raise ValueError(
-        f"expected a dictionary with keypoints and scores, received a {type(content).__name__}: this is no file of "
-        "keypoints"
-    )
+    what = f"a {type(content).__name__}"
+    if type(content) in (list, tuple) and content and type(content[0]) is dict:
+        what += f" of entries with {', '.join(map(shown, list(content[0])[:5]))}"
+    raise ValueError(f"expected a dictionary with keypoints and scores, received {what}: this is no file of keypoints")
 
 
 def _holds_one_clip(content: Mapping[Any, Any]) -> bool:
@@ -100,18 +106,80 @@ def _holds_one_clip(content: Mapping[Any, Any]) -> bool:
     return bool(parts) and all(isinstance(part, (list, tuple, np.ndarray)) for part in parts.values())
 
 
+def _are_clips(array: np.ndarray) -> bool:
+    """Whether an array is `(clips, T, K, C)`, or `(clips, T, numbers)` with the points of a frame in one row."""
+    if array.ndim == 4:
+        return array.shape[1] > _MOST_PEOPLE and array.shape[-1] in (2, 3, 4)
+    return array.ndim == 3 and array.shape[-1] >= _SHORTEST_ROW and axis_order(array.shape) is None
+
+
+def _holds_clips(content: Mapping[Any, Any]) -> bool:
+    """Whether `keypoints` are `(clips, T, K, C)`: more people than frames would be odd."""
+    keypoints = _get(content, _KEYPOINTS)
+    return (
+        "keypoint" not in content  # people come before frames
+        and isinstance(keypoints, np.ndarray)
+        and keypoints.ndim == 4
+        and len(keypoints) <= _MOST_PEOPLE < keypoints.shape[1] // 2
+    )
+
+
+def _clip_by_clip(content: Mapping[Any, Any], path: str | os.PathLike[str]) -> ManyClips:
+    keypoints, scores = _get(content, _KEYPOINTS), _get(content, _SCORES)
+    facts = {name: value for name, value in content.items() if name not in (*_KEYPOINTS, *_SCORES)}
+    clips = (
+        {**facts, "keypoints": clip, "scores": None if scores is None else scores[number]}
+        for number, clip in enumerate(keypoints)
+    )
+    return ManyClips(path, enumerate(clips), _one_clip)
+
+
+def _each_clip(content: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
+    """The clips of a dictionary by name; of an array of several, `train_0`, `train_1`, ..."""
+    for name, value in content.items():
+        if isinstance(value, np.ndarray) and _are_clips(value):
+            yield from ((f"{name}_{number}", clip) for number, clip in enumerate(value))
+        elif _is_clip(value):
+            yield name, value
+
+
+def _are_separate_axes(content: Mapping[Any, Any]) -> bool:
+    """Whether x and y are `(T, K)` arrays of their own."""
+    x, y = content.get("x"), content.get("y")
+    return isinstance(x, np.ndarray) and isinstance(y, np.ndarray) and x.ndim == 2 and x.shape == y.shape
+
+
+def _is_nobody(frame: Any) -> bool:
+    return frame is None or (type(frame) in (list, tuple) and not frame) or getattr(frame, "size", 1) == 0
+
+
+def _are_frames(frames: Sequence[Any]) -> bool:
+    """Whether a list holds the frames of one clip in one form, and None or nothing where nobody was seen."""
+    found = [frame for frame in frames if not _is_nobody(frame)]
+    kinds = (lambda frame: type(frame) is dict and _is_frame(frame), _is_pair, _is_points)
+    return bool(found) and any(all(map(is_kind, found)) for is_kind in kinds)
+
+
+def _is_points(frame: Any) -> bool:
+    """The points of one person in one frame, `(K, C)`."""
+    return isinstance(frame, np.ndarray) and frame.ndim == 2 and frame.shape[1] in (2, 3, 4)
+
+
 def _is_clip(value: Any) -> bool:
     if type(value) is dict:
         return _holds_one_clip(value)
+    if type(value) in (list, tuple):
+        return _is_pair(value) or _are_frames(value)
     return isinstance(value, np.ndarray) and value.ndim in (2, 3, 4) and value.dtype.kind in "fiu" and value.size > 0
 
 
 def _is_frame(content: dict[Any, Any]) -> bool:
-    """A dictionary with the keypoints of one frame: `(K, 2)` points."""
+    """A dictionary with the keypoints of one frame: `(K, 2)` points, or `(N, K, 2)` of N people."""
     keypoints, scores = _get(content, _KEYPOINTS), _get(content, _SCORES)
-    return (
-        isinstance(keypoints, np.ndarray) and isinstance(scores, np.ndarray) and keypoints.ndim == scores.ndim + 1 == 2
-    )
+    if not isinstance(keypoints, np.ndarray) or not isinstance(scores, np.ndarray):
+        return scores is None and _is_points(keypoints)
+    is_crowd = keypoints.ndim == 3 and len(keypoints) <= _MOST_PEOPLE and _get(content, _NAMES) is None
+    return keypoints.ndim == scores.ndim + 1 and (keypoints.ndim == 2 or is_crowd)
 
 
 def _is_pair(content: Any) -> bool:
@@ -128,12 +196,29 @@ def _is_number(name: Any) -> bool:
     return isinstance(name, (int, str)) and str(name).isdigit()
 
 
-def _of_frames(frames: Sequence[dict[Any, Any]]) -> Recording:
-    return _one_clip({name: [frame.get(name) for frame in frames] for name in frames[0]})
+def _of_frames(frames: Sequence[Any]) -> Recording:
+    first = next(frame for frame in frames if frame is not None)
+    if isinstance(first, np.ndarray):
+        return recording_of_array(_stacked(frames))
+    facts: dict[Any, Any] = {}
+    if type(first) is dict:
+        facts = {name: value for name, value in first.items() if name not in (*_KEYPOINTS, *_SCORES)}
+        pairs = [(_get(frame or {}, _KEYPOINTS), _get(frame or {}, _SCORES)) for frame in frames]
+    else:  # what rtmlib returns, frame by frame
+        pairs = [frame or (None, None) for frame in frames]
+    keypoints, scores = ([pair[place] for pair in pairs] for place in (0, 1))
+    have_scores = any(score is not None for score in scores)
+    return _one_clip({**facts, "keypoints": keypoints, "scores": scores if have_scores else None})
 
 
 def _any_clip(value: Any) -> Recording:
-    return recording_of_array(value) if isinstance(value, np.ndarray) else _one_clip(value)
+    if isinstance(value, np.ndarray):
+        return recording_of_array(value)
+    if type(value) is dict:
+        return _one_clip(value)
+    if _is_pair(value):
+        return _one_clip({"keypoints": value[0], "scores": value[1]})
+    return _of_frames([None if _is_nobody(frame) else frame for frame in value])
 
 
 def _named_clips(contents: Any, path: str | os.PathLike[str]) -> ManyClips:

@@ -15,6 +15,7 @@ from modeling_sigma.io.clip_dictionary import clips_of
 from modeling_sigma.io.detections import Detection, nobody
 from modeling_sigma.io.many_clips import ManyClips
 from modeling_sigma.io.mediapipe_json import recording_of_mediapipe_frames
+from modeling_sigma.io.mediapipe_landmarks import is_list_of_landmarks
 from modeling_sigma.io.openpose_json import LAYOUT, detection_of_people
 from modeling_sigma.io.point_arrays import layout_of_points
 from modeling_sigma.io.reading_errors import naming_file, shown
@@ -25,7 +26,7 @@ from modeling_sigma.io.stated_facts import stated_facts
 # A number takes some ten bytes of text and a hundred of memory.
 MAX_BYTES = 1 << 28
 _COCO_PARTS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
-_FRAMES = ("frames", "results", "predictions", "data")
+_FRAMES = ("frames", "results", "predictions", "data", "landmarks")
 
 
 def read_json_file(path: str | os.PathLike[str]) -> Recording | ManyClips:
@@ -86,6 +87,8 @@ def _recording_of(content: Any, path: str | os.PathLike[str]) -> Recording | Man
 def _of_frames(frames: list[Any], stated: dict[str, Any]) -> Recording | None:
     """The recording of a list of frames or results; None for a list of anything else."""
     first = next((frame for frame in frames if frame), None)
+    if isinstance(first, list) and is_list_of_landmarks(first) and isinstance(first[0], dict):
+        return _of_frames([{"landmarks": frame} for frame in frames], stated)
     if isinstance(first, list) and first and isinstance(first[0], dict) and "keypoints" in first[0]:
         return _instances([frame or [] for frame in frames], stated)  # MMPoseInferencer
     if not isinstance(first, dict):
@@ -99,12 +102,20 @@ def _of_frames(frames: list[Any], stated: dict[str, Any]) -> Recording | None:
             "expected a whole clip, received the people of one picture as mmpose writes them: run it on the video, or "
             "put the lists of all frames into one list"
         )
-    if "keypoints" in first and _depth(first["keypoints"]) <= 2:
+    if isinstance(first.get("keypoints"), list) and _depth(first["keypoints"]) <= 2:
         return _instances([[frame] if frame and frame.get("keypoints") else [] for frame in frames], stated)
     if "people" in first:
         detections = [detection_of_people((frame or {}).get("people", [])) for frame in frames]
         return Recording(detections, LAYOUT, **stated)
-    return recording_of_mediapipe_frames(frames, **stated)
+    return recording_of_mediapipe_frames(_in_order(frames), **stated)
+
+
+def _in_order(frames: list[Any]) -> list[Any]:
+    """Frames by their number, where each states one."""
+    for name in ("frame", "frame_id", "frame_number", "frame_idx", "frame_index"):
+        if all(isinstance(frame, dict) and isinstance(frame.get(name), int) for frame in frames):
+            return sorted(frames, key=lambda frame: frame[name])
+    return frames
 
 
 def _alphapose(results: list[Any], stated: dict[str, Any]) -> Recording:
@@ -216,6 +227,12 @@ def _dictionary_advice(content: dict[str, Any]) -> str | None:
     expected = f"expected the keypoints of a clip, received a JSON file with {keys}"
     if content.keys() & {"dependencies", "devDependencies", "scripts", "model_type", "architectures", "auto_map"}:
         return f"{expected}: this is a settings file, not a clip: name the files with keypoints"
+    sample = next(iter(content.values()), None)
+    if isinstance(sample, dict) and sample.keys() & {"people", "bodies"}:
+        return (
+            f"{expected}: AlphaPose's formats open and cmu hold bodies without hands: run it with a whole-body model "
+            "and its own format"
+        )
     if not any(isinstance(value, (list, dict)) and len(value) for value in content.values()):
         return f"{expected}: this describes something, but holds no keypoints: name the files with keypoints"
     return None

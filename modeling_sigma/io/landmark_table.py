@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modeling_sigma.io.many_clips import ManyClips
+from modeling_sigma.io.mediapipe_landmarks import LARGEST_SHARE
 from modeling_sigma.io.point_arrays import layout_of_parts
 from modeling_sigma.io.reading_errors import naming_file, shown
 from modeling_sigma.io.recording import Recording, detections_of
@@ -27,7 +28,7 @@ _PARTS = ("pose", "face", "left_hand", "right_hand")
 _LONG = ("frame", "type", "landmark_index", "x", "y")
 _WIDE = re.compile(r"([xy])_(pose|face|left_hand|right_hand)_(\d{1,3})")
 # The clip of a row, where a table holds several.
-_CLIP = ("sequence_id", "clip", "video_id")
+_CLIP = ("sequence_id", "clip", "video_id", "path", "participant_id")
 _LABELS = {"text", "gloss", "sentence", "translation", "label", "phrase", "sign"}
 
 
@@ -37,7 +38,8 @@ def read_landmark_table(path: str | os.PathLike[str]) -> Recording | ManyClips:
     Either one row per landmark, with `frame`, `type` (pose, face, left_hand, right_hand), `landmark_index`, `x`, `y`
     (and `z`, which is not read), or one row per frame, with `frame` and `x_pose_0`, `y_pose_0`, ..., `x_face_0`,
     `x_left_hand_0`, `x_right_hand_0`, ...: the forms of Kaggle's two competitions. Empty cells were not found. Several
-    clips are told apart by `sequence_id`. x and y are shares of the image, whose size these tables do not state.
+    clips are told apart by `sequence_id`, `clip`, `video_id`, `path` or `participant_id`. x and y are shares of the
+    image, whose size these tables do not state, unless they are far larger.
 
     Raises:
         ValueError: for other tables, damaged or absurdly large ones.
@@ -130,7 +132,14 @@ def _recording_of_rows(table: pyarrow.Table) -> Recording:
                 raise ValueError(
                     f"expected landmark_index of {name} below {size}, received {landmarks[rows[name]].max()}"
                 )
-            found[t[rows[name]], landmarks[rows[name]]] = points[rows[name]]
+            places = t[rows[name]] * size + landmarks[rows[name]]
+            if len(np.unique(places)) < len(places):
+                raise ValueError(
+                    f"expected one row for each landmark of a frame, received {len(places):,} of {name} for "
+                    f"{len(np.unique(places)):,} landmarks: if these are several clips, tell them apart in a column "
+                    "sequence_id"
+                )
+            found.reshape(-1, 2)[places] = points[rows[name]]
         return found
 
     num_face = int(landmarks[rows["face"]].max()) + 1 if len(rows["face"]) else 0
@@ -164,7 +173,8 @@ def _recording(parts: set[str], num_face: int, points_of: Any) -> Recording:
     keypoints = np.concatenate([points_of(name, size) for name, size in layout.components], axis=1)
     found = np.isfinite(keypoints).all(-1)
     keypoints = np.where(found[..., None], keypoints, 0).astype(np.float32)
-    return Recording(detections_of(keypoints, found.astype(np.float32)), layout.name, coordinates="shares")
+    unit = "shares" if np.abs(keypoints).max() <= LARGEST_SHARE else None
+    return Recording(detections_of(keypoints, found.astype(np.float32)), layout.name, coordinates=unit)
 
 
 def _encoded(types: pyarrow.ChunkedArray) -> np.ndarray:

@@ -66,7 +66,8 @@ _ADVICE = {
         "read the keypoints with the library that wrote it, make a PoseClip of them, and store it with save_clip"
     ),
     ".zip .tar .tgz .rar .7z .xz": "unpack it, and name the files or the folder in it",
-    ".txt .tsv .eaf .srt .vtt .xml .xlsx .jsonl .md .yaml .yml": "this seems to be text or labels: name the clips",
+    ".txt .tsv .eaf .srt .vtt .xml .xlsx .md .yaml .yml": "this seems to be text or labels: name the clips",
+    ".jsonl": "if its lines are the frames of a clip, rename it to .json; if they are labels, name the clips",
 }
 
 
@@ -175,6 +176,8 @@ def _read(file: Path) -> Recording | ManyClips:
 def _reader_by_content(file: Path) -> Reader:
     suffix = file.suffix.lower()
     advice = next((advice for suffixes, advice in _ADVICE.items() if suffix in suffixes.split()), None)
+    if suffix == ".gz" and READERS.get(Path(file.stem).suffix.lower(), read_pickle) is not read_pickle:
+        advice = f"unpack it, gunzip {file.name}"  # of compressed files, pickles alone are read
     if advice is None:
         with file.open("rb") as opened:
             start = opened.read(8)

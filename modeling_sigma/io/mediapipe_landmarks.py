@@ -19,7 +19,7 @@ from modeling_sigma.model.skeleton_layouts import get_layout
 
 
 # Coordinates up to here are shares of the image (a hand may leave it), larger ones are pixels.
-_LARGEST_SHARE = 5.0
+LARGEST_SHARE = 5.0
 # With more negative ones they are relative to a point of the signer.
 _SHARE_BELOW_0 = 0.1
 
@@ -81,9 +81,9 @@ def recording_of_landmarks(
     points = np.concatenate([np.zeros((1, 2)), *(rows[:, :2] for frame in frames for rows in frame.parts.values())])
     largest = float(np.nanmax(np.abs(points)))
     is_known = width is not None and height is not None
-    unit = (width or 0, height or 0) if is_known and largest <= _LARGEST_SHARE else (1, 1)
+    unit = (width or 0, height or 0) if is_known and largest <= LARGEST_SHARE else (1, 1)
     stated: dict[str, Any] = {"width": width, "height": height, "coordinates": "pixels"} if is_known else {}
-    if not is_known and largest <= _LARGEST_SHARE and (points < 0).mean() < _SHARE_BELOW_0:
+    if not is_known and largest <= LARGEST_SHARE and (points < 0).mean() < _SHARE_BELOW_0:
         stated["coordinates"] = "shares"
     detections = [frame_detection(frame, layout, unit) for frame in frames]
     return Recording(detections, layout, fps, **stated)
@@ -183,7 +183,7 @@ def _with_tracked_hands(frames: Sequence[MediapipeFrame]) -> list[MediapipeFrame
         for slot, (hand, label) in enumerate(_two_largest(frame.hands, t)):
             points[t, slot], labels[t, slot] = hand[:, :3], label
     largest = np.nanmax(np.abs(points[..., :2]))
-    scale = largest if largest > _LARGEST_SHARE else 1.0
+    scale = largest if largest > LARGEST_SHARE else 1.0
     tracked = track_hands(points / scale, labels) * scale
     sides = {"left_hand": tracked[:, 0], "right_hand": tracked[:, 1]}
     result = []

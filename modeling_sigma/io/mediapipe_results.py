@@ -70,6 +70,11 @@ def clip_from_mediapipe(results: Iterable[Any], *, width: int, height: int, fps:
     ```
     """
     frames, is_holistic = [], False
+    if not isinstance(results, Iterable):
+        raise ValueError(
+            f"expected one MediaPipe result per frame, received a single {type(results).__name__}: put the results of "
+            "all frames into a list"
+        )
     for t, result in enumerate(results):
         frames.append(_frame_of(result, t))
         is_holistic = is_holistic or _is_holistic(result)

@@ -12,7 +12,7 @@ import numpy as np
 from modeling_sigma.io.detections import Detection, check_num_frames, check_person_exists
 from modeling_sigma.io.recording import Recording, detections_of
 from modeling_sigma.model.clip_making import as_pose_clip
-from modeling_sigma.model.clip_shapes import explain_shape
+from modeling_sigma.model.clip_shapes import axis_order, explain_number, explain_shape
 from modeling_sigma.model.keypoint_arrays import check_scores
 from modeling_sigma.model.skeleton_layouts import LAYOUTS, get_layout, layout_for_num_keypoints
 
@@ -53,8 +53,10 @@ def recording_of_array(points: Any, scores: Any = None, layout: str | None = Non
     """
     points = _numbers(points, "keypoints")
     if points.ndim == 2 and scores is None:
-        points = _points_of_rows(points)
+        points = points[None] if points.shape[1] in (2, 3, 4) else _points_of_rows(points)  # a single frame, or rows
     if points.ndim not in (3, 4) or points.shape[-1] not in (2, 3, 4):
+        raise ValueError(explain_shape(points.shape))
+    if layout is None and points.shape[-1] < 4 and axis_order(points.shape) not in (None, tuple(range(points.ndim))):
         raise ValueError(explain_shape(points.shape))
     if layout is None and points.shape[1:-1] == (_POSE,) and scores is None:
         return recording_of_parts({"pose": points}, **stated)
@@ -82,7 +84,11 @@ def layout_of_points(num_keypoints: int) -> str:
             f"expected the keypoints of a whole body or of two hands, received {num_keypoints}, "
             f"{_PARTS_ALONE[num_keypoints]}"
         )
-    return layout_for_num_keypoints(num_keypoints)
+    try:
+        return layout_for_num_keypoints(num_keypoints)
+    except ValueError as error:
+        advice = explain_number(num_keypoints)
+        raise ValueError(f"{error}. {advice}" if advice else str(error)) from None
 
 
 def recording_of_parts(parts: dict[str, Any], **stated: Any) -> Recording:
@@ -204,11 +210,7 @@ def _points_of_rows(rows: np.ndarray) -> np.ndarray:
         if layout.num_keypoints * numbers == width
     ]
     if len(shapes) != 1 or width == 150:  # 75 points, or 50 with x, y, z as in .skels files
-        raise ValueError(
-            f"expected the points of each frame as (K, 2) or (K, 3), received {rows.shape}, {width} numbers a frame: "
-            "reshape the array to (T, K, 2) or (T, K, 3); MediaPipe's 33 + 21 + 21 points are K = 75, with its face "
-            "of 468 or 478 points K = 543 or 553"
-        )
+        raise ValueError(explain_shape(rows.shape))
     return rows.reshape(len(rows), *shapes[0])
 
 

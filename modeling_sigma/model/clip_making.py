@@ -12,7 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from transformers.utils import logging
 
+from .clip_kinds import are_frames, is_array, is_clip, is_empty, is_pair, num_axes
 from .clip_shapes import axis_order, explain_number, explain_shape
 from .keypoint_arrays import hide_invalid, to_numpy
 from .pose_clip import PoseClip
@@ -20,32 +22,44 @@ from .skeleton_layouts import layout_for_num_keypoints
 from .stored_rows import decode_clip, is_stored_row, rows_of_columns
 
 
+logger = logging.get_logger(__name__)
+
 # Anything that stands for one clip.
 PoseInput = PoseClip | str | os.PathLike[str] | np.ndarray | Mapping[str, Any] | Sequence[Any]
 
 # A second axis this short is one of people, a longer one of frames.
 _MOST_PEOPLE = 4
+# What detectors call the scores in their own dictionaries.
+_SCORE_NAMES = ("scores", "keypoint_scores", "keypoint_score", "confidences", "confidence")
 
 
 def split_clips(poses: Any) -> tuple[list[Any], bool]:
     """The clips of an input, unchanged, and whether there were several.
 
-    Several clips are a list, tuple or generator of clips, an array `(B, T, K, C)`, or rows column by column, as a
-    slice of a data set gives them (`dataset[:8]`). One clip is anything that [`as_pose_clip`] takes, including a list
-    of frames.
+    Several clips are a list, tuple or generator of clips, an array `(B, T, K, C)`, or rows column by column, as a slice of
+    a data set gives them (`dataset[:8]`, also as a table of pandas or arrow). One clip is everything that
+    [`as_pose_clip`] takes, a list of frames too.
     """
+    poses = _of_table(to_numpy(poses))
     if isinstance(poses, Mapping):
         if is_stored_row(poses) and np.ndim(to_numpy(poses["keypoints_step"])):
             return list(rows_of_columns(poses)), True
         return ([poses], False) if is_stored_row(poses) or not _holds_clips(poses) else (_rows(poses), True)
-    if _is_array(poses) and poses.dtype != object:
+    if is_array(poses) and poses.dtype != object:
         several = poses.ndim == 4 and poses.shape[1] > _MOST_PEOPLE and poses.shape[-1] in (2, 3)
         return (list(poses), True) if several else ([poses], False)
-    single = isinstance(poses, (str, os.PathLike)) or _is_clip(poses) or _is_pair(poses)
+    single = isinstance(poses, (str, os.PathLike)) or is_clip(poses) or is_pair(poses)
     if single or not isinstance(poses, Iterable):
         return [poses], False
     items = list(poses)
-    return ([items], False) if _are_frames(items) else (items, True)
+    if are_frames(items):
+        return [items], False
+    if len(items) > 1 and all(is_array(item) and item.ndim == 3 and len(item) == 1 for item in items):
+        logger.warning_once(
+            "a list of arrays (1, K, C) is read as clips of one frame each: if they are the frames of one clip, join "
+            "them with np.concatenate"
+        )
+    return items, True
 
 
 def as_pose_clip(pose: Any, coordinates: str | None = None, aspect_ratio: float | None = None) -> PoseClip:
@@ -78,16 +92,23 @@ def _as_pose_clip(pose: Any) -> PoseClip:
         return _load_clip(pose)
     if isinstance(pose, Mapping):
         return _clip_of_mapping(pose)
-    if _is_clip(pose):
+    if is_clip(pose):
         known = {name: getattr(pose, name, None) for name in PoseClip.__dataclass_fields__}
         return PoseClip(**known)  # type: ignore[arg-type]
-    if _is_pair(pose):
+    if is_pair(pose):
         return _clip_of_points(*pose)
-    if _is_array(pose) or (isinstance(pose, (list, tuple)) and _are_frames(list(pose))):
+    if is_array(pose) or (isinstance(pose, (list, tuple)) and are_frames(list(pose))):
         return _clip_of_points(pose)
+    advice = ""
+    if isinstance(pose, bytes):
+        advice = ": packed keypoints of a data set need their whole row, not one of its columns"
+    elif hasattr(pose, "body") and hasattr(pose, "header"):
+        advice = ": write it into a file, whose header says which point is which, and pass the path"
+    elif hasattr(pose, "data") and hasattr(pose, "confidence"):
+        advice = ": pass its keypoints and scores, (body.data, body.confidence)"
     raise TypeError(
         f"expected a PoseClip, path, array, dict of keypoints and scores, or list of frames, received "
-        f"{type(pose).__name__}"
+        f"{type(pose).__name__}{advice}"
     )
 
 
@@ -99,7 +120,12 @@ def _clip_of_mapping(fields: Mapping[str, Any]) -> PoseClip:
         raise ValueError(
             f"expected a dict with keypoints and scores, received keys {sorted(map(str, fields))}{advice}"
         )
+    if any(isinstance(fields["keypoints"], packed) for packed in (bytes, np.bytes_)):
+        raise ValueError("expected arrays of numbers, received packed keypoints: pass the whole row of the data set")
     known = {name: fields[name] for name in PoseClip.__dataclass_fields__ if fields.get(name) is not None}
+    scores = next((fields[name] for name in _SCORE_NAMES if fields.get(name) is not None), None)
+    if scores is not None:
+        known["scores"] = scores
     for name in ("fps", "width", "height", "aspect_ratio"):
         if name in known:
             number = np.asarray(to_numpy(known[name])).item()
@@ -127,7 +153,8 @@ def _clip_of_points(keypoints: Any, scores: Any = None, layout: str | None = Non
     if certainty.shape == points.shape[:2]:
         if certainty.size and (certainty == certainty.flat[0]).all():
             # A score that is the same everywhere says nothing: only the coordinates tell what was found.
-            certainty = np.where(xy.any(-1), certainty, certainty.dtype.type(0))
+            found = xy.any(-1) & (xy != -1).any(-1)
+            certainty = np.where(found, certainty, certainty.dtype.type(0))
         xy, certainty = hide_invalid(xy, certainty)
     return PoseClip(xy, certainty, layout, **stated)
 
@@ -151,31 +178,25 @@ def _check_third_channel(xy: np.ndarray, third: np.ndarray) -> None:
 # --- arrays of many kinds
 
 
-def _is_clip(pose: Any) -> bool:
-    """A PoseClip may come from another copy of this code: the package's, or one that travelled with a checkpoint."""
-    return hasattr(pose, "keypoints") and hasattr(pose, "scores") and hasattr(pose, "layout")
-
-
-def _is_array(pose: Any) -> bool:  # torch's tensors, jax's arrays, ...
-    return hasattr(pose, "shape") and hasattr(pose, "dtype") and hasattr(pose, "ndim")
-
-
-def _is_pair(pose: Any) -> bool:
-    """Keypoints and scores in a tuple, as detectors return them."""
-    if not isinstance(pose, (tuple, list)) or len(pose) != 2 or not all(map(_is_array, pose)):
-        return False
-    keypoints, scores = (tuple(array.shape) for array in pose)
-    return len(keypoints) in (3, 4) and keypoints[:-1] == scores and keypoints[-1] == 2
+def _of_table(poses: Any) -> Any:
+    """The columns of a table of rows, or the numbers of a table of numbers; anything else as it is."""
+    if hasattr(poses, "to_pydict"):  # arrow
+        return poses.to_pydict()
+    if not (hasattr(poses, "columns") and hasattr(poses, "to_numpy")):  # pandas, polars
+        return poses
+    if "keypoints" not in poses.columns:
+        return poses.to_numpy()
+    return {name: poses[name].to_list() for name in poses.columns}
 
 
 def _holds_clips(columns: Mapping[str, Any]) -> bool:
     """Whether `keypoints` are those of several clips, rather than of the frames of one."""
-    clips = columns.get("keypoints")
-    if _is_array(clips) and clips.dtype != object:  # type: ignore[union-attr]
+    clips = to_numpy(columns.get("keypoints"))
+    if is_array(clips) and clips.dtype != object:
         return split_clips(clips)[1]
     if not isinstance(clips, (list, tuple, np.ndarray)):
         return False
-    return any(_num_axes(clip) == 3 and len(clip) > _MOST_PEOPLE for clip in clips)
+    return any(num_axes(clip) == 3 and len(clip) > _MOST_PEOPLE for clip in clips)
 
 
 def _rows(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -190,40 +211,20 @@ def _rows(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _are_frames(items: list[Any]) -> bool:
-    """Whether a list holds the frames of one clip, (K, C) each, rather than clips."""
-    kinds = [None if _is_empty(item) else _num_axes(item) for item in items]
-    known = [kind for kind in kinds if kind]
-    if items and not any(kind is not None for kind in kinds):
-        return True  # nobody in any frame
-    if not known or len(known) < sum(kind is not None for kind in kinds):  # something that is no array
-        return False
-    return max(known) <= 2 or (max(known) == 3 and None in kinds)
-
-
-def _is_empty(item: Any) -> bool:
-    return item is None or (isinstance(item, (list, tuple)) and not len(item)) or (_is_array(item) and 0 in item.shape)
-
-
-def _num_axes(item: Any) -> int:
-    """How deep arrays are nested; 0 for anything else."""
-    if _is_array(item):
-        return int(item.ndim)
-    if isinstance(item, (list, tuple)):
-        inner = next((one for one in item if one is not None), 0.0)
-        return 1 + (_num_axes(inner) if not isinstance(inner, (int, float)) else 0)
-    return 0
-
-
 def _stacked(values: Any, name: str) -> np.ndarray:
     """The values as an array, masked or not; frames of a list that are None or empty become NaN."""
     values = to_numpy(values)
+    if isinstance(values, np.ndarray) and values.dtype.names:
+        raise ValueError(
+            f"expected {name} as numbers, received records of {', '.join(values.dtype.names)}: "
+            "np.stack([array[name] for name in array.dtype.names], axis=-1) makes numbers of them"
+        )
     if isinstance(values, np.ndarray) and values.dtype != object:
         return values
     if not isinstance(values, (list, tuple, np.ndarray)):
         values = np.asarray(values)  # jax, tensorflow, ...
         return values
-    frames = [None if _is_empty(frame) else _frame(frame, name, t) for t, frame in enumerate(values)]
+    frames = [None if is_empty(frame) else _frame(frame, name, t) for t, frame in enumerate(values)]
     found = [frame for frame in frames if frame is not None]
     if not found:
         raise ValueError(f"expected {name} of somebody in at least one frame, received none in {len(frames)} frames")
@@ -240,8 +241,11 @@ def _stacked(values: Any, name: str) -> np.ndarray:
 def _frame(frame: Any, name: str, t: int) -> np.ndarray:
     array = to_numpy(frame)
     if not isinstance(array, np.ndarray) or array.dtype == object:
+        points = [to_numpy(point) for point in array]
+        size = next((len(point) for point in points if np.ndim(point) == 1), 0)
         try:
-            array = np.array([to_numpy(row) for row in array], np.float64)  # None becomes NaN
+            # None becomes NaN
+            array = np.array([[None] * size if size and point is None else point for point in points], np.float64)
         except (TypeError, ValueError) as error:
             raise ValueError(f"expected {name} of frame {t} as an array of numbers, received other values") from error
     return array[0] if array.ndim == 3 and len(array) == 1 else array

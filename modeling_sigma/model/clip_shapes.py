@@ -33,6 +33,8 @@ def _advice(shape: tuple[int, ...]) -> str:
     order = axis_order(shape)
     if order not in (None, tuple(range(len(shape)))):
         return f"put the axes into that order, array.transpose{order}" + ("[:, 0]" if len(shape) == 4 else "")
+    if len(shape) == 3 and shape[-1] > 4:
+        return f"pass several clips as list(array); {_advice_for_flat_rows(shape[1:])}"
     return "pass one person as (frames, keypoints, x y [score])"
 
 
@@ -53,10 +55,16 @@ def _advice_for_flat_rows(shape: tuple[int, ...]) -> str:
         num_keypoints = width // channels
         if width == num_keypoints * channels and num_keypoints in {*_SIZES, 75}:
             kept = "" if channels == 2 else "[..., :2]"
+            other = ", or 50 of x, y, z, as in a .skels file, which is read as such" if width == 150 else ""
             return (
                 f"{needed}; {width} numbers may be {num_keypoints} points: "
-                f"array.reshape({frames}, {num_keypoints}, {channels}){kept}"
+                f"array.reshape({frames}, {num_keypoints}, {channels}){kept}{other}"
             )
+    parts = [width // channels for channels in (3, 2) if width % channels == 0 and width // channels in _OF_PARTS]
+    if parts:
+        return f"{needed}; {width} numbers may be {parts[0]} points of a part. {explain_number(parts[0])}"
+    if width in (512, 768, 1024, 2048):
+        return f"{needed}; {width} numbers are rather features of a network, which hold no points"
     return f"{needed}: array.reshape({frames}, K, numbers per point)"
 
 

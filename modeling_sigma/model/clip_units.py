@@ -90,9 +90,17 @@ def x_factor(clip: PoseClip, learnt_aspect_ratio: float | None) -> float:
 
 
 def _tell_odd_unit(clip: PoseClip) -> None:
-    points = clip.keypoints[clip.scores > 0]
-    size_is_known = clip.width is not None and clip.height is not None
-    if len(points) and not size_is_known and np.abs(points).max() < _SMALLEST_PIXELS:
+    points = np.abs(clip.keypoints[clip.scores > 0])
+    if not len(points):
+        return
+    image = max(clip.width, clip.height) if clip.width is not None and clip.height is not None else np.inf
+    are_shares = ((points <= _LARGEST_SHARE).all(-1) & points.any(-1)).mean()
+    if 0.02 < are_shares < 0.98 and points.max() > 10 * _SMALLEST_PIXELS:
+        logger.warning_once(
+            f"{are_shares:.0%} of a clip's points are smaller than {_LARGEST_SHARE:g}, and others reach "
+            f"{points.max():.0f}: are some in shares of the image and others in pixels? All are read as pixels"
+        )
+    elif points.max() < _SMALLEST_PIXELS < image:
         logger.warning_once(
             "a clip's coordinates are neither pixels nor shares of an image: x and y are taken to have one unit. Pass "
             "coordinates='pixels' if that is so, and multiply x by the aspect ratio of the image if not"

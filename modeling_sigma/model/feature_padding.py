@@ -16,6 +16,7 @@ def pad_features(
     features: Mapping[str, Any] | Sequence[Mapping[str, Any]],
     length: int | None = None,
     multiple_of: int | None = None,
+    fills: Mapping[str, int] | None = None,
 ) -> dict[str, np.ndarray]:
     """Joins the features of several clips into one batch.
 
@@ -27,6 +28,8 @@ def pad_features(
             Number of frames of the batch; that of its longest clip by default.
         multiple_of (`int`, *optional*):
             Round the number of frames up to a multiple of this.
+        fills (`Mapping[str, int]`, *optional*):
+            Entries that are sequences of tokens, and what follows the end of the shorter ones.
 
     Returns:
         `dict[str, np.ndarray]`: `pose_values` `(B, T, 69, 3)` float32, `pose_attention_mask` `(B, T)` int64, 1 = real
@@ -51,8 +54,22 @@ def pad_features(
         batch["pose_values"][row, : len(value)] = value
         batch["pose_attention_mask"][row, : len(value)] = mask
     for name in clips[0]:
-        batch[name] = np.stack([np.asarray(clip[name]) for clip in clips])
+        entries = [np.asarray(clip[name]) for clip in clips]
+        if fills is not None and name in fills and entries[0].ndim == 1:
+            entries = _padded(entries, fills[name])
+        batch[name] = np.stack(entries)
     return batch
+
+
+def fills_of_tokens(pad_token_id: int) -> dict[str, int]:
+    """What follows the end of prompts and texts that are shorter than others, for `pad_features`."""
+    ids, masks = ("prompt_input_ids", "text_input_ids"), ("prompt_attention_mask", "text_attention_mask")
+    return {**dict.fromkeys(ids, pad_token_id), **dict.fromkeys(masks, 0), "text_word_ids": -1, "labels": -100}
+
+
+def _padded(sequences: Sequence[np.ndarray], fill: int) -> list[np.ndarray]:
+    longest = max(map(len, sequences))
+    return [np.pad(sequence, (0, longest - len(sequence)), constant_values=fill) for sequence in sequences]
 
 
 def _listed(features: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -71,7 +71,10 @@ def sums_are_finite(*arrays: np.ndarray) -> bool:
 
 
 def to_numpy(values: Any) -> Any:
-    """A torch tensor of any device and precision as an array; anything else unchanged."""
+    """A torch tensor, also pose-format's masked one, of any device and precision as an array; all else as it is."""
+    held = getattr(values, "__dict__", {})
+    if {"tensor", "mask"} <= held.keys():  # which is True where a value is valid
+        return np.ma.array(to_numpy(held["tensor"]), mask=~to_numpy(held["mask"]).astype(bool))
     if not hasattr(values, "detach"):
         return values
     tensor = values.detach().cpu()

@@ -73,7 +73,15 @@ class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
 
         A `max_length` that is given without `max_new_tokens` counts, although the model's own limit is in new tokens.
         As for any decoder it includes the token that starts the text.
+
+        Raises:
+            ValueError: without clips.
         """
+        if inputs is None and kwargs.get("pose_values") is None and kwargs.get("encoder_outputs") is None:
+            raise ValueError(
+                f"expected pose_values to write a text of, received {', '.join(kwargs) or 'nothing'}: pass what the "
+                "processor makes of clips, generate(**processor(poses=clips))"
+            )
         kwargs = {name: value for name, value in kwargs.items() if name not in TARGET_TEXT}
         start = kwargs.get("decoder_input_ids")
         start_length = 1 if start is None else start.shape[1]

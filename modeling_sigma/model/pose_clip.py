@@ -71,7 +71,8 @@ class PoseClip:
         _check_shapes(keypoints, scores, layout)
         for name in ("fps", "width", "height", "aspect_ratio"):
             value = getattr(self, name)
-            if value is not None and not (np.isfinite(value) and value > 0):
+            is_number = isinstance(value, (int, float, np.number))
+            if value is not None and not (is_number and np.isfinite(value) and value > 0):
                 raise ValueError(f"expected a positive number for {name}, received {value!r}: leave it out if unknown")
         if self.coordinates is not None and self.coordinates not in COORDINATES:
             raise ValueError(

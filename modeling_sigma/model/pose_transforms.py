@@ -53,7 +53,8 @@ def fill_head_from_face(keypoints: np.ndarray, scores: np.ndarray) -> bool:
     """Fills in, in place, nose and ears of a body that has none, from the face's nose tip and the ends of its jaw.
 
     Reduced MediaPipe files leave them out of the body. The box around what is left would be smaller: 0.94 of the whole
-    one in the median, 0.74 at worst. A body whose nose or ear was found in any frame is left as it is.
+    one in the median, 0.74 at worst. A body whose nose or ear was found in any frame is left as it is, and so is one
+    of which nothing was found: a head alone is no measure of a signer.
 
     Args:
         keypoints (`np.ndarray` of shape `(T, 69, 2)`), scores (`np.ndarray` of shape `(T, 69)`):
@@ -62,12 +63,13 @@ def fill_head_from_face(keypoints: np.ndarray, scores: np.ndarray) -> bool:
     Returns:
         `bool`: whether anything was filled.
     """
-    if scores[:, [joint for joint, _ in _HEAD_IN_FACE]].any():
+    head = [joint for joint, _ in _HEAD_IN_FACE]
+    if scores[:, head].any() or not scores[:, PART_SLICES["body"]].any():
         return False
     for joint, place in _HEAD_IN_FACE:
         stand_in = PART_SLICES["face"].start + place
         keypoints[:, joint], scores[:, joint] = keypoints[:, stand_in], scores[:, stand_in]
-    return bool(scores[:, [joint for joint, _ in _HEAD_IN_FACE]].any())
+    return bool(scores[:, head].any())
 
 
 def replace_missing_origins(keypoints: np.ndarray, scores: np.ndarray) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from transformers.processing_utils import ProcessingKwargs, Unpack
 from transformers.utils import cached_file, logging
 
 from .clip_making import PoseInput
-from .word_spans_sigma import WordSegmenter, joined_spans, word_spans
+from .feature_padding import fills_of_tokens, pad_features
+from .word_spans_sigma import WordSegmenter, joined_spans, word_of_each_token, word_spans
 
 
 logger = logging.get_logger(__name__)
@@ -158,6 +159,37 @@ class SigmaProcessor(ProcessorMixin):
             features.update(self._encode_texts(texts, word_segmenter, text_options))
         return BatchFeature(features, tensor_type=return_tensors)
 
+    @property
+    def padding_side(self) -> str:
+        """Where padding stands; what `DataCollatorForSeq2Seq` asks for."""
+        return "right"
+
+    def pad(
+        self,
+        processed_features: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        padding: bool | str = True,
+        max_length: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        return_tensors: str | None = "pt",
+        **kwargs: Any,
+    ) -> BatchFeature:
+        """A batch of clips, prompts and texts that were read one by one; what `DataCollatorWithPadding` and
+        `DataCollatorForSeq2Seq` call.
+
+        Args:
+            processed_features (list of dicts, or a dict of lists):
+                What this processor made of each clip, with or without its axis of one clip.
+            padding, max_length, pad_to_multiple_of, return_tensors:
+                Of frames; see [`SigmaFeatureExtractor.pad`]. Prompts and texts are padded to the longest.
+
+        Raises:
+            ValueError: for clips without `pose_values`, or longer ones than `max_length`.
+        """
+        length = max_length or self.feature_extractor.max_frames if padding == "max_length" else None
+        fills = fills_of_tokens(int(self.tokenizer.pad_token_id))
+        features = pad_features(processed_features, length, pad_to_multiple_of, fills)
+        return BatchFeature(features, tensor_type=return_tensors)
+
     def _encode_prompts(self, language: str | Sequence[str], num_clips: int) -> dict[str, np.ndarray]:
         languages = [language] * num_clips if isinstance(language, str) else list(language)
         if len(languages) != num_clips:
@@ -189,7 +221,7 @@ class SigmaProcessor(ProcessorMixin):
         for row, text in enumerate(texts):
             columns = np.flatnonzero(content[row])
             spans = joined_spans(text, word_spans(text, word_segmenter), self.entities or ())
-            word_ids[row, columns] = _word_of_each_token(len(text), encoded["offset_mapping"][row][columns], spans)
+            word_ids[row, columns] = word_of_each_token(len(text), encoded["offset_mapping"][row][columns], spans)
         return {
             "text_input_ids": input_ids,
             "text_attention_mask": mask,
@@ -228,19 +260,3 @@ def _text_options(kwargs: dict[str, Any]) -> dict[str, Any]:
             f"arguments it takes {', '.join(TEXT_OPTIONS)}"
         )
     return options
-
-
-def _word_of_each_token(text_length: int, offsets: np.ndarray, spans: Sequence[tuple[int, int]]) -> np.ndarray:
-    """Numbers, from 0 in the order of the text, of the words (`spans`) that tokens at `offsets` lie in."""
-    word_of_character = np.full(text_length + 1, -1)
-    for number, (start, stop) in enumerate(spans):
-        word_of_character[start:stop] = number
-    numbers = np.empty(len(offsets), np.int64)
-    for row, (start, stop) in enumerate(offsets):
-        inside = word_of_character[start:stop]
-        found = inside[inside >= 0]
-        # A token of white space alone opens the word behind it.
-        numbers[row] = found[0] if len(found) else word_of_character[stop]
-    # Truncation may cut words off, never leave holes; a segmenter may skip characters: number what is there.
-    present = np.unique(numbers[numbers >= 0])
-    return np.where(numbers >= 0, np.searchsorted(present, numbers), -1)

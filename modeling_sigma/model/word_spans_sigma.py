@@ -6,6 +6,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 
 # Words of one text, in order, e.g. `jieba.lcut` for Chinese.
 WordSegmenter = Callable[[str], Sequence[str]]
@@ -95,3 +97,19 @@ def _entity_pattern(entities: Sequence[str]) -> re.Pattern[str]:
 def _is_mark(character: str) -> bool:
     """Vowels and accents that belong to the letter before them."""
     return unicodedata.category(character).startswith("M")
+
+
+def word_of_each_token(text_length: int, offsets: np.ndarray, spans: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Numbers, from 0 in the order of the text, of the words (`spans`) that tokens at `offsets` lie in."""
+    word_of_character = np.full(text_length + 1, -1)
+    for number, (start, stop) in enumerate(spans):
+        word_of_character[start:stop] = number
+    numbers = np.empty(len(offsets), np.int64)
+    for row, (start, stop) in enumerate(offsets):
+        inside = word_of_character[start:stop]
+        found = inside[inside >= 0]
+        # A token of white space alone opens the word behind it.
+        numbers[row] = found[0] if len(found) else word_of_character[stop]
+    # Truncation may cut words off, never leave holes; a segmenter may skip characters: number what is there.
+    present = np.unique(numbers[numbers >= 0])
+    return np.where(numbers >= 0, np.searchsorted(present, numbers), -1)

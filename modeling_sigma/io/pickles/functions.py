@@ -15,6 +15,11 @@ import numpy as np
 
 _ALLOWED = "a skeleton file may contain only dicts, lists, numbers, strings and numpy arrays"
 
+_INSTEAD = {
+    "numpy.ma.": ": save masked arrays as array.filled(numpy.nan)",
+    "torch.": ": save tensors as tensor.numpy()",
+}
+
 # Booleans, integers, floats, and text or bytes of a fixed width. No objects, records, dates or nested types.
 _DTYPE_CODE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|[US][1-9]\d{0,6})")
 _MAX_DIMENSIONS = 32
@@ -55,7 +60,8 @@ class Unbuilt:
 
 def refusal(what: str) -> UnsafePickleError:
     """The error for a pickle that asks for `what`."""
-    return UnsafePickleError(f"refused to load {what}: {_ALLOWED}")
+    advice = next((advice for start, advice in _INSTEAD.items() if what.startswith(start)), "")
+    return UnsafePickleError(f"refused to load {what}: {_ALLOWED}{advice}")
 
 
 def dotted(text: Any) -> str:
