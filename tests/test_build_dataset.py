@@ -270,7 +270,7 @@ def test_a_worker_that_dies_is_one_line_and_the_next_run_goes_on(archive, tmp_pa
 
     def dying(make_task, shards, num_proc):
         yield from run(make_task, shards[:1], 1)
-        yield shards[1], WorkerDeath("the process died over it (exit code -9)")
+        yield shards[1], WorkerDeath("the process died working on it (exit code -9)")
 
     monkeypatch.setattr(build, "run_in_processes", dying)
     with pytest.raises(ValueError, match=r"train-00001-of-00003: the process died .*exit code -9.* goes on"):

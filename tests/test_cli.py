@@ -284,7 +284,7 @@ def test_inspect_says_how_many_people_there_are_and_who_was_chosen(
     (tmp_path / "two.pkl").write_bytes(pickle.dumps(frames))
     assert cli.main(["inspect", str(tmp_path / "two.pkl")]) == 0
     out = capsys.readouterr().out
-    assert "people  2 seen; the signer, person 0, is who is there most, largest and best seen" in out
+    assert "people  2 seen; person 0, the signer, is the one seen most often, largest and best" in out
     assert re.search(r"person 0: in 4 of 4 frames, size 600, weight 8\d% \(shown here\)", out)
     assert re.search(r"person 1: in 3 of 4 frames, size 150, weight 1\d%\n", out)
     assert cli.main(["inspect", "--json", "--person", "1", str(tmp_path / "two.pkl")]) == 0

@@ -201,7 +201,7 @@ def _cut_weights(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (shutil.rmtree, "damaged: expected a model, found no such folder, and the Hub did not give it: "),
+        (shutil.rmtree, "damaged: expected a model, found no such folder, and it could not be loaded from the Hub: "),
         (_drop("config.json"), "damaged: expected the folder of a model, found no config.json in it"),
         (lambda f: (f / "config.json").write_text("{"), "damaged/config.json' is not a valid JSON file"),
         (

@@ -175,7 +175,7 @@ def test_a_model_that_writes_is_compared_as_strings_or_held_to_labels(capsys: py
 def test_labels_that_no_model_knows_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["evaluate", "--task", "islr", "--model", "head", "--dataset", "signs"]) == 0
     captured = capsys.readouterr()
-    assert "warning: 1 of the data set's labels, such as 'fog', are none of the model's 6" in captured.err
+    assert "warning: 1 of the data set's labels, such as 'fog', are not among the model's 6" in captured.err
     lines = captured.out.splitlines()
     assert "model      head" in lines and "dataset    signs" in lines and "split      test" in lines
 
@@ -194,7 +194,7 @@ def test_clips_without_anybody_are_counted(capsys: pytest.CaptureFixture[str], t
     assert cli.main(argv) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["num_samples"] == 3
-    assert "warning: nobody is seen in 1 of 3 clips: what the model says of them is a guess" in captured.err
+    assert "warning: nobody is seen in 1 of 3 clips: the model's predictions for them are guesses" in captured.err
 
 
 def test_comparison_with_an_older_system(capsys: pytest.CaptureFixture[str]) -> None:

@@ -278,7 +278,7 @@ def test_command_line(networks, videos, tmp_path, capsys):
 
 def test_command_line_errors(videos, tmp_path, capsys):
     assert cli.main(["extract-poses", str(videos), "--out", str(tmp_path / "out"), "--batch-size", "3"]) == 1
-    assert "--batch-size is no option of rtmlib: leave it out" in capsys.readouterr().err
+    assert "--batch-size is not an option of rtmlib: leave it out" in capsys.readouterr().err
     ray = ["--engine", "ray", "--timeout", "3"]
     assert cli.main(["extract-poses", str(videos), "--out", str(tmp_path / "out"), *ray]) == 1
     assert "--timeout belongs to --engine processes: leave it out" in capsys.readouterr().err

@@ -52,7 +52,7 @@ def dies_at_start(number):
 
 def test_every_item_comes_back_and_a_death_costs_one_item():
     results = dict(run_in_processes(squares, range(8), num_proc=2))
-    assert results.pop(3) == WorkerDeath("the process died over it (exit code -9)")
+    assert results.pop(3) == WorkerDeath("the process died working on it (exit code -9)")
     assert {item: result[0] for item, result in results.items()} == {n: n * n for n in (0, 1, 2, 4, 5, 6, 7)}
     pids = {result[1] for result in results.values()}
     assert len(pids) in (2, 3) and os.getpid() not in pids
@@ -83,7 +83,7 @@ def hangs(number):
 @pytest.mark.parametrize("num_proc", [1, 2])
 def test_a_hanging_item_is_given_up(num_proc):
     results = dict(run_in_processes(hangs, range(4), num_proc, timeout=0.5))
-    assert results.pop(1) == WorkerDeath("the process was not done with it after 0.5 seconds")
+    assert results.pop(1) == WorkerDeath("the process had not finished it after 0.5 seconds")
     assert results == {0: 0, 2: 2, 3: 3} and multiprocessing.active_children() == []
 
 
@@ -102,7 +102,7 @@ def dies_halfway_through_its_answer(number):
 
 def test_a_worker_that_is_killed_while_it_answers_takes_no_other_along():
     results = dict(run_in_processes(dies_halfway_through_its_answer, range(6), num_proc=2))
-    assert results.pop(1) == WorkerDeath("the process died over it (exit code -9)")
+    assert results.pop(1) == WorkerDeath("the process died working on it (exit code -9)")
     assert results == {0: 0, 2: 2, 3: 3, 4: 4, 5: 5}
 
 

@@ -137,7 +137,7 @@ def test_bad_indexes(tmp_path: Path) -> None:
     good = json.loads((folder / "index.json").read_text())
     for change, message in (
         ({"sigma_slu_version": "99"}, "written by sigma-slu 99"),
-        ({"entries": ["one"]}, "expected 50 entries, one a row, received 1"),
+        ({"entries": ["one"]}, "expected 50 entries, one per row, received 1"),
         ({"kind": "videos"}, "expected kind clips or texts"),
     ):
         (folder / "index.json").write_text(json.dumps({**good, **change}))

@@ -1,4 +1,4 @@
 """The command line: `main.py` dispatches, and every subcommand of `commands.py` is a file of its own.
 
-Commands parse arguments and print results. What they do is in the other rooms, for programs to call.
+Commands parse arguments and print results. The work itself is done in the other rooms, where programs can call it.
 """

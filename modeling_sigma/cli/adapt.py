@@ -1,4 +1,4 @@
-"""`sigma-slu adapt`: other signs, signers or another sign language for a trained model, from a folder of clips."""
+"""`sigma-slu adapt`: adapts a trained model to other signs, signers or sign languages, from a folder of clips."""
 
 from __future__ import annotations
 
@@ -10,46 +10,70 @@ from typing import Any
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.add_argument("--model", required=True, metavar="DIR", help="trained model folder, or a name on the Hub")
+    """Adds the arguments of `adapt`."""
+    parser.add_argument(
+        "--model", required=True, metavar="DIR", help="folder of a trained model, or its name on the Hub"
+    )
     parser.add_argument(
         "--data",
         required=True,
         metavar="FOLDER",
-        help="clips with a table (metadata.csv: path; label, text or gloss; signer), a folder of build-dataset, or "
-        "NAME[:CONFIG] of a corpus",
+        help="folder of clips with a table (metadata.csv: path; label, text or gloss; signer), folder that "
+        "build-dataset wrote, or NAME[:CONFIG] of a corpus",
     )
-    parser.add_argument("--data-dir", metavar="DIR", help="the files of a corpus that is given by name")
+    parser.add_argument("--data-dir", metavar="DIR", help="folder of a corpus that --data names")
     parser.add_argument(
-        "--out", default="adapted", metavar="DIR", help="adapted model; DIR/adapter is the adapter alone"
+        "--out",
+        default="adapted",
+        metavar="DIR",
+        help="folder to write the adapted model to (default adapted); DIR/adapter is the adapter alone",
     )
     parser.add_argument(
-        "--task", choices=("auto", "islr", "cslr", "slt"), default="auto", help="(default: by the table)"
+        "--task",
+        choices=("auto", "islr", "cslr", "slt"),
+        default="auto",
+        help="task to train for (default auto: as the table suggests)",
     )
     parser.add_argument(
         "--head",
         choices=("auto", "generation", "classification", "ctc"),
         default="auto",
-        help="what writes the answer",
+        help="head that produces the answers",
     )
-    parser.add_argument("--method", choices=("lora", "full"), default="lora", help="(default lora)")
-    parser.add_argument("--rank", type=int, default=8, metavar="R", help="of the low-rank changes (default 8)")
     parser.add_argument(
-        "--pose-encoder", choices=("lora", "full", "frozen"), default="lora", help="how it adapts (default lora)"
+        "--method", choices=("lora", "full"), default="lora", help="train low-rank updates (default) or all weights"
     )
-    parser.add_argument("--clips-per-text", type=int, metavar="N", help="use N training clips of each text alone")
-    parser.add_argument("--steps", type=int, metavar="N", help="optimiser steps (default: 40 passes, 200 to 2000)")
-    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="clips a step (default 32)")
-    parser.add_argument("--learning-rate", type=float, metavar="RATE", help="peak (default 3e-3, full: 1e-3)")
-    parser.add_argument("--sign-language", metavar="NAME", help="where the data does not say")
-    parser.add_argument("--spoken-language", metavar="NAME", help="likewise, and the language of the prompt")
-    parser.add_argument("--seed", type=int, default=0, help="(default 0)")
-    parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
+    parser.add_argument("--rank", type=int, default=8, metavar="R", help="rank of the low-rank updates (default 8)")
+    parser.add_argument(
+        "--pose-encoder",
+        choices=("lora", "full", "frozen"),
+        default="lora",
+        help="how to train the pose encoder (default lora)",
+    )
+    parser.add_argument("--clips-per-text", type=int, metavar="N", help="train on only N clips per text")
+    parser.add_argument(
+        "--steps", type=int, metavar="N", help="number of optimiser steps (default: 40 epochs, 200 to 2000 steps)"
+    )
+    parser.add_argument(
+        "--batch-size", type=int, default=32, metavar="N", help="number of clips per step (default 32)"
+    )
+    parser.add_argument(
+        "--learning-rate",
+        type=float,
+        metavar="RATE",
+        help="peak learning rate (default 3e-3; 1e-3 with --method full)",
+    )
+    parser.add_argument("--sign-language", metavar="NAME", help="sign language of the clips, if the data do not say")
+    parser.add_argument(
+        "--spoken-language", metavar="NAME", help="spoken language of the texts and the prompt, if the data do not say"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default 0)")
+    parser.add_argument("--cpu", action="store_true", help="train on the CPU even if there is a GPU")
     parser.add_argument("--json", action="store_true", help="print the results as JSON at the end")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Adapts; 0 when it came through."""
+    """Adapts the model and returns 0."""
     from modeling_sigma.training.recipes.adapt import AdaptOptions, adapt
 
     if args.steps is not None and args.steps < 1:
@@ -59,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     fields = vars(args)
     names = [name for name in AdaptOptions.__dataclass_fields__ if name in fields]
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # progress; the results alone go to the output
+        with contextlib.redirect_stdout(sys.stderr):  # progress: standard output gets only the results
             results = adapt(AdaptOptions(**{name: fields[name] for name in names}, use_cpu=args.cpu))
     except MemoryError as error:
         raise ValueError(f"{error}, or use a smaller --batch-size") from error

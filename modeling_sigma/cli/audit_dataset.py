@@ -1,4 +1,4 @@
-"""`sigma-slu audit-dataset`: what is suspicious about a data set."""
+"""`sigma-slu audit-dataset`: reports what is suspicious about a data set."""
 
 from __future__ import annotations
 
@@ -10,27 +10,34 @@ from typing import Any
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.add_argument("dataset", metavar="DATASET", help="folder of build-dataset, name on the Hub, or a corpus")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="of a corpus: its folder")
-    parser.add_argument("--config", metavar="NAME", help="config of the data set")
-    parser.add_argument("--task", choices=("islr", "cslr", "slt"), help="what it is for (default: by its texts)")
+    """Adds the arguments of `audit-dataset`."""
     parser.add_argument(
-        "--tokenizer", metavar="DIR", help="check texts with this tokenizer: folder or name on the Hub"
+        "dataset", metavar="DATASET", help="folder that build-dataset wrote, name on the Hub, or name of a corpus"
+    )
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="folder of the corpus's own files")
+    parser.add_argument("--config", metavar="NAME", help="configuration of the data set")
+    parser.add_argument(
+        "--task", choices=("islr", "cslr", "slt"), help="task to audit for (default: as the texts suggest)"
+    )
+    parser.add_argument(
+        "--tokenizer", metavar="DIR", help="folder of a tokenizer to check the texts with, or its name on the Hub"
     )
     parser.add_argument("--min-frames", type=int, default=8, metavar="N", help="report shorter clips (default 8)")
     parser.add_argument("--max-frames", type=int, default=256, metavar="N", help="report longer clips (default 256)")
     parser.add_argument("--max-tokens", type=int, default=50, metavar="N", help="report longer texts (default 50)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the report as JSON here too")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the report to this file as JSON")
     parser.add_argument(
-        "--label-groups", type=Path, metavar="FILE", help="write labels that share a train recording, and all twins"
+        "--label-groups",
+        type=Path,
+        metavar="FILE",
+        help="file to write label groups to: labels that share a train recording, and all twins",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--strict", action="store_true", help="exit with 1 if anything was found")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Audits; 0 unless `--strict` and something was found."""
+    """Audits the data set; returns 1 if `--strict` is given and something was found, else 0."""
     from tqdm import tqdm
 
     from datasets_scripts.auditing.audit import AuditLimits, audit_dataset, format_audit
@@ -53,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _name(args: argparse.Namespace) -> str:
-    """The data set without its folder: machines differ, signatures must not."""
+    """The data set's name without its folder: signatures must not depend on the machine."""
     name = Path(args.dataset).name
     return f"train of {name}" if args.config is None else f"train of {name} {args.config}"
 
@@ -62,7 +69,10 @@ def _write_label_groups(report: dict[str, Any], path: Path) -> None:
     from modeling_sigma.metrics.label_groups import LabelGroups
 
     if "label_groups" not in report:
-        raise ValueError(f"--label-groups is for isolated signs, this data set is audited as {report['task']}: --task")
+        raise ValueError(
+            f"--label-groups is for isolated signs, but this data set was audited for {report['task']}: "
+            "give --task islr"
+        )
     LabelGroups(**report["label_groups"]).save(path)
 
 

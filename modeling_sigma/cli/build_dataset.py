@@ -1,4 +1,4 @@
-"""`sigma-slu build-dataset`: a corpus to a folder that `datasets.load_dataset` opens."""
+"""`sigma-slu build-dataset`: turns a corpus into a folder that `datasets.load_dataset` opens."""
 
 from __future__ import annotations
 
@@ -17,11 +17,19 @@ _NUM_SHOWN = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.add_argument("corpus", metavar="CORPUS", help="name of a corpus, or folder for your own clips and labels")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="folder of the corpus")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the data set; resumes there")
-    parser.add_argument("--config", metavar="NAME", help="config of the corpus, such as wlasl100")
+    """Adds the arguments of `build-dataset`."""
+    parser.add_argument(
+        "corpus", metavar="CORPUS", help="name of a corpus, or the word folder for your own clips and labels"
+    )
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="folder of the corpus's own files")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder to write the data set to; a second run resumes there",
+    )
+    parser.add_argument("--config", metavar="NAME", help="configuration of the corpus, such as wlasl100")
     parser.add_argument(
         "--set",
         action="append",
@@ -32,22 +40,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep-layout", action="store_true", help="store all keypoints, not only Sigma's 69 joints")
     parser.add_argument("--strict", action="store_true", help="stop at the first clip that is missing or damaged")
     parser.add_argument(
-        "--num-proc", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)"
+        "--num-proc",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="number of processes (default: one per core)",
     )
-    parser.add_argument("--clips-per-shard", type=int, default=500, metavar="N", help="clips of a file (default 500)")
-    parser.add_argument("--push", metavar="ORG/NAME", help="send the data set to the Hub, private")
-    parser.add_argument("--public", action="store_true", help="with --push: open to everybody")
+    parser.add_argument(
+        "--clips-per-shard", type=int, default=500, metavar="N", help="number of clips per file (default 500)"
+    )
+    parser.add_argument("--push", metavar="ORG/NAME", help="push the data set to the Hub, private by default")
+    parser.add_argument("--public", action="store_true", help="make the repository of --push public")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Builds, and pushes where asked. Clips that are left out are a matter of the report, not a failure."""
+    """Builds, pushes if asked to, and returns 0. Clips that are left out go into the report; they are no failure."""
     from datasets.utils import logging
 
     from datasets_scripts.building.build import REPORT, build_dataset, push_dataset
 
     if args.public and not args.push:
-        raise ValueError("--public belongs to --push ORG/NAME: give both, or none")
+        raise ValueError("--public belongs to --push ORG/NAME: give both, or neither")
     logging.disable_progress_bar()
     options = dict(_option(text) for text in args.set)
     if args.keep_layout:

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the card, or the file to fill in."""
+    """Writes the card, or the file to fill in, and returns 0."""
     from modeling_sigma.hub.card_facts import BLANK_FACTS, read_facts, read_measurements
     from modeling_sigma.hub.model_card import FACTS_FILE, RESULTS_FILE, build_card, num_parameters_of
 
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if not facts_path.is_file():
         raise ValueError(
-            f"{facts_path}: expected the facts of the card, found none: `sigma-slu card DIR --init` writes them"
+            f"{facts_path}: expected the facts of the card, found none: `sigma-slu card DIR --init` writes a form"
         )
     results_path = args.results or (folder or Path()) / RESULTS_FILE
     has_results = args.results is not None or (folder is not None and results_path.is_file())

@@ -1,4 +1,4 @@
-"""Output that nobody reads any more, as in `sigma-slu inspect FILES | head`."""
+"""Standard output that nobody reads any more, as in `sigma-slu inspect FILES | head`."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _STDOUT = 1  # the file descriptor
 
 
 def reader_is_gone() -> bool:
-    """Whether the program that read the standard output has ended: a broken pipe is then no error to tell."""
-    if not hasattr(select, "poll"):  # Windows, where it does not come as a `BrokenPipeError`
+    """Whether the program that read our standard output has ended: a broken pipe is then not worth reporting."""
+    if not hasattr(select, "poll"):  # Windows, where a broken pipe is no `BrokenPipeError`
         return False
     poll = select.poll()
-    poll.register(_STDOUT, 0)  # errors alone
+    poll.register(_STDOUT, 0)  # errors only
     return bool(poll.poll(0))
 
 
 def flush_output() -> bool:
-    """Writes what is left to print; False if nobody reads it. Python would do so at its end, and with a traceback."""
+    """Flushes standard output; False if nobody reads it. At exit, Python would report that with a traceback."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:

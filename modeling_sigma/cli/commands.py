@@ -1,13 +1,13 @@
 """The subcommands of `sigma-slu`. A new one is one line here."""
 
-COMMANDS = {  # name -> (module, one line of help, which begins with a verb)
+COMMANDS = {  # name -> (module, one line of help that begins with a verb)
     "demo": ("modeling_sigma.cli.demo", "train a small model on synthetic signs, and try it"),
     "predict": ("modeling_sigma.cli.predict", "translate clips or recognise their signs with a trained model"),
     "inspect": ("modeling_sigma.cli.inspect", "describe skeleton files: layout, length, detected parts"),
     "convert-checkpoint": ("modeling_sigma.cli.convert_checkpoint", "convert a released checkpoint to a model folder"),
     "extract-poses": ("modeling_sigma.cli.extract_poses", "extract clips from a folder of videos"),
     "build-dataset": ("modeling_sigma.cli.build_dataset", "build a data set that load_dataset opens from a corpus"),
-    "audit-dataset": ("modeling_sigma.cli.audit_dataset", "find duplicates, odd lengths and label errors of a corpus"),
+    "audit-dataset": ("modeling_sigma.cli.audit_dataset", "find duplicates, odd lengths and label errors in a corpus"),
     "pretrain": ("modeling_sigma.cli.pretrain", "pre-train a model on clips and their sentences"),
     "finetune": ("modeling_sigma.cli.finetune", "fine-tune a model for isolated signs, glosses or translation"),
     "adapt": ("modeling_sigma.cli.adapt", "adapt a trained model to your own clips: other signs, signers, languages"),

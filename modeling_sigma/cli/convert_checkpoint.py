@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any
 
 
-# Kind -> the license that a model card names (if it is known), and what the user is told.
+# Kind -> the license that a model card names (`other` if unknown), and the note that the user is shown.
 LICENSES = {
     "uni-sign": (
         "cc-by-nc-4.0",
-        "The released Uni-Sign weights carry CC-BY-NC-4.0: so does everything made from them. Say so in your card.",
+        "The released Uni-Sign weights carry CC-BY-NC-4.0, as does everything made from them. Say so in your card.",
     ),
     "sigma": (
         "other",
-        "These weights keep their authors' terms; what started from released Uni-Sign weights carries CC-BY-NC-4.0. "
-        "Say so in your card.",
+        "These weights keep their authors' terms. Whatever started from the released Uni-Sign weights carries "
+        "CC-BY-NC-4.0. Say so in your card.",
     ),
 }
-# The card that the folder has until its owner writes one.
+# The card that the folder gets until its owner writes one.
 CARD = """---
 license: {license}
 library_name: transformers
@@ -28,7 +28,7 @@ library_name: transformers
 
 # Converted checkpoint
 
-`sigma-slu convert-checkpoint --kind {kind}` made this folder from `{file}`; the numbers are those of that checkpoint.
+`sigma-slu convert-checkpoint --kind {kind}` made this folder from `{file}`; the weights are those of that checkpoint.
 
 {note}
 """
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Converts, saves and reports."""
+    """Converts and saves the model, reports, and returns 0."""
     from transformers import AutoConfig
 
     from modeling_sigma.cli.quiet_libraries import silence_transformers
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _load_processor(folder: str) -> Any:
-    """A processor around the tokenizer of `folder`; None where a local folder holds none."""
+    """A processor with the tokenizer of `folder`; None if that is a local folder without one."""
     from transformers import AutoTokenizer
 
     from modeling_sigma.model.feature_extraction_sigma import SigmaFeatureExtractor

@@ -11,16 +11,20 @@ from typing import Any
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.add_argument("--out", default="sigma-slu", metavar="DIR", help="where the model goes (default ./sigma-slu)")
-    parser.add_argument("--steps", type=int, default=None, metavar="N", help="optimiser steps (default: the recipe's)")
-    parser.add_argument("--seed", type=int, default=0, help="of data, weights and order (default 0)")
-    parser.add_argument("--threads", type=int, default=None, metavar="N", help="processor threads (default: all)")
+    """Adds the arguments of `demo`."""
+    parser.add_argument(
+        "--out", default="sigma-slu", metavar="DIR", help="folder to write the model to (default ./sigma-slu)"
+    )
+    parser.add_argument(
+        "--steps", type=int, default=None, metavar="N", help="number of optimiser steps (default: the recipe's own)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of data, weights and order (default 0)")
+    parser.add_argument("--threads", type=int, default=None, metavar="N", help="number of CPU threads (default: all)")
     parser.add_argument("--json", action="store_true", help="print the results as JSON at the end")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the demo; 0 when it came through."""
+    """Runs the demo and returns 0."""
     import torch
     from transformers.utils import logging
 
@@ -90,7 +94,7 @@ def _save_strip(folder: Path, sample: Any) -> Path:
 
 
 def _write_card(folder: Path, model: Any, results: dict[str, Any], recipe: Any, num_threads: int) -> None:
-    """What `sigma-slu publish` asks for: facts, measured results, and the card made of them."""
+    """Writes what `sigma-slu publish` asks for: facts, measured results, and the card made from them."""
     from dataclasses import asdict
 
     from modeling_sigma.hub.model_card import FACTS_FILE, build_card, write_results
@@ -98,7 +102,7 @@ def _write_card(folder: Path, model: Any, results: dict[str, Any], recipe: Any, 
 
     facts = demo_facts(
         f"`sigma-slu demo --seed {recipe.seed}`: {recipe.steps} optimiser steps from scratch; training and tests took "
-        f"{results['seconds']:.0f} s on {num_threads} processor threads."
+        f"{results['seconds']:.0f} s on {num_threads} CPU threads."
     )
     measurements = demo_measurements(results, f"sigma-slu demo --seed {recipe.seed}")
     stated = {name: value for name, value in asdict(facts).items() if value is not None}
@@ -111,7 +115,7 @@ def _write_card(folder: Path, model: Any, results: dict[str, Any], recipe: Any, 
 
 
 def _print_results(results: dict[str, Any], out: Path, picture: Path) -> None:
-    print("\nSigners that training never saw:")
+    print("\nSigners unseen in training:")
     print(f"  sentences   BLEU-4 {results['bleu4']:5.1f}    without the clip {results['bleu4_text_only_prior']:5.1f}")
     accuracy, prior = results["isolated_accuracy"], results["isolated_text_only_prior"]
     print(f"  single signs  {accuracy:7.1%}    without the clip {prior:6.1%}")

@@ -110,7 +110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--label-groups",
         type=Path,
         metavar="FILE",
-        help="islr: score also by the label groups that audit-dataset wrote, and without the clips that are in train",
+        help="for islr: file of label groups from audit-dataset; also score by group, and without clips seen in train",
     )
     parser.add_argument(
         "--compare",
@@ -160,7 +160,7 @@ def _check_sources(args: argparse.Namespace) -> None:
         if args.labels and args.task != "islr":
             args.usage_error("--labels belongs to --task islr")
         if args.add_to_card and not Path(args.model).is_dir():
-            args.usage_error(f"--add-to-card needs the model's folder, {args.model} is none")
+            args.usage_error(f"--add-to-card needs the model's folder, and {args.model} is no folder")
     else:
         args.usage_error("expected --predictions and --references, or --model and --dataset")
 
@@ -169,9 +169,9 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     """The scores of the files, or of the model and data set, that the arguments name.
 
     Returns:
-        `dict`: that of `translation_scores`, `word_error_rates` or `recognition_scores`, and with `--compare` also
-        `comparison`, whose `scores` are those of `paired_bootstrap`; with `--label-groups` also `by_label_groups`,
-        what `label_group_scores` returns; of a model also `data`: its names.
+        `dict`: what `translation_scores`, `word_error_rates` or `recognition_scores` returns. `--compare` adds
+        `comparison`, whose `scores` come from `paired_bootstrap`; `--label-groups` adds `by_label_groups`, which
+        `label_group_scores` returns; `--model` adds `data`, the names of the model and the data set.
     """
     from modeling_sigma.metrics import LabelGroups, label_group_scores
     from modeling_sigma.metrics.prediction_files import (
@@ -196,7 +196,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         found = _predict(args, progress)
         references = SampleTexts(f"{args.dataset} ({args.split})", found.references, found.sample_ids)
         pairs = found.predictions, found.references
-    other_pairs = None if args.compare is None else read_pairs(args.compare)  # errors come before the work
+    other_pairs = None if args.compare is None else read_pairs(args.compare)  # so that errors come before the work
     progress.say(f"scoring {len(pairs[0])} samples")
     constraint = {} if found is None else {"vocabulary": found.labels, "is_constrained": found.labels is not None}
     report = _scoring(args, progress, args.bootstrap).scores(pairs, constraint)
@@ -240,7 +240,7 @@ def _measurement(report: Mapping[str, Any], args: argparse.Namespace) -> Any:
 
 
 def _predict(args: argparse.Namespace, progress: _Progress) -> Any:
-    """The model's predictions on the data set, which are saved where asked for."""
+    """The model's predictions on the data set, saved if `--save-predictions` asks for it."""
     from modeling_sigma.cli.predict import read_labels
     from modeling_sigma.cli.quiet_libraries import silence_transformers
     from modeling_sigma.inference.corpus_predictions import load_split, predict_corpus
@@ -275,14 +275,14 @@ def _scoring(args: argparse.Namespace, progress: _Progress, num_resamples: int) 
 
 
 def _plain(values: list[Any], task: str) -> list[Any]:
-    """Glosses given as a list become a sentence; a list of candidates for a label stays one."""
+    """Joins lists of glosses into sentences; a list of candidate labels stays a list."""
     if task != "cslr":
         return values
     return [" ".join(map(str, value)) if isinstance(value, list) else value for value in values]
 
 
 class _Progress:
-    """Progress on a terminal's standard error, nothing elsewhere."""
+    """Shows progress on standard error if that is a terminal, else nothing."""
 
     def __init__(self) -> None:
         self.is_shown = sys.stderr.isatty()
@@ -297,7 +297,7 @@ class _Progress:
 
 
 def _without_nan(value: Any) -> Any:
-    """The same with None for NaN, which JSON does not have."""
+    """The same value with None for NaN, which JSON does not have."""
     if isinstance(value, Mapping):
         return {key: _without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""`sigma-slu extract-poses`: a folder of videos to a folder of clips."""
+"""`sigma-slu extract-poses`: turns a folder of videos into a folder of clips."""
 
 from __future__ import annotations
 
@@ -20,38 +20,60 @@ _NUM_SHOWN = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Adds the arguments of `extract-poses`."""
     from modeling_sigma.extraction.estimators import ESTIMATORS
     from modeling_sigma.model.skeleton_layouts import get_layout
 
     sizes = {name: get_layout(estimator.layout).num_keypoints for name, estimator in ESTIMATORS.items()}
-    parser.add_argument("video_dir", type=Path, metavar="VIDEO_DIR", help="folder of videos, searched through")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the clips; resumes there")
+    parser.add_argument(
+        "video_dir", type=Path, metavar="VIDEO_DIR", help="folder of videos, searched with all folders below it"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder to write the clips to; a second run resumes there",
+    )
     parser.add_argument(
         "--estimator",
         choices=tuple(ESTIMATORS),
         default="rtmlib",
-        help=f"{', '.join(f'{name} ({size} keypoints)' for name, size in sizes.items())}; default rtmlib",
+        help="estimator that finds the keypoints: "
+        f"{', '.join(f'{name} ({size} keypoints)' for name, size in sizes.items())}; default rtmlib",
     )
     for name, uses in _estimator_options().items():
         texts = dict.fromkeys(f"{estimator}: {option.help}" for estimator, option in uses.items())
         kind = next(iter(uses.values())).type
         parser.add_argument(_flag(name), type=kind, metavar=name.split("_")[-1].upper(), help="; ".join(texts))
-    parser.add_argument("--device", nargs="+", default=["cpu"], help="cpu (default), cuda, cuda:0 cuda:1 ...")
-    parser.add_argument("--person", type=int, default=0, metavar="N", help="which person: 0 is the signer (default)")
-    parser.add_argument("--num-proc", type=int, default=1, metavar="N", help="processes (default 1)")
+    parser.add_argument(
+        "--device", nargs="+", default=["cpu"], help="devices to compute on: cpu (default), cuda, cuda:0 cuda:1 ..."
+    )
+    parser.add_argument(
+        "--person", type=int, default=0, metavar="N", help="index of the person to extract (default 0, the signer)"
+    )
+    parser.add_argument("--num-proc", type=int, default=1, metavar="N", help="number of processes (default 1)")
     parser.add_argument(
         "--timeout", type=float, metavar="SECONDS", help="leave out a video that takes longer (default: never)"
     )
-    parser.add_argument("--retry-failed", action="store_true", help="try videos again that failed in an earlier run")
-    parser.add_argument("--engine", choices=("processes", "ray"), default="processes", help="where the work is done")
-    parser.add_argument("--ray-address", metavar="ADDRESS", help="a running Ray cluster (default: start one here)")
-    parser.add_argument("--ray-gpus", type=float, default=0, metavar="N", help="GPUs of each Ray worker (default 0)")
+    parser.add_argument("--retry-failed", action="store_true", help="retry videos that failed in an earlier run")
+    parser.add_argument(
+        "--engine",
+        choices=("processes", "ray"),
+        default="processes",
+        help="what runs the work: processes on this machine (default), or a Ray cluster",
+    )
+    parser.add_argument(
+        "--ray-address", metavar="ADDRESS", help="address of a running Ray cluster (default: start one here)"
+    )
+    parser.add_argument(
+        "--ray-gpus", type=float, default=0, metavar="N", help="number of GPUs per Ray worker (default 0)"
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Extracts; 1 if some videos failed."""
+    """Extracts the clips; returns 1 if some videos failed, else 0."""
     from modeling_sigma.extraction.pose_extraction import MANIFEST, PoseExtraction, extract_poses
 
     options, running_options = _given_options(args)
@@ -79,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _estimator_options() -> dict[str, dict[str, EstimatorOption]]:
-    """The name of each option to what it is to which estimator."""
+    """For the name of each option, the estimators that take it and what it means to them."""
     from modeling_sigma.extraction.estimators import ESTIMATORS
 
     found: dict[str, dict[str, EstimatorOption]] = {}
@@ -90,14 +112,14 @@ def _estimator_options() -> dict[str, dict[str, EstimatorOption]]:
 
 
 def _given_options(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Arguments for the estimator: those that decide its keypoints, and the others."""
+    """The estimator's arguments that were given: those that decide its keypoints, and the others."""
     deciding: dict[str, Any] = {}
     running: dict[str, Any] = {}
     for name, uses in sorted(_estimator_options().items()):
         if (value := getattr(args, name)) is None:
             continue
         if args.estimator not in uses:
-            raise ValueError(f"{_flag(name)} is no option of {args.estimator}: leave it out")
+            raise ValueError(f"{_flag(name)} is not an option of {args.estimator}: leave it out")
         (deciding if uses[args.estimator].decides_keypoints else running)[name] = value
     return deciding, running
 

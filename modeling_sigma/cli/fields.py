@@ -1,7 +1,7 @@
 """The fields of a training run as a command's help, shown without importing torch or transformers.
 
-`pretrain` and `finetune` take `[CONFIG.yaml] [--field value ...]`, which their recipes parse: transformers' own
-arguments are fields as well, some 120 of them, and `--help-all` lists these too.
+`pretrain` and `finetune` take `[CONFIG.yaml] [--field value ...]`, which their recipes parse. Transformers' own
+training arguments, some 120, are fields as well; `--help-all` lists them too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OTHERS = "All of transformers' training arguments work as well (--learning_rate,
 
 
 def add_fields(parser: argparse.ArgumentParser, classes: Sequence[type]) -> None:
-    """Help for the fields of some dataclasses; whatever else the command is given is left to its recipe as `words`."""
+    """Adds help for the fields of some dataclasses. All arguments are passed to the recipe unparsed, as `words`."""
     parser.usage = f"{parser.prog} [CONFIG.yaml] [--field value ...]"
     parser.epilog = f"{OTHERS} The command line wins over the file, and the file over the defaults."
     parser.add_argument("--help-all", action="store_true", help="list transformers' training arguments too")

@@ -1,4 +1,4 @@
-"""`sigma-slu finetune`: isolated signs, glosses or translation, from scratch, from a text model or a checkpoint."""
+"""`sigma-slu finetune`: trains a model for isolated signs, glosses or translation."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from modeling_sigma.training.arguments import AdapterArguments, DataArguments, M
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Adds the arguments of `finetune`."""
     add_fields(parser, (ModelArguments, DataArguments, AdapterArguments))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fine-tunes; 0 when it came through."""
+    """Fine-tunes the model and returns 0."""
     from modeling_sigma.training.recipes.finetune import main
 
     main(args.words)

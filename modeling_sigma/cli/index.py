@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the index; 1 if some clips could not be read."""
+    """Writes the index; returns 1 if some clips could not be read, else 0."""
     from modeling_sigma.cli.quiet_libraries import silence_transformers
     from modeling_sigma.inference.embedding_index import build_index
     from modeling_sigma.inference.load_pipeline import load_pipeline

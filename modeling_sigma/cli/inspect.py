@@ -1,4 +1,4 @@
-"""`sigma-slu inspect`: what is in a skeleton file or a label file, and what the model would see of it."""
+"""`sigma-slu inspect`: describes a skeleton file or a label file, and what the model would see of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from modeling_sigma.io.recording import Recording
     from modeling_sigma.model.pose_clip import PoseClip
 
-# The certainty above which the feature extractor takes a joint as seen.
+# The score above which the feature extractor counts a joint as seen.
 SCORE_THRESHOLD = 0.3
 NUM_EXAMPLES = 3
 NUM_PEOPLE = 5
@@ -30,19 +30,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="skeleton file, OpenPose folder, label file, or a folder of these",
     )
     parser.add_argument(
-        "--person", type=int, default=0, metavar="N", help="which person of the file (default 0, the signer)"
+        "--person", type=int, default=0, metavar="N", help="index of the person to describe (default 0, the signer)"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON array with an object for each file")
+    parser.add_argument("--json", action="store_true", help="print one JSON array with one object per file")
     parser.add_argument(
         "--png",
         type=Path,
         metavar="OUT",
-        help="draw eight frames of the clip into this file; with several clips, OUT is a folder",
+        help="picture to draw eight frames of the clip into; a folder if there are several clips",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Inspects every file; 1 if one of them could not be read."""
+    """Inspects every file; returns 1 if some could not be read, else 0."""
     paths = list(_expand(args.files))
     pictures = _picture_paths(paths, args.png)
     reports, num_failed = [], 0
@@ -72,21 +72,21 @@ def inspect_clip(clip: PoseClip) -> dict[str, Any]:
 
     Args:
         clip ([`PoseClip`]):
-            Any clip.
+            The clip to describe.
 
     Returns:
         `dict`: `layout`, `num_keypoints`, `num_frames`; `fps`, `duration` (seconds), `width` and `height` (pixels),
         None where unknown; `coordinates`, `"pixels"` or `"shares"` of the image, as the file states or as its numbers
-        look (`coordinates_are_stated`); `parts`, what the detector saw of each part:
+        suggest (`coordinates_are_stated`); `parts`, what the detector saw of each part:
 
-        - `num_joints`, `num_joints_of_layout`: joints that Sigma reads, and how many of them the layout has;
+        - `num_joints`, `num_joints_of_layout`: how many joints Sigma reads, and how many of these the layout has;
         - `detected_rate`: share of the frames in which at least one joint was seen (score above 0.3);
         - `missing_rate`: share of the layout's joints, over all frames, that were not seen; None without any joint;
-        - `mean_score`: of the joints that were seen;
-        - `box`: `[x_min, y_min, x_max, y_max]` around them, in the clip's image coordinates;
+        - `mean_score`: mean score of the joints that were seen;
+        - `box`: `[x_min, y_min, x_max, y_max]` around these, in the clip's image coordinates;
 
-        `num_valid_body_points`, and `scale_references`: for each `scale_reference` of the feature extractor whether it
-        finds a scale (else it would turn the clip into zeros, or, for `"image"`, needs the image's size).
+        `num_valid_body_points`; and `scale_references`: for each `scale_reference` of the feature extractor, whether
+        it finds a scale (if not, it would turn the clip into zeros, or, for `"image"`, needs the image's size).
     """
     from modeling_sigma.model.clip_units import image_size_of, unit_of
     from modeling_sigma.model.pose_transforms import ScaleReference, normalize_joints, select_joints
@@ -136,14 +136,14 @@ def inspect_people(recording: Recording, person: int) -> list[dict[str, Any]]:
 
     Args:
         recording (`Recording`):
-            Any recording.
+            The recording to describe.
         person (`int`):
-            Who of them is shown.
+            The index of the person who is shown.
 
     Returns:
-        `list[dict]`: for each, `num_frames` in which the person is seen, `size` (the longer side of the box around the
-        seen keypoints, median, in the clip's image coordinates), `weight` (share of the sum over all people of size
-        times certainty: the signer has most) and `is_shown`.
+        `list[dict]`: for each person, `num_frames` in which they are seen; `size`, the median over the frames of the
+        longer side of the box around their seen keypoints, in the clip's image coordinates; `weight`, their share of
+        the sum over all people of size times score (the signer has most); and `is_shown`.
     """
     people = recording.people()
     total = sum(track.weight for track in people) or 1.0
@@ -163,11 +163,12 @@ def inspect_labels(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
     Args:
         entries (`Mapping[str, Mapping]`):
-            Sample id -> fields, as `modeling_sigma.io.load_label_file` returns them.
+            The fields of each sample by its id, as `modeling_sigma.io.load_label_file` returns them.
 
     Returns:
-        `dict`: `num_entries`; `fields`, in how many entries each field is filled; `mean_text_characters` and
-        `mean_text_words` (between spaces) of the field `text`, None without one; `examples`, the first three entries.
+        `dict`: `num_entries`; `fields`, the number of entries in which each field is filled; `mean_text_characters`
+        and `mean_text_words` (split at spaces) of the field `text`, None without one; `examples`, the first three
+        entries.
     """
     fields: dict[str, int] = {}
     for entry in entries.values():
@@ -190,7 +191,7 @@ def format_report(report: Mapping[str, Any]) -> str:
 
 
 def _expand(files: list[str]) -> Iterator[Path]:
-    """The clips and label files that the arguments stand for; what does not exist is left for the reader to refuse."""
+    """The clips and label files that the arguments name; paths that do not exist are left for the reader to refuse."""
     from modeling_sigma.io.clip_paths import clip_paths, is_clip
 
     for file in files:
@@ -198,13 +199,13 @@ def _expand(files: list[str]) -> Iterator[Path]:
 
 
 def _is_label_file(path: Path) -> bool:
-    """The field's names: `labels.test`, `csl_daily.labels.dev`, `wlasl.labels-2000.dev`."""
+    """Whether a file is named like the field's label files: `labels.test`, `csl_daily.labels.dev`, ..."""
     is_table = path.suffix.lower() in (".csv", ".tsv", ".json", ".txt", ".parquet")
     return re.search(r"(^|\.)labels[.-]", path.name) is not None and not is_table
 
 
 def _picture_paths(paths: list[Path], out: Path | None) -> dict[Path, Path]:
-    """Where the picture of each clip goes; no two of them to the same place."""
+    """Where the picture of each clip goes, a different file for each."""
     clips = [path for path in dict.fromkeys(paths) if not _is_label_file(path)]
     if out is None or len(clips) == 0:
         return {}
@@ -250,7 +251,8 @@ def _clip_lines(report: Mapping[str, Any]) -> Iterator[str]:
     if report["fps"] is None:
         yield f"length  {report['num_frames']} frames, frame rate unknown"
     else:
-        yield f"length  {report['num_frames']} frames, {report['duration']:.2f} s at {report['fps']:g} frames a second"
+        rate = f"{report['fps']:g} frames per second"
+        yield f"length  {report['num_frames']} frames, {report['duration']:.2f} s at {rate}"
     sides = (report["width"], report["height"])
     size = "unknown" if None in sides else f"{sides[0]} x {sides[1]} pixels"
     yield f"image   {size}"
@@ -276,7 +278,7 @@ def _people_lines(report: Mapping[str, Any]) -> Iterator[str]:
     if len(people) == 1:
         yield f"people  1, seen in {people[0]['num_frames']} of {report['num_frames']} frames"
         return
-    yield f"people  {len(people)} seen; the signer, person 0, is who is there most, largest and best seen"
+    yield f"people  {len(people)} seen; person 0, the signer, is the one seen most often, largest and best"
     for number, person in enumerate(people[:NUM_PEOPLE]):
         digits = 0 if person["size"] > 10 else 3
         shown = " (shown here)" if person["is_shown"] else ""

@@ -1,7 +1,7 @@
-"""The command `sigma-slu`: imports the subcommand alone, and turns its errors into one line and an exit code.
+"""The command `sigma-slu`: imports only the subcommand it runs, and turns its errors into one line and an exit code.
 
-A subcommand is a line in `commands.py` and a module with `add_arguments(parser)` and `run(args) -> int`, which imports
-torch and the like inside `run`: `--help` stays fast. Exit codes: 0 success, 1 failure, 2 usage, 130 interrupt.
+A subcommand is a line in `commands.py` and a module with `add_arguments(parser)` and `run(args) -> int`. It imports
+torch and the like inside `run`, so that `--help` stays fast. Exit codes: 0 success, 1 failure, 2 usage, 130 interrupt.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command line (of the process by default) and returns its exit code."""
+    """Runs one command line (by default that of the process) and returns its exit code."""
     argv = sys.argv[1:] if argv is None else argv
     command = next((argument for argument in argv if not argument.startswith("-")), None)
     args = build_parser(command).parse_args(argv)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 
-# Files that are read, and then predicted, at a time: progress moves and memory stays bounded.
+# Files are read and predicted this many at a time, so that progress moves and memory stays bounded.
 _FILES_AT_A_TIME = 64
 
 
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predicts every file in which somebody is seen; 1 if some files could not be read, or showed nobody."""
+    """Predicts every file in which somebody is seen; returns 1 if some could not be read or showed nobody, else 0."""
     from modeling_sigma.cli.quiet_libraries import silence_transformers
     from modeling_sigma.inference.load_pipeline import load_pipeline
 

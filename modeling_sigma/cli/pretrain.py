@@ -1,4 +1,4 @@
-"""`sigma-slu pretrain`: alignment, sign-text matching and language modelling on clips and their sentences."""
+"""`sigma-slu pretrain`: trains alignment, sign-text matching and language modelling on clips and their sentences."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from modeling_sigma.training.arguments import DataArguments, ModelArguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Adds the arguments of `pretrain`."""
     add_fields(parser, (ModelArguments, DataArguments))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Pre-trains; 0 when it came through."""
+    """Pre-trains the model and returns 0."""
     from modeling_sigma.training.recipes.pretrain import main
 
     main(args.words)

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Checks, sends, reports."""
+    """Checks the folder, publishes it, reports, and returns 0."""
     from modeling_sigma.hub.publish import plan_publication, publish
 
     license = args.license or _ask_for_license(args)
@@ -122,7 +122,7 @@ def _tell_and_wait(seconds: float) -> None:
 
 
 def _ask_for_license(args: argparse.Namespace) -> str | None:
-    """Asks a person at a terminal where nothing states a license; None everywhere else."""
+    """Asks for a license if nothing states one and somebody is at the terminal; None otherwise."""
     from pathlib import Path
 
     from huggingface_hub import metadata_load

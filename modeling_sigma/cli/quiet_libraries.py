@@ -1,10 +1,10 @@
-"""Commands print their results alone: transformers' bars and warnings would stand between the lines."""
+"""Commands print nothing but their results: transformers' bars and warnings would come between the lines."""
 
 from __future__ import annotations
 
 
 def silence_transformers() -> None:
-    """No progress bars, and errors alone: for the process of a command, never for users of the library."""
+    """Turns off progress bars and everything below errors: for a command's own process, never for library users."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def format_report(report: Mapping[str, Any]) -> str:
-    """Scores, intervals, counts, confusions and comparison, as far as the report has them."""
+    """Scores, intervals, counts, confusions and comparison, whichever the report has."""
     return "\n".join(_report_lines(report))
 
 

@@ -1,4 +1,4 @@
-"""`sigma-slu search`: searches an index of `sigma-slu index` for clips or texts."""
+"""`sigma-slu search`: searches an index that `sigma-slu index` wrote for clips or texts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints results, best first."""
+    """Prints the results, best first, and returns 0."""
     from modeling_sigma.cli.quiet_libraries import silence_transformers
     from modeling_sigma.inference.embedding_index import EmbeddingIndex
     from modeling_sigma.inference.load_pipeline import load_pipeline

@@ -17,7 +17,7 @@ examples:
 
 texts: files of sentences, glosses or labels: text (one per line), JSON or JSON lines
 """
-# Which field of a JSON object is a text.
+# The fields of a JSON object that may hold its text.
 _TEXT_FIELDS = ("text", "reference", "translation", "gloss", "label", "prediction")
 
 
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--model", required=True, metavar="DIR", help="folder of the model, or its name on the Hub")
     parser.add_argument(
-        "--texts", required=True, nargs="+", metavar="FILE", help="all texts that must be tokenised as before"
+        "--texts", required=True, nargs="+", metavar="FILE", help="files of all texts that must be tokenised as before"
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write the trimmed model to")
     parser.add_argument(
@@ -40,13 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size",
         type=int,
         metavar="N",
-        help="number of tokens to keep: the likeliest of the texts' scripts fill up what is needed",
+        help="number of tokens to keep: those needed, then the likeliest in the scripts of the texts",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Trims, saves and reports."""
+    """Trims and saves the model, reports, and returns 0."""
     import transformers
 
     from modeling_sigma.cli.quiet_libraries import silence_transformers
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from modeling_sigma.inference.model_config import saved_kind
 
     if Path(args.out).resolve() == Path(args.model).resolve():
-        raise ValueError("expected --out to differ from --model: the whole model is not to be lost")
+        raise ValueError("expected --out to differ from --model: writing there would lose the whole model")
     silence_transformers()
     texts = [text for file in args.texts for text in _read_texts(file)]
     auto_class = getattr(transformers, saved_kind(args.model).auto_class)
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"tokens      {report.num_tokens_before:>13,} -> {report.num_tokens:>13,}")
     print(f"parameters  {report.num_parameters_before:>13,} -> {report.num_parameters:>13,}", end="")
     print(f"  ({report.removed_share:.1%} removed)")
-    print(f"Saved to {folder}. Texts of other scripts or languages need the whole model.")
+    print(f"Saved to {folder}. Texts in other scripts or languages need the whole model.")
     return 0
 
 

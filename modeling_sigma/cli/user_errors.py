@@ -1,4 +1,4 @@
-"""Errors whose message is for users: the command line prints them in one line, without a traceback."""
+"""Errors whose message is for users: the command line prints it on one line, without a traceback."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def user_errors() -> tuple[type[Exception], ...]:
-    """The types; of a library only where a command has imported it, so that nothing is imported for an error."""
+    """The types of these errors. A library's own count only if it is imported: no error is worth an import."""
     if "huggingface_hub" not in sys.modules:
         return (ValueError, OSError, ImportError, MemoryError)
     from huggingface_hub.errors import StrictDataclassError  # a configuration with a field of the wrong type

@@ -11,7 +11,7 @@ _EXAMPLES = """
 examples:
   sigma-slu view clip.pose --out clip.gif --caption "my name is Ada"
   sigma-slu view clip.npz --out frames.png --dark
-  sigma-slu view clip.npz --model sigma-slu --out looks.png              where the model looks while it writes
+  sigma-slu view clip.npz --model sigma-slu --out looks.png              where the model looks for each token
   sigma-slu view clip.npz --model pretrained --align "i go home" --out words.png    which frames fit which word
   sigma-slu view runs/trainer_state.json --out curves.png
   sigma-slu view predictions.txt --references labels.txt --out confusions.png
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=20,
         metavar="N",
-        help="number of labels in it, the most confused first (default 20)",
+        help="number of labels in the confusion matrix, the most confused first (default 20)",
     )
 
 
@@ -90,7 +90,7 @@ def _confusions(args: argparse.Namespace) -> Any:
         read_sample_texts(args.file, PREDICTION_FIELDS["islr"]),
         read_sample_texts(args.references, REFERENCE_FIELDS["islr"]),
     )
-    # The best of several candidates.
+    # Where there are several candidates, the best one.
     best = [value[0] if isinstance(value, list) else value for value in predictions]
     return draw_confusion_matrix(
         [str(label) for label in references],
@@ -127,7 +127,7 @@ def _model_picture(args: argparse.Namespace, clip: Any, style: dict[str, Any]) -
     from modeling_sigma.viz.model_maps import alignment_of, attention_of
 
     silence_transformers()
-    # Only models that were trained for it: untrained parts would give a picture of noise.
+    # Only models that were trained for this: untrained weights would give a picture of noise.
     pipe = load_pipeline(args.model, "sign-text-retrieval" if args.align else "sign-language-translation", "cpu")
     if args.align:
         found = alignment_of(pipe.model, pipe.processor, clip, args.align, args.language)

@@ -1,4 +1,4 @@
-"""Trained models at work: a pipeline for any folder or Hub name, a corpus through a model and its scores, search.
+"""Trained models at work: a pipeline for any folder or Hub name, predictions for a corpus and their scores, search.
 
 Not here: the pipelines themselves, which travel with a checkpoint (`model`).
 """

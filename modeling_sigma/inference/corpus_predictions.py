@@ -31,7 +31,7 @@ class CorpusPredictions:
         sample_ids (`list[str]`):
             The id of each clip.
         predictions (`list`):
-            A text per clip, or a list of labels, best first, if the model ranks them.
+            One text per clip, or one list of labels, best first, if the model ranks them.
         references (`list[str]`):
             The true sentence, glosses (joined by spaces) or label of each clip.
         labels (`list[str]`, *optional*):
@@ -49,8 +49,8 @@ class CorpusPredictions:
     def save(self, path: str | Path) -> None:
         """Writes predictions with their references, in a format that `sigma-slu evaluate` reads.
 
-        `.json` and `.jsonl` keep ranked labels and times; any other suffix gets one line per sample, as the
-        field's code dumps them.
+        `.json` and `.jsonl` keep ranked labels and times. A file with any other suffix gets one line per sample, as
+        code of the field dumps predictions.
         """
         path = Path(path)
         if path.suffix.lower() not in (".json", ".jsonl"):
@@ -113,7 +113,7 @@ def predict_corpus(
     references = _references(dataset, task)
     is_ranked = task == "islr" and (labels is not None or saved_kind(model).has_labels)
     predictor = load_pipeline(model, PIPELINE_TASKS["slt" if task == "islr" and not is_ranked else task], device)
-    # What was trained on the corpus is scored on all of it; how many clips are guesses is told.
+    # Clips in which nobody is seen are scored too, as papers do; a warning says how many predictions are guesses.
     options: dict[str, Any] = {"allow_unseen": True}
     if is_ranked:
         options["top_k"] = _TOP_K
@@ -133,7 +133,7 @@ def predict_corpus(
                 bar.update()
     if unseen:
         warnings.warn(
-            f"nobody is seen in {len(unseen)} of {len(dataset)} clips: what the model says of them is a guess",
+            f"nobody is seen in {len(unseen)} of {len(dataset)} clips: the model's predictions for them are guesses",
             stacklevel=2,
         )
     known = list(predictor.model.config.id2label.values()) if is_ranked and labels is None else labels
@@ -141,7 +141,7 @@ def predict_corpus(
         unknown = sorted(set(references) - set(known))
         if unknown:
             warnings.warn(
-                f"{len(unknown)} of the data set's labels, such as {unknown[0]!r}, are none of the model's "
+                f"{len(unknown)} of the data set's labels, such as {unknown[0]!r}, are not among the model's "
                 f"{len(known)}: their clips score zero",
                 stacklevel=2,
             )
@@ -160,7 +160,7 @@ def _answer(output: Any) -> Any:
 
 
 def _clips(dataset: Any, rows: Sequence[int], predictor: Any, unseen: list[int]) -> Iterator[Any]:
-    """The clips of these rows; those in which the model sees nobody are noted in `unseen`."""
+    """The clips of these rows; rows in which the model sees nobody are added to `unseen`."""
     from datasets_scripts.schema import decode_clip
 
     for row in rows:
@@ -179,7 +179,7 @@ def _references(dataset: Any, task: str) -> list[str]:
         references = [text or "" for text in dataset["text"]]
     if not any(reference.strip() for reference in references):
         column, others = ("gloss", "slt or islr") if task == "cslr" else ("text", "cslr")
-        raise ValueError(f"the data set's column {column!r} is empty in this split: --task {others} may fit it")
+        raise ValueError(f"the data set's column {column!r} is empty in this split: --task {others} may fit")
     return references
 
 

@@ -1,4 +1,4 @@
-"""Stored embeddings and their entries: a folder with one safetensors and one JSON file."""
+"""Stored embeddings and their entries: a folder with one safetensors file and one JSON file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class EmbeddingIndex:
             The fingerprint of the model's weights: vectors of two models cannot be compared.
 
     Raises:
-        ValueError: for vectors of another shape or length, or numbers that do not fit.
+        ValueError: for vectors of another shape or length, an unknown kind, or another number of entries than vectors.
     """
 
     embeddings: np.ndarray
@@ -52,7 +52,7 @@ class EmbeddingIndex:
         if vectors.ndim != 2 or not len(vectors):
             raise ValueError(f"expected embeddings of shape (N, hidden_size), received {vectors.shape}")
         if len(self.entries) != len(vectors):
-            raise ValueError(f"expected {len(vectors)} entries, one a row, received {len(self.entries)}")
+            raise ValueError(f"expected {len(vectors)} entries, one per row, received {len(self.entries)}")
         if self.kind not in KINDS:
             raise ValueError(f"expected kind clips or texts, received {self.kind!r}")
         lengths = np.linalg.norm(vectors, axis=1)
@@ -73,10 +73,10 @@ class EmbeddingIndex:
                 The number of results per query; fewer if the index has fewer entries.
 
         Returns:
-            `tuple`: cosines `(Q, top_k)`, best first, and their rows `(Q, top_k)`; equal ones in order of rows.
+            `tuple`: cosines `(Q, top_k)`, best first, and their rows `(Q, top_k)`. Equal cosines are in row order.
 
         Raises:
-            ValueError: for queries of another width, or `top_k` under 1.
+            ValueError: for queries of another width, or `top_k` below 1.
         """
         queries = np.asarray(queries, np.float32)
         if queries.ndim != 2 or queries.shape[1] != self.embeddings.shape[1]:
@@ -84,7 +84,7 @@ class EmbeddingIndex:
         if top_k < 1:
             raise ValueError(f"expected top_k of at least 1, received {top_k}")
         count = min(top_k, len(self))
-        # One query as a vector product: half the time of a matrix product with one column.
+        # Few queries go one by one: a vector product takes half the time of a matrix product with one column.
         scores = (
             np.stack([self.embeddings @ query for query in queries])
             if len(queries) < 4
@@ -97,7 +97,7 @@ class EmbeddingIndex:
         return np.take_along_axis(found, order, axis=1), np.take_along_axis(rows, order, axis=1)
 
     def save(self, folder: str | Path) -> Path:
-        """Writes the folder; the list of entries comes last, so that half an index is no index."""
+        """Writes the folder. The list of entries comes last, so that half an index does not load."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _ENTRIES).unlink(missing_ok=True)
@@ -117,11 +117,11 @@ class EmbeddingIndex:
         """Reads a folder.
 
         Raises:
-            ValueError: if it is no index, damaged, or of a newer version.
+            ValueError: if it is no index, is damaged, or was written by a newer version.
         """
         folder = Path(folder)
         if not (folder / _ENTRIES).is_file():
-            raise ValueError(f"{folder}: expected an index, found no {_ENTRIES}: make one with `sigma-slu index`")
+            raise ValueError(f"{folder}: expected an index, found no {_ENTRIES}: build one with `sigma-slu index`")
         try:
             facts: dict[str, Any] = json.loads((folder / _ENTRIES).read_text(encoding="utf-8"))
             check_version(facts, folder)
@@ -129,7 +129,7 @@ class EmbeddingIndex:
             fields: dict[str, Any] = {name: facts[name] for name in ("entries", "kind", "model", "fingerprint")}
             return cls(embeddings=vectors, **fields)
         except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
-            raise ValueError(f"{folder}: the index is damaged ({error}): make it again") from error
+            raise ValueError(f"{folder}: the index is damaged ({error}): build it again") from error
 
     def search_with(self, pipe: Any, query: Any, kind: str, top_k: int = 10) -> list[dict[str, Any]]:
         """Embeds a clip or a text with a `sign-text-retrieval` pipeline, and searches for it.
@@ -148,12 +148,12 @@ class EmbeddingIndex:
             `list[dict]`: `"clip"` or `"text"` (the entry) and `"score"` (the cosine), best first.
 
         Raises:
-            ValueError: for a model with other weights.
+            ValueError: for a model whose weights are not those that made the index.
         """
         if model_fingerprint(pipe.model) != self.fingerprint:
             raise ValueError(
                 f"expected the model that made the index ({self.model}), received one with other weights: build the "
-                "index again, or name its model"
+                "index again, or name the model that made it"
             )
         vector = pipe(query, inputs_are=kind)
         scores, rows = self.search(vector.float().cpu().numpy()[None], top_k)
@@ -164,13 +164,13 @@ class EmbeddingIndex:
 
 
 def model_fingerprint(model: Any) -> str:
-    """A name for the weights of a [`SigmaModel`]: changes with every training step, and with a merged adapter.
+    """A hash of the weights of a [`SigmaModel`]. It changes with every training step, and with a merged adapter.
 
-    All weights and statistics count, since an adapter changes a few matrices only. Takes about a second per gigabyte.
+    All weights and statistics count, since an adapter changes only a few matrices. Takes about a second per gigabyte.
     """
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
-        if tensor.is_floating_point():  # not BatchNorm's counters of steps, which change no vector
+        if tensor.is_floating_point():  # leaves out BatchNorm's step counters, which change no vector
             digest.update(name.encode())
             digest.update(tensor.float().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -22,7 +22,7 @@ def load_pipeline(name_or_path: str | Path, task: str | None = None, device: Any
             The device to compute on, such as `"cpu"` or `"cuda:1"`; by default that of `transformers.pipeline`: the
             first accelerator of this machine, or the CPU if there is none.
         dtype (`str` or `torch.dtype`, *optional*):
-            The precision of the weights, such as `"bfloat16"`. By default that of `config.json`.
+            The precision of the weights, such as `"bfloat16"`; by default that of `config.json`.
 
     Returns:
         [`SigmaPipeline`]: the pipeline of that task.
@@ -30,7 +30,7 @@ def load_pipeline(name_or_path: str | Path, task: str | None = None, device: Any
     Raises:
         ValueError: if there is no Sigma model, if it is damaged or from a newer version, if it does not serve the
             task, or if this machine lacks the device.
-        OSError: if it cannot be read.
+        OSError: if the model cannot be read.
 
     Example:
 

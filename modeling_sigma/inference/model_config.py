@@ -12,9 +12,9 @@ def load_model_config(name_or_path: str | Path) -> Any:
     """Reads the configuration of a folder or Hub name. No code from there is run.
 
     Raises:
-        ValueError: if there is no model, one of another kind, one that a newer version has written, or in a folder one
-            whose weights are missing or damaged.
-        OSError: if it cannot be read.
+        ValueError: if there is no model, if it is no Sigma model, if a newer version wrote it, or if the weights in a
+            local folder are missing or damaged.
+        OSError: if the configuration cannot be read.
     """
     from transformers import AutoConfig
 
@@ -31,7 +31,7 @@ def load_model_config(name_or_path: str | Path) -> Any:
         if path.is_dir():
             raise
         raise ValueError(
-            f"{name_or_path}: expected a model, found no such folder, and the Hub did not give it: {error}"
+            f"{name_or_path}: expected a model, found no such folder, and it could not be loaded from the Hub: {error}"
         ) from error
     if config.model_type != "sigma":
         raise ValueError(f"{name_or_path}: expected a Sigma model, found one of type {config.model_type}")
@@ -45,8 +45,8 @@ def saved_kind(name_or_path: str | Path) -> ModelKind:
     """What kind of model a folder or Hub name holds.
 
     Raises:
-        ValueError: as [`load_model_config`], or for a class that is none of `MODEL_KINDS`.
-        OSError: if it cannot be read.
+        ValueError: as [`load_model_config`], or for a class that is not in `MODEL_KINDS`.
+        OSError: if the configuration cannot be read.
     """
     architecture = (load_model_config(name_or_path).architectures or ["none"])[0]
     if architecture not in MODEL_KINDS:

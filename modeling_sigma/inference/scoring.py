@@ -13,7 +13,7 @@ Pairs = tuple[Sequence[Any], Sequence[Any]]
 
 @dataclass(frozen=True)
 class Scoring:
-    """What is computed, as [`translation_scores`], [`word_error_rates`] and [`recognition_scores`] explain it.
+    """Which metrics are computed, and how: see [`translation_scores`], [`word_error_rates`], [`recognition_scores`].
 
     Args:
         task (`str`): What was predicted: `"slt"`, `"cslr"` or `"islr"`.
@@ -25,7 +25,7 @@ class Scoring:
         num_confusions (`int`, *optional*, defaults to 10): The number of confusions listed for isolated recognition.
         num_resamples (`int`, *optional*, defaults to 0): The number of resamples for intervals; 0 computes none.
         seed (`int`, *optional*, defaults to 12345): The seed of the resampling.
-        progress (`Callable[[int, int], None]`, *optional*): Called with the resamples done and their number.
+        progress (`Callable[[int, int], None]`, *optional*): Called with the number of resamples done and in all.
     """
 
     task: str
@@ -44,7 +44,7 @@ class Scoring:
 
         Args:
             pairs (`tuple`):
-                Predictions and references.
+                The predictions and the references, in the same order.
             constraint (`Mapping`, *optional*):
                 For isolated recognition, `vocabulary` and `is_constrained` of [`recognition_scores`].
         """

@@ -1,7 +1,7 @@
 """Files that are either complete or not there, and folders that one process writes at a time.
 
-What long-running commands write survives a kill at any moment: a file appears under its name only when all of it is on
-the disk.
+The output of long-running commands survives a kill at any moment: a file appears under its name only once all of it is
+on the disk.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import Any
 
 @contextmanager
 def atomic_file(path: Path, scratch: Path | None = None, sync: bool = True) -> Iterator[Path]:
-    """The path of a temporary file that takes the place of `path` when the body has ended well.
+    """The path of a temporary file that replaces `path` once the body has ended without an error.
 
     Args:
         path (`Path`):
-            The file to be. Its folder is made; an older file is replaced at once.
+            The file to write. Its folder is created; an older file is replaced in one step.
         scratch (`Path`, *optional*):
             A folder on the same file system for the temporary file, which has the same extension; by default the
-            folder of `path`. A kill leaves it there.
+            folder of `path`. A killed process leaves the temporary file there.
         sync (`bool`, *optional*, defaults to `True`):
-            Wait until the file is on the disk, so that it survives a power failure too. Without, `sync_file` has to
-            do so before anything relies on the file, or its checksum has to be looked at.
+            Whether to wait until the file is on the disk, so that it survives a power failure too. If not, call
+            `sync_file`, or check the file's checksum, before anything relies on it.
     """
     folder = path.parent if scratch is None else scratch
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def sync_file(path: Path) -> None:
 
 
 def write_text(path: Path, text: str, scratch: Path | None = None, sync: bool = True) -> None:
-    """Writes a UTF-8 file with `\\n` line ends, complete or not at all; see `atomic_file`."""
+    """Writes a UTF-8 file with `\\n` line endings, complete or not at all; see `atomic_file`."""
     with atomic_file(path, scratch, sync) as temporary:
         temporary.write_bytes(text.encode("utf-8"))
 
@@ -62,7 +62,7 @@ def write_json(path: Path, value: Any, scratch: Path | None = None, sync: bool =
 
 @contextmanager
 def lone_writer(folder: Path) -> Iterator[None]:
-    """Makes `folder` and keeps other processes that ask alike out of it. A kill opens the lock.
+    """Creates `folder` and locks it against other processes that call this. A kill releases the lock.
 
     Raises:
         ValueError: if another process writes there.
@@ -80,7 +80,7 @@ def lone_writer(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # Windows keeps open files
+        with suppress(OSError):  # Windows does not delete open files
             (folder / ".lock").unlink(missing_ok=True)
         lock.release()
 

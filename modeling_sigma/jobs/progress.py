@@ -1,6 +1,7 @@
-"""The one progress bar: on a terminal's standard error, nothing elsewhere.
+"""The one progress bar: shown on standard error if that is a terminal, else nothing.
 
-Long work takes a function `progress(done, total)`, by default `no_progress`; `ProgressBar(unit).show` is one:
+Long-running functions take a function `progress(done, total)`, by default `no_progress`; `ProgressBar(unit).show` is
+such a function:
 
 ```python
 with ProgressBar("clip") as bar:
@@ -23,7 +24,7 @@ def no_progress(done: int, total: int) -> None:
 
 
 class ProgressBar:
-    """Shows that `done` of `total` are done, for work that knows how much there is to do. A context manager.
+    """A context manager that shows how many of a known total are done.
 
     Args:
         unit (`str`):
@@ -41,9 +42,9 @@ class ProgressBar:
         self._close()
 
     def show(self, done: int, total: int) -> None:
-        """Moves the bar. A count that starts again, or another total, begins a new one.
+        """Moves the bar. A count that starts again, or another total, begins a new bar.
 
-        What is done at the first call was done before: it says nothing about the speed.
+        What is already done at the first call does not count towards the speed.
         """
         if not sys.stderr.isatty():
             return

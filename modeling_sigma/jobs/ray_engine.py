@@ -1,4 +1,4 @@
-"""The work of `extract_poses` on Ray Data, for archives that are too large for one machine."""
+"""Runs the work of `extract_poses` on Ray Data, for archives that are too large for one machine."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ def run_on_ray(
     address: str | None = None,
     num_gpus: float = 0,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Does a task for every item on a Ray cluster, in any order.
+    """Runs a task for every item on a Ray cluster, in any order.
 
-    All machines have to see the folders under the same paths. Each worker is an actor that makes its task once; Ray
-    restarts actors that die, and tries their items again.
+    All machines must see the folders under the same paths. Each worker is an actor that makes its task once. Ray
+    restarts actors that die, and retries their items.
 
     Args:
         make_task, items, num_proc:
-            As in `modeling_sigma.jobs.worker_processes.run_in_processes`; results are values that JSON can hold.
+            The task, its items and the number of workers, as in
+            `modeling_sigma.jobs.worker_processes.run_in_processes`. Results must be values that JSON can hold.
         address (`str`, *optional*):
-            Of a running cluster; by default one is started on this machine, and ended afterwards.
+            The address of a running cluster; by default one is started on this machine, and stopped afterwards.
         num_gpus (`float`, *optional*, defaults to 0):
-            GPUs of each worker, which then sees its own as `"cuda"`.
+            The number of GPUs per worker, which then sees its own as `"cuda"`.
 
     Raises:
-        ValueError: what the task raises as such, and for a cluster that cannot be reached; also `MissingExtraError`
-            where Ray is not installed.
+        ValueError: if a task fails with an error of the user's, or if the cluster cannot be reached.
+        MissingExtraError: if Ray is not installed.
     """
     try:
         import ray
@@ -56,7 +57,7 @@ def run_on_ray(
             )
         except ConnectionError as error:
             raise ValueError(
-                f"no Ray cluster at {address} ({one_line(error)[:99]}): start one with ray start"
+                f"no Ray cluster at {address} ({one_line(error)[:99]}): start one with `ray start`"
             ) from error
     try:
         context = ray.data.DataContext.get_current()
@@ -89,6 +90,6 @@ class _Actor:
         try:
             self._task = self._task or self._make_task(0)
             result: dict[str, Any] = {"returned": self._task(item)}
-        except (ValueError, OSError, ImportError) as error:  # Ray would wrap it, and try again
+        except (ValueError, OSError, ImportError) as error:  # Ray would wrap it, and retry
             result = {"raised": one_line(error)}
         return {"item": [item], "result": [json.dumps(result)]}

@@ -1,11 +1,11 @@
-"""A folder that a long job fills, clip by clip or shard by shard: kill it anywhere, and the next run goes on.
+"""A folder that a long job fills, clip by clip or shard by shard. Kill the job anywhere, and the next run resumes it.
 
 1. `writing()` keeps other processes out.
-2. For every item a worker writes its file (`write_result`) and then a note of what became of it (`write_note`). The
-   next run takes what its notes tell and does the rest.
-3. The job writes its summary of all notes, and `finish()` removes these.
+2. For every item, a worker writes its file (`write_result`) and then a note of what became of it (`write_note`). The
+   next run keeps what the notes describe and does the rest.
+3. The job writes its summary of all notes, and `finish()` removes the notes.
 
-Files appear whole or not at all, so a kill between any two steps changes nothing in what comes out.
+Files appear whole or not at all, so a kill between any two steps does not change the result.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ResultFolder:
         path (`Path`):
             The folder.
         work_name (`str`):
-            Name of a hidden folder inside, for notes and temporary files: there as long as the job is not finished.
+            The name of a hidden folder inside it, for notes and temporary files: it exists until the job is finished.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class ResultFolder:
 
     @property
     def work(self) -> Path:
-        """What an unfinished job has left."""
+        """The folder of notes and temporary files of an unfinished job."""
         return self.path / self.work_name
 
     @property
@@ -51,7 +51,7 @@ class ResultFolder:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Makes the folder, and clears away what a killed run had begun to write.
+        """Creates and locks the folder, and removes files that a killed run had begun to write.
 
         Raises:
             ValueError: if another process writes there.
@@ -65,13 +65,14 @@ class ResultFolder:
 
         Args:
             path (`Path`):
-                The file to be, in this folder.
+                The file to write, in this folder.
             write (`Callable[[Path], object]`):
-                Writes to a temporary file with the same extension.
+                A function that writes to the path that it is given: a temporary file with the same extension.
 
         Returns:
-            `tuple[int, str]`: the number of bytes and the SHA-256 for the note. It takes `sync_file` for the file to
-            survive a power failure; until then, `is_whole` tells. Waiting for the disk after each would slow the work.
+            `tuple[int, str]`: the number of bytes and the SHA-256, for the note. Only after `sync_file` does the file
+            survive a power failure; until then, `is_whole` checks it. Waiting for the disk after each file would slow
+            the work.
         """
         with atomic_file(path, self.scratch, sync=False) as temporary:
             write(temporary)
@@ -79,7 +80,7 @@ class ResultFolder:
         return len(content), hashlib.sha256(content).hexdigest()
 
     def write_note(self, name: str, note: Note) -> None:
-        """Notes what became of an item, once its file is there."""
+        """Writes the note of what became of an item, once its file is there."""
         write_json(self._note_path(name), note, self.scratch, sync=False)
 
     def read_note(self, name: str) -> Note | None:
@@ -92,7 +93,7 @@ class ResultFolder:
         return [note for note in found if note is not None]
 
     def finish(self) -> None:
-        """Removes notes and temporary files, once everything is in its place."""
+        """Removes notes and temporary files, once all results are in place."""
         shutil.rmtree(self.work, ignore_errors=True)
 
     @property
@@ -113,6 +114,6 @@ def is_whole(path: Path, num_bytes: int, sha256: str) -> bool:
 def _read(path: Path) -> Note | None:
     try:
         note: Note = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):  # not there, or lost its content with the power
+    except (FileNotFoundError, ValueError):  # not there, or lost its content in a power failure
         return None
     return note

@@ -1,4 +1,4 @@
-"""Where torch computes: a device by its name, or an error that says which ones there are."""
+"""Finds a torch device by its name, or says which devices there are."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 def usable_device(name: str) -> torch.device:
-    """The device of that name, once a number has been there and back.
+    """The device of that name, once a tensor has been read back from it.
 
     Args:
         name (`str`):
-            As torch has it: `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"`, ...
+            The name that torch gives the device: `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"`, ...
 
     Raises:
         ValueError: for a name that torch does not know, or a device that this machine or this build of torch lacks.
@@ -25,11 +25,11 @@ def usable_device(name: str) -> torch.device:
 
     try:
         device = torch.device(name)
-    except RuntimeError as error:  # it lists some twenty names, most of which nobody has
+    except RuntimeError as error:  # its own message lists some twenty names, most of which nobody has
         raise ValueError(_message(name)) from error
     try:
         torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError, ImportError) as error:  # torch built without CUDA asserts
+    except (RuntimeError, AssertionError, ImportError) as error:  # a torch built without CUDA asserts
         raise ValueError(_message(name, f" ({one_line(error)[:99]})")) from error
     return device
 

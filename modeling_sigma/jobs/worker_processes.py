@@ -1,7 +1,7 @@
-"""Work on many files in several processes, of which any may die or hang without taking the others along.
+"""Work on many files in several processes, any of which may die or hang without harming the others.
 
-Each worker has a pipe of its own: pools whose workers share one (pebble 5.2) wait for ever when one of them is killed
-while it answers.
+Each worker has its own pipe: pools whose workers share one (pebble 5.2) wait forever if a worker is killed while it
+sends its result.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from modeling_sigma.io.reading_errors import DeviceError, MissingExtraError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Makes what a worker does with each item; called once in each worker with the worker's number.
+# Makes the task that a worker does for each item; called once per worker, with the worker's number.
 TaskMaker = Callable[[int], Callable[[Item], Result]]
 
-# The exceptions that keep their kind on the way here, the special ones first.
+# The exceptions that keep their type on the way from a worker to here, the most specific first.
 _KINDS: tuple[type[Exception], ...] = (MissingExtraError, DeviceError, ValueError, FileNotFoundError, OSError)
 
 
 @dataclass(frozen=True)
 class WorkerDeath:
-    """In place of a result: the process died over the item, in native code or for lack of memory, or was too slow.
+    """Stands in for a result if the process died working on the item (in native code, out of memory) or was too slow.
 
     Args:
         reason (`str`):
-            What happened, as in "the process died over it (exit code -11)", which is a segmentation fault.
+            What happened, such as "the process died working on it (exit code -11)", which is a segmentation fault.
     """
 
     reason: str
@@ -49,7 +49,7 @@ class WorkerDeath:
 class _Worker(Generic[Item]):
     number: int
     process: Any
-    items: list[Item]  # that it is working on: one, or none while it starts
+    items: list[Item]  # what it is working on: one item, or none while it starts
     is_ready: bool = False
     deadline: float = float("inf")
 
@@ -57,26 +57,27 @@ class _Worker(Generic[Item]):
 def run_in_processes(
     make_task: TaskMaker[Item, Result], items: Sequence[Item], num_proc: int, timeout: float | None = None
 ) -> Iterator[tuple[Item, Result | WorkerDeath]]:
-    """Does a task for every item, in any order.
+    """Runs a task for every item, in any order.
 
-    With one process and without `timeout` the task runs in this one, where a crash is a crash of all.
+    With one process and no `timeout`, the task runs in this process, and a crash ends everything.
 
     Args:
         make_task (`Callable`):
-            Makes the task in each worker, from the worker's number: the place to load networks. Has to be picklable,
-            as the items and results.
+            Makes the task in each worker, from the worker's number: the place to load networks. It must be picklable,
+            as must items and results.
         items (sequence):
-            What to work on.
+            The items to work on.
         num_proc (`int`):
-            Number of processes.
+            The number of processes.
         timeout (`float`, *optional*):
-            Seconds after which the process that still works on an item is killed.
+            The number of seconds after which a process that is still working on an item is killed.
 
     Yields:
-        `tuple`: an item with its result, or with a [`WorkerDeath`]; a new worker takes the place of a dead one.
+        `tuple`: an item with its result, or with a [`WorkerDeath`]; a new worker replaces a dead one.
 
     Raises:
-        What a task raises, as far as it is an error of a user; anything else as `RuntimeError`. The workers end.
+        ValueError, OSError: what a task raises if the user can mend it. The workers end.
+        RuntimeError: if a task fails otherwise. The workers end.
     """
     if num_proc < 1:
         raise ValueError(f"expected at least 1 process, received {num_proc}")
@@ -112,7 +113,7 @@ def run_in_processes(
                 if waiting:
                     worker.items.append(waiting.popleft())
                     worker.deadline = time.monotonic() + (timeout or float("inf"))
-                    with suppress(OSError):  # if it has died meanwhile, its end of the pipe tells
+                    with suppress(OSError):  # if it has died meanwhile, `recv` will find out
                         connection.send(worker.items[0])
                 else:
                     del workers[connection]
@@ -120,7 +121,7 @@ def run_in_processes(
                     worker.process.join()
             for worker in workers.values():
                 if worker.deadline < time.monotonic():
-                    worker.process.kill()  # the pipe tells when it is gone
+                    worker.process.kill()  # `recv` finds out when it is gone
     finally:
         for connection, worker in workers.items():
             worker.process.terminate()
@@ -131,18 +132,18 @@ def run_in_processes(
 def _start(
     workers: dict[Connection, _Worker[Any]], make_task: TaskMaker[Any, Any], number: int, num_proc: int
 ) -> None:
-    context = multiprocessing.get_context("spawn")  # forks of processes with threads, as torch's, may hang
+    context = multiprocessing.get_context("spawn")  # a fork of a process with threads, such as torch's, may hang
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, make_task, number, num_proc), daemon=True)
     with _unnamed_main_module():
         process.start()
-    theirs.close()  # else its end would go unnoticed
+    theirs.close()  # otherwise the worker's death would go unnoticed
     workers[ours] = _Worker(number, process, [])
 
 
 @contextmanager
 def _unnamed_main_module() -> Iterator[None]:
-    """Keeps a new process from running the user's script again, which it needs for nothing: tasks are in packages."""
+    """Keeps a new process from running the user's script again, which no task needs: tasks are in packages."""
     main = sys.modules["__main__"]
     names: tuple[str, ...] = ("__file__", "__spec__")
     hidden = {name: vars(main)[name] for name in names if name in vars(main)}
@@ -162,9 +163,9 @@ def _bury(
     worker.process.join()
     if not worker.is_ready:
         raise RuntimeError(f"a worker process died while it started (exit code {worker.process.exitcode})")
-    reason = f"the process died over it (exit code {worker.process.exitcode})"
+    reason = f"the process died working on it (exit code {worker.process.exitcode})"
     if worker.deadline < time.monotonic():
-        reason = f"the process was not done with it after {timeout:g} seconds"
+        reason = f"the process had not finished it after {timeout:g} seconds"
     for item in worker.items:
         yield item, WorkerDeath(reason)
 
@@ -172,14 +173,14 @@ def _bury(
 def _serve(connection: Connection, make_task: TaskMaker[Any, Any], number: int, num_proc: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Read when torch is imported. Workers that each take all cores are in each other's way.
+    # Torch reads this when it is imported. Workers that each take all cores slow each other down.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // num_proc)))
     try:
         task = make_task(number)
         connection.send(("ready", None))
         while True:
             connection.send(("done", task(connection.recv())))
-    except (EOFError, BrokenPipeError, ConnectionResetError):  # nobody asks any more
+    except (EOFError, BrokenPipeError, ConnectionResetError):  # the parent has gone or needs nothing more
         pass
     except Exception as error:
         kind = next((number for number, kind in enumerate(_KINDS) if isinstance(error, kind)), None)
