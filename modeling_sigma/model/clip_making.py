@@ -36,9 +36,9 @@ _SCORE_NAMES = ("scores", "keypoint_scores", "keypoint_score", "confidences", "c
 def split_clips(poses: Any) -> tuple[list[Any], bool]:
     """The clips of an input, unchanged, and whether there were several.
 
-    Several clips are a list, tuple or generator of clips, an array `(B, T, K, C)`, or rows column by column, as a slice of
-    a data set gives them (`dataset[:8]`, also as a table of pandas or arrow). One clip is everything that
-    [`as_pose_clip`] takes, a list of frames too.
+    Several clips are a list, tuple or generator of clips, an array `(B, T, K, C)`, or rows column by column, as a
+    slice of a data set gives them (`dataset[:8]`, also as a table of pandas or arrow). One clip is anything that
+    [`as_pose_clip`] takes, a list of frames included.
     """
     poses = _of_table(to_numpy(poses))
     if isinstance(poses, Mapping):
