@@ -10,7 +10,13 @@ import torch
 
 from datasets_scripts.synthetic import SyntheticSigns
 from modeling_sigma.training.optimization.muon_adamw import one_cycle_muon
-from modeling_sigma.training.recipes.synthetic_demo import DemoRecipe, build_demo, train_demo, training_clips
+from modeling_sigma.training.recipes.synthetic_demo import (
+    DemoRecipe,
+    build_demo,
+    fast_precision,
+    train_demo,
+    training_clips,
+)
 from modeling_sigma.training.task import choose_task
 
 
@@ -47,3 +53,14 @@ def test_the_demo_takes_the_steps_of_a_plain_loop(precision: str) -> None:
     with torch.no_grad():
         assert model(**batch).logits.equal(plain.eval()(**batch).logits)
     assert np.isfinite(losses).all()
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [({"avx512_bf16": True}, "bf16"), ({"amx_bf16": False, "avx2": True}, "fp32"), ({}, "fp32")],
+)
+def test_the_demo_trains_in_what_the_cpu_computes_fast(
+    capabilities: dict[str, bool], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: capabilities, raising=False)
+    assert fast_precision() == expected

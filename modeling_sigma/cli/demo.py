@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
         PrintedProgress,
         build_demo,
         evaluate_demo,
+        fast_precision,
         train_demo,
     )
 
@@ -45,13 +46,14 @@ def run(args: argparse.Namespace) -> int:
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     steps = {} if args.steps is None else {"steps": args.steps, "isolated_steps": args.steps // 5}
-    recipe = DemoRecipe(seed=args.seed, **steps)
+    recipe = DemoRecipe(seed=args.seed, precision=fast_precision(), **steps)
     started = time.monotonic()
     progress = PrintedProgress(sys.stderr)
     language = SyntheticSigns(seed=0)
     model, processor = build_demo(language, recipe)
     size = sum(parameter.numel() for parameter in model.parameters())
-    about = f"An invented sign language, {size / 1e6:.1f} million parameters, {torch.get_num_threads()} threads."
+    about = f"An invented sign language, {size / 1e6:.1f} million parameters, {torch.get_num_threads()} threads, "
+    about += f"{recipe.precision}."
     print(about, file=sys.stderr if args.json else sys.stdout)
     train_demo(model, processor, language, recipe, progress)
     results: dict[str, Any] = evaluate_demo(model, processor, language, recipe, progress)

@@ -66,6 +66,13 @@ class DemoRecipe:
     seed: int = 0
 
 
+def fast_precision() -> Literal["bf16", "fp32"]:
+    """What this machine's CPU trains the demo in: bfloat16 is slower without its instructions."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    has_bfloat16 = any(there for name, there in capabilities.items() if str(name).endswith("bf16"))
+    return "bf16" if has_bfloat16 else "fp32"
+
+
 def build_demo(language: SyntheticSigns, recipe: DemoRecipe) -> tuple[SigmaForConditionalGeneration, SigmaProcessor]:
     """A new model and a processor whose tokenizer knows the language's words."""
     texts = [language.sentence(index, split="train", seed=recipe.seed).text for index in range(1000)]
