@@ -1,4 +1,4 @@
-"""Other checkpoints to and from ours: released weights, and models with a smaller vocabulary.
+"""Converts checkpoints: from the released weights of other projects, and to a smaller vocabulary.
 
 Not here: saving and publishing (`hub`).
 """

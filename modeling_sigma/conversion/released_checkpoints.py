@@ -1,6 +1,6 @@
-"""Released checkpoints of Uni-Sign and of the Sigma reference, under our names.
+"""Converts the released checkpoints of Uni-Sign and of the Sigma reference to our names.
 
-Facts about their files: arrays are named as in the tables below; the left hand's modules are the right hand's; the
+Facts about their files: arrays are named as in the tables below; the left hand shares the right hand's modules; the
 vocabulary matrix occurs up to five times. Files are read without unpickling anything but tensors.
 """
 
@@ -69,9 +69,9 @@ class ConversionReport:
 
     Args:
         used (`dict[str, str]`): Foreign name -> our name.
-        tied (`list[str]`): Foreign names whose numbers equal those of an array that was used.
-        left_over (`list[str]`): Foreign names without a place in our model, or second versions that differ.
-        missing (`list[str]`): Our names that the checkpoint says nothing about; they start from scratch.
+        tied (`list[str]`): Foreign names of arrays whose numbers equal those of one that was used.
+        left_over (`list[str]`): Foreign names without a place in our model, or of duplicates that differ.
+        missing (`list[str]`): Our names that the checkpoint does not have; these weights start from scratch.
     """
 
     used: dict[str, str] = field(default_factory=dict)
@@ -92,18 +92,18 @@ class ConversionReport:
 def convert_uni_sign(
     state_dict: Mapping[str, torch.Tensor], text_config: PreTrainedConfig | dict[str, Any], **config_overrides: Any
 ) -> SigmaForConditionalGeneration:
-    """A ready translation model from a Uni-Sign checkpoint (pose-only stages 1 to 3).
+    """Converts a Uni-Sign checkpoint (pose-only stages 1 to 3) into a translation model that is ready to use.
 
-    Its weights were trained with the last frame repeated after the end of a clip and without a [CLS], so `pad_mode`
-    is `"repeat"` and `use_cls_token` is `False` unless overridden. The released weights carry CC-BY-NC-4.0.
+    Its weights were trained with the last frame repeated after the end of a clip and without a [CLS] token, so
+    `pad_mode` is `"repeat"` and `use_cls_token` is `False` unless overridden. The released weights carry CC-BY-NC-4.0.
 
     Args:
         state_dict (`Mapping[str, torch.Tensor]`):
-            Arrays by name, from [`load_foreign_checkpoint`].
+            The arrays by name, from [`load_foreign_checkpoint`].
         text_config (`MT5Config` or `dict`):
-            Sizes of the text backbone that it was trained with (mT5-base).
+            The configuration of the text backbone that it was trained with (mT5-base).
         config_overrides:
-            Fields of [`SigmaConfig`].
+            Fields of [`SigmaConfig`] to override.
 
     Returns:
         [`SigmaForConditionalGeneration`] in eval mode; its `conversion_report` is a [`ConversionReport`].
@@ -118,14 +118,14 @@ def convert_uni_sign(
 def convert_sigma_pretraining(
     state_dict: Mapping[str, torch.Tensor], text_config: PreTrainedConfig | dict[str, Any], **config_overrides: Any
 ) -> PreTrainedModel:
-    """A ready pre-training model from a checkpoint of the Sigma reference's pre-training.
+    """Converts a pre-training checkpoint of the Sigma reference into a pre-training model that is ready to use.
 
-    Its five vocabulary matrices become one (that of the pose encoder, which reads the prompt); those of the others
+    Its five vocabulary matrices become one (that of the pose encoder, which reads the prompt). Any of the other four
     that differ are reported as left over.
 
     Args:
         state_dict, text_config, config_overrides:
-            As in [`convert_uni_sign`].
+            The arrays, the text configuration and the overrides, as in [`convert_uni_sign`].
 
     Returns:
         [`SigmaForPreTraining`] in eval mode; its `conversion_report` is a [`ConversionReport`].
@@ -167,7 +167,7 @@ def _convert(state_dict: Mapping[str, torch.Tensor], names: list[tuple[str, str]
 
 
 def _shape(tensor: torch.Tensor) -> list[int]:
-    """Sizes without axes of one: a [CLS] is (1, 1, D) there and (D,) here."""
+    """The shape without axes of size one: a [CLS] token is (1, 1, D) there and (D,) here."""
     return [size for size in tensor.shape if size != 1]
 
 
@@ -185,7 +185,7 @@ def _our_name(foreign: str, names: list[tuple[str, str]]) -> str | None:
 def _twin(
     foreign: str, tensor: torch.Tensor, state_dict: Mapping[str, torch.Tensor], used: Mapping[str, str]
 ) -> str | None:
-    """The array in use that `foreign` repeats: the other hand's, another stack's, or another vocabulary matrix."""
+    """The array in use that `foreign` duplicates: the other hand's, another stack's, or another vocabulary matrix."""
     candidates = [foreign.replace(".left.", ".right.")]
     candidates += [foreign.replace("hcl.txt_encoder.", "hcl.early_fusion_encoder.txt_encrd.")]
     if foreign.endswith("embed_tokens.weight"):
@@ -197,7 +197,7 @@ def _twin(
 
 
 def load_foreign_checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
-    """The arrays of a `.safetensors`, `.pth`, `.pt` or `.bin` file; nothing else in it is unpickled.
+    """Loads the arrays of a `.safetensors`, `.pth`, `.pt` or `.bin` file; nothing else in it is unpickled.
 
     Raises:
         ValueError: if the file is damaged, holds anything but tensors, or holds no arrays.

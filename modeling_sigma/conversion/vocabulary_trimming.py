@@ -1,11 +1,11 @@
-"""Vocabulary trimming: a multilingual vocabulary keeps the tokens that a corpus and a safety list need.
+"""Vocabulary trimming: reduces a multilingual vocabulary to the tokens that a corpus and a safety list need.
 
 Two thirds of mT5-base are rows of the input and output matrices for tokens that a corpus never uses. Without them the
-model is smaller and each decoding step cheaper; over the tokens that stay, its logits are the same numbers.
+model is smaller and each decoding step cheaper. The logits of the remaining tokens do not change.
 
-Texts whose tokens are all kept are tokenised as before: the Unigram tokenizer picks the segmentation of the highest
-score, which stays the highest when others are removed. The penalty of unknown characters follows from the lowest score
-of the vocabulary, whose token is therefore kept too.
+Texts whose tokens are all kept are tokenised as before: the Unigram tokenizer picks the segmentation with the highest
+score, which stays the highest when others are removed. The penalty for unknown characters follows from the lowest
+score in the vocabulary, so the token with that score is kept too.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from torch import nn
 from modeling_sigma.model.processing_sigma import PROMPT_TEMPLATE
 
 
-# Spoken languages of public sign language corpora: the prompts that name them stay readable.
+# Spoken languages of public sign language corpora: prompts that name them are tokenised as before.
 LANGUAGES = (
     "English", "German", "Chinese", "French", "Spanish", "Portuguese", "Italian", "Dutch", "Greek", "Polish", "Czech",
     "Russian", "Ukrainian", "Turkish", "Arabic", "Persian", "Hebrew", "Hindi", "Bengali", "Urdu", "Japanese", "Korean",
@@ -42,11 +42,11 @@ class TrimmingReport:
 
     Args:
         num_tokens_before, num_tokens (`int`):
-            Rows of the vocabulary matrices; before trimming there may be rows without a token.
+            The number of rows of the vocabulary matrices; before trimming there may be rows without a token.
         num_corpus_tokens (`int`):
-            Different tokens in the texts.
+            The number of different tokens in the texts.
         num_parameters_before, num_parameters (`int`):
-            Of the model.
+            The number of parameters of the model.
     """
 
     num_tokens_before: int
@@ -57,7 +57,7 @@ class TrimmingReport:
 
     @property
     def removed_share(self) -> float:
-        """The share of the parameters that are gone, 0 to 1."""
+        """The share of the parameters that was removed, 0 to 1."""
         return 1 - self.num_parameters / self.num_parameters_before
 
 
@@ -68,15 +68,15 @@ def trim_vocabulary(
 
     Args:
         model ([`SigmaPreTrainedModel`]):
-            With a vocabulary matrix.
+            The model; it must have a vocabulary matrix.
         processor ([`SigmaProcessor`]):
-            Its processor; the tokenizer is of the Unigram kind (T5, mT5).
+            The processor of the model; its tokenizer must be a Unigram model (T5, mT5).
         texts (`Iterable[str]`):
             All texts that must be tokenised as before: sentences, glosses or labels of the corpora.
         languages (`Sequence[str]`, *optional*):
-            Language names that prompts may hold.
+            The names of languages that prompts may contain.
         size (`int`, *optional*):
-            How many tokens to keep: the likeliest other tokens of the texts' scripts fill up what is needed.
+            The number of tokens to keep: those needed, then the likeliest others in the scripts of the texts.
 
     Raises:
         ValueError: for a tokenizer of another kind, no text, a `size` below what is needed or above what there is, or
@@ -114,10 +114,10 @@ def tokens_to_keep(
     prompts: Sequence[str] = (PROMPT_TEMPLATE.format(language="English"),),
     size: int | None = None,
 ) -> list[int]:
-    """The ids of the tokens that texts and the safety list need, in rising order.
+    """The ids of the tokens that the texts and the safety list need, in increasing order.
 
     The safety list: special and added tokens, bytes (`<0x0A>`), digits, punctuation, ASCII letters, the letters of the
-    texts' scripts, the tokens of the prompts, and the token of the lowest score.
+    texts' scripts, the tokens of the prompts, and the token with the lowest score.
 
     For the arguments see [`trim_vocabulary`].
     """
@@ -142,13 +142,13 @@ def tokens_to_keep(
 
 
 def trim_tokenizer(tokenizer: Any, kept_ids: Sequence[int]) -> Any:
-    """A tokenizer of the same class with these tokens alone, numbered in their order.
+    """A tokenizer of the same class with only these tokens, numbered in their order.
 
     Args:
         tokenizer (`PreTrainedTokenizerBase`):
-            With a Unigram model.
+            The tokenizer to trim; it must be a Unigram model.
         kept_ids (`Sequence[int]`):
-            Rising; special and added tokens among them.
+            The ids to keep, in increasing order, among them all special and added tokens.
     """
     _unigram_vocabulary(tokenizer)
     new_ids = {old: new for new, old in enumerate(kept_ids)}
@@ -169,9 +169,9 @@ def trim_tokenizer(tokenizer: Any, kept_ids: Sequence[int]) -> Any:
 
 @torch.no_grad()
 def trim_model(model: Any, kept_ids: Sequence[int]) -> None:
-    """Keeps these rows of the input and output matrices, in place, and renumbers the configurations' token ids.
+    """Keeps only these rows of the input and output matrices, in place, and renumbers the configurations' token ids.
 
-    Works on the meta device too, to count what would be left.
+    Works on the meta device too, to count the parameters that would remain.
     """
     for name in ("shared", "lm_head"):
         module = getattr(model, name, None)
@@ -205,7 +205,7 @@ def _unigram_vocabulary(tokenizer: Any) -> list[tuple[str, float]]:
 
 
 def _is_safe(token: str, scripts: set[str]) -> bool:
-    """Bytes, and single characters that any text may need."""
+    """Whether a token is a byte, or a single character that any text may need."""
     if _BYTE.fullmatch(token):
         return True
     character = token.removeprefix(_WORD_START)
@@ -222,5 +222,5 @@ def _is_of(token: str, scripts: set[str]) -> bool:
 
 
 def _script(character: str) -> str:
-    """The first word of its name: LATIN, CYRILLIC, CJK, HANGUL, ..."""
+    """The script of a character, the first word of its Unicode name: LATIN, CYRILLIC, CJK, HANGUL, ..."""
     return unicodedata.name(character, "UNKNOWN").split(" ", 1)[0]

@@ -1,6 +1,6 @@
-"""Videos to clips: decoding, pose estimators (one file each, one table), one video, and whole folders of them.
+"""From videos to clips: decoding, pose estimators (one file each, one table), single videos and whole folders.
 
-Not here: who is who among several people (`io.person_tracking`), files that hold keypoints already (`io`), and how
+Not here: who is who among several people (`io.person_tracking`), files that already hold keypoints (`io`), and how
 work survives a kill (`jobs`).
 """
 

@@ -25,22 +25,22 @@ def estimate_clip(
     estimator: PoseEstimator | str | None = None,
     person: int = 0,
 ) -> PoseClip:
-    """The clip of one person of a video.
+    """The clip of one person in a video.
 
-    People are followed by place and size; the first is the signer, who is there most, largest and best seen. Frames in
-    which the person is not seen get score 0.
+    People are tracked by place and size; the first is the signer, the person seen most often, largest and best. Frames
+    in which the person is not seen get score 0.
 
     Args:
         path (`str` or `os.PathLike`):
             The video.
         estimator (`PoseEstimator` or `str`, *optional*):
-            An estimator, or a name of `ESTIMATORS`; `"rtmlib"` by default.
+            The estimator that finds the keypoints, or a name from `ESTIMATORS`; `"rtmlib"` by default.
         person (`int`, *optional*, defaults to 0):
-            Which person: 0 is the signer.
+            The index of the person: 0 is the signer.
 
     Raises:
-        ValueError: if the file is no video, nobody is seen in it, there are fewer people, or the estimator's output
-            does not fit its layout; also `MissingExtraError` where no estimator is installed.
+        ValueError: if the file is no video, if nobody is seen in it, if there are fewer people, or if the estimator's
+            output does not fit its layout; as `MissingExtraError` if no estimator is installed.
         OSError: if there is no such file or it cannot be read.
     """
     with naming_file(path, "a video"):

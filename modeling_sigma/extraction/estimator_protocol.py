@@ -1,4 +1,4 @@
-"""What a pose estimator is: the persons of a picture, under a name and with options."""
+"""The interface of pose estimators: they find the persons in a picture, and have a name and options."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class EstimatorOption:
 
     Args:
         help (`str`):
-            What to give, and the default.
+            The help text: what to give, and the default.
         type (`Callable[[str], Any]`, *optional*, defaults to `str`):
-            Makes the value of what is typed.
+            A function that converts the typed text into the value.
         decides_keypoints (`bool`, *optional*, defaults to `True`):
-            Whether another value may give other keypoints; a folder of clips has one set of such values.
+            Whether another value may give other keypoints. All clips of a folder share one set of such values.
     """
 
     help: str
@@ -30,21 +30,21 @@ class EstimatorOption:
 
 
 class PoseEstimator(Protocol):
-    """What `estimate_clip` needs of an estimator; any object like this will do.
+    """What `estimate_clip` needs from an estimator; any object like this will do.
 
     Attributes:
         name (`str`):
-            What to call it in data sets and model cards: two estimators give two different clips of one video.
+            The name in data sets and model cards: two estimators make two different clips of the same video.
         layout (`str`):
-            A name of `modeling_sigma.model.skeleton_layouts.LAYOUTS`.
+            The layout of its keypoints, a name from `modeling_sigma.model.skeleton_layouts.LAYOUTS`.
         versions (`dict[str, str]`, *optional*):
-            Packages and networks with their versions, for manifests.
+            The packages and networks it uses, with their versions, for manifests.
 
         options (`Mapping[str, EstimatorOption]`, *optional*):
-            Arguments of its class, besides `device`, that the command line offers.
+            The arguments of its class, besides `device`, that the command line offers.
 
     An estimator that takes several frames at a time is a [`BatchPoseEstimator`]. One that remembers earlier frames has
-    a method `video(fps)`: a context in which the frames are those of one video.
+    a method `video(fps)`: a context in which all frames come from one video.
     """
 
     @property
@@ -54,7 +54,7 @@ class PoseEstimator(Protocol):
     def layout(self) -> str: ...
 
     def __call__(self, frame: np.ndarray) -> Detection:
-        """Finds the persons of one frame.
+        """Finds the persons in one frame.
 
         Args:
             frame (`np.ndarray` of shape `(H, W, 3)`):
@@ -74,10 +74,10 @@ class BatchPoseEstimator(Protocol):
     batch_size: int
 
     def detect_batch(self, frames: Sequence[np.ndarray]) -> list[Detection]:
-        """As `PoseEstimator.__call__`, for each of at most `batch_size` frames."""
+        """Finds the persons in each of at most `batch_size` frames, as `PoseEstimator.__call__` does in one."""
         ...
 
 
 def needs_estimator(extra: str) -> str:
-    """The message of a missing estimator."""
+    """The message for an estimator that is not installed."""
     return f'reading a video needs a pose estimator: pip install -e ".[{extra}]" in the folder of sigma-slu'

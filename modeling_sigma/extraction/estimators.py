@@ -10,7 +10,7 @@ from modeling_sigma.extraction.rtmlib_estimator import RtmlibEstimator
 from modeling_sigma.extraction.sapiens2_estimator import Sapiens2Estimator
 
 
-# By the name that `--estimator` takes; each class says in `options` what else the command line may ask for.
+# By the name that `--estimator` takes; the `options` of each class are what else the command line offers for it.
 ESTIMATORS: dict[str, Any] = {
     "rtmlib": RtmlibEstimator,
     "sapiens2": Sapiens2Estimator,
@@ -23,13 +23,13 @@ def make_estimator(name: str, **options: Any) -> PoseEstimator:
 
     Args:
         name (`str`):
-            A name of `ESTIMATORS`.
+            The name of the estimator, from `ESTIMATORS`.
         options:
-            Arguments of its class.
+            The arguments of its class.
 
     Raises:
-        ValueError: for another name, or what the class raises; also `MissingExtraError` where it needs a package that
-            is not installed.
+        ValueError: for another name, or what the class raises; as `MissingExtraError` if it needs a package that is
+            not installed.
     """
     if name not in ESTIMATORS:
         raise ValueError(f"expected estimator {' or '.join(ESTIMATORS)}, received {name!r}")

@@ -1,8 +1,8 @@
-"""Top-down pose estimation around a network: crops of persons for it, and keypoints out of its heatmaps.
+"""Top-down pose estimation around a network: crops of persons go in, keypoints come out of its heatmaps.
 
-The geometry is the one that "unbiased data processing" trains with (arXiv:1911.07524): corner pixels map to corner
-pixels, so that a crop of W pixels spans W - 1 steps. It is plain torch, so that it runs where torchvision, which the
-image processors of transformers ask for, is not installed.
+The geometry is that of "unbiased data processing" in training (arXiv:1911.07524): corner pixels map to corner pixels,
+so that a crop of W pixels spans W - 1 steps. It is plain torch, so that it runs without torchvision, which the image
+processors of transformers need.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from torch.nn import functional
 BOX_PADDING = 1.25
 
 _BLUR_SIZE = 11  # pixels of a heatmap
-_BLUR_SIGMA = 0.3 * ((_BLUR_SIZE - 1) * 0.5 - 1) + 0.8  # what OpenCV takes for this size
-_SMALLEST_SHARE = 1e-3  # of the peak, below which a logarithm says nothing
+_BLUR_SIGMA = 0.3 * ((_BLUR_SIZE - 1) * 0.5 - 1) + 0.8  # OpenCV's default for this size
+_SMALLEST_SHARE = 1e-3  # of the peak; the logarithm of anything smaller says nothing
 
 
 def crop_windows(boxes: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """The parts of the picture that are cut out for persons' boxes: enlarged, and in the crop's aspect ratio.
+    """The windows of the picture to crop for persons' boxes: enlarged, and in the aspect ratio of the crops.
 
     Args:
         boxes (`torch.Tensor` of shape `(N, 4)`):
-            x_min, y_min, x_max, y_max in pixels.
+            The boxes: x_min, y_min, x_max, y_max in pixels.
         size (`tuple[int, int]`):
-            Height and width of the crops.
+            The height and width of the crops.
 
     Returns:
         `tuple[torch.Tensor, torch.Tensor]`: the windows' top left corners and their sizes, each `(N, 2)`, x and y.
@@ -41,15 +41,15 @@ def crop_windows(boxes: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tens
 
 
 def crop_persons(image: torch.Tensor, boxes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Cuts persons out of a picture; what lies outside of the picture is 0.
+    """Crops persons from a picture; pixels outside the picture are 0.
 
     Args:
         image (`torch.Tensor` of shape `(C, H, W)`):
             The picture, floating point.
         boxes (`torch.Tensor` of shape `(N, 4)`):
-            x_min, y_min, x_max, y_max in pixels.
+            The boxes: x_min, y_min, x_max, y_max in pixels.
         size (`tuple[int, int]`):
-            Height and width of the crops. Enlarged crops are bicubic, reduced ones bilinear.
+            The height and width of the crops. Enlarged crops are bicubic, reduced ones bilinear.
 
     Returns:
         `torch.Tensor` of shape `(N, C, *size)`.
@@ -76,15 +76,15 @@ def crop_persons(image: torch.Tensor, boxes: torch.Tensor, size: tuple[int, int]
 def decode_heatmaps(heatmaps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Keypoints from heatmaps, to a fraction of a pixel.
 
-    The highest pixel is taken, and moved to the maximum of the parabola that fits the logarithm of the blurred heatmap
-    around it (a Gaussian's logarithm is one). Where that is impossible, as on the border or on a flat map, or further
-    away than a pixel, it stays.
+    The highest pixel is moved to the maximum of the parabola that fits the logarithm of the blurred heatmap around it
+    (the logarithm of a Gaussian is a parabola). It stays if that is impossible, as on the border or on a flat map, or
+    if the maximum is more than a pixel away.
 
     Source: arXiv:1910.06278, section 3.2.
 
     Args:
         heatmaps (`torch.Tensor` of shape `(N, K, height, width)`):
-            One map for each keypoint.
+            One map per person and keypoint.
 
     Returns:
         `tuple[torch.Tensor, torch.Tensor]`: x and y in pixels of the heatmap, `(N, K, 2)`, and scores `(N, K)` from 0
@@ -104,15 +104,15 @@ def decode_heatmaps(heatmaps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]
 def place_in_image(
     points: torch.Tensor, heatmap_size: tuple[int, int], corners: torch.Tensor, extents: torch.Tensor
 ) -> torch.Tensor:
-    """Points of heatmaps in pixels of the picture.
+    """Converts points from pixels of the heatmaps to pixels of the picture.
 
     Args:
         points (`torch.Tensor` of shape `(N, K, 2)`):
-            x and y in pixels of the heatmaps.
+            The points: x and y in pixels of the heatmaps.
         heatmap_size (`tuple[int, int]`):
-            Their height and width.
+            The height and width of the heatmaps.
         corners, extents (`torch.Tensor` of shape `(N, 2)`):
-            The windows that were cut out, as from `crop_windows`.
+            The windows that were cropped, from `crop_windows`.
 
     Returns:
         `torch.Tensor` of shape `(N, K, 2)`.
@@ -122,7 +122,7 @@ def place_in_image(
 
 
 def _blurred_neighbours(maps: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """The blurred maps around (x, y), `(M, 3, 3)`. Only what they depend on is blurred: a map has 49,152 pixels."""
+    """The blurred maps around (x, y), `(M, 3, 3)`. To save time, only these pixels of the 49,152 are blurred."""
     reach = _BLUR_SIZE // 2 + 1
     padded = functional.pad(maps, (reach, reach, reach, reach))
     steps = torch.arange(2 * reach + 1, device=maps.device)

@@ -26,18 +26,18 @@ _MILLISECONDS_WITHOUT_RATE = 40
 class MediapipeEstimator:
     """MediaPipe Holistic: 553 keypoints of one person, on a CPU.
 
-    The network follows a person through a video, so each video gets a network of its own (`video`): its keypoints do
-    not depend on what was looked at before.
+    The network tracks a person through a video, so each video gets its own network (`video`): its keypoints do not
+    depend on earlier videos.
 
     Args:
         model (`str`):
-            The file `holistic_landmarker.task`; the package brings no model.
+            The model file `holistic_landmarker.task`, which the package does not include.
         device (`str`, *optional*, defaults to `"cpu"`):
-            Only `"cpu"`.
+            The device; only `"cpu"` is possible.
 
     Raises:
-        ValueError: without a model or for another device; also `MissingExtraError` where `mediapipe` is not installed.
-        OSError: if there is no such file.
+        ValueError: without a model or for another device; as `MissingExtraError` if `mediapipe` is not installed.
+        OSError: if there is no such model file.
     """
 
     layout: ClassVar[str] = "mediapipe_holistic_553"
@@ -68,13 +68,13 @@ class MediapipeEstimator:
 
     @property
     def versions(self) -> dict[str, str]:
-        """The package and the model: two of the same names give the same keypoints."""
+        """The versions of package and model: equal ones give equal keypoints."""
         digest = hashlib.sha256(self._content).hexdigest()
         return {"mediapipe": version("mediapipe"), "model": f"{self._model_name} (sha256 {digest[:16]})"}
 
     @contextmanager
     def video(self, fps: float | None) -> Iterator[None]:
-        """Within this context, frames are those of one video, in order.
+        """A context in which all frames come from one video, in order.
 
         Raises:
             ValueError: if the model file cannot be used.
@@ -91,16 +91,16 @@ class MediapipeEstimator:
             yield
         finally:
             self._landmarker = None
-            with suppress(RuntimeError):  # of the network that has failed and said so
+            with suppress(RuntimeError):  # raised again by a network that has already failed
                 landmarker.close()
 
     def __call__(self, frame: np.ndarray) -> Detection:
-        """The person of the next frame `(H, W, 3)`, uint8, RGB.
+        """Finds the person in the next frame `(H, W, 3)`, uint8, RGB.
 
         Raises:
             ValueError: if the network fails on it.
         """
-        if self._landmarker is None:  # a picture alone
+        if self._landmarker is None:  # a single picture
             with self.video(None):
                 return self(frame)
         height, width = frame.shape[:2]
@@ -109,5 +109,5 @@ class MediapipeEstimator:
             result = self._landmarker.detect_for_video(image, int(self._time))
         except RuntimeError as error:
             raise ValueError(f"mediapipe failed with {self._model_name}: {one_line(error)[:200]}") from error
-        self._time += max(self._step, 1.0)  # whole milliseconds have to grow
+        self._time += max(self._step, 1.0)  # times in whole milliseconds must increase
         return detection_from_mediapipe(result, self.layout, width, height)

@@ -1,8 +1,8 @@
-"""A folder of videos to a folder of clips: in several processes, resumable, with a manifest of what made them.
+"""Turns a folder of videos into a folder of clips: in several processes, resumable, with a manifest of what made them.
 
-Every video becomes one `.npz` file of the same name, written at once or not at all. What happened to a video is noted
-beside it until all are done; then the notes become `manifest.jsonl`, one line for each video. A run that is killed
-goes on where it was, and ends with the same bytes as an undisturbed one.
+Every video becomes one `.npz` file of the same name, written whole or not at all. A note beside it says what became of
+the video. When all are done, the notes become `manifest.jsonl`, one line per video. After a kill, the next run resumes
+where this one stopped, and ends with the same bytes as an undisturbed run.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ from modeling_sigma.jobs.worker_processes import TaskMaker, WorkerDeath, run_in_
 MANIFEST, SUMMARY = "manifest.jsonl", "extraction.json"
 
 Report = dict[str, Any]
-# Does a task for every item in some processes, somewhere: `run_in_processes`, or `run_on_ray` bound to its options.
+# Runs a task for every item in parallel: `run_in_processes`, or `run_on_ray`, bound to their options.
 Engine = Callable[[TaskMaker[str, Report], Sequence[str], int], Iterator[tuple[str, "Report | WorkerDeath"]]]
 
 
 @dataclass(frozen=True)
 class PoseExtraction:
-    """What to extract, from where, with what.
+    """What to extract, from which videos, and with which estimator.
 
     Args:
         video_dir, out_dir (`Path`):
-            Folder of videos (searched through; hidden files are left out), and folder of the clips.
+            The folder of videos (searched with all folders below it, without hidden files), and the folder of clips.
         estimator (`str`):
-            A name of `modeling_sigma.extraction.estimators.ESTIMATORS`.
+            The name of the estimator, from `modeling_sigma.extraction.estimators.ESTIMATORS`.
         options (`dict`, *optional*):
-            Arguments of the estimator that decide its keypoints: a folder has one set of them.
+            The arguments of the estimator that decide its keypoints: one set for all clips of a folder.
         running_options (`dict`, *optional*):
-            Arguments that do not, such as `batch_size`.
+            The arguments that do not decide its keypoints, such as `batch_size`.
         devices (`tuple[str, ...]`, *optional*, defaults to `("cpu",)`):
-            Worker i takes device i modulo their number.
+            The devices to compute on: worker i takes device i modulo their number.
         person (`int`, *optional*, defaults to 0):
-            Which person of each video; see `estimate_clip`.
+            The index of the person in each video; see `estimate_clip`.
     """
 
     video_dir: Path
@@ -70,7 +70,7 @@ class PoseExtraction:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What has to be equal for all clips of a folder, without this machine's folders."""
+        """The settings that all clips of a folder must share, without the paths of this machine."""
         options = {
             name: Path(value).name if isinstance(value, str) and Path(value).exists() else value
             for name, value in sorted(self.options.items())
@@ -78,7 +78,7 @@ class PoseExtraction:
         return {"estimator": self.estimator, "options": options, "person": self.person}
 
     def make_task(self, number: int) -> Callable[[str], Report]:
-        """Loads the estimator, and returns what a worker does with a video."""
+        """Loads the estimator, and returns the function that a worker calls for each video."""
         device = self.devices[number % len(self.devices)]
         model = make_estimator(self.estimator, device=device, **self.options, **self.running_options)
         return partial(_extract, self, model)
@@ -91,30 +91,30 @@ def extract_poses(
     retry_failed: bool = False,
     progress: Callable[[int, int], None] = no_progress,
 ) -> dict[str, Any]:
-    """Extracts the clips of all videos that have none yet.
+    """Extracts the clips of all videos that do not have one yet.
 
-    `out_dir` gets a `.npz` file for each video, `manifest.jsonl` with a line for each video in alphabetical order
-    (file, length, frame rate, size, frames with a person, estimator with its versions; or the error), and
-    `extraction.json` with settings and counts. Videos that were extracted before and are gone keep their lines.
+    `out_dir` gets one `.npz` file per video, `manifest.jsonl` with one line per video in alphabetical order (file,
+    length, frame rate, size, frames with a person, estimator with its versions; or the error), and `extraction.json`
+    with settings and counts. Videos that were extracted earlier and have since been removed keep their lines.
 
     Args:
         extraction ([`PoseExtraction`]):
-            What to do.
+            What to extract, and how.
         num_proc (`int`, *optional*, defaults to 1):
-            Number of processes. A process that dies over a video is replaced, and the video counts as failed.
+            The number of processes. If one dies working on a video, it is replaced and the video counts as failed.
         engine (`Callable`, *optional*):
-            Where the work is done: in processes of this machine, or `modeling_sigma.jobs.ray_engine.run_on_ray`.
+            What runs the work: processes on this machine, or `modeling_sigma.jobs.ray_engine.run_on_ray`.
         retry_failed (`bool`, *optional*, defaults to `False`):
-            Try videos again that failed in an earlier run.
+            Whether to retry videos that failed in an earlier run.
         progress (*optional*):
-            Called with the number of videos done, and of all, at the start and after each video.
+            Called with the number of videos done and in all, at the start and after each video.
 
     Returns:
-        `dict`: what `extraction.json` holds, and `failed`: the reports of the videos that could not be read.
+        `dict`: the content of `extraction.json`, and `failed`, the reports of the videos that could not be read.
 
     Raises:
-        ValueError: without videos, for two videos that would become one file, for a folder that was made with other
-            settings or is being written, and for what the estimator cannot do on this machine.
+        ValueError: if there are no videos, if two would become one file, if the folder was made with other settings or
+            is being written, or if the estimator cannot run on this machine.
         OSError: if a folder cannot be read or written.
     """
     videos = find_videos(extraction.video_dir)
@@ -155,7 +155,7 @@ def find_videos(folder: Path) -> list[str]:
 
 
 def read_manifest(folder: Path) -> list[Report]:
-    """The reports of a folder that `extract_poses` has finished, empty where it has not.
+    """The reports of a folder that `extract_poses` has finished; empty if it has not.
 
     Raises:
         ValueError: if the manifest is damaged.
@@ -181,7 +181,7 @@ def _extract(extraction: PoseExtraction, model: PoseEstimator, video: str) -> Re
     try:
         report["video_bytes"] = path.stat().st_size
         clip = estimate_clip(path, model, extraction.person)
-    except (MissingExtraError, DeviceError):  # not this video's fault
+    except (MissingExtraError, DeviceError):  # this is not the video's fault
         raise
     except (ValueError, OSError) as error:
         report["error"] = one_line(error).replace(os.fspath(path), video)
@@ -215,7 +215,7 @@ def _death_report(extraction: PoseExtraction, video: str, death: WorkerDeath) ->
 
 
 def _check_settings(extraction: PoseExtraction) -> None:
-    """Compares with the run that began or finished the folder; notes the settings in a new one."""
+    """Compares the settings with those that the folder was made with, or writes them into a new folder."""
     begun = extraction.results.work / "settings.json"
     for path in (begun, extraction.out_dir / SUMMARY):
         if path.is_file():
@@ -266,7 +266,7 @@ def _finish(extraction: PoseExtraction, reports: Mapping[str, Report]) -> dict[s
         "num_failed": len(failed),
         "num_frames": sum(report["num_frames"] for report in done),
         "num_frames_with_person": sum(report["num_frames_with_person"] for report in done),
-        # More than one where packages changed between runs.
+        # More than one if packages changed between runs.
         "made_by": [
             dict(zip(("estimator", "layout", "versions"), json.loads(maker)), num_clips=count)
             for maker, count in sorted(makers.items())

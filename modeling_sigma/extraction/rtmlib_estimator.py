@@ -23,23 +23,23 @@ class RtmlibEstimator:
 
     Args:
         mode (`str`, *optional*, defaults to `"balanced"`):
-            `"lightweight"`, `"balanced"` or `"performance"`.
+            The size of the networks: `"lightweight"`, `"balanced"` or `"performance"`.
         device (`str`, *optional*, defaults to `"cpu"`):
-            `"cpu"`, `"cuda"` or what else `rtmlib` knows.
+            The device: `"cpu"`, `"cuda"` or another that `rtmlib` knows.
         detector, model (`str`, *optional*):
-            ONNX files of your own instead of the mode's: a YOLOX that finds persons, and an RTMPose or RTMW with 133
-            keypoints. Both or none; the sizes of their inputs are read from them.
+            Your own ONNX files instead of the mode's: a YOLOX that finds persons, and an RTMPose or RTMW with 133
+            keypoints. Give both or neither; the sizes of their inputs are read from them.
 
     Raises:
-        ValueError: for another mode, a GPU that cannot be used, or networks that cannot be fetched; also
-            `MissingExtraError` where `rtmlib` is not installed.
+        ValueError: for another mode, a GPU that cannot be used, or networks that cannot be fetched; as
+            `MissingExtraError` if `rtmlib` is not installed.
     """
 
     layout: ClassVar[str] = "coco_wholebody_133"
     options: ClassVar[dict[str, EstimatorOption]] = {
-        "mode": EstimatorOption("lightweight, balanced (default) or performance"),
-        "model": EstimatorOption("ONNX file of your own, with --detector"),
-        "detector": EstimatorOption("ONNX file of your own, with --model"),
+        "mode": EstimatorOption("size of the networks: lightweight, balanced (default) or performance"),
+        "model": EstimatorOption("your own ONNX pose network, together with --detector"),
+        "detector": EstimatorOption("your own ONNX person detector, together with --model"),
     }
 
     def __init__(
@@ -61,11 +61,13 @@ class RtmlibEstimator:
         options: dict[str, Any] = {"mode": mode, "to_openpose": False, "backend": "onnxruntime", "device": device}
         if detector is not None and model is not None:
             options.update(det=detector, det_input_size=_input_size(detector))
-            options.update(pose=model, pose_input_size=_input_size(model)[::-1])  # width first, unlike the detector's
+            options.update(
+                pose=model, pose_input_size=_input_size(model)[::-1]
+            )  # width first, unlike that of the detector
         try:
             with contextlib.redirect_stdout(sys.stderr):  # it reports what it loads; our output may be parsed
                 self._model: Any = rtmlib.Wholebody(**options)
-        except Exception as error:  # of the network, the archive or the runtime: the library lets all of them pass
+        except Exception as error:  # network, archive and runtime raise many kinds, and rtmlib passes them on
             raise ValueError(
                 f"rtmlib could not load the networks of mode {mode} ({type(error).__name__}: {one_line(error)[:99]}): "
                 "they are downloaded at first use, so go online once, or copy rtmlib's cache folder"
@@ -73,7 +75,7 @@ class RtmlibEstimator:
 
     @property
     def versions(self) -> dict[str, str]:
-        """Packages and networks: two of the same names give the same keypoints."""
+        """The versions of packages and networks: equal ones give equal keypoints."""
         return {
             **{package: version(package) for package in ("rtmlib", "onnxruntime")},
             "detector": _file_identity(self._model.det_model.onnx_model),
@@ -83,14 +85,14 @@ class RtmlibEstimator:
     def __call__(self, frame: np.ndarray) -> Detection:
         image = np.ascontiguousarray(frame[..., ::-1])  # rtmlib expects BGR
         boxes = self._model.det_model(image)
-        if len(boxes) == 0:  # asked for no boxes, rtmlib would place a person on the whole picture
+        if len(boxes) == 0:  # given no boxes, rtmlib would take the whole picture for a person
             return nobody(get_layout(self.layout).num_keypoints)
         keypoints, scores = self._model.pose_model(image, bboxes=boxes)
         return np.asarray(keypoints, np.float32), np.asarray(scores, np.float32)
 
 
 def _check_cuda() -> None:
-    # Without its GPU build onnxruntime runs on the CPU and says nothing.
+    # Without its GPU build, onnxruntime silently runs on the CPU.
     import onnxruntime
 
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():

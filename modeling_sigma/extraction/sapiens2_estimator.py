@@ -18,7 +18,7 @@ from modeling_sigma.model.skeleton_layouts import get_layout
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-# The corners of the mouth, and the points halfway along the lips: (at the subject's right, at the left) once sorted.
+# The corners of the mouth, and the points halfway along the lips: (the subject's right, left) once sorted.
 _LIP_RIGHT, _LIP_LEFT = 204, 205
 _UNSORTED_PAIRS = ((208, 209), (211, 210))
 
@@ -26,39 +26,39 @@ _Loaded = TypeVar("_Loaded")
 
 
 class Sapiens2Estimator:
-    """Sapiens2: 308 keypoints, on any device of torch. Networks come from the Hub, or from folders.
+    """Sapiens2: 308 keypoints, on any torch device. The networks come from the Hub, or from folders.
 
-    Every frame is searched for persons; each of the largest boxes is cut out and goes through the pose network, in
+    The detector finds the persons in every frame; the largest boxes are cropped and go through the pose network, in
     batches. Needs no package but transformers and torch. Mind the license of each checkpoint.
 
     Args:
         model (`str`, *optional*, defaults to `"facebook/sapiens2-pose-0.4b"`):
-            A Sapiens2 checkpoint for pose estimation with 308 keypoints.
+            The Sapiens2 checkpoint for pose estimation with 308 keypoints.
         detector (`str`, *optional*, defaults to `"PekingU/rtdetr_r18vd"`):
-            Any object detector of transformers that knows the label "person".
+            Any object detector from transformers that knows the label "person".
         device (`str`, *optional*, defaults to `"cpu"`):
-            A device of torch.
+            The torch device to compute on.
         batch_size (`int`, *optional*, defaults to 8):
-            Frames at a time, and persons at a time.
+            The number of frames per batch of the detector, and of persons per batch of the pose network.
         max_persons (`int`, *optional*, defaults to 3):
-            Persons of a frame that are looked at, the largest boxes first.
+            The largest number of persons per frame; the largest boxes are kept.
         box_threshold (`float`, *optional*, defaults to 0.5):
-            How sure the detector has to be of a person, 0 to 1.
+            The lowest score, 0 to 1, at which the detector's box counts as a person.
         dtype (`str`, *optional*, defaults to `"float32"`):
-            Of the pose network; `"bfloat16"` halves its memory on a GPU.
+            The precision of the pose network; `"bfloat16"` halves its memory on a GPU.
 
     Raises:
-        ValueError: for networks that cannot be loaded or of another kind, and for a device that is not there.
+        ValueError: for networks that cannot be loaded or are of another kind, and for a device that is not there.
     """
 
     layout: ClassVar[str] = "sapiens_308"
     options: ClassVar[dict[str, EstimatorOption]] = {
-        "model": EstimatorOption("checkpoint for pose estimation (facebook/sapiens2-pose-0.4b)"),
-        "detector": EstimatorOption("object detector of transformers (PekingU/rtdetr_r18vd)"),
-        "max_persons": EstimatorOption("largest persons of a frame to look at (3)", int),
-        "box_threshold": EstimatorOption("how sure the detector has to be of a person, 0 to 1 (0.5)", float),
-        "dtype": EstimatorOption("float32 (default), bfloat16 or float16"),
-        "batch_size": EstimatorOption("frames at a time (8)", int, decides_keypoints=False),
+        "model": EstimatorOption("checkpoint for pose estimation (default facebook/sapiens2-pose-0.4b)"),
+        "detector": EstimatorOption("object detector from transformers (default PekingU/rtdetr_r18vd)"),
+        "max_persons": EstimatorOption("number of persons per frame, the largest first (default 3)", int),
+        "box_threshold": EstimatorOption("lowest score of a detected person, 0 to 1 (default 0.5)", float),
+        "dtype": EstimatorOption("precision of the pose network: float32 (default), bfloat16 or float16"),
+        "batch_size": EstimatorOption("number of frames per batch (default 8)", int, decides_keypoints=False),
     }
 
     def __init__(
@@ -83,7 +83,7 @@ class Sapiens2Estimator:
         self._dtype = getattr(torch, dtype)
         pose = _loaded(lambda: Sapiens2ForPoseEstimation.from_pretrained(model, dtype=self._dtype), model)
         boxes = _loaded(lambda: AutoModelForObjectDetection.from_pretrained(detector), detector)
-        # The PIL backend is there on every machine, and equal pictures give equal boxes on all of them.
+        # The PIL backend is available on every machine, so that equal pictures give equal boxes on all of them.
         self._processor: Any = _loaded(lambda: AutoImageProcessor.from_pretrained(detector, backend="pil"), detector)
         num_keypoints = get_layout(self.layout).num_keypoints
         if pose.config.num_labels != num_keypoints:
@@ -107,14 +107,14 @@ class Sapiens2Estimator:
         }
 
     def __call__(self, frame: np.ndarray) -> Detection:
-        """The persons of one frame `(H, W, 3)`, uint8, RGB."""
+        """Finds the persons in one frame `(H, W, 3)`, uint8, RGB."""
         return self.detect_batch([frame])[0]
 
     def detect_batch(self, frames: Sequence[np.ndarray]) -> list[Detection]:
-        """The persons of some frames, each `(H, W, 3)`, uint8, RGB.
+        """Finds the persons in several frames, each `(H, W, 3)`, uint8, RGB.
 
         Raises:
-            ValueError: (`DeviceError`) if the device runs out of memory.
+            ValueError: as `DeviceError`, if the device runs out of memory.
         """
         import torch
 
@@ -152,7 +152,7 @@ class Sapiens2Estimator:
         return list(zip(*(np.split(array, ends) for array in everyone)))
 
     def _find_persons(self, frames: Sequence[np.ndarray]) -> list[Any]:
-        """The largest boxes of persons, `(n, 4)` in pixels for each frame: x_min, y_min, x_max, y_max."""
+        """The largest boxes of persons in each frame, `(n, 4)` in pixels: x_min, y_min, x_max, y_max."""
         import torch
 
         inputs = self._processor(images=list(frames), return_tensors="pt").to(self._device)
@@ -171,15 +171,16 @@ class Sapiens2Estimator:
 
 
 def sort_lip_pairs(keypoints: np.ndarray, scores: np.ndarray) -> Detection:
-    """Sorts the points halfway along the lips, whose order is not published, as layout `sapiens_308` has them.
+    """Sorts the points halfway along the lips, whose order is not published, into that of layout `sapiens_308`.
 
     Args:
         keypoints (`np.ndarray` of shape `(N, 308, 2)`), scores (`np.ndarray` of shape `(N, 308)`):
-            Persons as the network finds them.
+            The persons as the network finds them.
 
     Returns:
-        `tuple[np.ndarray, np.ndarray]`: the same; of either pair, the point that comes first on the way from the right
-        corner of the mouth to the left one is the right one. Keypoints with score 0 lie at (0, 0).
+        `tuple[np.ndarray, np.ndarray]`: the sorted keypoints and scores. In each pair, the right point is the one that
+        comes first on the way from the right corner of the mouth to the left one. Keypoints with score 0 are at
+        (0, 0).
     """
     keypoints, scores = keypoints.copy(), scores.copy()
     for right, left in _UNSORTED_PAIRS:
@@ -203,7 +204,7 @@ def _loaded(load: Callable[[], _Loaded], name: str) -> _Loaded:
 
 
 def _input_format(model: str, config: Any) -> tuple[tuple[int, int], Sequence[float], Sequence[float]]:
-    """Height and width of the network's pictures, and the mean and deviation of their colours (0 to 1)."""
+    """The height and width of the network's input, and the mean and standard deviation of its colours (0 to 1)."""
     from transformers.image_processing_utils import BaseImageProcessor
 
     try:
@@ -224,7 +225,7 @@ def _pair(size: int | Sequence[int]) -> tuple[int, int]:
 
 
 def _public_name(model: str) -> str:
-    return Path(model).name  # of a folder or of a Hub name, without the owner and this machine's folders
+    return Path(model).name  # folder or Hub name, without the owner and this machine's folders
 
 
 def _identity(model: str, config: Any) -> str:

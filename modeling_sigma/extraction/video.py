@@ -14,10 +14,10 @@ from modeling_sigma.io.reading_errors import MissingExtraError, naming_file
 
 
 def frame_rate(path: str | os.PathLike[str]) -> float | None:
-    """The average number of frames a second that the header of a video states, if it does.
+    """The average number of frames per second that the header of a video states; None if it states none.
 
     Raises:
-        ValueError: if the file holds no video; also `MissingExtraError` where PyAV is not installed.
+        ValueError: if the file holds no video; as `MissingExtraError` if PyAV is not installed.
         OSError: if there is no such file or it cannot be read.
     """
     with _opened(path) as (_, stream):
@@ -36,7 +36,7 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
         `np.ndarray` of shape `(H, W, 3)`, uint8: the frames as a player shows them (rotation applied), in RGB.
 
     Raises:
-        ValueError: if the file holds no video or is damaged; also `MissingExtraError` where PyAV is not installed.
+        ValueError: if the file holds no video or is damaged; as `MissingExtraError` if PyAV is not installed.
         OSError: if there is no such file or it cannot be read.
     """
     with _opened(path) as (container, stream):
@@ -48,7 +48,7 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
 def rotate(frame: np.ndarray, degrees: float) -> np.ndarray:
     """`frame` (H, W, C), turned counterclockwise by `degrees`, rounded to quarter turns.
 
-    Phones store what their sensor sees and note how to turn it: an upright recording has `degrees` -90 or 90.
+    Phones store what their sensor sees, and how to turn it: an upright recording has `degrees` -90 or 90.
     """
     return np.ascontiguousarray(np.rot90(frame, round(degrees / 90) % 4))
 

@@ -1,6 +1,6 @@
-"""Readers: skeleton files and detector results to `PoseClip`, one file per format.
+"""Readers: from skeleton files and detector results to `PoseClip`, one file per format.
 
-Not here: poses estimated in videos (`extraction`), which `load_clip` calls for a video.
+Not here: pose estimation in videos (`extraction`), which `load_clip` calls for a video.
 """
 
 from __future__ import annotations

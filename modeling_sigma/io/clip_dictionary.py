@@ -26,7 +26,7 @@ _PARTS = {
     "right_hand": ("right_hand", "rh", "right_hand_landmarks", "right"),
 }
 _NAMES = ("frame_dir", "name", "clip", "video", "video_name", "video_id", "sample_id", "id")
-# A second axis this short is one of people, a longer one of frames.
+# A second axis this short counts people, a longer one frames.
 _MOST_PEOPLE = 4
 # Rows of numbers are longer than any other axis: 42 points of x and y.
 _SHORTEST_ROW = 84
@@ -34,10 +34,10 @@ _LABELS = ("text", "gloss", "video_path", "translation")
 
 
 def clips_of(content: Any, path: str | os.PathLike[str]) -> Recording | ManyClips:
-    """What plain data from a file is: one clip, or several.
+    """Makes one clip, or several, of plain data from a file.
 
-    One clip: an array (`recording_of_array`), a pair of arrays (keypoints and scores), a list of such for each frame,
-    or a dictionary with
+    One clip: an array (`recording_of_array`), a pair of arrays (keypoints and scores), a list with one such pair per
+    frame, or a dictionary with
 
     - `keypoints` and `scores` (also `confidences`, `keypoint_scores`): lists with one array per frame, `(N, K, 2)` and
       `(N, K)` for N persons or `(K, 2)` and `(K,)` for one, None or empty where nobody was seen; or one array each
@@ -53,12 +53,12 @@ def clips_of(content: Any, path: str | os.PathLike[str]) -> Recording | ManyClip
 
     Args:
         content:
-            Dictionaries, lists, numbers, text and arrays.
+            The data: dictionaries, lists, numbers, text and arrays.
         path (`str` or `os.PathLike`):
-            The file, for messages.
+            The name of the file, for messages.
 
     Raises:
-        ValueError: for anything else; the message says what it seems to be.
+        ValueError: for anything else; the message says what the data seem to be.
     """
     if isinstance(content, np.ndarray):
         if _are_clips(content):
@@ -174,7 +174,7 @@ def _is_clip(value: Any) -> bool:
 
 
 def _is_frame(content: dict[Any, Any]) -> bool:
-    """A dictionary with the keypoints of one frame: `(K, 2)` points, or `(N, K, 2)` of N people."""
+    """Whether this is a dictionary with the keypoints of one frame: `(K, 2)`, or `(N, K, 2)` of N people."""
     keypoints, scores = _get(content, _KEYPOINTS), _get(content, _SCORES)
     if not isinstance(keypoints, np.ndarray) or not isinstance(scores, np.ndarray):
         return scores is None and _is_points(keypoints)
@@ -183,7 +183,7 @@ def _is_frame(content: dict[Any, Any]) -> bool:
 
 
 def _is_pair(content: Any) -> bool:
-    """Keypoints and scores in a pair of arrays."""
+    """Whether this is a pair of arrays: keypoints and scores."""
     if type(content) not in (list, tuple) or len(content) != 2:
         return False
     keypoints, scores = content
@@ -288,7 +288,7 @@ def _per_frame(values: Any, name: str) -> Any:
 
 
 def _stacked(frames: Any) -> np.ndarray:
-    """One array of frames in a list; frames without anybody (None, empty) are zeros."""
+    """One array from a list of frames; frames without anybody (None, empty) become zeros."""
     arrays = [np.zeros(0) if frame is None else np.asarray(frame) for frame in frames]
     shapes = {array.shape for array in arrays if array.size}
     if len(shapes) != 1:
@@ -310,7 +310,7 @@ def _frames(keypoints: Any, scores: Any, start: int) -> list[Detection]:
 
 
 def _detection(keypoints: Any, scores: Any, t: int) -> Detection:
-    if _is_detection(keypoints, scores):  # as nearly all are
+    if _is_detection(keypoints, scores):  # nearly all frames are
         return keypoints, scores
     arrays = []
     for name, values in (("keypoints", keypoints), ("scores", scores)):
@@ -327,7 +327,7 @@ def _detection(keypoints: Any, scores: Any, t: int) -> Detection:
     if keypoints.ndim == 2 and scores.ndim == 1:
         keypoints, scores = keypoints[None], scores[None]
     if keypoints.ndim == 3 and keypoints.shape[2] == 3:
-        keypoints = keypoints[..., :2]  # a score or a depth again
+        keypoints = keypoints[..., :2]  # the third number is the score again, or a depth
     if keypoints.ndim != 3 or keypoints.shape[2] != 2 or scores.shape != keypoints.shape[:2]:
         raise ValueError(
             f"expected keypoints (N, K, 2) and scores (N, K) in frame {t}, received {keypoints.shape} and "

@@ -11,7 +11,7 @@ from modeling_sigma.io.numpy_file import is_frame_folder
 from modeling_sigma.io.openpose_json import is_openpose_folder
 
 
-# Names that files of any content have: in a folder they are taken only if they are read as clips.
+# Extensions that say nothing about the content: in a folder, such files are taken only if they can be read as clips.
 _GENERAL_SUFFIXES = (".json", ".csv", ".parquet")
 # Files with many clips.
 _SUFFIXES_OF_MANY = (*_GENERAL_SUFFIXES, ".pkl", ".pickle", ".npz", ".npy", ".skels")
@@ -34,11 +34,11 @@ def is_clip(path: Path) -> bool:
 def clip_paths(path: Path, is_wanted: Callable[[Path], bool] = is_clip) -> Iterator[Path]:
     """The clips that a path stands for: itself, all those in it (`file::name`), or all those below a folder.
 
-    What does not exist, or is no clip, is left for the reader to refuse. Clips are in the order of their names, or of
-    their file.
+    A path that does not exist, or is no clip, is left for the reader to refuse. Clips come in the order of their
+    names, or in that of the file that holds them.
 
     Raises:
-        ValueError: for a folder without any.
+        ValueError: for a folder without clips.
     """
     if not path.is_dir() or is_clip(path):
         yield from _clips_in(path)

@@ -14,7 +14,7 @@ from modeling_sigma.model.pose_clip import PoseClip
 # One frame: keypoints (N, K, 2) and scores (N, K) of the N persons seen in it.
 Detection = tuple[np.ndarray, np.ndarray]
 
-# About five hours at 25 frames a second: more is a damaged or hostile file, which could ask for any amount of memory.
+# About five hours at 25 frames per second: more is a damaged or hostile file that could ask for any amount of memory.
 MAX_FRAMES = 500_000
 
 
@@ -35,7 +35,8 @@ def check_person(person: int) -> int:
 
 
 def check_num_frames(num_frames: int) -> None:
-    """
+    """Refuses a clip without frames, or with absurdly many.
+
     Raises:
         ValueError: if there are none, or more than `MAX_FRAMES`.
     """
@@ -44,9 +45,10 @@ def check_num_frames(num_frames: int) -> None:
 
 
 def check_person_exists(person: int, num_persons: int) -> None:
-    """
+    """Refuses a person whom a clip does not have.
+
     Raises:
-        ValueError: if there are not more than `person` persons; the message says how many there are.
+        ValueError: if `person` is not below `num_persons`; the message says how many there are.
     """
     if num_persons == 0:
         raise ValueError("expected a person in at least one frame, received none: nobody was detected in this clip")
@@ -68,8 +70,8 @@ def clip_of(
 ) -> PoseClip:
     """The clip of the picked persons; frames without a pick get score 0 and coordinates 0.
 
-    Floating point precision stays as the detector wrote it. A keypoint whose coordinates or score are NaN or infinite
-    was not found: score 0, coordinates 0. `stated` are the other fields of `PoseClip`.
+    The floating point precision stays as the detector wrote it. A keypoint whose coordinates or score are NaN or
+    infinite was not found: it gets score 0 and coordinates 0. `stated` holds the other fields of `PoseClip`.
     """
     num_keypoints = frames[0][1].shape[1]
     nothing = np.zeros((num_keypoints, 3), np.float32)

@@ -1,7 +1,7 @@
 """Reader of `.pose` files (pose-format): MediaPipe Holistic, OpenPose and COCO-WholeBody.
 
 Keypoints are looked up by the names of their component and point, never by offset: files leave components out, keep
-only some points of a face, or have a face of 468 or 478 points. What a file does not have gets score 0.
+only some points of a face, or have a face of 468 or 478 points. Points that a file does not have get score 0.
 """
 
 from __future__ import annotations
@@ -31,18 +31,19 @@ def read_dot_pose(path: str | os.PathLike[str]) -> Recording:
     """Reads a `.pose` file.
 
     Coordinates are pixels of the image whose size the file's header states. Masked values and missing components get
-    score 0 and coordinates 0. The confidence is the file's own; MediaPipe has none for hands and face: 1 where found.
+    score 0 and coordinates 0. Scores are the file's own confidences; MediaPipe has none for hands and face, whose
+    points get 1 where found.
 
     Args:
         path (`str` or `os.PathLike`):
             The file.
 
     Raises:
-        ValueError: for components that are none of MediaPipe Holistic, OpenPose and COCO-WholeBody (the message lists
-            them), or a damaged file.
+        ValueError: for components other than those of MediaPipe Holistic, OpenPose and COCO-WholeBody (the message
+            lists them), or for a damaged file.
         OSError: if there is no such file or it cannot be read.
     """
-    # A dependency of ours, but not a light one: loaded when a .pose file is.
+    # A heavy dependency: imported only when a .pose file is read.
     from pose_format.numpy import NumPyPoseBody
     from pose_format.pose_header import PoseHeader
     from pose_format.utils.reader import BufferReader
@@ -67,7 +68,7 @@ def read_dot_pose(path: str | os.PathLike[str]) -> Recording:
 
 
 def _keypoint_columns(components: Sequence[Any]) -> tuple[str, list[int | None], np.ndarray]:
-    """The layout, for each of its keypoints the place on the file's point axis, and whether it is 1 where found."""
+    """The layout; for each of its keypoints, the index on the file's point axis; and whether its score is always 1."""
     places: dict[PointName, int] = {}
     offset = 0
     for component in components:
@@ -89,7 +90,7 @@ def _keypoint_columns(components: Sequence[Any]) -> tuple[str, list[int | None],
             f"{found or 'none'}: convert the file with a whole-body estimator's components"
         )
     is_certain = np.array([component in best.certain for component, _ in best.points])
-    if sum(best_columns[k] is not None for k in hands) == best_count:  # nothing but hands
+    if sum(best_columns[k] is not None for k in hands) == best_count:  # the file holds nothing but hands
         return "hands_42", [best_columns[k] for k in hands], is_certain[hands]
     return best.layout, best_columns, is_certain
 
@@ -105,7 +106,7 @@ def _image_axes(components: Sequence[Any]) -> list[int]:
 
 
 def _check_body(header: Any, raw: bytes, offset: int) -> None:
-    """What pose-format reads without looking: sizes that the file cannot hold."""
+    """Refuses sizes that the file cannot hold, which pose-format would read without a check."""
     num_points = sum(len(component.points) for component in header.components)
     num_numbers = max(len(component.format) for component in header.components)
     version = round(header.version, 3)

@@ -1,4 +1,4 @@
-"""How detectors call their keypoints in `.pose` files: one table for each."""
+"""What detectors call their keypoints in `.pose` files: one table per detector."""
 
 from __future__ import annotations
 
@@ -75,17 +75,17 @@ _COCO_BODY = (
 
 @dataclass(frozen=True)
 class Naming:
-    """How one detector's keypoints are called in `.pose` files.
+    """What one detector's keypoints are called in `.pose` files.
 
     Args:
         layout (`str`):
             The layout that the keypoints are put into.
         body (`str`):
-            The component of the body.
+            The name of the component that holds the body.
         points (`tuple[tuple[str, str], ...]`):
-            For each keypoint of the layout its component and point.
+            The names of component and point for each keypoint of the layout.
         certain (`tuple[str, ...]`):
-            Components without a confidence of their own: 1 where found, 0 where not.
+            The components without a confidence of their own: their points get score 1 where found, 0 where not.
     """
 
     layout: str
@@ -125,7 +125,7 @@ def _coco_wholebody(suffix: str, face_point: str) -> Naming:
     )
 
 
-# The first entry of whose keypoints a file has most.
+# A file belongs to the entry most of whose keypoints it has; of equals, to the first.
 NAMINGS = (
     _mediapipe(468),
     _mediapipe(478),

@@ -1,4 +1,4 @@
-"""Which detected hand is the left one: tracking of hands that come in order of detection."""
+"""Tells left hands from right ones, by tracking hands that come in order of detection."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _WRIST, _THUMB_BASE, _MIDDLE_BASE = 0, 2, 9
 _INDEX_BASE, _LITTLE_BASE = 5, 17
 _FINGER_BASES, _FINGER_TIPS = (5, 9, 13, 17), (8, 12, 16, 20)
 
-# Costs of tracking, in units of a usual step. Lengths are shares of the image.
+# Costs of tracking, in units of a typical step. Lengths are shares of the image.
 _STEP = 0.02  # how far a hand's joints usually move in a frame (root mean square)
-_APPEARANCE = 8.0  # a hand that was never seen before, and the most that any jump costs
-_DUPLICATE = 0.015  # two detections as near as this, joint by joint, are one hand found twice
-_SHAPE_WEIGHT, _SIDE_WEIGHT, _DOMINANT_WEIGHT = 0.6, 0.3, 0.4  # of the evidence of one frame
+_APPEARANCE = 8.0  # the cost of a hand never seen before, and the most that any jump costs
+_DUPLICATE = 0.015  # two detections this close, joint by joint, are one hand found twice
+_SHAPE_WEIGHT, _SIDE_WEIGHT, _DOMINANT_WEIGHT = 0.6, 0.3, 0.4  # weights of the evidence in one frame
 _LABEL_WEIGHT = 1.5  # instead of the shape, where the detector says which hand it is
 _SIDE_DISTANCE = 0.1
 
@@ -21,26 +21,26 @@ _SIDE_DISTANCE = 0.1
 def track_hands(detections: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
     """Sorts the hands of a clip into left and right.
 
-    A frame with hands can be read in two ways (which detection is the left hand). Over the clip, the cheapest sequence
-    of readings is chosen, where it costs
+    A frame with hands can be read in two ways, depending on which detection is the left hand. Over the clip, the
+    cheapest sequence of readings is chosen. These add to its cost:
 
-    - how far each hand has moved since it was last seen, in relation to the time since then. A hand that never was
-      seen, and any jump, cost no more than a fixed amount, so a hand may leave and come back;
-    - a reading that disagrees with the shape of the hands: seen along the palm's normal, thumb and fingers bend to
-      opposite sides in left and right hands (88 % correct for single frames of WLASL, both hands well apart); or with
-      what the detector says of each hand;
-    - a left hand that is on the image's left, in part (signers face the camera), and a little each single left hand
-      (most signers are right-handed).
+    - how far each hand has moved since it was last seen, relative to the time since then. A hand that was never seen
+      before, and any jump, cost no more than a fixed amount, so a hand may leave and come back;
+    - disagreement with the shape of the hands: seen along the palm's normal, thumb and fingers bend to opposite sides
+      in left and right hands (88 % correct for single frames of WLASL, both hands well apart); or with what the
+      detector says about each hand;
+    - a left hand on the image's left, to some degree (signers face the camera), and slightly, each left hand that is
+      seen alone (most signers are right-handed).
 
-    Two detections in the same place are one hand, found twice; the second is dropped.
+    Two detections in the same place are one hand found twice; the second is dropped.
 
     Args:
         detections (`np.ndarray` of shape `(T, 2, 21, 3)`):
-            x, y (shares of the image) and z of up to two hands a frame in any order, 21 joints in MediaPipe's order.
-            All NaN where nothing was found.
+            x, y (shares of the image) and z of up to two hands per frame, in any order, with 21 joints in MediaPipe's
+            order. All NaN where nothing was found.
         labels (`np.ndarray` of shape `(T, 2)`, *optional*):
-            What the detector says of each hand: from -1 (surely the signer's right hand) to 1 (left), NaN where it
-            says nothing.
+            What the detector says about each hand: from -1 (certainly the signer's right hand) to 1 (certainly the
+            left one), NaN where it says nothing.
 
     Returns:
         `np.ndarray` of shape `(T, 2, 21, 3)`, float32: `[:, 0]` the signer's left hand, `[:, 1]` the right; NaN where
@@ -49,8 +49,8 @@ def track_hands(detections: np.ndarray, labels: np.ndarray | None = None) -> np.
     Raises:
         ValueError: for a wrong shape.
 
-    The best path is exact but for one simplification: where a hand was last seen is remembered for the best path into
-    each reading only.
+    The best path is exact but for one simplification: only the best path into each reading remembers where a hand was
+    last seen.
     """
     hands = np.array(detections, np.float32)
     if hands.ndim != 4 or hands.shape[1:] != (2, 21, 3):
@@ -66,13 +66,13 @@ def track_hands(detections: np.ndarray, labels: np.ndarray | None = None) -> np.
 
 
 def count_jumps(hands: np.ndarray, distance: float = 0.15) -> int:
-    """How often a hand is found in two successive frames, and its joints are `distance` or more apart.
+    """Counts how often a hand found in two successive frames has moved by `distance` or more.
 
     Args:
         hands (`np.ndarray` of shape `(T, 2, 21, 2 or more)`):
             x, y (shares of the image); NaN where not found.
         distance (`float`, *optional*, defaults to 0.15):
-            Root mean square over the joints. Hands rarely move so far in a 30th of a second.
+            The smallest jump, as the root mean square over the joints. Hands rarely move so far in a 30th of a second.
     """
     points = np.asarray(hands, np.float64)[..., :2]
     moved = np.sqrt(np.square(np.diff(points, axis=0)).sum(-1).mean(-1))  # (T - 1, 2), NaN unless found twice
@@ -120,11 +120,11 @@ def _best_readings(hands: np.ndarray, found: np.ndarray, labels: np.ndarray) -> 
 
 
 def _left_evidence(hands: np.ndarray, found: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How much speaks for slot 0 being the left hand rather than slot 1, frame by frame: `(T,)`."""
+    """The evidence, frame by frame, that slot 0 rather than slot 1 is the left hand: `(T,)`."""
     sign = np.array([1.0, -1.0]) * found  # (T, 2)
     appearance = np.where(np.isnan(labels), _SHAPE_WEIGHT * hand_shape(hands), _LABEL_WEIGHT * np.nan_to_num(labels))
     x = hands[..., 0].mean(axis=2)  # (T, 2)
-    # With one hand its side of the image counts; with two, which is further left.
+    # With one hand, its side of the image counts; with two, which one is further left.
     side = np.where(found.all(axis=1), x[:, 0] - x[:, 1], 0.5 * (sign * (x - 0.5)).sum(axis=1))
     dominant = np.where(found.all(axis=1), 0.0, sign.sum(axis=1))
     return (
@@ -133,7 +133,7 @@ def _left_evidence(hands: np.ndarray, found: np.ndarray, labels: np.ndarray) -> 
 
 
 def hand_shape(hands: np.ndarray) -> np.ndarray:
-    """From -1 (surely the shape of a right hand) to 1 (left), for x, y, z: `(..., 21, 3)` -> `(...,)`."""
+    """From -1 (certainly a right hand's shape) to 1 (a left hand's), for x, y, z: `(..., 21, 3)` -> `(...,)`."""
     wrist = hands[..., _WRIST, :]
     palm = np.cross(hands[..., _INDEX_BASE, :] - wrist, hands[..., _LITTLE_BASE, :] - wrist)
     thumb = hands[..., _THUMB_BASE, :] - wrist

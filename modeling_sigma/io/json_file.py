@@ -23,7 +23,7 @@ from modeling_sigma.io.recording import Recording
 from modeling_sigma.io.stated_facts import stated_facts
 
 
-# A number takes some ten bytes of text and a hundred of memory.
+# A number takes about ten bytes of text and a hundred bytes of memory.
 MAX_BYTES = 1 << 28
 _COCO_PARTS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
 _FRAMES = ("frames", "results", "predictions", "data", "landmarks")
@@ -39,7 +39,7 @@ def read_json_file(path: str | os.PathLike[str]) -> Recording | ManyClips:
     - dictionaries of `keypoints` and `scores` as pickles hold them (`clips_of`).
 
     Raises:
-        ValueError: for other content (the message says what it seems to be), or a damaged file.
+        ValueError: for other content (the message says what it seems to be), or for a damaged file.
         OSError: if there is no such file or it cannot be read.
     """
     if os.path.getsize(path) > MAX_BYTES:
@@ -53,7 +53,7 @@ def read_json_file(path: str | os.PathLike[str]) -> Recording | ManyClips:
 
 
 def _parsed(raw: bytes) -> Any:
-    """The content; a list where every line holds JSON of its own."""
+    """The content of the file; a list if every line holds JSON of its own."""
     try:
         return json.loads(raw)
     except json.JSONDecodeError as error:
@@ -119,7 +119,7 @@ def _in_order(frames: list[Any]) -> list[Any]:
 
 
 def _alphapose(results: list[Any], stated: dict[str, Any]) -> Recording:
-    """One result per person: those of one picture are a frame; pictures go by the number in their name."""
+    """Results of one picture form a frame; frames are sorted by the number in the picture's name."""
     by_image: dict[str, list[Any]] = {}
     for result in results:
         by_image.setdefault(str(result["image_id"]), []).append(result)
@@ -160,11 +160,11 @@ def _instances(frames: Sequence[list[Any]], stated: dict[str, Any]) -> Recording
 
 
 def _person(person: Any, t: int) -> np.ndarray:
-    """x, y and score `(K, 3)` of one result of AlphaPose or instance of mmpose."""
+    """x, y and score `(K, 3)` of one result of AlphaPose, or of one instance of mmpose."""
     if "lefthand_kpts" in person:  # COCO-WholeBody's own form of results
         return np.concatenate([np.array(person[part], np.float64).reshape(-1, 3) for part in _COCO_PARTS])
     points = np.array(person["keypoints"], np.float64)
-    if points.ndim == 3 and len(points) == 1:  # mmpose writes some lists with one list around them
+    if points.ndim == 3 and len(points) == 1:  # mmpose wraps some lists in another list
         points = points[0]
     scores = person.get("keypoint_scores")
     if scores is not None:
@@ -180,7 +180,7 @@ def _person(person: Any, t: int) -> np.ndarray:
 
 
 def _of_arrays(content: Any, path: str | os.PathLike[str]) -> Recording | ManyClips:
-    """Dictionaries of keypoints as in pickles, where lists of numbers are arrays."""
+    """Reads dictionaries of keypoints as in pickles, with lists of numbers in place of arrays."""
     if isinstance(content, list):
         first = content[0] if content else None
         if isinstance(first, dict) and not any(key in first for key in ("keypoints", "keypoint")):
@@ -194,7 +194,7 @@ def _of_arrays(content: Any, path: str | os.PathLike[str]) -> Recording | ManyCl
 
 
 def _arrays(value: Any) -> Any:
-    """Lists of numbers as arrays, all else as it is; frames without anybody stay in a list."""
+    """Turns lists of numbers into arrays and keeps the rest; frames without anybody stay in a list."""
     if isinstance(value, dict):
         return {key: _arrays(item) for key, item in value.items()}
     if not isinstance(value, list) or not value:
@@ -207,7 +207,7 @@ def _arrays(value: Any) -> Any:
 
 
 def _depth(value: Any) -> int:
-    """How deep lists are nested."""
+    """How deeply lists are nested."""
     return 1 + _depth(value[0]) if isinstance(value, list) and value else 0
 
 

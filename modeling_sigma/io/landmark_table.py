@@ -21,13 +21,13 @@ from modeling_sigma.model.skeleton_layouts import get_layout
 if TYPE_CHECKING:
     import pyarrow
 
-# A row takes some 40 bytes of memory.
+# A row takes about 40 bytes of memory.
 MAX_ROWS = 30_000_000
 MAX_BYTES = 1 << 31
 _PARTS = ("pose", "face", "left_hand", "right_hand")
 _LONG = ("frame", "type", "landmark_index", "x", "y")
 _WIDE = re.compile(r"([xy])_(pose|face|left_hand|right_hand)_(\d{1,3})")
-# The clip of a row, where a table holds several.
+# The columns that name the clip of a row, if a table holds several.
 _CLIP = ("sequence_id", "clip", "video_id", "path", "participant_id")
 _LABELS = {"text", "gloss", "sentence", "translation", "label", "phrase", "sign"}
 
@@ -37,12 +37,13 @@ def read_landmark_table(path: str | os.PathLike[str]) -> Recording | ManyClips:
 
     Either one row per landmark, with `frame`, `type` (pose, face, left_hand, right_hand), `landmark_index`, `x`, `y`
     (and `z`, which is not read), or one row per frame, with `frame` and `x_pose_0`, `y_pose_0`, ..., `x_face_0`,
-    `x_left_hand_0`, `x_right_hand_0`, ...: the forms of Kaggle's two competitions. Empty cells were not found. Several
+    `x_left_hand_0`, `x_right_hand_0`, ...: the forms of Kaggle's two competitions. An empty
+    cell is a landmark that was not found. Several
     clips are told apart by `sequence_id`, `clip`, `video_id`, `path` or `participant_id`. x and y are shares of the
     image, whose size these tables do not state, unless they are far larger.
 
     Raises:
-        ValueError: for other tables, damaged or absurdly large ones.
+        ValueError: for other tables, and for damaged or absurdly large ones.
         OSError: if there is no such file or it cannot be read.
     """
     with naming_file(path, "a table of landmarks"), Path(path).open("rb"):
@@ -100,12 +101,12 @@ def _header(path: str | os.PathLike[str]) -> str:
 
 
 def _delimiter(header: str) -> str:
-    """What stands between the columns: a comma, or what spreadsheets write where a comma is a decimal point."""
+    """The delimiter of the columns: a comma, or what spreadsheets write where the comma is the decimal mark."""
     return max(",;\t", key=header.count)
 
 
 def _clips(table: pyarrow.Table, column: str) -> Iterator[tuple[Any, pyarrow.Table]]:
-    """The rows of each clip; clips stand together as a rule, and then nothing is copied."""
+    """The rows of each clip. As a rule they are contiguous, and then nothing is copied."""
     values = np.asarray(table.column(column).to_numpy(zero_copy_only=False))
     starts = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
     names = values[starts]
@@ -178,7 +179,7 @@ def _recording(parts: set[str], num_face: int, points_of: Any) -> Recording:
 
 
 def _encoded(types: pyarrow.ChunkedArray) -> np.ndarray:
-    """For each row the place of its type among the parts."""
+    """The index of each row's type among the parts."""
     import pyarrow
 
     encoded = types.combine_chunks()

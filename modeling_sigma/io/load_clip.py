@@ -1,4 +1,4 @@
-"""`load_clip`: any skeleton file or video to a `PoseClip`."""
+"""`load_clip`: turns any skeleton file or video into a `PoseClip`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ READERS: Mapping[str, Reader] = MappingProxyType(
     }
 )
 
-# Files whose poses are estimated (`extraction`).
+# Files whose poses have to be estimated (`extraction`).
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
 
 # By first bytes, for files with any other extension.
@@ -83,18 +83,19 @@ def load_clip(path: str | os.PathLike[str], person: int = 0, estimator: Any = No
         path (`str` or `os.PathLike`):
             The file or folder. A file with several clips needs the name of one: `annotations.pkl::clip_01`.
         person (`int`, *optional*, defaults to 0):
-            Which person, if there are several: 0 is the signer, who is there most, largest and best seen; the others
-            follow in that order.
+            The index of the person, if there are several: 0 is the signer, the person seen most often, largest and
+            best; the others follow in that order.
         estimator (`PoseEstimator` or `str`, *optional*):
-            For videos: what finds the keypoints; see `modeling_sigma.extraction.estimate_clip`. Others ignore it.
+            The estimator that finds the keypoints in a video; see `modeling_sigma.extraction.estimate_clip`. Other
+            files ignore it.
 
     Returns:
         `PoseClip`: the keypoints of that person, with the file's frame rate and image size where it states them.
 
     Raises:
         FileNotFoundError: if there is no such file or folder.
-        ValueError: for another format, a damaged file, or a person that the file does not have. The message names the
-            file, what was expected and what came.
+        ValueError: for another format, a damaged file, or a person whom the file does not have. The message names the
+            file, what was expected and what was received.
 
     Example:
 
@@ -115,7 +116,7 @@ def load_clip(path: str | os.PathLike[str], person: int = 0, estimator: Any = No
     with naming_file(path, "a clip"):
         check_person(person)
     if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file():
-        # Upwards, and only when there is a video: estimators are an extra.
+        # Imports upwards, and only for a video: estimators are an optional extra.
         from modeling_sigma.extraction import estimate_clip
 
         return estimate_clip(file, estimator, person)
@@ -125,7 +126,7 @@ def load_clip(path: str | os.PathLike[str], person: int = 0, estimator: Any = No
 
 
 def load_recording(path: str | os.PathLike[str]) -> Recording:
-    """All persons of a clip, from any of the files of `load_clip` but videos.
+    """All persons of a clip, from any file that `load_clip` reads except videos.
 
     Raises:
         FileNotFoundError: if there is no such file or folder.
@@ -142,7 +143,7 @@ def load_recording(path: str | os.PathLike[str]) -> Recording:
 
 
 def clip_names(path: str | os.PathLike[str]) -> list[str] | None:
-    """The names of the clips in a file that holds several; None for a file of one clip.
+    """The names of the clips in a file that holds several; None for a file with one clip.
 
     Raises:
         FileNotFoundError: if there is no such file or folder.
@@ -152,7 +153,7 @@ def clip_names(path: str | os.PathLike[str]) -> list[str] | None:
     return list(found) if isinstance(found, ManyClips) and len(found) > 1 else None
 
 
-# The last file with several clips, so that walking over them reads it once.
+# The last file with several clips is kept, so that iterating over them reads it once.
 _last_read: dict[tuple[str, int, int], ManyClips] = {}
 
 

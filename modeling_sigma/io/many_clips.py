@@ -10,22 +10,22 @@ from typing import Any
 from modeling_sigma.io.recording import Recording
 
 
-# Between a file and the name of a clip in it.
+# Separates a file from the name of a clip in it.
 SEPARATOR = "::"
 _MAX_CLIPS = 1_000_000
 _NUM_NAMES_SHOWN = 5
 
 
 class ManyClips(Mapping[str, Recording]):
-    """The clips of one file by name; each is made into a recording when it is asked for.
+    """The clips of one file by name; each becomes a recording only when it is asked for.
 
     Args:
         path (`str` or `os.PathLike`):
-            The file, for messages.
+            The name of the file, for messages.
         contents (iterable of `(name, content)`):
-            The name of each clip and what the file holds of it. A name that comes again gets its place added: `a#7`.
+            The name of each clip and its content in the file. A repeated name gets its position added: `a#7`.
         make (`Callable`):
-            Turns such content into a recording.
+            A function that turns such content into a recording.
 
     Raises:
         ValueError: for no clips or absurdly many.
@@ -38,7 +38,7 @@ class ManyClips(Mapping[str, Recording]):
         self._make = make
         self._contents: dict[str, Any] = {}
         for name, content in contents:
-            # As it comes back from a path.
+            # The name as it comes back from a path.
             self._contents[_unused(str(PurePosixPath(str(name))), self._contents)] = content
             if len(self._contents) > _MAX_CLIPS:
                 raise ValueError(f"expected at most {_MAX_CLIPS:,} clips in one file, received more: split the file")
@@ -58,7 +58,7 @@ class ManyClips(Mapping[str, Recording]):
         """The clip of that name, or the only one.
 
         Raises:
-            ValueError: for several clips without a name, or a name that none has: the message lists some.
+            ValueError: if there are several clips and no name, or no clip of that name. The message lists some names.
         """
         if name is None and len(self) == 1:
             return self[next(iter(self))]
@@ -75,7 +75,7 @@ class ManyClips(Mapping[str, Recording]):
 
 
 def split_name(path: str | os.PathLike[str]) -> tuple[Path, str | None]:
-    """The file, and the name of the clip in it: `a.pkl::x` -> `a.pkl`, `x`. A file of that very name goes first."""
+    """The file, and the name of the clip in it: `a.pkl::x` -> `a.pkl`, `x`. A file of exactly that name wins."""
     text = os.fspath(path)
     if SEPARATOR not in text or Path(text).exists():
         return Path(text), None

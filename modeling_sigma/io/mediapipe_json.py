@@ -31,7 +31,7 @@ _PARTS = {
     "right": "right_hand",
 }
 _HANDS = ("multihand", "hand", "hands", "")
-# The parts of a list of this many landmarks.
+# Which parts a list of this many landmarks holds.
 _SIZES = {
     33: {"pose": 33},
     75: {"pose": 33, "left_hand": 21, "right_hand": 21},
@@ -42,19 +42,19 @@ _SIDES = ("multihandedness", "handedness", "handednesses")
 
 
 def recording_of_mediapipe_frames(frames: Sequence[Any], **stated: Any) -> Recording | None:
-    """The recording of frames with MediaPipe's landmarks; None if no frame has any by a known name.
+    """The recording of frames with MediaPipe's landmarks; None if no frame has any under a known name.
 
     Hands without a part of their own are sorted into left and right over the clip (see `clip_from_mediapipe` for what
     is assumed of their sides).
 
     Args:
         frames (sequence of `dict`):
-            One per frame, in order; None and empty ones are frames without anybody.
+            One dictionary per frame, in order; None or an empty one is a frame without anybody.
         **stated:
-            `fps`, `width` and `height` of the recording.
+            What the file states about the recording: `fps`, `width` and `height`.
 
     Raises:
-        ValueError: for another number of landmarks than MediaPipe's.
+        ValueError: if the number of landmarks is not MediaPipe's.
     """
     if not all(frame is None or isinstance(frame, dict) for frame in frames):
         return None

@@ -1,4 +1,4 @@
-"""From MediaPipe's landmarks, frame by frame, to a recording: one pose, one face, hands with or without sides."""
+"""Turns MediaPipe's landmarks into a recording: in each frame one pose, one face, and hands with or without sides."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ class MediapipeFrame:
 
     Args:
         parts (`dict[str, np.ndarray]`):
-            `pose`, `face`, `left_hand` and `right_hand` `(n, 4)`: x, y, z and certainty, of those that were found.
+            The parts that were found among `pose`, `face`, `left_hand` and `right_hand`, `(n, 4)` each: x, y, z and
+            certainty.
         hands (list of `(np.ndarray, float)`):
-            Hands that come in order of detection, `(21, 4)`, each with what the detector says of it: from -1 (the
-            signer's right hand) to 1 (left), NaN if nothing.
+            Hands in order of detection, `(21, 4)`, each with what the detector says about it: from -1 (the signer's
+            right hand) to 1 (the left one), NaN if it says nothing.
     """
 
     parts: dict[str, np.ndarray] = field(default_factory=dict)
@@ -47,23 +48,23 @@ def recording_of_landmarks(
     fps: float | None,
     layout: str | None = None,
 ) -> Recording:
-    """The recording of the frames: in pixels where the size of the image is known, else as they are.
+    """The recording of these frames, in pixels if the size of the image is known, else in their own unit.
 
-    The hands of a detector of hands come in any order and change it: they are sorted into left and right over the
-    clip.
+    A hand detector lists hands in any order, which may change from frame to frame: they are sorted into left and right
+    over the clip.
 
     Args:
         frames (sequence of `MediapipeFrame`):
-            All frames of the clip.
+            All frames of the clip, in order.
         width, height (`int`, *optional*):
-            Size of the image in pixels.
+            The size of the image in pixels.
         fps (`float`, *optional*):
-            Frames a second.
+            The number of frames per second.
         layout (`str`, *optional*):
             The layout of clips without a face; by default it follows from the parts that were found.
 
     Raises:
-        ValueError: for another number of landmarks than MediaPipe's, or landmarks of different models.
+        ValueError: if the number of landmarks is not MediaPipe's, or if the landmarks come from different models.
     """
     if any(frame.hands for frame in frames):
         frames = _with_tracked_hands(frames)
@@ -109,11 +110,11 @@ def frame_detection(frame: MediapipeFrame, layout_name: str, unit: tuple[float, 
 
 
 def landmark_rows(landmarks: Any) -> np.ndarray | None:
-    """x, y, z and certainty `(n, 4)` of one list of landmarks; None for none.
+    """x, y, z and certainty `(n, 4)` of one list of landmarks; None if it is empty.
 
-    Landmarks are objects or dictionaries with x, y, and perhaps z and visibility, or lists of such numbers; the list
+    Landmarks are objects or dictionaries with x, y, and perhaps z and visibility, or lists of such numbers. The list
     may be wrapped (`solutions`), nested in a list of persons, of whom the first is taken, or a dictionary by number.
-    Without a visibility a landmark is certain.
+    A landmark without a visibility is certain.
     """
     landmarks = _unwrapped(landmarks)
     if landmarks is None or len(landmarks) == 0:
@@ -124,7 +125,9 @@ def landmark_rows(landmarks: Any) -> np.ndarray | None:
     if isinstance(first, (int, float)) and not isinstance(first, bool):  # one row of x, y, z
         numbers = 4 if len(landmarks) == 33 * 4 else 3
         if len(landmarks) % numbers:
-            raise ValueError(f"expected rows of x, y, z, received {len(landmarks)} numbers: store one list a landmark")
+            raise ValueError(
+                f"expected rows of x, y, z, received {len(landmarks)} numbers: store one list per landmark"
+            )
         landmarks = [landmarks[i : i + numbers] for i in range(0, len(landmarks), numbers)]
     elif not _is_landmark(first):
         return landmark_rows(first)
@@ -198,7 +201,7 @@ def _with_tracked_hands(frames: Sequence[MediapipeFrame]) -> list[MediapipeFrame
 
 
 def _two_largest(hands: list[tuple[np.ndarray, float]], t: int) -> list[tuple[np.ndarray, float]]:
-    """The hands of the person next to the camera; more are somebody else's."""
+    """The two largest hands, those of the person closest to the camera; the others are somebody else's."""
     for hand, _ in hands:
         if len(hand) != 21:
             raise ValueError(

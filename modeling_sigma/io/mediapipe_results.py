@@ -1,4 +1,7 @@
-"""Clips from MediaPipe results in memory, Holistic or hands alone, of both interfaces, without importing MediaPipe."""
+"""Makes clips from MediaPipe results in memory: Holistic or only hands, from both of its interfaces.
+
+Nothing here imports MediaPipe.
+"""
 
 from __future__ import annotations
 
@@ -24,30 +27,31 @@ _ATTRIBUTES = {
     "left_hand": "left_hand_landmarks",
     "right_hand": "right_hand_landmarks",
 }
-# Landmarks and sides of detectors of hands alone: the Tasks interface, and `solutions`.
+# The attributes for landmarks and sides in results of hand detectors: the Tasks interface, and `solutions`.
 _HAND_ATTRIBUTES = {"hand_landmarks": "handedness", "multi_hand_landmarks": "multi_handedness"}
 
 
 def clip_from_mediapipe(results: Iterable[Any], *, width: int, height: int, fps: float | None = None) -> PoseClip:
-    """The clip of the results that MediaPipe gave for the frames of a video.
+    """The clip from the results that MediaPipe gave for the frames of a video.
 
     Takes the results of Holistic (`mediapipe.solutions.holistic`, and `HolisticLandmarkerResult` of the Tasks
-    interface) and of hands alone (`mediapipe.solutions.hands`, `HandLandmarkerResult`). Where a result lists several
-    persons, the first one is taken; of more than two hands, the two largest. The body's score is its visibility; hands
-    and face have none: 1 where found, 0 where not.
+    interface) and of hand detectors (`mediapipe.solutions.hands`, `HandLandmarkerResult`). If a result lists several
+    persons, the first one is taken; of more than two hands, the two largest. The body's score is its visibility. Hands
+    and face have none: their score is 1 where found, 0 where not.
 
-    Hands alone come in any order, with a side that MediaPipe states for a *mirrored* picture, as a selfie camera gives
-    one: what it calls "Left" is the right hand of a signer whose video is not mirrored. The video is taken to be
-    unmirrored, so the sides are exchanged; they are then followed over the clip, which mends single frames that are
-    wrong.
+    A hand detector lists hands in any order, with a side that MediaPipe states for a *mirrored* picture, such as a
+    selfie camera takes: what it calls "Left" is the right hand of a signer whose video is not mirrored. The video is
+    assumed not to be mirrored, so the sides are swapped. The hands are then tracked over the clip, which corrects
+    single frames with wrong sides.
 
     Args:
         results (iterable):
             One result per frame, or None where nobody was seen.
         width, height (`int`):
-            Size of the frames in pixels; MediaPipe's x and y are divided by them, so they are needed to get one unit.
+            The size of the frames in pixels. MediaPipe divides x by the width and y by the height, so both are needed
+            to get one unit.
         fps (`float`, *optional*):
-            Frames a second.
+            The number of frames per second.
 
     Returns:
         `PoseClip`: in pixels, layout `mediapipe_holistic_543`, `mediapipe_holistic_553` for faces with irises, or
@@ -89,15 +93,15 @@ def clip_from_mediapipe(results: Iterable[Any], *, width: int, height: int, fps:
 
 
 def detection_from_mediapipe(result: Any, layout_name: str, width: int, height: int) -> Detection:
-    """What one result of MediaPipe Holistic says of one picture, always in the same layout.
+    """The keypoints that one result of MediaPipe Holistic gives for one picture, always in the same layout.
 
     Args:
         result:
-            As in `clip_from_mediapipe`.
+            The result, or None if nobody was seen; see `clip_from_mediapipe`.
         layout_name (`str`):
-            `mediapipe_holistic_543` or `mediapipe_holistic_553`.
+            The layout: `mediapipe_holistic_543` or `mediapipe_holistic_553`.
         width, height (`int`):
-            Size of the picture in pixels.
+            The size of the picture in pixels.
 
     Returns:
         `tuple[np.ndarray, np.ndarray]`: keypoints `(N, K, 2)` in pixels and scores `(N, K)`; N is 0 or 1.
@@ -119,7 +123,7 @@ def _frame_of(result: Any, t: int) -> MediapipeFrame:
         parts = {name: landmark_rows(getattr(result, attribute, None)) for name, attribute in _ATTRIBUTES.items()}
         for name, rows in parts.items():
             if rows is not None and name != "pose":
-                rows[:, 3] = 1.0  # a visibility of 0 is no statement there
+                rows[:, 3] = 1.0  # here a visibility of 0 means that there is none
         return MediapipeFrame({name: rows for name, rows in parts.items() if rows is not None})
     for attribute, sides in _HAND_ATTRIBUTES.items():
         if hasattr(result, attribute):
@@ -131,9 +135,9 @@ def _frame_of(result: Any, t: int) -> MediapipeFrame:
 
 
 def hands_of(landmarks: Any, sides: Any) -> list[tuple[np.ndarray, float]]:
-    """The hands of one frame in order of detection, each with its side as the detector states it.
+    """The hands of one frame in order of detection, each with the side that the detector gives it.
 
-    MediaPipe's side is that of a mirrored picture, hence the opposite one here: 1 = the signer's left hand.
+    MediaPipe's side is that in a mirrored picture, hence the opposite one here: 1 is the signer's left hand.
     """
     hands = []
     for place, hand in enumerate(landmarks or ()):

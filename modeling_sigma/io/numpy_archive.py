@@ -17,7 +17,7 @@ from modeling_sigma.io.recording import Recording
 from modeling_sigma.model.pose_clip import PoseClip
 
 
-# Of all arrays together, decompressed. Four hours of the largest layout fit.
+# The limit for all arrays together, decompressed. Four hours in the largest layout fit.
 MAX_BYTES = 1 << 30
 
 
@@ -26,8 +26,8 @@ def read_numpy_archive(path: str | os.PathLike[str]) -> Recording | ManyClips:
 
     `keypoints` is `(T, K, 2)` with `scores` `(T, K)`, or `(T, N, K, 2)` with `(T, N, K)` for N persons. Optional:
     `layout` (else it follows from K), `fps`, `width`, `height`, `coordinates`, `aspect_ratio`, and `start` / `end`,
-    which select the frames `start <= t < end`. An archive of a single unnamed array is read like a `.npy` file; one of
-    arrays `(T, K, C)` under other names holds a clip in each. Keypoints that are python objects are refused.
+    which select the frames `start <= t < end`. An archive with a single unnamed array is read like a `.npy` file; in
+    one with arrays `(T, K, C)` under other names, each array is a clip. Keypoints that are Python objects are refused.
 
     Raises:
         ValueError: for other content, or a damaged file.
@@ -44,12 +44,12 @@ def save_clip(path: str | os.PathLike[str], clip: PoseClip) -> None:
 
     Args:
         path (`str` or `os.PathLike`):
-            Where to write; must end in `.npz`. An existing file is replaced.
+            The file to write; its name must end in `.npz`. An existing file is replaced.
         clip (`PoseClip`):
-            The clip.
+            The clip to save.
 
     Raises:
-        ValueError: if `path` ends in something else.
+        ValueError: if `path` does not end in `.npz`.
         OSError: if the file cannot be written.
 
     Example:
@@ -85,7 +85,7 @@ def _arrays_of(raw: bytes) -> dict[str, np.ndarray]:
         arrays = {}
         for name in archive.namelist():
             content = archive.read(name)
-            # Notes beside the keypoints are often python objects: left out, unless there is nothing else.
+            # Notes beside the keypoints are often Python objects: they are left out, unless there is nothing else.
             if not holds_objects(content) or len(archive.namelist()) == 1 or "keypoint" in name:
                 arrays[name.removesuffix(".npy")] = array_of_bytes(content)
         return arrays

@@ -22,7 +22,7 @@ _FRAME_NAME = re.compile(r"\d+\.npy")
 
 
 def read_numpy_file(path: str | os.PathLike[str]) -> Recording | ManyClips:
-    """Reads a `.npy` file: `(T, K, 2)`, `(T, K, 3)`, or one row of numbers a frame (see `clips_of`).
+    """Reads a `.npy` file: `(T, K, 2)`, `(T, K, 3)`, or one row of numbers per frame (see `clips_of`).
 
     Raises:
         ValueError: for other content, python objects, or a damaged file.
@@ -64,7 +64,7 @@ def read_frame_folder(folder: str | os.PathLike[str]) -> Recording:
 
 
 def array_of_bytes(raw: bytes) -> np.ndarray:
-    """The array of a `.npy` file; nothing in it is run, and no more memory taken than the file is long.
+    """The array in a `.npy` file. Nothing in it is run, and it takes no more memory than the file has bytes.
 
     Raises:
         ValueError: for python objects, other content, or a file that is cut short.
@@ -87,7 +87,7 @@ def holds_objects(raw: bytes) -> bool:
 
 
 def _header(raw: bytes) -> tuple[tuple[int, ...], np.dtype, int]:
-    """Shape, dtype, and where the numbers begin."""
+    """Shape, dtype, and the position at which the numbers begin."""
     file = io.BytesIO(raw)
     read = np.lib.format.read_array_header_1_0
     if np.lib.format.read_magic(file) != (1, 0):

@@ -45,15 +45,15 @@ def is_openpose_frame(file: Path) -> bool:
 def read_openpose_folder(path: str | os.PathLike[str]) -> Recording:
     """Reads a folder of OpenPose JSON files: BODY_25, face and hands.
 
-    The files are put in the order of their frame numbers (`..._000000000012_keypoints.json`); numbers that are left
-    out are not filled in.
+    The files are sorted by their frame numbers (`..._000000000012_keypoints.json`); gaps between the numbers are not
+    filled.
 
     Args:
         path (`str` or `os.PathLike`):
             The folder.
 
     Raises:
-        ValueError: for a folder without such files or with several clips, other bodies than BODY_25, or damaged files.
+        ValueError: for a folder without such files or with several clips, bodies other than BODY_25, or damaged files.
         OSError: if there is no such folder or it cannot be read.
     """
     folder = Path(path)
@@ -65,7 +65,7 @@ def read_openpose_folder(path: str | os.PathLike[str]) -> Recording:
 
 
 def detection_of_people(people: Any) -> Detection:
-    """What OpenPose's list of people says of one frame.
+    """The keypoints and scores in OpenPose's list of people for one frame.
 
     Raises:
         ValueError: for other content.
@@ -114,7 +114,7 @@ def _read_person(person: dict[str, Any]) -> np.ndarray:
 
 
 def _read_part(person: dict[str, Any], name: str, size: int) -> np.ndarray:
-    """x, y and score `(size, 3)` of one component; zeros where OpenPose has not looked for it."""
+    """x, y and score `(size, 3)` of one component; zeros if OpenPose did not look for it."""
     values = person.get(_FIELDS[name]) or []
     if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
         raise ValueError(
@@ -126,5 +126,5 @@ def _read_part(person: dict[str, Any], name: str, size: int) -> np.ndarray:
         other = f" ({_BODIES[len(values) // 3]})" if name == "body" and len(values) // 3 in _BODIES else ""
         advice = "run OpenPose with --model_pose BODY_25" if name == "body" else "run OpenPose again"
         raise ValueError(f"expected {3 * size} numbers in {_FIELDS[name]}, received {len(values)}{other}: {advice}")
-    with np.errstate(over="ignore"):  # too large for float32: infinite, hence not found
+    with np.errstate(over="ignore"):  # a number too large for float32 becomes infinite, hence not found
         return np.array(values, np.float64).astype(np.float32).reshape(size, 3)

@@ -1,6 +1,6 @@
-"""Who is who in a clip of several people, and which of them is the signer: by place and size over time.
+"""Tracks the people in a clip by place and size over time, and decides who is the signer.
 
-The one mechanism for everything that lists people frame by frame, files and pose estimators alike:
+This is the one mechanism for everything that lists people frame by frame, files and pose estimators alike:
 
 ```python
 follow_people(frames: Sequence[Detection]) -> list[Track]                      # the signer first
@@ -23,17 +23,17 @@ import numpy as np
 from modeling_sigma.io.detections import Detection, check_person_exists
 
 
-# Keypoints at least this certain place a person; the less certain ones only where a person has no others.
+# Keypoints with at least this score locate a person; the others do so only if a person has none such.
 _PLACING_SCORE = 0.3
-# In sizes of the person. Who is further away is somebody else; who is this near in the same frame is the same person
-# twice, or a fragment of them.
+# Distances in sizes of the person. Anybody further away is somebody else; a detection this close in the same frame is
+# the same person found twice, or a fragment of them.
 _REACH, _SAME_PLACE = 1.0, 0.15
 # Nobody grows or shrinks by more than this factor while out of sight.
 _LARGEST_GROWTH = 3.0
-# Each frame out of sight counts as so much distance, up to the second number: a person who is still in the picture is
-# not taken for one who left it where they now stand.
+# Each frame out of sight adds this much distance, up to the second number: a person who is still in the picture is not
+# taken for one who left it where they now stand.
 _MISSED_FRAME, _LONG_MISSED = 0.1, 0.5
-# People who may come back. More are fragments.
+# How many people may come back. Any more are fragments.
 _NUM_REMEMBERED = 24
 
 
@@ -43,12 +43,12 @@ class Track:
 
     Args:
         places (`tuple[int | None, ...]`):
-            For each frame, the person's place in its list; None where the person is not seen.
+            For each frame, the person's index in its list; None where the person is not seen.
         size (`float`):
-            Median over the frames of the longer side of the box around the certain keypoints, in units of the clip.
+            The median over the frames of the longer side of the box around the certain keypoints, in the clip's unit.
         weight (`float`):
-            The sum over the frames of that side times the mean score (0 to 1) of all keypoints: the signer is who is
-            there most, largest and best seen.
+            The sum over the frames of that side times the mean score (0 to 1) of all keypoints: the signer is the
+            person seen most often, largest and best.
     """
 
     places: tuple[int | None, ...]
@@ -64,17 +64,17 @@ class Track:
 def follow_people(frames: Sequence[Detection]) -> list[Track]:
     """The people of a clip, the signer first.
 
-    From frame to frame, people are those whose keypoints are nearest and of the same size; they keep who they are
-    while out of sight. A detection upon another one is the same person twice, or a fragment of them, and is left out.
-    In a clip that never shows two people at once nobody can be mixed up: whoever is there is the one.
+    From frame to frame, a person is matched to the nearest keypoints of the same size, and is remembered while out of
+    sight. A detection on top of another one is the same person found twice, or a fragment of them, and is left out.
+    In a clip that never shows two people at once, nobody can be mixed up: whoever is seen is that one person.
 
     Args:
         frames (sequence of `(keypoints, scores)`):
-            Keypoints `(N, K, 2)` and scores `(N, K)` of the N people of each frame, in one unit for the whole clip. A
+            Keypoints `(N, K, 2)` and scores `(N, K)` of the N people in each frame, in one unit for the whole clip. A
             keypoint with score 0, or with a number that is not finite, was not found.
 
     Returns:
-        `list[Track]`: by falling weight; empty if nobody is seen.
+        `list[Track]`: the people by decreasing weight; empty if nobody is seen.
     """
     people = [_people(frame) for frame in frames]
     never_two = max(map(len, people), default=0) <= 1
@@ -90,16 +90,16 @@ def follow_people(frames: Sequence[Detection]) -> list[Track]:
 
 
 def follow_person(frames: Sequence[Detection], person: int) -> list[int | None]:
-    """The place of one person in each frame's list.
+    """The index of one person in each frame's list.
 
     Args:
-        frames:
-            As in `follow_people`.
+        frames (sequence of `(keypoints, scores)`):
+            The people in each frame, as in `follow_people`.
         person (`int`):
-            0 is the signer, 1 the next in weight.
+            The index of the person: 0 is the signer, 1 the next in weight.
 
     Raises:
-        ValueError: if nobody is seen, or fewer people than that; the message says how many.
+        ValueError: if there is no such person; the message says how many people are seen.
     """
     tracks = follow_people(frames)
     check_person_exists(person, len(tracks))
@@ -108,7 +108,7 @@ def follow_person(frames: Sequence[Detection], person: int) -> list[int | None]:
 
 @dataclass(frozen=True)
 class _Person:
-    """One detection: `keypoints` (K, 2), which of them place it (K,), the box's longer side, and its weight."""
+    """One detection: `keypoints` (K, 2), which of them locate it (K,), the box's longer side, and its weight."""
 
     place: int
     keypoints: np.ndarray
@@ -123,7 +123,7 @@ class _Followed:
     def __init__(self, first: _Person) -> None:
         self.keypoints, self.is_placed, self.size = first.keypoints, first.is_placed, first.size
         self.last_seen, self.weight = -1, 0.0
-        self.places: dict[int, int] = {}  # frame to place
+        self.places: dict[int, int] = {}  # frame -> index
         self.sizes: list[float] = []
 
     def add(self, t: int, person: _Person) -> None:
@@ -132,7 +132,7 @@ class _Followed:
         self.keypoints = np.where(person.is_placed[:, None], person.keypoints, self.keypoints + moved)
         self.is_placed = self.is_placed | person.is_placed
         self.sizes.append(person.size)
-        # A fragment of the person makes nobody smaller at once.
+        # A fragment of the person does not make the person smaller at once.
         self.size = median(self.sizes[-9:])
         self.last_seen, self.weight = t, self.weight + person.weight
         self.places[t] = person.place
@@ -143,7 +143,7 @@ class _Followed:
 
 
 def _people(frame: Detection) -> list[_Person]:
-    """Who can be placed in a frame, the weightiest first; what lies upon them is left out."""
+    """The people who can be located in a frame, by decreasing weight; detections on top of them are left out."""
     found: list[_Person] = []
     for place, (keypoints, scores) in enumerate(zip(*frame, strict=True)):
         is_finite = np.isfinite(keypoints).all(-1) & np.isfinite(scores)
@@ -168,7 +168,7 @@ def _people(frame: Detection) -> list[_Person]:
 
 
 def _remembered(everyone: Sequence[_Followed], t: int) -> list[_Followed]:
-    """Who may be seen at frame `t`: who was there a moment ago, and the weightiest of the others."""
+    """Who may be seen at frame `t`: those seen a moment ago, and the weightiest of the others."""
     if len(everyone) <= _NUM_REMEMBERED:
         return list(everyone)
     by_weight = sorted(everyone, key=lambda followed: (followed.last_seen < t - 1, -followed.weight))
@@ -176,7 +176,7 @@ def _remembered(everyone: Sequence[_Followed], t: int) -> list[_Followed]:
 
 
 def _matches(known: Sequence[_Followed], seen: Sequence[_Person], t: int) -> list[_Followed | None]:
-    """For each person of frame `t`, who that is, the surest first; None for a newcomer."""
+    """Who each person of frame `t` is, matched from the surest pair on; None for a newcomer."""
     matches: list[_Followed | None] = [None] * len(seen)
     if not known or not seen:
         return matches
@@ -193,8 +193,8 @@ def _matches(known: Sequence[_Followed], seen: Sequence[_Person], t: int) -> lis
 
 
 def _distances(known: Sequence[_Followed | _Person], seen: Sequence[_Person]) -> np.ndarray:
-    """How far the people `seen` are from the `known` ones, in sizes of these, `(M, N)`: the median over the keypoints
-    that the two have in common; without any, their centres tell."""
+    """How far the people `seen` are from the `known` ones, in sizes of the latter, `(M, N)`: the median over the
+    keypoints that the two have in common; if there are none, the distance of their centres."""
     there, is_there, here, is_here = _pairs(known, seen)
     common = is_there & is_here  # (M, N, K)
     apart = np.where(common, np.hypot(*np.moveaxis(there - here, -1, 0)), np.inf)
@@ -204,14 +204,14 @@ def _distances(known: Sequence[_Followed | _Person], seen: Sequence[_Person]) ->
         between = _centres(there, is_there) - _centres(here, is_here)
         medians = np.where(np.isfinite(medians), medians, np.hypot(between[..., 0], between[..., 1]))
     sizes = np.array([max(one.size, np.finfo(np.float64).tiny) for one in known])
-    with np.errstate(over="ignore"):  # of people of a single point everybody is far away
+    with np.errstate(over="ignore"):  # from a person of a single point, everybody is far away
         distances: np.ndarray = medians / sizes[:, None]
     return distances
 
 
 def _growths(known: Sequence[_Followed | _Person], seen: Sequence[_Person]) -> np.ndarray:
-    """How much larger or smaller the people `seen` are than the `known` ones, as a logarithm without its sign,
-    `(M, N)`: by the keypoints that the two have in common; 0 where these are fewer than three."""
+    """How much larger or smaller the people `seen` are than the `known` ones, as an absolute logarithm, `(M, N)`: by
+    the keypoints that the two have in common; 0 if these are fewer than three."""
     there, is_there, here, is_here = _pairs(known, seen)
     common = is_there & is_here  # (M, N, K)
     logarithms = np.log(_spreads(here, common)) - np.log(_spreads(there, common))

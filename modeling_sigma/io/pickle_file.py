@@ -14,7 +14,7 @@ from modeling_sigma.io.recording import Recording
 def read_pickle(path: str | os.PathLike[str]) -> Recording | ManyClips:
     """Reads a pickle, plain or gzip-compressed, without running anything in it. See `clips_of` for its content.
 
-    Coordinates stay as they are: in whole-body pickles, as a rule, divided by the width and height of the image.
+    Coordinates stay as they are. In whole-body pickles they are, as a rule, divided by the image's width and height.
 
     Raises:
         ValueError: for other content, a damaged file, or an unsafe one (`UnsafePickleError`).

@@ -1,6 +1,6 @@
-"""What a bare array of points means: persons, frames, points, and x, y with a score, a depth, or both.
+"""Works out what a bare array of points means: persons, frames, points, and x, y with a score, a depth, or both.
 
-Tutorials and competitions store MediaPipe's landmarks in two orders and often flat, one row of numbers a frame.
+Tutorials and competitions store MediaPipe's landmarks in two orders, and often flat, one row of numbers per frame.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from modeling_sigma.model.keypoint_arrays import check_scores
 from modeling_sigma.model.skeleton_layouts import LAYOUTS, get_layout, layout_for_num_keypoints
 
 
-# The points of MediaPipe's parts, which have no certainty of their own but for the pose; a third number is a depth.
+# The points of MediaPipe's parts. Only the pose has a certainty of its own; in the others a third number is a depth.
 _POSE, _HANDS = 33, 42
 _FACES = {543: 468, 553: 478}
-# Rows of x, y, z of face and hands after x, y, z, visibility of the pose: the commonest tutorial's.
+# Rows of x, y, z, visibility of the pose, then x, y, z of face and hands, as in the most common tutorial.
 _ROWS_WITH_VISIBILITY = {4 * _POSE + 3 * (num_face + _HANDS): num_face for num_face in (0, 468, 478)}
-# A whole body is some three times as large as its face, a piece of the face is smaller than the face.
+# A whole body is about three times as large as its face; a part of the face is smaller than the face.
 _BODY_TO_FACE = 1.5
 
 
@@ -42,14 +42,14 @@ def recording_of_array(points: Any, scores: Any = None, layout: str | None = Non
             C = 2: x, y; C = 3: x, y and a score, or x, y, z where `scores` are given or MediaPipe wrote the points
             (a depth has negative values); C = 4: x, y, z, visibility.
         scores (`np.ndarray`, *optional*):
-            `(T, K)` or `(T, N, K)`.
+            The scores, `(T, K)` or `(T, N, K)`.
         layout (`str`, *optional*):
-            By default it follows from K.
+            The layout; by default it follows from K.
         **stated:
             Other fields of the recording: `fps`, `width`, ...
 
     Raises:
-        ValueError: for another shape, other values than numbers, or a number of points that no layout has.
+        ValueError: for another shape, values that are not numbers, or a number of points that no layout has.
     """
     points = _numbers(points, "keypoints")
     if points.ndim == 2 and scores is None:
@@ -77,7 +77,7 @@ def layout_of_points(num_keypoints: int) -> str:
     """The layout with that many keypoints.
 
     Raises:
-        ValueError: if there is none; of a body or a hand alone the message says what is missing.
+        ValueError: if there is none; for only a body or only a hand, the message says what is missing.
     """
     if num_keypoints in _PARTS_ALONE:
         raise ValueError(
@@ -92,11 +92,11 @@ def layout_of_points(num_keypoints: int) -> str:
 
 
 def recording_of_parts(parts: dict[str, Any], **stated: Any) -> Recording:
-    """The recording of MediaPipe's parts in arrays of their own.
+    """The recording of MediaPipe's parts, each in its own array.
 
     Args:
         parts (`dict[str, np.ndarray]`):
-            `pose` `(T, 33, C)`, `face` `(T, 468 or 478, C)`, `left_hand` and `right_hand` `(T, 21, C)`; some of them.
+            Some of `pose` `(T, 33, C)`, `face` `(T, 468 or 478, C)`, `left_hand` and `right_hand` `(T, 21, C)`.
         **stated:
             Other fields of the recording: `fps`, `width`, ...
 
@@ -126,7 +126,7 @@ def recording_of_parts(parts: dict[str, Any], **stated: Any) -> Recording:
 
 
 def _part(points: np.ndarray) -> Detection:
-    """Keypoints and scores of one part, whose points that were not found are zeros or NaN."""
+    """Keypoints and scores of one part, in which points that were not found are zeros or NaN."""
     found = np.isfinite(points[..., :2]).all(-1) & points[..., :2].any(-1)
     scores = found.astype(np.float32)
     if points.shape[-1] == 4 or (points.shape[-1] == 3 and not _is_depth(points)):
@@ -135,10 +135,10 @@ def _part(points: np.ndarray) -> Detection:
 
 
 def layout_of_parts(sizes: dict[str, int]) -> str:
-    """The layout for parts of these numbers of points: `{"pose": 33, "left_hand": 21}`.
+    """The layout for parts with these numbers of points: `{"pose": 33, "left_hand": 21}`.
 
     Raises:
-        ValueError: for other numbers than MediaPipe's, or neither a body nor a hand.
+        ValueError: for numbers that are not MediaPipe's, or neither a body nor a hand.
     """
     sizes = {name: size for name, size in sizes.items() if size}
     expected = {"pose": (33,), "face": (468, 478), "left_hand": (21,), "right_hand": (21,)}
@@ -156,11 +156,11 @@ def layout_of_parts(sizes: dict[str, int]) -> str:
 
 
 def in_our_order(keypoints: np.ndarray, scores: np.ndarray, layout: str) -> Detection:
-    """MediaPipe's points with the pose first, as `layout` has them, whether they came so or with the face first.
+    """MediaPipe's points with the pose first, the order of `layout`, even if they came with the face first.
 
-    MediaPipe's own arrays begin with the pose (pose, face, left hand, right hand); the exports of Kaggle's
-    competitions go by the alphabet (face, left hand, pose, right hand). A whole body is much larger than its face, and
-    that tells where it stands.
+    MediaPipe's own arrays begin with the pose (pose, face, left hand, right hand). The exports of Kaggle's
+    competitions are in alphabetical order (face, left hand, pose, right hand). A whole body is much larger than its
+    face, which shows where it is.
     """
     num_face = _FACES.get(get_layout(layout).num_keypoints)
     if num_face is None or not layout.startswith("mediapipe") or not _face_is_first(keypoints, scores, num_face):
@@ -176,14 +176,14 @@ def in_our_order(keypoints: np.ndarray, scores: np.ndarray, layout: str) -> Dete
 
 
 def _face_is_first(keypoints: np.ndarray, scores: np.ndarray, num_face: int) -> bool:
-    """Whether a body stands after face and left hand, and none at the beginning."""
+    """Whether there is a body after face and left hand, and none at the beginning."""
     found = (scores > 0)[..., None]
     low, high = np.where(found, keypoints, np.inf), np.where(found, keypoints, -np.inf)
 
     def sizes(start: int, stop: int) -> np.ndarray:
         return (high[..., start:stop, :].max(-2) - low[..., start:stop, :].min(-2)).max(-1)  # -inf where not found
 
-    pose = num_face + 21  # where the pose stands if the face is first
+    pose = num_face + 21  # where the pose is if the face comes first
     first, last, face = sizes(0, _POSE), sizes(pose, pose + _POSE), sizes(_POSE, num_face)
     both = np.isfinite(first) & np.isfinite(face) & (face > 0)
     if both.any():
@@ -215,7 +215,7 @@ def _points_of_rows(rows: np.ndarray) -> np.ndarray:
 
 
 def _points_and_scores(points: np.ndarray, scores: Any, layout: str) -> Detection:
-    """Keypoints `(T, N, K, 2)` and scores `(T, N, K)`, as the one place that makes clips of arrays takes them."""
+    """Keypoints `(T, N, K, 2)` and scores `(T, N, K)`, in the form that `recording_of_array` needs."""
     if scores is not None:
         scores = _numbers(scores, "scores")
         if scores.shape == (*points.shape[:-1], 1):
@@ -245,7 +245,7 @@ def _is_of_mediapipe(layout: str) -> bool:
 
 
 def _is_depth(points: np.ndarray) -> bool:
-    """Whether the third of x, y and another number is no certainty: MediaPipe's own arrays have z there."""
+    """Whether the number after x and y is a depth, not a certainty: MediaPipe's own arrays have z there."""
     third = points[..., 2][np.isfinite(points).all(-1)]
     try:
         check_scores(third)

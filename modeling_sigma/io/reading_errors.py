@@ -1,4 +1,4 @@
-"""How the readers report problems: one line that names the file, says what came and what to do."""
+"""How the readers report problems: in one line that names the file and says what was received and what to do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class MissingExtraError(ImportError, ValueError):
 
 
 class DeviceError(ValueError):
-    """The machine cannot do it, whatever the file: out of memory, for example."""
+    """The machine cannot do it, whatever the file: it is out of memory, for example."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`Recording`: everybody whom a detector found in each frame of one clip, as a file holds it."""
+"""`Recording`: everybody whom a detector found in each frame of one clip."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from modeling_sigma.model.pose_clip import PoseClip
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """What every reader returns: all persons of all frames. Who of them the clip shows is decided here alone.
+    """What every reader returns: all persons of all frames. Only this class decides which of them a clip shows.
 
     Args:
         frames (sequence of `(keypoints, scores)`):
-            For each frame the keypoints `(N, K, 2)` and scores `(N, K)` of the N persons seen in it, in any order.
+            The keypoints `(N, K, 2)` and scores `(N, K)` of the N persons seen in each frame, in any order.
         layout (`str`):
             The layout of the K keypoints.
         fps (`float`, *optional*):
-            Frames a second, where the file states it.
+            The number of frames per second, if the file states it.
         width, height (`int`, *optional*):
-            Size of the image in pixels, where the file states it.
+            The size of the image in pixels, if the file states it.
         coordinates, aspect_ratio (*optional*):
-            As in `PoseClip`, where the file or its format states them.
+            The fields of `PoseClip` of these names, if the file or its format states them.
 
     Raises:
         ValueError: for no frames or absurdly many.
@@ -45,14 +45,14 @@ class Recording:
         check_num_frames(len(self.frames))
 
     def people(self) -> list[Track]:
-        """Everybody in the clip, the signer first: who is there most, largest and best seen."""
+        """Everybody in the clip. The signer, the person seen most often, largest and best, comes first."""
         return follow_people(self.frames)
 
     def clip(self, person: int = 0) -> PoseClip:
         """The clip of one person: 0 is the signer, the others follow in the order of `people`.
 
         Raises:
-            ValueError: if there are not so many.
+            ValueError: if there are fewer people.
         """
         most = max(len(scores) for _, scores in self.frames)
         if most <= 1:  # nobody can be mixed up
@@ -65,12 +65,12 @@ class Recording:
         return clip_of(self.frames, picks, self.layout, **self.facts())
 
     def facts(self) -> dict[str, Any]:
-        """What the file states of the clip besides its points: the arguments of `PoseClip` of these names."""
+        """What the file states about the clip besides its points, as arguments of `PoseClip`."""
         return {name: getattr(self, name) for name in ("fps", "width", "height", "coordinates", "aspect_ratio")}
 
 
 def detections_of(keypoints: np.ndarray, scores: np.ndarray) -> list[Detection]:
-    """One detection per frame of arrays with a frame axis: `(T, N, K, 2)` and `(T, N, K)`, or without N."""
+    """One detection per frame, from arrays with a frame axis: `(T, N, K, 2)` and `(T, N, K)`, or without N."""
     if keypoints.ndim == 3:
         keypoints, scores = keypoints[:, None], scores[:, None]
     return list(zip(keypoints, scores, strict=True))

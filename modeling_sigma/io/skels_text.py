@@ -1,4 +1,4 @@
-"""Reader of PHOENIX's `.skels` text files, the form of Progressive Transformers and its many followers."""
+"""Reader of PHOENIX's `.skels` text files, the format of Progressive Transformers and its many followers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from modeling_sigma.model.skeleton_layouts import get_layout
 LAYOUT = "openpose_137"
 _NUM_JOINTS, _NUM_BODY = 50, 8
 _ROW = 3 * _NUM_JOINTS
-# As numbers with 20 digits.
+# Enough for numbers with 20 digits.
 _MAX_LINE = MAX_FRAMES * (_ROW + 1) * 20 // 100
 
 
@@ -27,8 +27,8 @@ def read_skels(path: str | os.PathLike[str]) -> ManyClips:
     """Reads a `.skels` file: one line per clip, 150 numbers (50 joints with x, y, z) and a counter per frame.
 
     The joints are OpenPose's nose, neck, right and left shoulder, elbow and wrist, and both hands; ears and face are
-    missing. The clips have the names of the `.files` file beside it (`train.skels`, `train.files`), else line numbers
-    from 1. Each line is read when its clip is asked for.
+    missing. The clips get their names from the `.files` file beside it (`train.skels`, `train.files`), or else line
+    numbers from 1. Each line is read when its clip is asked for.
 
     Raises:
         ValueError: for other content.
@@ -90,7 +90,9 @@ def _recording_of_line(line: bytes) -> Recording:
     found = np.isfinite(points).all(-1) & points.any(-1)
     keypoints[:, places] = np.where(found[..., None], points, 0)
     scores[:, places] = found
-    return Recording(detections_of(keypoints, scores), LAYOUT, coordinates="pixels")  # one unit, whichever
+    return Recording(
+        detections_of(keypoints, scores), LAYOUT, coordinates="pixels"
+    )  # one unit for x and y, whatever it is
 
 
 def _rows(numbers: np.ndarray) -> np.ndarray:
@@ -103,6 +105,6 @@ def _rows(numbers: np.ndarray) -> np.ndarray:
     if len(numbers) % _ROW == 0:
         return numbers.reshape(-1, _ROW)
     raise ValueError(
-        f"expected 151 numbers a frame (50 joints with x, y, z, and a counter from 0 to 1), received {len(numbers)} "
-        "in a line: the file is cut short or of another form"
+        f"expected 151 numbers per frame (50 joints with x, y, z, and a counter from 0 to 1), received {len(numbers)} "
+        "in a line: the file is cut short or has another format"
     )

@@ -1,4 +1,4 @@
-"""The frame rate, the image's size and the unit of a clip, under the names that files give them."""
+"""Finds the frame rate, image size and unit of a clip under the names that files give them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FOLDED = ("metadata", "meta", "meta_info", "info", "video_info", "video", "vide
 
 
 def stated_facts(content: Mapping[Any, Any]) -> dict[str, Any]:
-    """What a dictionary states, itself or in its `metadata`: `fps`, `width` and `height`, `coordinates`,
+    """What a dictionary states, either directly or in its `metadata`: `fps`, `width` and `height`, `coordinates`,
     `aspect_ratio`.
 
     Raises:
@@ -35,7 +35,7 @@ def stated_facts(content: Mapping[Any, Any]) -> dict[str, Any]:
     shape = next((content[name] for name in _SHAPES if content.get(name) is not None), None)
     if shape is not None and len(shape) == 2 and not stated.keys() & {"width", "height"}:
         stated["height"], stated["width"] = (_positive(side, "img_shape") for side in shape)
-    if not {"width", "height"} <= stated.keys():  # half a size is none
+    if not {"width", "height"} <= stated.keys():  # half a size is no size
         stated = {name: value for name, value in stated.items() if name not in ("width", "height")}
     facts = {name: int(value) if name in ("width", "height") else value for name, value in stated.items()}
     return facts if content.get("coordinates") is None else {**facts, "coordinates": str(content["coordinates"])}

@@ -1,4 +1,4 @@
-"""Text files of users: UTF-8 or UTF-16, with or without a byte order mark, and with any line ends."""
+"""Reads users' text files: UTF-8 or UTF-16, with or without a byte order mark, and with any line endings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def read_text(path: str | os.PathLike[str], content: str) -> str:
-    """The text of a file, with `\\n` for every line end.
+    """The text of a file, with `\\n` for every line ending.
 
     UTF-8 is expected; UTF-16 (what Excel calls "Unicode text") is recognised.
 
@@ -15,7 +15,7 @@ def read_text(path: str | os.PathLike[str], content: str) -> str:
         path (`str` or `os.PathLike`):
             The file.
         content (`str`):
-            What should be in it, for messages: `"labels, one a line"`.
+            What should be in it, for messages: `"labels, one per line"`.
 
     Raises:
         OSError: if there is no such file, it is a folder, or it cannot be read.
@@ -40,7 +40,7 @@ def read_text(path: str | os.PathLike[str], content: str) -> str:
 
 
 def read_lines(path: str | os.PathLike[str], content: str) -> list[str]:
-    """The lines of a file without spaces around them; empty ones are passed over. See [`read_text`]."""
+    """The lines of a file without spaces around them; empty lines are skipped. See [`read_text`]."""
     # Not splitlines(), which also splits at characters that sentences and file names may hold.
     return [line.strip() for line in read_text(path, content).split("\n") if line.strip()]
 
@@ -48,6 +48,6 @@ def read_lines(path: str | os.PathLike[str], content: str) -> list[str]:
 def _encoding(raw: bytes) -> str:
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
-    if raw[1:2] == b"\0":  # without a mark: the first character, as all of ASCII, has a zero for its second byte
+    if raw[1:2] == b"\0":  # without a mark: if the first character is ASCII, its second byte is zero
         return "utf-16-le"
     return "utf-16-be" if raw[:1] == b"\0" else "utf-8-sig"

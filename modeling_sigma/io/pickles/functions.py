@@ -26,7 +26,7 @@ _MAX_DIMENSIONS = 32
 
 KEY_TYPES = (type(None), bool, int, float, str, bytes)
 
-# Counts the bytes that a pickle has us copy, and raises an error when they are too many.
+# Counts the bytes that a pickle makes us copy, and raises an error if there are too many.
 Spend = Callable[[int], None]
 
 
@@ -35,7 +35,7 @@ class UnsafePickleError(ValueError):
 
 
 class Function:
-    """What a function's name in a pickle becomes: a token that nothing but the machine's REDUCE understands."""
+    """Stands in for a function that a pickle names: a token that only the machine's REDUCE understands."""
 
     __slots__ = ("make", "name")
 

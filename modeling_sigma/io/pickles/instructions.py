@@ -1,6 +1,6 @@
 """The instructions of a pickle, split by a table of readers: what `pickletools.genops` does, several times faster.
 
-A clip of 150 frames has some 7,000 instructions, nearly all of a few kinds. These have readers of their own here; the
+A clip of 150 frames has some 7,000 instructions, nearly all of a few kinds. These have their own readers here; the
 others are left to `pickletools`.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-# From the bytes and the place behind the instruction's code to its argument and the place behind that.
+# Takes the bytes and the position after the instruction's code; returns its argument and the position after that.
 Reader = Callable[[bytes, int], tuple[Any, int]]
 
 _FLOAT = struct.Struct(">d")
@@ -72,7 +72,7 @@ def _by_pickletools(opcode: pickletools.OpcodeInfo) -> Reader:
 
 
 class _Rest(io.RawIOBase):
-    """The bytes from a place on, as a file, without a copy: a hostile file may ask for it in every instruction."""
+    """The bytes from a position on, as a file, without a copy: a hostile file may need them in every instruction."""
 
     def __init__(self, data: bytes, place: int) -> None:
         self._data, self._place = data, place
@@ -107,7 +107,7 @@ _FAST: dict[str, Reader] = {
 
 
 def argument_reader(opcode: pickletools.OpcodeInfo) -> Reader | None:
-    """What reads the argument of an instruction; None where it has none."""
+    """The reader of an instruction's argument; None if it has no argument."""
     if opcode.arg is None:
         return None
     return _FAST.get(opcode.name) or _by_pickletools(opcode)

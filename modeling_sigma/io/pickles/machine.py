@@ -26,7 +26,7 @@ from modeling_sigma.io.pickles.functions import (
 from modeling_sigma.io.pickles.instructions import Reader, argument_reader
 
 
-# Bounds on what a small file can make of itself. A label file of 600,000 samples has 9 million instructions.
+# Bounds on how far a small file can expand. A label file of 600,000 samples has 9 million instructions.
 MAX_OPERATIONS = 20_000_000
 MAX_LEVELS = 100
 
@@ -40,7 +40,8 @@ class PickleMachine:
         data (`bytes`):
             The pickle.
         max_bytes (`int`):
-            Largest size of all arrays and converted strings together: a short file can name the same bytes many times.
+            The largest size of all arrays and converted strings together: a short file can name the same bytes many
+            times.
     """
 
     def __init__(self, data: bytes, max_bytes: int) -> None:
@@ -51,7 +52,8 @@ class PickleMachine:
         self._memo: dict[int, Any] = {}
 
     def run(self) -> Any:
-        """
+        """Carries out the instructions.
+
         Returns:
             The data.
 
@@ -80,7 +82,7 @@ class PickleMachine:
         return result
 
     def spend(self, num_bytes: int) -> None:
-        """Counts bytes that the pickle has us copy."""
+        """Counts bytes that the pickle makes us copy."""
         self._bytes_left -= num_bytes
         if self._bytes_left < 0:
             raise ValueError(f"its arrays hold more than {self._max_bytes:,} bytes: raise max_bytes if you trust it")
@@ -167,7 +169,7 @@ def _pairs(items: list[Any]) -> dict[Any, Any]:
 
 
 def _check_plain(data: Any) -> None:
-    """Nothing but plain data may leave the machine: no tokens, no arrays without content, no absurd nesting."""
+    """Lets only plain data leave the machine: no tokens, no arrays without content, no absurd nesting."""
     seen: set[int] = set()
     level: list[Any] = [data]
     for _ in range(MAX_LEVELS):

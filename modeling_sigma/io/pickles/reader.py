@@ -30,7 +30,7 @@ def load_restricted_pickle(path_or_file: str | os.PathLike[str] | BinaryIO, *, m
         path_or_file (`str`, `os.PathLike` or binary file):
             The pickle.
         max_bytes (`int`, *optional*, defaults to 1 GiB):
-            Largest size of the pickle after decompression; also of all its arrays together.
+            The largest size of the pickle after decompression, and of all its arrays together.
 
     Returns:
         The data.
@@ -67,11 +67,11 @@ def load_label_file(path: str | os.PathLike[str], *, max_bytes: int = MAX_LABEL_
         path (`str` or `os.PathLike`):
             The file, for example `labels.test`.
         max_bytes (`int`, *optional*, defaults to 256 MiB):
-            Largest size after decompression.
+            The largest size after decompression.
 
     Returns:
-        `dict[str, dict]`: sample id -> fields; as a rule `name`, `gloss` (a string or a list of strings), `text` and
-        `video_path`.
+        `dict[str, dict]`: the fields of each sample by its id; as a rule `name`, `gloss` (a string or a list of
+        strings), `text` and `video_path`.
 
     Raises:
         UnsafePickleError: if the pickle asks for anything but plain data.
@@ -100,7 +100,7 @@ def _load(file: BinaryIO, name: str, max_bytes: int) -> Any:
 
 
 def _read(file: Any, max_bytes: int) -> bytes:
-    """All bytes of `file`, in pieces, so that a small file that decompresses to a huge one stops in time."""
+    """All bytes of `file`, read in chunks, so that a small file that decompresses to a huge one is stopped in time."""
     pieces, size = [], 0
     while piece := file.read(_CHUNK):
         pieces.append(piece)
