@@ -591,7 +591,7 @@ def test_skels(tmp_path):
     ("text", "message"),
     [
         ("", "expected one line per clip, received an empty file"),
-        ("1 2 3\n", "expected 151 numbers a frame .* received 3 in a line"),
+        ("1 2 3\n", "expected 151 numbers per frame .* received 3 in a line"),
         ("hello\n", "expected numbers with spaces between them"),
     ],
 )

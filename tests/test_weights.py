@@ -154,7 +154,9 @@ def test_torchao_checkpoints_come_back(cls: Any, tmp_path: Path) -> None:
 
 @torch.no_grad()
 @each_class
-@pytest.mark.parametrize("place", ["disk", "cpu", "auto"])
+@pytest.mark.parametrize(
+    "place", ["disk", pytest.param("cpu", marks=pytest.mark.slow), pytest.param("auto", marks=pytest.mark.slow)]
+)
 def test_offloaded(cls: Any, place: str, tmp_path: Path) -> None:
     """Weights that live elsewhere between calls: `generate` and the features come around the model's own `forward`."""
     accelerate = pytest.importorskip("accelerate")
