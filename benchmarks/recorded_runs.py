@@ -1,4 +1,4 @@
-"""Runs that leave a JSON file each, so that a benchmark of hours can stop, go on, and be shared by processes."""
+"""Runs that each leave a JSON file, so that a benchmark of hours can stop, resume, and be shared by processes."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ _HEAD_OF_BODY, _HEAD_OF_FACE, _NOSE_OF_FACE = (7, 8, 9, 10), (8, 0, 13, 9), 17
 
 @dataclass
 class BdslWordsConfig(CorpusConfig):
-    """`swap_hands`: see [`BdslWords`]."""
+    """Options of [`BdslWords`], which explains `swap_hands`."""
 
     swap_hands: bool = True
 
@@ -51,10 +51,10 @@ class BdslWordsConfig(CorpusConfig):
 class BdslWords(CorpusBuilder):
     """Isolated words of Bangla Sign Language; train is session 1 and test session 2 of each signer.
 
-    What the files call left hand is the signer's right: its shape is that of a right hand in 97 % of its frames, and
-    it is found where the body's right wrist is raised, while the left one rests. So the two are exchanged, unless
-    `swap_hands=False`. The scale of hands and face is measured in each file, on points that the body has too: the
-    median over all frames.
+    What the files call the left hand is the signer's right hand: it has the shape of a right hand in 97 % of its
+    frames, and it is found where the body's right wrist is raised while the left one rests. So the two are exchanged,
+    unless `swap_hands=False`. The scale of hands and face is measured in each file, as the median over all frames, on
+    points that the body has too.
 
     Args:
         config_name (`str`, *optional*, defaults to `"bdsl55"`):
@@ -62,7 +62,7 @@ class BdslWords(CorpusBuilder):
         data_dir (`str`):
             The folder with `bdsl55_signer02.npz`; every `bdsl55_signer*.npz` in it is read.
         swap_hands (`bool`, *optional*, defaults to `True`):
-            See above.
+            Whether to exchange the two hands; see above.
         **kwargs:
             See [`datasets_scripts.reading.corpus_builder.CorpusBuilder`].
     """

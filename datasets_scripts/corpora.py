@@ -75,11 +75,11 @@ def load_corpus(
         split (`str`, *optional*):
             `"train"`, `"validation"` or `"test"`, also with datasets' slices: `"train[:10%]"`.
         data_dir (`str` or `os.PathLike`, *optional*):
-            The folder of the corpus's own files; for names of [`CORPORA`] only.
+            The folder with the corpus's own files; only for names of [`CORPORA`].
         streaming (`bool`, *optional*, defaults to `False`):
-            Read clips when they are asked for, instead of all of them into the cache first.
+            Read clips when they are asked for, instead of reading all of them into the cache first.
         **options:
-            Options of the corpus: fields of its config, and `cache_dir`.
+            Options of the corpus: the fields of its config, and `cache_dir`.
 
     Returns:
         `datasets.Dataset` with the columns of `datasets_scripts.schema.features`; without `split` a

@@ -1,4 +1,4 @@
-"""Your own corpus: a folder of clips in any readable format, and a table that says what is signed in them."""
+"""Your own corpus: a folder of clips in any format that we read, and a table that says what is signed in them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TABLES = (".csv", ".tsv", ".jsonl")
 _OTHER_TABLES = (".json", ".txt", ".xlsx", ".xls")
 UNKNOWN = "unknown"
 
-# What a column may be called; options of the same name plus `_column` name another, or "none".
+# The names that each column may have; the options `path_column`, `text_column`, ... name another column, or "none".
 COLUMNS = {
     "path": ("path", "file", "file_name", "filename", "clip", "pose", "video", "video_path", "name"),
     "text": ("text", "sentence", "translation", "caption"),
@@ -57,25 +57,25 @@ class FolderConfig(CorpusConfig):
 
     Args:
         metadata (`str`, *optional*):
-            The table; by default the one `.csv`, `.tsv` or `.jsonl` in `data_dir`.
+            The table of the clips; by default the only `.csv`, `.tsv` or `.jsonl` file in `data_dir`.
         delimiter (`str`, *optional*), quoted (`bool`, *optional*):
-            How the table is written, where that is not recognised; see
+            The character between cells, and whether cells may be quoted, where this is not recognised; see
             `datasets_scripts.reading.label_tables.read_table`.
         path_column, text_column, gloss_column, label_column, signer_column, split_column, id_column, fps_column,
         start_column, end_column, duration_column (`str`, *optional*):
             Columns with names that are not in [`COLUMNS`]; `"none"` leaves out a column that is.
         time_unit (`str`, *optional*):
-            Unit of start and end: `"seconds"`, `"milliseconds"` or `"frames"`; see [`Folder`] for the default.
+            The unit of start and end: `"seconds"`, `"milliseconds"` or `"frames"`; see [`Folder`] for the default.
         sign_language, spoken_language (`str`, *optional*):
-            English names, such as "Swiss German Sign Language" and "German".
+            English names of the languages, such as "Swiss German Sign Language" and "German".
         license (`str`, *optional*):
             The terms of your clips, for the data card.
         validation_share, test_share (`float`, *optional*, defaults to 0.1), seed (`int`, *optional*, defaults to 0):
-            Of the splits that are made where the table has none.
+            Shares of the clips, and the seed, of the splits that are made where the table has none.
         estimator (`str`, *optional*):
-            For videos: see `modeling_sigma.extraction.estimate_clip`.
+            The pose estimator for videos; see `modeling_sigma.extraction.estimate_clip`.
         person (`int`, *optional*, defaults to 0):
-            Which person of each file.
+            Which person of each file to read; 0 is the signer.
     """
 
     metadata: str | None = None
@@ -114,11 +114,11 @@ class Folder(CorpusBuilder):
     ```
 
     A path is relative to the table's folder; its extension may be left out, or be that of the video (`a.mp4` for the
-    clip `a.npz` that `sigma-slu extract-poses` made of it), and a clip among others in a file is named after it
-    (`annotations.pkl::clip_01`). One of text, gloss (separated by spaces, or a printed
-    list) and label is needed; a label is the text of an isolated sign. Signer, split, id, fps, and start and end in a
-    longer recording are optional. Without a split column, splits are made so that nobody signs in two of them; where
-    signers are not known, by clip, and a warning says so.
+    clip `a.npz` that `sigma-slu extract-poses` made of it). In a file of several clips, the clip's name follows the
+    file's (`annotations.pkl::clip_01`). One of text, gloss (separated by spaces, or a printed list) and label is
+    needed; a label is the text of an isolated sign. Signer, split, id, fps, and start and end in a longer recording
+    are optional. Without a split column, splits are made so that nobody signs in two of them. Where signers are not
+    known, they are made by clip, and a warning says so.
 
     Start and end (or start and duration) are seconds or hh:mm:ss, or what a column's name says (`start_ms`,
     `end_frame`); numbers far beyond the end of the recording are taken for frames or milliseconds, and a warning says
@@ -344,7 +344,7 @@ class Folder(CorpusBuilder):
 
 
 def _find_table(folder: Path, metadata: str | None) -> Path:
-    """The table that `metadata` names, from `folder`, or the one that is there.
+    """The table in `folder` that `metadata` names, or the only one that is there.
 
     Raises:
         FileNotFoundError: if there is none, or several could be meant.

@@ -28,7 +28,7 @@ from modeling_sigma.model.skeleton_layouts import LAYOUTS, NUM_JOINTS, PART_SLIC
 
 
 FILE_PATTERN = "nsl23_*.npz"
-SIGNERS = (1, 2, 3, 4)  # of the file that everybody has
+SIGNERS = (1, 2, 3, 4)  # those of the file that everybody has
 
 _HANDS = ("left", "right")
 _BODY = LAYOUTS["mediapipe_holistic_543"].body
@@ -46,11 +46,11 @@ class NslAlphabetConfig(CorpusConfig):
 
     Args:
         train_signers (`str`, *optional*, defaults to `"1,2,3"`):
-            Whom to train on.
+            Numbers of the signers to train on.
         validation_signers (`str`, *optional*, defaults to nobody):
-            Whom to choose a model by.
+            Numbers of the signers to choose a model by.
         test_signers (`str`, *optional*):
-            Whom to test on; by default everybody else in the folder.
+            Numbers of the signers to test on; by default, everybody else in the folder.
     """
 
     train_signers: str = "1,2,3"
@@ -73,15 +73,16 @@ class NslAlphabet(TimedCorpusBuilder):
     consonants: `gloss` has its letters and `gloss_start`, `gloss_end` their frames; what lies between two letters is
     the transition. They are always in alphabetical order, so a model may learn the order instead of the letters.
 
-    Where a body is found and where not changes from frame to frame in pictures of nothing but a hand, and with it the
-    origin. There the origin is taken from the hand, which is in the same place before and after such a change.
+    In pictures of nothing but a hand, the detector finds a body in some frames and none in others, and the origin
+    changes with it. There, the origin is taken from the hand, which is in the same place before and after such a
+    change.
 
     Args:
         config_name (`str`, *optional*, defaults to `"letters"`):
-            `"letters"` and `"continuous"`: train is signer 1 to 3, test is everybody else in the folder.
+            `"letters"` and `"continuous"`: train is signers 1 to 3, test is everybody else in the folder.
             `"letters_test1"` to `"letters_test4"`, `"continuous_test3"`, `"continuous_test4"`: test is that signer,
-            train the others of the first four. `"letters_new_signers"`, `"continuous_new_signers"`: train is signer 1
-            to 4, test everybody else, from files of your own.
+            train is the others of the first four. `"letters_new_signers"`, `"continuous_new_signers"`: train is
+            signers 1 to 4, test is everybody else, from files of your own.
         data_dir (`str`):
             The folder with `nsl23_signers_1-4.npz`; every `nsl23_*.npz` in it is read.
         train_signers, validation_signers, test_signers (`str`, *optional*):

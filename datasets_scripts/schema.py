@@ -25,8 +25,8 @@ LAYOUT = "sigma_69"
 # The grid's step as a share of the image's shorter side: rounding moves a keypoint by half of it at most.
 STEP = 1e-4
 
-# A joint counts as seen above this score (`score_threshold` of the feature extractor). A score is stored as a multiple
-# of it over an odd number, so that no rounding carries it across.
+# A joint counts as seen above this score (`score_threshold` of the feature extractor). Scores are stored in a step
+# that is this threshold over an odd number of halves, so that rounding never carries a score across it.
 SCORE_THRESHOLD = 0.3
 
 DECODING_RECIPE = '''\

@@ -1,7 +1,7 @@
-"""A small invented sign language that signs by itself: as many clips of 133 keypoints as wanted, without a download.
+"""A small invented sign language: it generates as many clips of 133 keypoints as you want, without a download.
 
 It is for tests, demonstrations and ablations: its signs, its grammar and the true frames of every sign are known. It
-is no model of any language that people sign, and scores on it say nothing about one.
+does not model any language that people sign, and scores on it say nothing about one.
 
 Signs consist of handshape, location, movement, orientation, handedness and mouthing; most have a partner that differs
 in one of these alone. Sentences have a grammar of their own; their English has another word order, inflection and
@@ -41,7 +41,7 @@ _SIGNERS, _SENTENCES, _ISOLATED, _ORDER = range(2, 6)
 
 @dataclass(frozen=True, eq=False)
 class SyntheticSample:
-    """One clip with all that is known about it.
+    """One clip with everything that is known about it.
 
     Args:
         clip ([`PoseClip`]):
@@ -94,7 +94,7 @@ class SyntheticSigns:
 
     Args:
         seed (`int`, *optional*, defaults to 0):
-            Decides the forms of the signs, the signers, and which sentences belong to which split.
+            Seed that decides the forms of the signs, the signers, and which sentences belong to which split.
         num_signs (`int`, *optional*, defaults to 48):
             Size of the vocabulary, 24 to 64.
         num_train_signers, num_validation_signers, num_test_signers (`int`, *optional*, defaults to 20, 4 and 6):
@@ -225,11 +225,11 @@ class SyntheticSigns:
 
         Args:
             num_samples (`int`):
-                How many.
+                Number of samples.
             split (`"train"`, `"validation"` or `"test"`, *optional*, defaults to `"train"`):
-                Decides who may sign and what may be said. No signer and no sentence is in two splits.
+                Split, which decides who may sign and what may be said. No signer and no sentence is in two splits.
             seed (`int`, *optional*, defaults to 0):
-                Other seeds give other samples.
+                Seed of the samples; other seeds give other samples.
 
         Yields:
             [`SyntheticSample`], about 40 to 100 frames each.

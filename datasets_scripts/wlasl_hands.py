@@ -29,8 +29,8 @@ FILE_NAME = "wlasl2000_hands_f16.npz"
 CLASS_LIST_NAME = "wlasl_class_list.txt"
 FPS = 29.97
 LAYOUT = "hands_42"
-# Width over height of the images, which the file does not hold: measured from palms, whose width over length must not
-# depend on the direction that they point in.
+# Width over height of the images, which the file does not state. It was measured from palms: their width over length
+# must not depend on the direction that they point in.
 ASPECT_RATIO = 1.7
 SUBSETS = ("wlasl100", "wlasl300", "wlasl1000", "wlasl2000")
 
@@ -80,7 +80,7 @@ def load_wlasl_hands(
         split (`str`, *optional*, defaults to `"train"`):
             `"train"`, `"validation"` or `"test"`: the official ones. About half of the official clips are missing.
         trim (`bool`, *optional*, defaults to `True`):
-            Leave out the frames before the first and after the last seen hand. A clip without any hand keeps all.
+            Leave out the frames before the first and after the last seen hand. A clip without hands keeps all frames.
 
     Raises:
         FileNotFoundError: if a file is missing.
@@ -145,7 +145,7 @@ class WlaslHandsConfig(CorpusConfig):
 
 
 class WlaslHands(CorpusBuilder):
-    """WLASL with 100, 300, 1000 or 2000 words, hands only, as far as its videos were still to be had.
+    """WLASL with 100, 300, 1000 or 2000 words, hands only, from those of its videos that were still online.
 
     Args:
         config_name (`str`, *optional*, defaults to `"wlasl2000"`):

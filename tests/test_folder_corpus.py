@@ -244,7 +244,7 @@ def test_times_in_every_unit(
     assert row["num_frames"] == 30
     whole, part = random_clip(100, fps=25.0), decode_clip(row)
     assert np.abs(part.keypoints[0, 0] - whole.keypoints[50, 0]).max() < 0.05
-    said = [unit for unit in ("milliseconds", "frames") if f"are taken for {unit}" in caplog.text]
+    said = [unit for unit in ("milliseconds", "frames") if f"are read as {unit}" in caplog.text]
     assert said == ([assumed] if assumed else [])
 
 

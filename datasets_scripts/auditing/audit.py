@@ -1,7 +1,7 @@
 """What is suspicious about a data set: clips in two splits, signers in two splits, empty hands, odd lengths, labels.
 
-An audit reads every row once. It judges nothing: some data sets share sentences between splits on purpose. What it
-finds is what papers should mention and trainings fall over.
+An audit reads every row once. It does not judge: some data sets share sentences between splits on purpose. What it
+finds is what a paper should mention, and what a training may fail on.
 """
 
 from __future__ import annotations
@@ -53,15 +53,15 @@ def audit_dataset(
         splits (`dict` of split to rows):
             Rows of `datasets_scripts.schema.features`: a `datasets.DatasetDict`, or one of streams.
         task (`str`, *optional*):
-            `"islr"`, `"cslr"` or `"slt"`; guessed from the texts where it is not given.
+            The task of the data set: `"islr"`, `"cslr"` or `"slt"`; guessed from the texts if it is not given.
         tokenizer (*optional*):
             A tokenizer of transformers; without one, nothing is said about tokens.
         limits ([`AuditLimits`], *optional*):
-            From where on something is reported.
+            Thresholds beyond which something is reported.
         progress (*optional*):
-            Called with the number of rows read.
+            Function that is called with the number of rows read so far.
         name (`str`, *optional*):
-            What the data set is called, for the signature of scores by its label groups.
+            Name of the data set, for the signature of scores by its label groups.
 
     Returns:
         `dict`: `task`, `num_clips` of each split, and `checks`: name to `title`, `num_findings`, `examples` (at most

@@ -21,17 +21,18 @@ Check = dict[str, Any]
 
 @dataclass(frozen=True)
 class AuditLimits:
-    """From where on something is reported.
+    """Thresholds beyond which something is reported.
 
     Args:
         min_frames, max_frames (`int`):
-            Shorter clips say little; longer ones are thinned out by the feature extractor.
+            Shortest and longest clip that is not reported. Shorter clips say little; the feature extractor leaves out
+            frames of longer ones.
         min_hand_share (`float`):
-            Share of a clip's frames in which a hand is seen.
+            Least share of a clip's frames in which a hand must be seen.
         max_text_tokens (`int`):
-            Longer texts are cut off in training.
+            Number of tokens beyond which a text is cut off in training.
         num_examples (`int`):
-            Examples of each finding that are listed; all are counted.
+            Number of examples listed for each check; all findings are counted.
     """
 
     min_frames: int = 8
@@ -52,7 +53,7 @@ def not_checked(title: str, reason: str) -> Check:
 
 
 def repeated_ids(rows: Sequence[AuditRow]) -> Check:
-    """Ids that several clips have."""
+    """Sample ids that several clips share."""
     counts = Counter(row.sample_id for row in rows)
     found = [{"clip": name, "times": count} for name, count in counts.items() if count > 1]
     return check("sample ids that several clips have", found, "give every clip an id of its own")

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 
 
-# A word with this many letters or more may be a typing error of one that is a letter apart: shorter ones too often
-# are different words.
+# A word of at least this many letters may be a typing error of a word that is one letter apart; shorter words are too
+# often simply different.
 _MIN_LETTERS = 5
 # A spelling counts as an error of another if it is rare, and the other is so many times more frequent.
 _MAX_RARE, _MIN_RATIO = 2, 5
@@ -21,7 +21,7 @@ _PRINTED_LIST = re.compile(r"""^\[['"]|['"]\]$""")
 
 
 def same_but_for_writing(counts: Mapping[str, int]) -> list[list[str]]:
-    """Labels that differ in case, spaces, hyphens, other punctuation or in how a character is composed, only.
+    """Labels that differ only in case, spaces, hyphens, other punctuation, or the way a character is composed.
 
     Args:
         counts (`dict[str, int]`):

@@ -1,4 +1,4 @@
-"""Finds clips that show the same recording: equal motion, wherever and however large in the picture."""
+"""Finds clips that show the same recording: equal motion, at any place and size in the picture."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Pair:
 
     Args:
         first, second (`int`):
-            Rows of the two arrays of signatures.
+            Row of each clip in its array of signatures.
         distance (`float`):
-            0 for equal motion.
+            Root mean square difference of the two signatures; 0 for equal motion.
     """
 
     first: int

@@ -48,7 +48,7 @@ class SignedWord:
 
 
 def signed_word(clip: PoseClip, word: str, signer: str) -> SignedWord | None:
-    """What is compared of a clip; None where no hand moves."""
+    """The features by which a clip is compared; None where no hand moves."""
     motion = motion_signature(clip)
     if motion is None:
         return None

@@ -1,7 +1,7 @@
-"""A corpus to a data set that `datasets.load_dataset` opens: Parquet files, a data card and a report.
+"""Turns a corpus into a data set that `datasets.load_dataset` opens: Parquet files, a data card and a report.
 
-Which clip goes into which file is decided before anything is written, and every file is written at once or not at
-all. A run that is killed goes on where it was, and ends with the same bytes as an undisturbed one.
+Which clip goes into which file is decided before anything is written, and every file is written as a whole or not at
+all. A run that was killed resumes where it stopped, and ends with the same bytes as an undisturbed one.
 """
 
 from __future__ import annotations
@@ -57,17 +57,17 @@ def build_dataset(
         corpus (`str`):
             A name of `datasets_scripts.corpora.CORPORA`.
         out_dir, data_dir (`str` or `os.PathLike`):
-            The data set's folder, and the corpus's own.
+            The folder of the data set to build, and the folder of the corpus's own files.
         config_name (`str`, *optional*):
             A config of the corpus.
         num_proc (`int`, *optional*, defaults to 1):
             Number of processes.
         clips_per_shard (`int`, *optional*, defaults to 500):
-            Clips of a file at most. A stream is dealt out to ranks and workers by files.
+            Largest number of clips in a file. A stream is divided among ranks and workers by files.
         progress (*optional*):
-            Called with the number of clips done, and of all, at the start and after each file.
+            Function that is called with the number of clips done and of all clips, at the start and after each file.
         **options:
-            Options of the corpus: fields of its config.
+            Options of the corpus: the fields of its config.
 
     Returns:
         `dict`: the content of `build_report.json`.
@@ -110,13 +110,13 @@ def push_dataset(
 
     Args:
         folder (`str` or `os.PathLike`):
-            What `build_dataset` has made.
+            The folder that `build_dataset` has made.
         repo_id (`str`):
-            `ORG/NAME`.
+            Name of the repository on the Hub, `ORG/NAME`.
         is_public (`bool`, *optional*, defaults to `False`):
             Whether a new repository is open to everybody. Most corpora may not be passed on: ask their owners.
         api (`huggingface_hub.HfApi`, *optional*):
-            Another client than the default one.
+            Client to use in place of the default one.
 
     Returns:
         `str`: the repository's address.

@@ -32,13 +32,13 @@ def write_card(folder: Path, builder: CorpusBuilder, report: Mapping[str, Any], 
 
     Args:
         folder (`Path`):
-            Of the data set.
+            The folder of the data set.
         builder ([`CorpusBuilder`]):
-            Of the corpus.
+            The builder of the corpus.
         report (`dict`):
-            What `build_report.json` says.
+            The content of `build_report.json`.
         scratch (`Path`):
-            For temporary files.
+            A folder for temporary files.
     """
     with atomic_file(folder / HISTOGRAM, scratch) as temporary:
         lengths = {split: counts["lengths"] for split, counts in report["splits"].items()}
@@ -61,11 +61,11 @@ def make_card(
 
     Args:
         facts ([`CorpusFacts`]):
-            About the corpus.
+            The facts about the corpus.
         languages (`tuple[str, str]`):
             English names of the sign language and the spoken one, as in the rows.
         report (`dict`):
-            What `build_report.json` says.
+            The content of `build_report.json`.
         extractions (sequence, *optional*):
             What made the keypoints, where `sigma-slu extract-poses` did: `made_by` of its `extraction.json`.
     """

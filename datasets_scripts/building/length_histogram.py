@@ -17,7 +17,7 @@ _INK, _QUIET, _BAR, _GROUND = (30, 30, 30), (150, 150, 150), (46, 110, 142), (25
 
 
 def draw_length_histogram(lengths: Mapping[str, Mapping[str, int]]) -> bytes:
-    """Draws one histogram below the other, with a common scale of frames.
+    """Draws one histogram per split, one below the other, with a common scale of frames.
 
     Args:
         lengths (`dict[str, dict[str, int]]`):

@@ -33,11 +33,11 @@ class Shard:
 
     Args:
         name (`str`):
-            Of the file, without its extension: `train-00000-of-00002`.
+            Name of the file without its extension: `train-00000-of-00002`.
         entries (`tuple[ClipEntry, ...]`):
-            The clips.
+            The clips in the file.
         fingerprint (`str`):
-            Equal for equal clips from unchanged sources.
+            A hash that is equal for equal clips from unchanged sources.
     """
 
     name: str
@@ -53,9 +53,9 @@ class ShardWriter:
         corpus (`str`):
             A name of `datasets_scripts.corpora.CORPORA`.
         builder_options (`dict`):
-            Arguments of its builder.
+            Arguments of the corpus's builder.
         results ([`ResultFolder`]):
-            Its hidden folder gets `data/NAME.parquet`.
+            The folder of the results; `data/NAME.parquet` goes into its hidden folder.
     """
 
     corpus: str
@@ -112,15 +112,15 @@ class ShardWriter:
 
 
 def plan_shards(builder: CorpusBuilder, clips: Mapping[str, Sequence[ClipEntry]], clips_per_shard: int) -> list[Shard]:
-    """Deals the clips of each split out to files, in order and evenly.
+    """Divides the clips of each split among files, in order and evenly.
 
     Args:
         builder ([`CorpusBuilder`]):
-            Of the clips.
+            The builder of the corpus that the clips belong to.
         clips (`dict[str, list[ClipEntry]]`):
             Split to its clips.
         clips_per_shard (`int`):
-            How many a file holds at most.
+            Largest number of clips in a file.
 
     Raises:
         ValueError: for fewer than 1 clip in a file.

@@ -15,15 +15,16 @@ class ClipEntry:
         split (`str`):
             `train`, `validation` or `test`.
         source (`str`):
-            A path, or whatever else the corpus finds the clip by.
+            The path of the clip, or whatever else the corpus finds it by.
         text (`str`), gloss (`tuple[str, ...]`), signer_id (`str`, *optional*):
             See `datasets_scripts.schema.features`.
         fps (`float`, *optional*):
-            Frame rate by the labels; used where the file states none.
+            Frame rate that the labels state; used where the file states none.
         start, end (`float`, *optional*):
             The part of a longer recording that is the clip, in `time_unit`.
         time_unit (`str`, *optional*, defaults to `"seconds"`):
-            One of `datasets_scripts.reading.clip_times.TIME_UNITS`; None: the labels do not say.
+            Unit of `start` and `end`, one of `datasets_scripts.reading.clip_times.TIME_UNITS`; None where the labels
+            do not say.
         last_time (`float`, *optional*, defaults to 0):
             The latest time in the recording's labels, by which `cut_out` recognises a unit that they do not state.
     """

@@ -48,15 +48,15 @@ class CorpusConfig(datasets.BuilderConfig):
 
     Args:
         pose_dir, label_dir (`str`, *optional*):
-            Where clips and label files are, if not in their usual places below `data_dir`.
+            Folders of the clips and of the label files, if they are not in their usual places below `data_dir`.
         fps (`float`, *optional*):
             Frames per second of clips whose files and labels state none.
         keep_layout (`bool`, *optional*, defaults to `False`):
-            Store all keypoints of the detector instead of the 69 joints.
+            Store all keypoints of the detector instead of only the 69 joints.
         on_problem (`"report"` or `"raise"`, *optional*, defaults to `"report"`):
-            Leave missing and damaged clips out and say which, or stop at the first.
+            `"report"`: leave out missing and damaged clips, and say which. `"raise"`: stop at the first of them.
         source_state (`str`, *optional*):
-            Set by the builder: changes when the sources do, so that no stale cache is used.
+            Set by the builder. It changes when the sources do, so that no stale cache is used.
     """
 
     pose_dir: str | None = None
@@ -82,7 +82,7 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
 
     Args:
         cache_dir (`str`, *optional*):
-            Where Arrow files go; by default the cache of `datasets`.
+            Folder for the Arrow files; by default the cache of `datasets`.
         config_name (`str`, *optional*):
             One of the corpus's configs.
         data_dir (`str`):
@@ -158,7 +158,7 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
     # --- what every corpus does
 
     def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
-        """As of `datasets`, but what went wrong is raised as it is, not behind "An error occurred ..."."""
+        """Like that of `datasets`, but errors are raised as they are, not wrapped in "An error occurred ..."."""
         try:
             super().download_and_prepare(*args, **kwargs)
         except DatasetGenerationError as error:

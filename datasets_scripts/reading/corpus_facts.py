@@ -17,15 +17,15 @@ class CorpusFacts:
         sign_language_code, spoken_language_code (`str`):
             ISO 639-3 of the sign language and BCP 47 of the spoken one; empty where there is none.
         tasks (`tuple[str, ...]`):
-            Of `islr`, `cslr` and `slt`.
+            The tasks that it serves, among `islr`, `cslr` and `slt`.
         license (`str`):
             The terms, in one line; they are those of the corpus, not of this package.
         homepage, citation (`str`):
-            Where to get it, and BibTeX.
+            The address where it can be had, and its citation in BibTeX.
         sizes (`dict[str, dict[str, int]]`):
             For each config the number of clips that the authors state for a split, where they do.
         notes (`str`):
-            What else a user has to know.
+            Anything else that a user has to know.
     """
 
     title: str

@@ -50,10 +50,11 @@ def read_table(
         path (`str` or `os.PathLike`):
             The file. `.jsonl` holds one object per line; anything else has a line of column names first.
         delimiter (`str`, *optional*):
-            Between cells; by default the commonest of comma, tab, semicolon and `|` in the line of names.
+            The character between cells; by default the most frequent of comma, tab, semicolon and `|` in the line of
+            names.
         quoted (`bool`, *optional*):
-            Whether double quotes around a cell are left out. By default they are, unless cells are separated by tabs
-            or `|` and some quotes are plainly part of the text: `"Hi" she said`.
+            Whether double quotes around a cell are removed. By default they are, unless cells are separated by tabs or
+            `|` and some quotes are plainly part of the text: `"Hi" she said`.
 
     Raises:
         ValueError: for another encoding, two columns of one name, a row with more or fewer cells than columns, or a

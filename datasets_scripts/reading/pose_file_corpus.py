@@ -35,7 +35,7 @@ class ClipLabel:
         text, gloss, signer_id, fps:
             See [`ClipEntry`].
         other_names (`tuple[str, ...]`):
-            What its file may be called instead.
+            Other names that its file may have.
         recording (`str`, *optional*), start, end, time_unit:
             The longer recording that the clip is a part of, and its times as those of [`ClipEntry`]. They are used
             where no file has the clip's own name.

@@ -50,9 +50,9 @@ class PoseFiles:
 
     Args:
         folder (`str` or `os.PathLike`):
-            Searched with all its subfolders.
+            The folder to search, with all its subfolders.
         alias (`Callable[[str], str]`, *optional*):
-            What a file is also called, by its name: for names with suffixes of their own.
+            Function from a file's name to another name that it is found by, for names with suffixes of their own.
     """
 
     def __init__(self, folder: str | os.PathLike[str], alias: Callable[[str], str] | None = None) -> None:
@@ -124,7 +124,7 @@ def file_of_clip(folder: str, name: str, prefers_video: bool = False) -> str:
 
     Args:
         folder (`str`):
-            Where the name starts.
+            The folder that the name is relative to.
         name (`str`):
             A file, with or without its extension, or a folder; also `annotations.pkl::clip_01`.
         prefers_video (`bool`, *optional*, defaults to `False`):

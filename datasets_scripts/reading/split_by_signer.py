@@ -20,7 +20,7 @@ def split_by_signer(
 
     Args:
         signers (sequence of `str`):
-            The signer of each clip; None: unknown.
+            The signer of each clip; None where it is unknown.
         validation_share, test_share (`float`, *optional*, defaults to 0.1):
             Share of the clips, as near as whole signers allow.
         seed (`int`, *optional*, defaults to 0):

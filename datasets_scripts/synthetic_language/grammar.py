@@ -161,7 +161,7 @@ class SyntheticGrammar:
 
     Args:
         seed (`int`):
-            Decides which sentences belong to which split.
+            Seed that decides which sentences belong to which split.
         num_signs (`int`):
             Number of words, 24 to 64.
 

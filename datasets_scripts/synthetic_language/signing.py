@@ -1,4 +1,4 @@
-"""Signers perform signs in front of a camera, and a detector, with its faults, finds their keypoints."""
+"""Signers perform signs in front of a camera, and a detector finds their keypoints, with errors of its own."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def sign(
         signer ([`SyntheticSigner`]):
             Who signs.
         rng (`np.random.Generator`):
-            All that differs from one performance to the next.
+            Source of everything that differs from one performance to the next.
 
     Returns:
         `tuple[np.ndarray, np.ndarray, list[tuple[int, int]]]`: keypoints `(T, 133, 2)` in pixels and scores

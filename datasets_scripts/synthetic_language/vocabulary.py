@@ -134,7 +134,7 @@ class SyntheticVocabulary:
 
     Args:
         seed (`int`):
-            Decides the forms.
+            Seed that decides the forms.
         categories (`tuple[tuple[str, ...], ...]`):
             The glosses of each category of words.
     """
@@ -191,7 +191,7 @@ def _is_clear(form: SignForm) -> bool:
     if form.movement == "wiggle" and form.handshape in ("fist", "thumb", "bent"):
         return False  # no finger to wiggle
     if form.orientation in ("forward", "edge") and form.handshape in ("vee", "three", "wye", "horns", "bent"):
-        return False  # fingers one behind the other
+        return False  # fingers one behind another
     if form.handedness != "one" and form.location in ("far_shoulder", "forehead", "chin"):
         return False  # two hands in one place
     if form.handedness == "base" and form.location not in ("chest", "belly", "side"):
