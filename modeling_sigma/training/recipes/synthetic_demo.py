@@ -68,7 +68,7 @@ class DemoRecipe:
 
 def fast_precision() -> Literal["bf16", "fp32"]:
     """What this machine's CPU trains the demo in: bfloat16 is slower without its instructions."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     has_bfloat16 = any(there for name, there in capabilities.items() if str(name).endswith("bf16"))
     return "bf16" if has_bfloat16 else "fp32"
 
