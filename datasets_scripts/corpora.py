@@ -119,7 +119,7 @@ def load_corpus(
     if not Path(name).is_dir() and name.count("/") != 1:
         raise ValueError(
             f"expected one of {', '.join(CORPORA)}, a folder of Parquet files or org/name on the Hub, "
-            f"received {name!r}{did_you_mean(name)}"
+            f"received {name!r}{did_you_mean(name) or ': there is no such folder'}"
         )
     if data_dir is not None:
         raise ValueError(

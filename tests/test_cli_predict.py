@@ -201,12 +201,12 @@ def _cut_weights(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (shutil.rmtree, "damaged: expected a model, found no such folder, and it could not be loaded from the Hub: "),
+        (shutil.rmtree, "damaged: expected a model, found no such folder: check the path"),
         (_drop("config.json"), "damaged: expected the folder of a model, found no config.json in it"),
         (lambda f: (f / "config.json").write_text("{"), "damaged/config.json' is not a valid JSON file"),
         (
             lambda f: (f / "config.json").write_text('{"model_type": "bert"}'),
-            "expected a Sigma model, found one of type",
+            "expected a Sigma model, found one of type bert: give the folder of a Sigma model; convert-checkpoint",
         ),
         (_drop("model.safetensors"), "damaged cannot be loaded: model.safetensors missing: these are the weights"),
         (_cut_weights, "damaged cannot be loaded: model.safetensors is damaged (Error while deserializing header"),

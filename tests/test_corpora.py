@@ -134,7 +134,7 @@ def test_a_misspelt_name_meets_the_nearest(tmp_path: Path, name: str, meant: str
 
 
 def test_a_name_like_no_other_gets_the_list(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="expected one of wlasl, .* received 'zzz'$"):
+    with pytest.raises(ValueError, match="expected one of wlasl, .* received 'zzz': there is no such folder$"):
         load_corpus("zzz", data_dir=tmp_path)
 
 

@@ -90,6 +90,31 @@ def test_what_cannot_answer_is_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_each_kind_has_an_auto_class_of_its_own() -> None:
+    """transformers registers one class for each: the last kind would also load the checkpoints of the first."""
+    auto_classes = [kind.auto_class for kind in MODEL_KINDS.values()]
+    assert len(set(auto_classes)) == len(auto_classes)
+
+
+def test_a_path_is_not_looked_for_on_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def ask(name: str, **options: Any) -> Any:
+        asked.append(name)
+        raise OSError("no connection")
+
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", ask)
+    monkeypatch.chdir(tmp_path)
+    for path in (tmp_path / "nowhere", "./nowhere", "runs/wlasl/nowhere"):
+        with pytest.raises(ValueError, match="nowhere: expected a model, found no such folder: check the path$"):
+            load_pipeline(path)
+    assert asked == []
+    with pytest.raises(ValueError) as caught:
+        load_pipeline("checkpoints/nowhere")
+    assert asked == ["checkpoints/nowhere"]
+    assert f"no such folder in {tmp_path}, and the Hub did not give it: check the path" in str(caught.value)
+
+
 def test_a_class_that_nobody_knows(folder: Path, tmp_path: Path) -> None:
     save_bundle(tiny_model(), tiny_processor(), tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())

@@ -395,7 +395,9 @@ def test_folders_and_labels_that_are_not_there(folder: Path) -> None:
         built("wlasl", folder, "wlasl100")
     with pytest.raises(FileNotFoundError, match="no such folder: get WLASL from https://"):
         built("wlasl", folder / "nowhere")
-    with pytest.raises(ValueError, match="WLASL: expected data_dir"):
+    with pytest.raises(
+        ValueError, match=r"WLASL: expected data_dir \(--data-dir .* received none; they come from https://"
+    ):
         Wlasl(cache_dir=folder.parent / "cache").download_and_prepare()
     write_labels(folder / "labels.train", {"a": {"text": "b"}})
     with pytest.raises(FileNotFoundError, match="How2Sign, train: 1 of 1 pose files not found: a"):

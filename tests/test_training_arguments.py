@@ -236,3 +236,10 @@ def test_documented_commands(command: list[str], monkeypatch: pytest.MonkeyPatch
     assert Path(script).is_file()
     if "quickstart" not in script:
         parse_arguments(CLASSES, [*arguments, "--use_cpu", "true"])
+
+
+@pytest.mark.parametrize("command", ["pretrain", "finetune"])
+def test_a_command_without_words_trains_nothing(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([command])
+    assert f"{command}: error: expected a CONFIG.yaml or --field value, received neither: " in capsys.readouterr().err

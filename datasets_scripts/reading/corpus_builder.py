@@ -216,7 +216,10 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
             FileNotFoundError: if there is no such folder.
         """
         if self.config.data_dir is None:
-            raise ValueError(f"{self.FACTS.title}: expected data_dir, the folder of the corpus: {self.FACTS.homepage}")
+            raise ValueError(
+                f"{self.FACTS.title}: expected data_dir (--data-dir on the command line), the folder with its files, "
+                f"received none; they come from {self.FACTS.homepage}"
+            )
         path = Path(self.config.data_dir)
         if not path.is_dir():
             raise FileNotFoundError(f"{path}: no such folder: get {self.FACTS.title} from {self.FACTS.homepage}")

@@ -37,6 +37,11 @@ def add_fields(parser: argparse.ArgumentParser, classes: Sequence[type]) -> None
     parse = parser.parse_known_args
 
     def keep_words(words: Any = None, namespace: Any = None) -> tuple[argparse.Namespace, list[str]]:
+        if not words:  # every field has a default: hours on the synthetic corpus are hardly what was meant
+            parser.error(
+                "expected a CONFIG.yaml or --field value, received neither: name a file of examples/configs, or say "
+                "what to train on with --corpus"
+            )
         if {"-h", "--help"} & set(words):
             return parse(words, namespace)  # prints the help and exits
         return argparse.Namespace(words=["--help" if word == "--help-all" else word for word in words]), []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +26,31 @@ def load_model_config(name_or_path: str | Path) -> Any:
         raise ValueError(f"{path}: expected the folder of a model, found a file")
     if path.is_dir() and not (path / "config.json").is_file():
         raise ValueError(f"{path}: expected the folder of a model, found no config.json in it")
+    if not path.exists() and not _can_be_a_hub_name(str(name_or_path)):
+        raise ValueError(f"{name_or_path}: expected a model, found no such folder: check the path")
     try:
         config = AutoConfig.from_pretrained(name_or_path, trust_remote_code=False)
     except OSError as error:
         if path.is_dir():
             raise
         raise ValueError(
-            f"{name_or_path}: expected a model, found no such folder, and it could not be loaded from the Hub: {error}"
+            f"{name_or_path}: expected a model, found no such folder in {Path.cwd()}, and it could not be loaded from the Hub: "
+            f"check the path, or give the full one ({error})"
         ) from error
     if config.model_type != "sigma":
-        raise ValueError(f"{name_or_path}: expected a Sigma model, found one of type {config.model_type}")
+        raise ValueError(
+            f"{name_or_path}: expected a Sigma model, found one of type {config.model_type}: give the folder of a "
+            "Sigma model; convert-checkpoint makes one from a released checkpoint"
+        )
     problems = list(weight_problems(path)) if path.is_dir() else []
     if problems:
         raise ValueError(f"{name_or_path} cannot be loaded: {'; '.join(problems)}")
     return config
+
+
+def _can_be_a_hub_name(name: str) -> bool:
+    """Whether the Hub is worth asking: `name` or `org/name`, unlike an absolute path, `./name` or a longer path."""
+    return re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", name) is not None
 
 
 def saved_kind(name_or_path: str | Path) -> ModelKind:
