@@ -112,8 +112,8 @@ def test_a_folder_of_rows(tmp_path):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.ones((4, 150)), r"received \(4, 150\), 150 numbers a frame: reshape the array to \(T, K, 2\)"),
-        (np.ones((4, 225 + 1)), r"226 numbers a frame"),
+        (np.ones((4, 150)), r"received \(4, 150\), 150 numbers per frame: reshape the array to \(T, K, 2\)"),
+        (np.ones((4, 225 + 1)), r"226 numbers per frame"),
         (np.ones((4, 17, 2)), "received 17, a body without hands: run the detector with a whole-body model"),
         (np.full((4, 133, 3), -0.5), "a depth"),
         (np.ones((4, 21, 3)), "received 21, one hand alone: put the points into the first half"),
@@ -584,7 +584,7 @@ def test_skels(tmp_path):
     ("text", "message"),
     [
         ("", "expected one line per clip, received an empty file"),
-        ("1 2 3\n", "expected 151 numbers a frame .* received 3 in a line"),
+        ("1 2 3\n", "expected 151 numbers per frame .* received 3 in a line"),
         ("hello\n", "expected numbers with spaces between them"),
     ],
 )

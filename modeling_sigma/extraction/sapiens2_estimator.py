@@ -179,7 +179,7 @@ def sort_lip_pairs(keypoints: np.ndarray, scores: np.ndarray) -> Detection:
 
     Returns:
         `tuple[np.ndarray, np.ndarray]`: the sorted keypoints and scores. In each pair, the right point is the one that
-        comes first on the way from the right corner of the mouth to the left one. Keypoints with score 0 are at (0, 0).
+        comes first from the right corner of the mouth to the left one. Keypoints with score 0 are at (0, 0).
     """
     keypoints, scores = keypoints.copy(), scores.copy()
     for right, left in _UNSORTED_PAIRS:
