@@ -206,8 +206,8 @@ def _points_of_rows(rows: np.ndarray) -> np.ndarray:
     if len(shapes) != 1 or width == 150:  # 75 points, or 50 with x, y, z as in .skels files
         raise ValueError(
             f"expected the points of each frame as (K, 2) or (K, 3), received {rows.shape}, {width} numbers per "
-            "frame: reshape the array to (T, K, 2) or (T, K, 3); MediaPipe's 33 + 21 + 21 points are K = 75, with its face "
-            "of 468 or 478 points K = 543 or 553"
+            "frame: reshape the array to (T, K, 2) or (T, K, 3); MediaPipe's 33 + 21 + 21 points are K = 75, with "
+            "its face of 468 or 478 points K = 543 or 553"
         )
     return rows.reshape(len(rows), *shapes[0])
 
