@@ -112,7 +112,7 @@ def test_a_path_is_not_looked_for_on_the_hub(monkeypatch: pytest.MonkeyPatch, tm
     with pytest.raises(ValueError) as caught:
         load_pipeline("checkpoints/nowhere")
     assert asked == ["checkpoints/nowhere"]
-    assert f"no such folder in {tmp_path}, and the Hub did not give it: check the path" in str(caught.value)
+    assert f"no such folder in {tmp_path}, and the Hub did not return it: check the path" in str(caught.value)
 
 
 def test_a_class_that_nobody_knows(folder: Path, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def load_model_config(name_or_path: str | Path) -> Any:
         if path.is_dir():
             raise
         raise ValueError(
-            f"{name_or_path}: expected a model, found no such folder in {Path.cwd()}, and it could not be loaded from the Hub: "
+            f"{name_or_path}: expected a model, found no such folder in {Path.cwd()}, and the Hub did not return it: "
             f"check the path, or give the full one ({error})"
         ) from error
     if config.model_type != "sigma":

@@ -90,9 +90,9 @@ def paired_bootstrap(
 
     Args:
         statistics, other_statistics ([`ScoreStatistics`]):
-            Of the two systems, with the samples in the same order.
+            The statistics of the two systems, with the samples in the same order.
         num_resamples, seed, confidence, progress:
-            As for [`bootstrap_intervals`].
+            The options of the resampling, as in [`bootstrap_intervals`].
 
     Returns:
         `dict[str, dict]`: for each score that both have

@@ -75,7 +75,7 @@ _COUNT_MASK = (1 << _COUNT_BITS) - 1
 _CLEAR_OPERATION = ~(3 << _OPERATION_SHIFT)
 _MAX_COST = (1 << (63 - _COST_SHIFT)) - 1
 
-# Cells of one diagonal over the pairs of a batch: three diagonals stay in the processor's cache.
+# Cells of one diagonal over the pairs of a batch: three diagonals stay in the CPU's cache.
 _CELLS_PER_BATCH = 1 << 14
 
 
@@ -232,9 +232,9 @@ def _fill_table(
         references, predictions (`np.ndarray` of shape `(n, B)` and `(m, B)`):
             Word numbers, padded with numbers that differ.
         reference_lengths, prediction_lengths (`np.ndarray` of shape `(B,)`):
-            Without the padding.
+            The numbers of words, without the padding.
         costs ([`EditCosts`]):
-            Of the alignment.
+            The costs of the alignment.
         operations (`np.ndarray` of shape `(n + 1, m + 1)`, *optional*):
             Where to store the operation that reaches each cell; for a batch of one pair.
 

@@ -10,7 +10,7 @@ scripts, whose behaviour, with its peculiarities, is reproduced here rule by rul
 | `S0NNE`, `HABEN2`, `ZEIGEN` | corrected | kept |
 | `WIE AUSSEHEN` | joined by a hyphen | joined by a hyphen |
 | spelled letters | joined by a plus | joined by a plus |
-| `RAUM` | stripped behind two capitals, inside a word too | stripped at the end of a word |
+| `RAUM` | stripped after two capitals, inside a word too | stripped at the end of a word |
 | `-PLUSPLUS` | stripped | stripped |
 | repeated glosses | merged | merged |
 """
@@ -79,7 +79,7 @@ def join_spelled_letters(text: str) -> str:
     """Joins finger-spelled letters into one compound: `A S` is `A+S`, also beside `SCH` and `NN`.
 
     The scripts do it in passes over the sentence, from left to right and without overlap. One of them opens a compound
-    in front of the pair that it joins: `S T U R M` becomes `S T+U+R+M`.
+    before the pair that it joins: `S T U R M` becomes `S T+U+R+M`.
     """
     text = re.sub(r"^([A-Z]) (?=[A-Z][+ ])", r"\1+", text)
     text = re.sub(r"[+ ]([A-Z]) ([A-Z]) ", r" \1+\2 ", text)

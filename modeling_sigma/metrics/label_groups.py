@@ -99,11 +99,11 @@ def label_group_scores(
 
     Args:
         predictions, references, num_bootstrap, seed, progress:
-            As for [`recognition_scores`].
+            The predictions, the references and the options of the resampling, as in [`recognition_scores`].
         groups ([`LabelGroups`]):
             Which labels count as one.
         sample_ids (`Sequence[str]`, *optional*):
-            One for each sample. Without them twins cannot be told, and the scores without them are left out.
+            The id of each sample. Without ids, twins cannot be recognised, and scores without twins are left out.
 
     Returns:
         `dict`: `label_groups`, `without_twins` (strict) and `label_groups_without_twins`, each with the scores of

@@ -2,10 +2,10 @@
 
 | file | content |
 |---|---|
-| text | one sample a line; an empty line is an empty text |
-| dump | `sample: ID, prediction: TEXT` (or `ground-truth:`) a line; other lines continue the text |
+| text | one sample per line; an empty line is an empty text |
+| dump | `sample: ID, prediction: TEXT` (or `ground-truth:`) per line; other lines continue the text |
 | `.json` | a list of texts, a list of objects, or an object ID -> text (or ID -> object) |
-| `.jsonl` | one text or object a line |
+| `.jsonl` | one text or object per line |
 
 An object may name its sample (`sample_id`, `id` or `name`). Where both files name their samples, the names decide
 which texts belong together, else the order. A list instead of a text is a sentence's words, or the candidates for a

@@ -115,7 +115,7 @@ def word_error_rates(
         num_bootstrap (`int`, defaults to 0):
             Resamples for `intervals`, 95 % confidence intervals of every rate; 0 leaves them out.
         seed (`int`, defaults to 12345):
-            Of the resampling.
+            The seed of the resampling.
         progress (`Callable[[int, int], None]`, *optional*):
             Called with resamples done and their total.
 
@@ -288,7 +288,7 @@ def recognition_scores(
         num_confusions (`int`, defaults to 10):
             How many of the most frequent confusions to list.
         num_bootstrap, seed, progress:
-            As for [`word_error_rates`].
+            The options of the resampling, as in [`word_error_rates`].
 
     Returns:
         `dict`: `top1_per_instance` (P-I), `top1_per_class` (P-C: the unweighted mean over the classes present in the

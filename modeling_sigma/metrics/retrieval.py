@@ -60,7 +60,7 @@ def retrieval_scores(
         num_bootstrap (`int`, defaults to 0):
             Resamples of the queries for `intervals`, 95 % confidence intervals; 0 leaves them out.
         seed (`int`, defaults to 12345):
-            Of the resampling.
+            The seed of the resampling.
         progress (`Callable[[int, int], None]`, *optional*):
             Called with resamples done and their total.
 

@@ -43,7 +43,7 @@ def build_compute_metrics(
         preset (`str`, defaults to `"none"`):
             The normalisation of the corpus.
         rouge_variant, costs:
-            As for the functions above.
+            The variant of ROUGE-L and the edit costs, as in the functions above.
         label_names (`Sequence[str]`, *optional*):
             The names of the classes of a classifier; by default its numbers are compared.
         decode (`Callable`, *optional*):

@@ -126,7 +126,7 @@ def translation_scores(
         num_bootstrap (`int`, defaults to 0):
             Resamples for `intervals`, 95 % confidence intervals of every score; 0 leaves them out.
         seed (`int`, defaults to 12345):
-            Of the resampling.
+            The seed of the resampling.
         progress (`Callable[[int, int], None]`, *optional*):
             Called with resamples done and their total.
 

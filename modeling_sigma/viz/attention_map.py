@@ -1,4 +1,4 @@
-"""Where a model looks while it writes: for each word a curve over the clip, and the frame at its peak."""
+"""Where a model looks while it generates text: for each word a curve over the clip, and the frame at its peak."""
 
 from __future__ import annotations
 
