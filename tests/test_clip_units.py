@@ -29,7 +29,7 @@ def _values(clip: PoseClip, learnt: float | None = 1.0, **call: object) -> np.nd
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is said; `warning_once` forgets what it has said before."""
     messages: list[str] = []
-    type(clip_units.logger).warning_once.cache_clear()
+    clip_units.warn_once.cache_clear()
     monkeypatch.setattr(clip_units.logger, "warning", lambda message, *args, **kwargs: messages.append(message))
     return messages
 

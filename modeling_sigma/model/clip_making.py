@@ -12,17 +12,15 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from transformers.utils import logging
 
 from .clip_kinds import are_frames, is_array, is_clip, is_empty, is_pair, num_axes
 from .clip_shapes import axis_order, explain_number, explain_shape
+from .clip_units import warn_once
 from .keypoint_arrays import hide_invalid, to_numpy
 from .pose_clip import PoseClip
 from .skeleton_layouts import layout_for_num_keypoints
 from .stored_rows import decode_clip, is_stored_row, rows_of_columns
 
-
-logger = logging.get_logger(__name__)
 
 # Anything that stands for one clip.
 PoseInput = PoseClip | str | os.PathLike[str] | np.ndarray | Mapping[str, Any] | Sequence[Any]
@@ -55,7 +53,7 @@ def split_clips(poses: Any) -> tuple[list[Any], bool]:
     if are_frames(items):
         return [items], False
     if len(items) > 1 and all(is_array(item) and item.ndim == 3 and len(item) == 1 for item in items):
-        logger.warning_once(
+        warn_once(
             "a list of arrays (1, K, C) is read as clips of one frame each: if they are the frames of one clip, join "
             "them with np.concatenate"
         )

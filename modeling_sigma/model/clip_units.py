@@ -6,13 +6,16 @@ squeezed sideways by the aspect ratio, and a model that has learnt other proport
 
 from __future__ import annotations
 
+import functools
+import logging
+
 import numpy as np
-from transformers.utils import logging
 
 from .pose_clip import PoseClip
 
 
-logger = logging.get_logger(__name__)
+# Not the logger of transformers: the readers come here too, and do without.
+logger = logging.getLogger(__name__)
 
 # Detectors guess some keypoints a little beyond the border of the image.
 _LARGEST_SHARE = 1.5
@@ -22,6 +25,12 @@ _HOW_TO_STATE_IT = (
     "state it with PoseClip(..., coordinates=, width=, height=) or aspect_ratio=, or with the coordinates= and "
     "aspect_ratio= of the call"
 )
+
+
+@functools.cache
+def warn_once(message: str) -> None:
+    """Warns of an assumption, and of the same one no second time."""
+    logger.warning(message)
 
 
 def unit_of(clip: PoseClip) -> str:
@@ -63,7 +72,7 @@ def x_factor(clip: PoseClip, learnt_aspect_ratio: float | None) -> float:
             learnt. None where nobody has recorded it: x stays as it is.
     """
     if learnt_aspect_ratio is None:
-        logger.warning_once(
+        warn_once(
             "this model does not state the proportions that it learnt (`learnt_aspect_ratio` in "
             "preprocessor_config.json, written since 0.2): clips are read as they come. Set 1.0 if it was trained on "
             "pixels, or the width over the height of the videos if it was trained on shares of the image"
@@ -76,13 +85,13 @@ def x_factor(clip: PoseClip, learnt_aspect_ratio: float | None) -> float:
         return 1 / learnt_aspect_ratio
     if aspect_ratio is None:
         taken = "square" if learnt_aspect_ratio == 1 else f"{learnt_aspect_ratio:g} times as wide as high"
-        logger.warning_once(
+        warn_once(
             "a clip's coordinates are shares of the image (x / width, y / height), and the image's size is unknown: "
             f"it is taken to be {taken}. Where that is wrong, hands are squeezed: {_HOW_TO_STATE_IT}"
         )
         return 1.0
     if clip.coordinates is None:
-        logger.warning_once(
+        warn_once(
             "a clip's coordinates are taken as shares of the image (x / width, y / height), since they hardly exceed "
             "1: pass coordinates='shares' to say so, or 'pixels' where x and y have one unit"
         )
@@ -96,12 +105,12 @@ def _tell_odd_unit(clip: PoseClip) -> None:
     image = max(clip.width, clip.height) if clip.width is not None and clip.height is not None else np.inf
     are_shares = ((points <= _LARGEST_SHARE).all(-1) & points.any(-1)).mean()
     if 0.02 < are_shares < 0.98 and points.max() > 10 * _SMALLEST_PIXELS:
-        logger.warning_once(
+        warn_once(
             f"{are_shares:.0%} of a clip's points are smaller than {_LARGEST_SHARE:g}, and others reach "
             f"{points.max():.0f}: are some in shares of the image and others in pixels? All are read as pixels"
         )
     elif points.max() < _SMALLEST_PIXELS < image:
-        logger.warning_once(
+        warn_once(
             "a clip's coordinates are neither pixels nor shares of an image: x and y are taken to have one unit. Pass "
             "coordinates='pixels' if that is so, and multiply x by the aspect ratio of the image if not"
         )
