@@ -146,10 +146,12 @@ def encode_sample(
         keypoints, scores = clip.keypoints.astype(np.float64), clip.scores.astype(np.float64)
     else:
         keypoints, scores = select_joints(clip)
+    is_stated = clip.coordinates is not None or (clip.width is not None and clip.height is not None)
     return {
         "sample_id": sample_id,
         **_packed_scores(scores),
-        **_packed_keypoints(keypoints, scores > 0, image_size_of(clip)),
+        # A unit that is only guessed is good enough to read a clip, not to choose what is stored of it.
+        **_packed_keypoints(keypoints, scores > 0, image_size_of(clip) if is_stated else None),
         "layout": clip.layout if keep_layout else LAYOUT,
         "source_layout": clip.layout,
         "num_frames": len(clip),
