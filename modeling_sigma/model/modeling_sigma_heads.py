@@ -223,35 +223,56 @@ def default_generation_config(config: SigmaConfig) -> GenerationConfig:
     )
 
 
-class SigmaForSequenceClassification(SigmaPreTrainedModel):
-    """The plain head for isolated signs: pose encoder, text encoder, masked mean over the frames, one score a label.
-
-    With `use_prompt=False` it has no vocabulary and needs no tokenizer.
-    """
+class _LabelHead(SigmaPreTrainedModel):
+    """What heads with one row per label share. With `use_prompt=False` they have no vocabulary matrix."""
 
     _keys_to_ignore_on_load_unexpected = [
         *SigmaPreTrainedModel._keys_to_ignore_on_load_unexpected,
         r"^decoder\.",
         r"^lm_head\.",
         r"^shared\.",
-        r"^ctc_head\.",
     ]
     # The Trainer is to divide the loss by the number of accumulated batches: labels are counted here, not there.
     accepts_loss_kwargs = False
 
+    def _build_label_layer(self) -> nn.Linear:
+        """Adds everything below the layer with one row per label, and returns that layer."""
+        config = self.config
+        self.num_labels = config.num_labels
+        if config.use_prompt:
+            self.shared = nn.Embedding(config.text_config.vocab_size, config.hidden_size)
+        self._build_pose_stream()
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        return nn.Linear(config.hidden_size, config.num_labels)
+
+    def _encode_frames(
+        self, pose_values: torch.Tensor, *context: torch.Tensor | None, **kwargs: Any
+    ) -> tuple[SigmaEncoderOutput, torch.Tensor, torch.Tensor]:
+        """The encoder's output, and of it the states `(B, T, D)` and mask `(B, T)` of the frames.
+
+        `context` are the arguments of `embed_poses` after `pose_values`.
+        """
+        encoded = self.encode_poses(pose_values, *context, **without_text_arguments(kwargs))
+        states: Any = encoded.last_hidden_state
+        return encoded, *frames_of(states, encoded.attention_mask, pose_values.shape[1])
+
+
+class SigmaForSequenceClassification(_LabelHead):
+    """The plain head for isolated signs: pose encoder, text encoder, masked mean over the frames, one score per label.
+
+    With `use_prompt=False` it has no vocabulary and needs no tokenizer.
+    """
+
+    _keys_to_ignore_on_load_unexpected = [*_LabelHead._keys_to_ignore_on_load_unexpected, r"^ctc_head\."]
+
     def __init__(self, config: SigmaConfig) -> None:
         super().__init__(config)
-        self.num_labels = config.num_labels
         if config.class_weights is not None and len(config.class_weights) != config.num_labels:
             raise ValueError(
                 f"expected a class weight for each of the {config.num_labels} labels, received "
                 f"{len(config.class_weights)}"
             )
-        if config.use_prompt:
-            self.shared = nn.Embedding(config.text_config.vocab_size, config.hidden_size)
-        self._build_pose_stream()
-        self.dropout = nn.Dropout(config.classifier_dropout)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.classifier = self._build_label_layer()
         self.post_init()
 
     @can_return_tuple
@@ -276,12 +297,9 @@ class SigmaForSequenceClassification(SigmaPreTrainedModel):
             labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
                 Label numbers in [0, num_labels); -100 is ignored.
         """  # noqa: E501
-        kwargs = without_text_arguments(kwargs)
-        encoded = self.encode_poses(
+        encoded, states, is_real = self._encode_frames(
             pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask, **kwargs
         )
-        encoded_states: Any = encoded.last_hidden_state
-        states, is_real = frames_of(encoded_states, encoded.attention_mask, pose_values.shape[1])
         mask = is_real[:, :, None].to(states.dtype)  # (B, T, 1)
         pooled = (states * mask).sum(dim=1) / mask.sum(dim=1)
         logits = self.classifier(self.dropout(pooled))
@@ -303,7 +321,7 @@ class SigmaForSequenceClassification(SigmaPreTrainedModel):
         )
 
 
-class SigmaForCTC(SigmaPreTrainedModel):
+class SigmaForCTC(_LabelHead):
     """Pose encoder and text encoder with a linear head on every frame, trained by CTC on gloss sequences.
 
     The gloss vocabulary is the configuration's `id2label` (see `build_gloss_labels`), of which `ctc_blank_id` is the
@@ -311,15 +329,7 @@ class SigmaForCTC(SigmaPreTrainedModel):
     no vocabulary matrix and needs no tokenizer.
     """
 
-    _keys_to_ignore_on_load_unexpected = [
-        *SigmaPreTrainedModel._keys_to_ignore_on_load_unexpected,
-        r"^decoder\.",
-        r"^lm_head\.",
-        r"^shared\.",
-        r"^classifier\.",
-    ]
-    # The Trainer is to divide the loss by the number of accumulated batches.
-    accepts_loss_kwargs = False
+    _keys_to_ignore_on_load_unexpected = [*_LabelHead._keys_to_ignore_on_load_unexpected, r"^classifier\."]
 
     def __init__(self, config: SigmaConfig) -> None:
         super().__init__(config)
@@ -327,12 +337,7 @@ class SigmaForCTC(SigmaPreTrainedModel):
             raise ValueError(
                 f"expected ctc_blank_id below the {config.num_labels} labels, received {config.ctc_blank_id}"
             )
-        self.num_labels = config.num_labels
-        if config.use_prompt:
-            self.shared = nn.Embedding(config.text_config.vocab_size, config.hidden_size)
-        self._build_pose_stream()
-        self.dropout = nn.Dropout(config.classifier_dropout)
-        self.ctc_head = nn.Linear(config.hidden_size, config.num_labels)
+        self.ctc_head = self._build_label_layer()
         self.post_init()
 
     @can_return_tuple
@@ -361,12 +366,9 @@ class SigmaForCTC(SigmaPreTrainedModel):
             ValueError: for labels outside the vocabulary, and (unless `ctc_short_clips="skip"`) for clips that have
                 fewer frames than their glosses need.
         """  # noqa: E501
-        kwargs = without_text_arguments(kwargs)
-        encoded = self.encode_poses(
+        encoded, states, is_real = self._encode_frames(
             pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask, **kwargs
         )
-        encoded_states: Any = encoded.last_hidden_state
-        states, is_real = frames_of(encoded_states, encoded.attention_mask, pose_values.shape[1])
         logits = self.ctc_head(self.dropout(states))
         loss = num_skipped = None
         if labels is not None:
