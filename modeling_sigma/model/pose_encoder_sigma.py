@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -90,25 +92,21 @@ class SigmaPoseEncoder(nn.Module):
             self.eval()
         if pose_attention_mask is None:
             pose_attention_mask = torch.ones(pose_values.shape[:2], dtype=torch.bool, device=pose_values.device)
-        if torch.compiler.is_compiling() and not self.training:
-            return self._encode(pose_values, pose_attention_mask)
+        if torch.compiler.is_compiling() and not self.training:  # no shape may depend on values in a traced graph
+            return self._encode(pose_values, pose_attention_mask, PaddedFrames)
+        pack = partial(FramePacking, margin=self.config.temporal_kernel_size // 2)
         on_cpu = pose_values.device.type == "cpu"
         frame_bytes = self.config.temporal_hidden_sizes[-1] * self.part_bias.element_size()
         clips_a_turn = max(1, TURN_BYTES // (pose_values.shape[1] * frame_bytes))
         if on_cpu and len(pose_values) > clips_a_turn and not self.training and not torch.is_grad_enabled():
             turns = zip(pose_values.split(clips_a_turn), pose_attention_mask.split(clips_a_turn), strict=True)
-            return torch.cat([self._encode(values, mask) for values, mask in turns])
-        return self._encode(pose_values, pose_attention_mask)
+            return torch.cat([self._encode(values, mask, pack) for values, mask in turns])
+        return self._encode(pose_values, pose_attention_mask, pack)
 
-    def _encode(self, pose_values: torch.Tensor, pose_attention_mask: torch.Tensor) -> torch.Tensor:
-        margin = self.config.temporal_kernel_size // 2
-        packing: Any
-        hands_packing: Any
-        packing, hands_packing = (
-            # No shape may depend on values in a traced graph.
-            PaddedFrames(mask) if torch.compiler.is_compiling() and not self.training else FramePacking(mask, margin)
-            for mask in (pose_attention_mask, pose_attention_mask.repeat(2, 1))
-        )
+    def _encode(
+        self, pose_values: torch.Tensor, pose_attention_mask: torch.Tensor, pack: Callable[[torch.Tensor], Any]
+    ) -> torch.Tensor:
+        packing, hands_packing = pack(pose_attention_mask), pack(pose_attention_mask.repeat(2, 1))
         # The dtype to compute in: that of a parameter that nothing quantises, matrices may be stored as integers.
         frames = packing.pack(pose_values).to(self.part_bias.dtype)  # (N, 69, 3)
 
