@@ -359,9 +359,7 @@ def _find_table(folder: Path, metadata: str | None) -> Path:
     if len(named) == 1 or len(tables) == 1:
         return (named or tables)[0]
     found = ", ".join(path.name for path in tables) or "none"
-    others = sorted(
-        path.name for path in folder.iterdir() if path.suffix.lower() in (".json", ".txt", ".xlsx", ".xls")
-    )
+    others = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in _OTHER_TABLES)
     if others and not tables:
         found += f" (save {others[0]} as one of these)"
     raise FileNotFoundError(

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from modeling_sigma.jobs.progress import ProgressBar
+
 
 # Files are read and predicted this many at a time, so that progress moves and memory stays bounded.
 _FILES_AT_A_TIME = 64
@@ -145,10 +147,9 @@ def _print_lines(results: list[dict[str, Any]], num_files: int) -> None:
 
 
 def _progress(files: list[str]) -> Iterator[list[str]]:
-    from tqdm import tqdm
-
-    with tqdm(total=len(files), unit="file", disable=len(files) < 10 or not sys.stderr.isatty(), leave=False) as bar:
+    with ProgressBar("file") as bar:
+        bar.show(0, len(files))
         for start in range(0, len(files), _FILES_AT_A_TIME):
             chunk = files[start : start + _FILES_AT_A_TIME]
             yield chunk
-            bar.update(len(chunk))
+            bar.show(start + len(chunk), len(files))

@@ -12,6 +12,7 @@ from typing import Any
 
 from modeling_sigma.inference.load_pipeline import load_pipeline
 from modeling_sigma.inference.model_config import saved_kind
+from modeling_sigma.jobs.progress import ProgressBar
 
 
 # Task -> the pipeline that predicts for it.
@@ -123,14 +124,16 @@ def predict_corpus(
         options["num_beams"] = num_beams
     outputs: list[Any] = [None] * len(dataset)
     unseen: list[int] = []
+    num_done = 0
     languages = [language] * len(dataset) if language is not None else list(dataset["spoken_language"])
-    with _progress_bar(len(dataset)) as bar:
+    with ProgressBar("clip") as bar:
         for name in sorted(set(languages)):
             rows = [row for row, one in enumerate(languages) if one == name]
             clips = _clips(dataset, rows, predictor, unseen)
             for row, output in zip(rows, predictor(clips, batch_size=batch_size, language=name, **options)):
                 outputs[row] = output
-                bar.update()
+                num_done += 1
+                bar.show(num_done, len(dataset))
     if unseen:
         warnings.warn(
             f"nobody is seen in {len(unseen)} of {len(dataset)} clips: the model's predictions for them are guesses",
@@ -181,12 +184,6 @@ def _references(dataset: Any, task: str) -> list[str]:
         column, others = ("gloss", "slt or islr") if task == "cslr" else ("text", "cslr")
         raise ValueError(f"the data set's column {column!r} is empty in this split: --task {others} may fit")
     return references
-
-
-def _progress_bar(total: int) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(total=total, unit="clip", disable=not sys.stderr.isatty(), leave=False)
 
 
 def load_split(dataset: str, config: str | None, split: str, data_dir: str | None) -> Any:
