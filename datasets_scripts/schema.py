@@ -15,7 +15,7 @@ from datasets import Features, List, Value
 
 from modeling_sigma.model.clip_units import image_size_of
 from modeling_sigma.model.pose_clip import PoseClip
-from modeling_sigma.model.pose_transforms import select_joints
+from modeling_sigma.model.pose_transforms import SCORE_THRESHOLD, select_joints
 from modeling_sigma.model.stored_rows import decode_clip as decode_clip  # the way back, for readers of this module
 
 
@@ -24,10 +24,6 @@ LAYOUT = "sigma_69"
 
 # The grid's step as a share of the image's shorter side: rounding moves a keypoint by half of it at most.
 STEP = 1e-4
-
-# A joint counts as seen above this score (`score_threshold` of the feature extractor). Scores are stored in a step
-# that is this threshold over an odd number of halves, so that rounding never carries a score across it.
-SCORE_THRESHOLD = 0.3
 
 DECODING_RECIPE = '''\
 import numpy as np
@@ -170,7 +166,7 @@ def encode_sample(
 
 
 def _packed_scores(scores: np.ndarray) -> dict[str, Any]:
-    # 0.3 lies halfway between two levels of every step of this form: (n + 0.5) * step = 0.3.
+    # The threshold is an odd number of half steps, so it lies between two levels: rounding carries no score across it.
     highest = max(float(scores.max()), 1.0)
     halves = max(np.floor(255 * SCORE_THRESHOLD / highest - 0.5), 0.0) + 0.5
     step = SCORE_THRESHOLD / halves

@@ -20,8 +20,8 @@ from datasets_scripts.auditing.audit_row import AuditRow
 from datasets_scripts.auditing.label_groups import make_label_groups, recording_key
 from datasets_scripts.auditing.near_duplicates import motion_signature, near_pairs
 from datasets_scripts.auditing.sign_agreement import SignedWord, signed_word, words_signed_differently
-from datasets_scripts.schema import SCORE_THRESHOLD, decode_clip
-from modeling_sigma.model.pose_transforms import MIN_REFERENCE_POINTS, select_joints
+from datasets_scripts.schema import decode_clip
+from modeling_sigma.model.pose_transforms import MIN_REFERENCE_POINTS, SCORE_THRESHOLD, select_joints
 from modeling_sigma.model.skeleton_layouts import PART_SLICES
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datasets_scripts.schema import SCORE_THRESHOLD
 from modeling_sigma.model.pose_clip import PoseClip
-from modeling_sigma.model.pose_transforms import select_joints
+from modeling_sigma.model.pose_transforms import SCORE_THRESHOLD, select_joints
 from modeling_sigma.model.skeleton_layouts import PART_SLICES
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from datasets_scripts.schema import SCORE_THRESHOLD
+from modeling_sigma.model.pose_transforms import SCORE_THRESHOLD
 from modeling_sigma.model.skeleton_layouts import MISSING, PART_SLICES, PARTS, get_layout
 
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from modeling_sigma.io.recording import Recording
     from modeling_sigma.model.pose_clip import PoseClip
 
-# The score above which the feature extractor counts a joint as seen.
-SCORE_THRESHOLD = 0.3
 NUM_EXAMPLES = 3
 NUM_PEOPLE = 5
 
@@ -89,7 +87,12 @@ def inspect_clip(clip: PoseClip) -> dict[str, Any]:
         it finds a scale (if not, it would turn the clip into zeros, or, for `"image"`, needs the image's size).
     """
     from modeling_sigma.model.clip_units import image_size_of, unit_of
-    from modeling_sigma.model.pose_transforms import ScaleReference, normalize_joints, select_joints
+    from modeling_sigma.model.pose_transforms import (
+        SCORE_THRESHOLD,
+        ScaleReference,
+        normalize_joints,
+        select_joints,
+    )
     from modeling_sigma.model.skeleton_layouts import MISSING, PART_SLICES, get_layout
 
     layout = get_layout(clip.layout)

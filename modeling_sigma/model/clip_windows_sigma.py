@@ -10,7 +10,7 @@ import numpy as np
 from .clip_making import as_pose_clip, split_clips
 from .pipeline_base_sigma import SigmaPipeline
 from .pose_clip import PoseClip
-from .pose_transforms import select_joints
+from .pose_transforms import SCORE_THRESHOLD, select_joints
 from .skeleton_layouts import PART_SLICES
 from .word_spans_sigma import is_word_border
 
@@ -19,7 +19,6 @@ from .word_spans_sigma import is_word_border
 PAUSE_SPEED = 0.5
 # Shorter rests are holds inside of signs.
 PAUSE_SECONDS = 0.3
-_SEEN = 0.3
 
 
 def overlapping_windows(num_frames: int, size: int, stride: int) -> list[tuple[int, int]]:
@@ -49,7 +48,7 @@ def hand_speed(clip: PoseClip) -> np.ndarray:
     """
     fps = _frame_rate(clip)
     keypoints, scores = select_joints(clip)
-    seen = scores > _SEEN
+    seen = scores > SCORE_THRESHOLD
     if not seen.any() or len(clip) < 2:
         return np.zeros(len(clip))
     points = keypoints[seen]

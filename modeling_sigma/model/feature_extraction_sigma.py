@@ -18,6 +18,7 @@ from .pose_clip import PoseClip
 from .pose_transforms import (
     BOXES,
     SCALE_REFERENCES,
+    SCORE_THRESHOLD,
     even_frame_indices,
     fill_head_from_face,
     normalize_joints,
@@ -91,7 +92,7 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
     def __init__(
         self,
         max_frames: int = 256,
-        score_threshold: float = 0.3,
+        score_threshold: float = SCORE_THRESHOLD,
         scale_reference: str = "body",
         fill_wrists: bool = False,
         image_share: float = 0.5,

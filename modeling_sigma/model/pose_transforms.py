@@ -18,6 +18,9 @@ ScaleReference = Literal["body", "hands", "image"]
 SCALE_REFERENCES = ("body", "hands", "image")
 BOXES = ("extremes", "quantile")
 
+# The score above which a joint counts as seen (arXiv:2509.21223 keeps Uni-Sign's).
+SCORE_THRESHOLD = 0.3
+
 # Quantiles of the reference points that `box="quantile"` lays the box around: a single outlier then moves nothing.
 _QUANTILES = (0.02, 0.98)
 
@@ -95,7 +98,7 @@ def normalize_joints(
     keypoints: np.ndarray,
     scores: np.ndarray,
     *,
-    score_threshold: float = 0.3,
+    score_threshold: float = SCORE_THRESHOLD,
     scale_reference: ScaleReference = "body",
     fill_wrists: bool = False,
     image_size: tuple[float, float] = (1.0, 1.0),

@@ -8,12 +8,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from modeling_sigma.model.pose_clip import PoseClip
-from modeling_sigma.model.pose_transforms import select_joints
+from modeling_sigma.model.pose_transforms import SCORE_THRESHOLD, select_joints
 from modeling_sigma.model.skeleton_layouts import PART_EDGES, PART_ORIGINS, PART_SLICES
 from modeling_sigma.viz.picture_style import Theme, font_for
 
-
-SCORE_THRESHOLD = 0.3
 
 PART_LABELS = MappingProxyType({"body": "body", "left_hand": "left hand", "right_hand": "right hand", "face": "face"})
 
