@@ -251,9 +251,10 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
         replace_missing_origins(keypoints, scores)
         if self.parts is not None:
             scores = np.where(self._reads, scores, 0.0)
-        width, height = image_size_of(clip) or (1.0, 1.0)
-        if self.scale_reference == "image" and image_size_of(clip) is None:
+        size = image_size_of(clip) if self.scale_reference == "image" else (1.0, 1.0)
+        if size is None:
             _check_shares_of_image(keypoints[scores > self.score_threshold], clip)
+        width, height = size or (1.0, 1.0)
         values = normalize_joints(
             keypoints,
             scores,
