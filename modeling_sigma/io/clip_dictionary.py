@@ -14,6 +14,7 @@ from modeling_sigma.io.point_arrays import layout_of_points, recording_of_array,
 from modeling_sigma.io.reading_errors import shown
 from modeling_sigma.io.recording import Recording
 from modeling_sigma.io.stated_facts import stated_facts
+from modeling_sigma.model.clip_kinds import MOST_PEOPLE
 from modeling_sigma.model.clip_shapes import axis_order
 
 
@@ -26,8 +27,6 @@ _PARTS = {
     "right_hand": ("right_hand", "rh", "right_hand_landmarks", "right"),
 }
 _NAMES = ("frame_dir", "name", "clip", "video", "video_name", "video_id", "sample_id", "id")
-# A second axis this short counts people, a longer one frames.
-_MOST_PEOPLE = 4
 # Rows of numbers are longer than any other axis: 42 points of x and y.
 _SHORTEST_ROW = 84
 _LABELS = ("text", "gloss", "video_path", "translation")
@@ -109,7 +108,7 @@ def _holds_one_clip(content: Mapping[Any, Any]) -> bool:
 def _are_clips(array: np.ndarray) -> bool:
     """Whether an array is `(clips, T, K, C)`, or `(clips, T, numbers)` with the points of a frame in one row."""
     if array.ndim == 4:
-        return array.shape[1] > _MOST_PEOPLE and array.shape[-1] in (2, 3, 4)
+        return array.shape[1] > MOST_PEOPLE and array.shape[-1] in (2, 3, 4)
     return array.ndim == 3 and array.shape[-1] >= _SHORTEST_ROW and axis_order(array.shape) is None
 
 
@@ -120,7 +119,7 @@ def _holds_clips(content: Mapping[Any, Any]) -> bool:
         "keypoint" not in content  # people come before frames
         and isinstance(keypoints, np.ndarray)
         and keypoints.ndim == 4
-        and len(keypoints) <= _MOST_PEOPLE < keypoints.shape[1] // 2
+        and len(keypoints) <= MOST_PEOPLE < keypoints.shape[1] // 2
     )
 
 
@@ -178,7 +177,7 @@ def _is_frame(content: dict[Any, Any]) -> bool:
     keypoints, scores = _get(content, _KEYPOINTS), _get(content, _SCORES)
     if not isinstance(keypoints, np.ndarray) or not isinstance(scores, np.ndarray):
         return scores is None and _is_points(keypoints)
-    is_crowd = keypoints.ndim == 3 and len(keypoints) <= _MOST_PEOPLE and _get(content, _NAMES) is None
+    is_crowd = keypoints.ndim == 3 and len(keypoints) <= MOST_PEOPLE and _get(content, _NAMES) is None
     return keypoints.ndim == scores.ndim + 1 and (keypoints.ndim == 2 or is_crowd)
 
 

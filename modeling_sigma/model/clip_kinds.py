@@ -7,6 +7,10 @@ from typing import Any
 from .keypoint_arrays import to_numpy
 
 
+# A second axis this short counts people, a longer one frames.
+MOST_PEOPLE = 4
+
+
 def is_clip(pose: Any) -> bool:
     """A PoseClip may come from another copy of this code: the package's, or one that travelled with a checkpoint."""
     return hasattr(pose, "keypoints") and hasattr(pose, "scores") and hasattr(pose, "layout")

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .clip_kinds import are_frames, is_array, is_clip, is_empty, is_pair, num_axes
+from .clip_kinds import MOST_PEOPLE, are_frames, is_array, is_clip, is_empty, is_pair, num_axes
 from .clip_shapes import axis_order, explain_number, explain_shape
 from .clip_units import warn_once
 from .keypoint_arrays import hide_invalid, to_numpy
@@ -25,8 +25,6 @@ from .stored_rows import decode_clip, is_stored_row, rows_of_columns
 # Anything that stands for one clip.
 PoseInput = PoseClip | str | os.PathLike[str] | np.ndarray | Mapping[str, Any] | Sequence[Any]
 
-# A second axis this short is one of people, a longer one of frames.
-_MOST_PEOPLE = 4
 # What detectors call the scores in their own dictionaries.
 _SCORE_NAMES = ("scores", "keypoint_scores", "keypoint_score", "confidences", "confidence")
 
@@ -44,7 +42,7 @@ def split_clips(poses: Any) -> tuple[list[Any], bool]:
             return list(rows_of_columns(poses)), True
         return ([poses], False) if is_stored_row(poses) or not _holds_clips(poses) else (_rows(poses), True)
     if is_array(poses) and poses.dtype != object:
-        several = poses.ndim == 4 and poses.shape[1] > _MOST_PEOPLE and poses.shape[-1] in (2, 3)
+        several = poses.ndim == 4 and poses.shape[1] > MOST_PEOPLE and poses.shape[-1] in (2, 3)
         return (list(poses), True) if several else ([poses], False)
     single = isinstance(poses, (str, os.PathLike)) or is_clip(poses) or is_pair(poses)
     if single or not isinstance(poses, Iterable):
@@ -194,7 +192,7 @@ def _holds_clips(columns: Mapping[str, Any]) -> bool:
         return split_clips(clips)[1]
     if not isinstance(clips, (list, tuple, np.ndarray)):
         return False
-    return any(num_axes(clip) == 3 and len(clip) > _MOST_PEOPLE for clip in clips)
+    return any(num_axes(clip) == 3 and len(clip) > MOST_PEOPLE for clip in clips)
 
 
 def _rows(columns: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import permutations
 
+from .clip_kinds import MOST_PEOPLE
 from .skeleton_layouts import LAYOUTS
 
 
@@ -87,6 +88,6 @@ def axis_order(shape: tuple[int, ...]) -> tuple[int, ...] | None:
         return tuple(range(len(shape)))
     for order in permutations(range(len(shape))):
         sizes = [shape[axis] for axis in order]
-        if sizes[-1] in (2, 3) and sizes[-2] in _SIZES and (len(shape) == 3 or sizes[1] <= 4):
+        if sizes[-1] in (2, 3) and sizes[-2] in _SIZES and (len(shape) == 3 or sizes[1] <= MOST_PEOPLE):
             return order
     return None
