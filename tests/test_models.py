@@ -129,7 +129,8 @@ def test_eager_and_sdpa_attention_agree(cls: type, model_type: str, tmp_path: Pa
 
 @each_model
 def test_activation_checkpointing_gives_the_same_gradients(cls: type) -> None:
-    model, inputs = _model(cls).train(), _inputs(cls)
+    # In float64: with several threads the same sum in float32 has now and then another rounding.
+    model, inputs = _model(cls).double().train(), _inputs(cls)
     calls = {"count": 0}
     model.encoder.block[0].layer[0].register_forward_hook(lambda *_: calls.update(count=calls["count"] + 1))
     gradients, counts = [], []
