@@ -116,6 +116,13 @@ def test_accumulated_language_modelling_of_pretraining_is_the_mean_over_tokens(t
     assert runs[0] == pytest.approx(runs[1], abs=2e-6)
 
 
+def test_the_scale_of_the_global_alignment_is_brought_back_after_a_step(tmp_path: Path) -> None:
+    trainer = tiny_trainer(tmp_path, "pretrain", max_steps=1)
+    trainer.model.logit_scale.weight.data.fill_(6.0)
+    trainer.train()
+    assert trainer.model.logit_scale.weight.item() <= math.log(100) + 1e-6
+
+
 def test_pretraining_evaluates_terms_and_retrieval(tmp_path: Path) -> None:
     scores = tiny_trainer(tmp_path, "pretrain").evaluate()
     assert scores["eval_num_poses"] == 13 and 0 < scores["eval_pose_to_text_r10"] <= 100

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from .objectives_sigma import MAX_LOG_SCALE
+
 
 # Names in checkpoints of version 0.1.0, as a `key_mapping` of `from_pretrained`.
 RENAMED_PARAMETERS = {
@@ -50,3 +52,8 @@ class LogitScale(nn.Module):
     def forward(self) -> torch.Tensor:
         """The logarithm, a tensor of shape `()`."""
         return self.weight
+
+    @torch.no_grad()
+    def clamp_(self) -> None:
+        """Bring the scale back to at most 100, after a step of the optimiser. [`SigmaPreTrainer`] does so."""
+        self.weight.clamp_(max=MAX_LOG_SCALE)

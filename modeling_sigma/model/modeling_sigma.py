@@ -500,7 +500,8 @@ class SigmaModel(SigmaPreTrainedModel):
     def _local_similarity(
         self, frames: torch.Tensor, frame_mask: torch.Tensor, words: torch.Tensor, word_mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        strategies = (self.config.local_row_strategy, self.config.local_score_strategy)
+        config = self.config
+        strategies = (config.local_row_strategy, config.local_score_strategy, config.local_score_temperature)
         return local_similarity(frames, frame_mask, words, word_mask, *strategies)
 
     def _word_ids(

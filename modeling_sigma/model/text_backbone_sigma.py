@@ -64,6 +64,14 @@ def build_norm(text_config: PreTrainedConfig) -> nn.Module:
     return _NORMS[text_config.model_type](text_config.d_model, eps=text_config.layer_norm_epsilon)
 
 
+def clamp_half(states: torch.Tensor) -> torch.Tensor:
+    """Float16 states kept from infinity, as the backbone's own blocks keep theirs; other dtypes as they are."""
+    if states.dtype != torch.float16:
+        return states
+    limit = torch.finfo(torch.float16).max - 1000
+    return states.clamp(-limit, limit)
+
+
 def stack_dtype(stack: PreTrainedModel) -> torch.dtype:
     """The dtype that a stack computes in: that of a norm, which nothing quantises."""
     norm: Any = stack.final_layer_norm

@@ -22,7 +22,7 @@ from modeling_sigma.training.optimization.batch_normalization import freeze_batc
 from modeling_sigma.training.optimization.muon_adamw import MuonAdamW
 from modeling_sigma.training.optimization.optimizer_groups import PARTS, freeze_parts, parameter_groups
 from modeling_sigma.training.optimization.weight_average import WeightAverage, WeightAverageCallback
-from modeling_sigma.training.run.callbacks import EpochCallback, NonFiniteGuard
+from modeling_sigma.training.run.callbacks import EpochCallback, LogitScaleCallback, NonFiniteGuard
 from modeling_sigma.training.run.checkpoints import saving_failed
 from modeling_sigma.training.training_arguments import SigmaTrainingArguments
 
@@ -382,6 +382,7 @@ class SigmaPreTrainer(SigmaTrainer):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.counts_tokens = self.model_accepts_loss_kwargs = False
+        self.add_callback(LogitScaleCallback())
         self._num_batches = 0
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> tuple[list[Any], Any]:

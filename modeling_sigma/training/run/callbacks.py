@@ -26,6 +26,13 @@ class EpochCallback(TrainerCallback):
             self.sampler.set_epoch(int(state.epoch or 0))
 
 
+class LogitScaleCallback(TrainerCallback):
+    """Brings the scale of the global alignment back to its limit after each step, as CLIP's training does."""
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        model.logit_scale.clamp_()
+
+
 class NonFiniteGuard(TrainerCallback):
     """Stops at a loss or gradient that is not finite, or leaves such steps out and counts them.
 
