@@ -16,10 +16,11 @@ from training_factories import label_task, losses, tiny_arguments, tiny_rows, ti
 
 from modeling_sigma.metrics import recognition_scores, translation_scores, word_error_rates
 from modeling_sigma.metrics.trainer_metrics import decode_token_ids
+from modeling_sigma.model.frame_batch_norm_sigma import FrameBatchNorm
 from modeling_sigma.model.label_trie_sigma import LabelTrie
 from modeling_sigma.model.modeling_sigma_heads import SigmaForSequenceClassification
 from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining
-from modeling_sigma.training.optimization.batch_normalization import GatheredBatchNorm1d, synchronize_batch_norm
+from modeling_sigma.training.optimization.batch_normalization import synchronize_batch_norm
 from modeling_sigma.training.optimization.optimizer_groups import part_of
 from modeling_sigma.training.run.checkpoints import last_complete_checkpoint, remove_incomplete_checkpoints
 from modeling_sigma.training.task import choose_task
@@ -408,14 +409,13 @@ def test_full_disk_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pytes
 # --- BatchNorm
 
 
-def test_gathered_batch_norm_alone_is_batch_norm() -> None:
+def test_synchronised_batch_norm_alone_is_batch_norm() -> None:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 2))
-    plain = nn.BatchNorm1d(4)
-    assert synchronize_batch_norm(model, "cpu") is model and isinstance(model[0], GatheredBatchNorm1d)
+    model, plain = nn.Sequential(FrameBatchNorm(4), nn.Linear(4, 2)), nn.BatchNorm1d(4)
+    synchronize_batch_norm(model)
     values = torch.randn(7, 4)
     torch.testing.assert_close(model[0](values), plain(values))
-    torch.testing.assert_close(model[0].state_dict(), plain.state_dict())
+    torch.testing.assert_close(dict(model[0].state_dict()), dict(plain.state_dict()))
 
 
 def test_arguments_are_checked(tmp_path: Path) -> None:

@@ -108,6 +108,7 @@ def ctc_frames_needed(labels: Tensor) -> Tensor:
     return lengths + repeats.sum(dim=1)
 
 
+@torch.compiler.disable  # torch's own loss has shapes that depend on values
 def ctc_loss(
     logits: Tensor,
     num_frames: Tensor,

@@ -371,7 +371,8 @@ class SigmaModel(SigmaPreTrainedModel):
         if text_attention_mask is None:
             text_attention_mask = torch.ones_like(text_input_ids)
         tokens = self.shared(text_input_ids)
-        mask = torch.cat([text_attention_mask.new_ones(len(tokens), 1), text_attention_mask], dim=1).to(tokens.device)
+        text_cls_mask = text_attention_mask.new_ones(tokens.shape[0], 1)
+        mask = torch.cat([text_cls_mask, text_attention_mask], dim=1).to(tokens.device)
         stream = torch.cat([self.text_cls_token(tokens), tokens], dim=1)
         return EncoderPass(self.text_encoder, stream, mask, **recording)
 

@@ -274,14 +274,14 @@ class SigmaForPreTraining(SigmaModel):
         positive = torch.arange(len(similarity), device=similarity.device)
         negative_texts = draw_hard_negatives(similarity, positive, same_texts, generator)[own]
         negative_clips = draw_hard_negatives(similarity.T, positive, same_texts, generator)[own]
-        has_text, has_clip = negative_texts >= 0, negative_clips >= 0
-        clip_index = torch.cat([own, negative_clips[has_clip], own[has_text]])
-        text_index = torch.cat([own, own[has_clip], negative_texts[has_text]])
-        labels = torch.zeros_like(clip_index)
-        labels[: len(own)] = 1
-        if len(labels) == len(own):
+        clip_index = torch.cat([own, negative_clips.clamp(min=0), own])
+        text_index = torch.cat([own, own, negative_texts.clamp(min=0)])
+        # Shapes do not depend on the draw: a pair that does not exist is the first one, without a label.
+        wrong = torch.where(torch.cat([negative_clips, negative_texts]) >= 0, 0, -100)
+        has_wrong = (wrong == 0).any()
+        labels = torch.cat([torch.where(has_wrong, 1, -100).expand(len(own)), wrong])
+        if own.device.type == "cpu" and not torch.compiler.is_compiling() and not has_wrong:
             logger.warning_once("a batch without any wrong pair (one clip, or one sentence) trains no matching")
-            labels[:] = -100
 
         # Only states of the chosen pairs go on: gathered by index, not computed again.
         all_poses, all_texts = (

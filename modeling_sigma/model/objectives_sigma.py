@@ -181,10 +181,8 @@ def same_text(
     else:
         others = _without_padding(other_input_ids, other_attention_mask)
     length = max(rows.shape[1], others.shape[1])
-    both = torch.cat([F.pad(ids, (0, length - ids.shape[1]), value=-1) for ids in (rows, others)])
-    # Equal rows share a number: no (batch_size, num_others, length) comparison is needed.
-    numbers: Tensor = torch.unique(both, dim=0, return_inverse=True)[1]
-    return numbers[: rows.shape[0], None] == numbers[None, rows.shape[0] :]  # (B, N)
+    rows, others = (F.pad(ids, (0, length - ids.shape[1]), value=-1) for ids in (rows, others))
+    return (rows[:, None] == others[None]).all(dim=-1)  # (B, N)
 
 
 def _without_padding(input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -320,7 +318,8 @@ def label_smoothed_cross_entropy(
         label_smoothing=smoothing,
     )
     if num_items_in_batch is None and class_weights is not None:
-        weight = class_weights[labels[labels != ignore_index]].sum()
+        is_counted = labels != ignore_index
+        weight = class_weights[labels.where(is_counted, 0)].where(is_counted, 0.0).sum()
         return total / torch.where(weight > 0, weight, 1.0)
     if num_items_in_batch is None:
         return total / (labels != ignore_index).sum().clamp(min=1)

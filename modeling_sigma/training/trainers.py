@@ -76,7 +76,7 @@ class SigmaTrainer(Trainer):
         if self.args.freeze_batch_norm:
             freeze_batch_norm(model)
         if self.args.sync_batch_norm and self.args.world_size > 1:
-            self.model = self.model_wrapped = model = synchronize_batch_norm(model, self.args.device.type)
+            synchronize_batch_norm(model)
         # transformers asks for **kwargs, which all our models have; what counts is who divides by the number of items.
         base = model.get_base_model() if hasattr(model, "get_base_model") else model
         self.counts_tokens = "num_items_in_batch" in inspect.signature(base.forward).parameters
@@ -404,8 +404,9 @@ class SigmaPreTrainer(SigmaTrainer):
         self._add_to_log(**{name: value / self._num_batches for name, value in terms.items()})
         labels = outputs.get("matching_labels")
         if labels is not None:
-            right = (outputs["matching_logits"].argmax(dim=-1) == labels).float().mean()
-            self._add_to_log(matching_accuracy=right / self._num_batches)
+            is_right = (outputs["matching_logits"].argmax(dim=-1) == labels) & (labels != -100)
+            accuracy = is_right.sum() / (labels != -100).sum().clamp(min=1)
+            self._add_to_log(matching_accuracy=accuracy / self._num_batches)
         scaled = loss / self._num_batches
         if "lm_loss" in terms and self._num_batches > 1:
             config: Any = self.model.config
