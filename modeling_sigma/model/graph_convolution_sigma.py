@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from .fast_convolution_sigma import convolve_over_time, pays
 from .frame_batch_norm_sigma import FrameBatchNorm
 from .frame_layouts_sigma import DenseFrames, PackedFrames
 
@@ -93,7 +94,7 @@ class GraphConvolutionBlock(nn.Module):
         # In place where autograd does not need the input: these tensors are the encoder's memory and its traffic.
         mixed = rectify_(self.spatial_norm(self._mix_joints(mixed), frames.is_real))
         if self.temporal_conv is not None:
-            film = _convolve(self.temporal_conv, frames.to_film(mixed))
+            film = _convolve_over_time(self.temporal_conv, frames.to_film(mixed))
             mixed = self.dropout(self.temporal_norm(frames.from_film(film), frames.is_real))
         return rectify_(mixed.add(residual))
 
@@ -113,6 +114,13 @@ def _convolve(conv: nn.Conv2d, film: torch.Tensor) -> torch.Tensor:
     convolution is a matrix product (on CPUs a faster one than `nn.Linear`).
     """
     return conv(film.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+def _convolve_over_time(conv: nn.Conv2d, film: torch.Tensor) -> torch.Tensor:
+    weight = conv.weight.squeeze(-1)
+    if conv.bias is not None and pays(film, weight):
+        return convolve_over_time(film, weight, conv.bias)
+    return _convolve(conv, film)
 
 
 def rectify_(values: torch.Tensor) -> torch.Tensor:
