@@ -27,7 +27,7 @@ class PackedFrames:
 
     Args:
         mask (`torch.Tensor` of shape `(B, T)`):
-            1 or True = real frame. The real frames of a clip follow each other in time; padding is usually behind.
+            1 or True = real frame. The real frames of a clip follow each other in time; padding usually follows them.
         margin (`int`):
             Frames that a convolution sees to each side.
     """
