@@ -215,7 +215,7 @@ def test_another_runs_checkpoints_are_not_mixed(tmp_path: Path) -> None:
     trainer.train()
     assert last_complete_checkpoint(tmp_path) == tmp_path / "checkpoint-1"
     args = tiny_arguments(tmp_path, do_train=True)
-    with pytest.raises(ValueError, match="go on with --resume, start again with --overwrite"):
+    with pytest.raises(ValueError, match="continue with --resume, start again with --overwrite"):
         run_training(choose_task("slt"), {"train": tiny_rows(4)}, ModelArguments(), DataArguments(), args)
     state = tmp_path / "checkpoint-1" / "trainer_state.json"
     state.write_text(state.read_text()[:100])
