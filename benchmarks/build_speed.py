@@ -1,9 +1,9 @@
 """How fast `sigma-slu build-dataset` is: clips per second, from pickles of Uni-Sign's shape to Parquet, on all cores.
 
-Writes synthetic clips of 133 keypoints as the field stores them (one pickle per clip, float32) with a table of labels
-that names each of them eight times, and builds the corpus `folder` from them, in a new process as users do; loading
-python and its packages is part of the time. The CPU time says what an idle machine would do where this one was
-busy. Prints one line of JSON with versions and hardware. The exit code is 1 where the limit is broken.
+Writes synthetic clips of 133 keypoints as the field stores them (one pickle per clip, float32), with a table of labels
+that names each of them eight times, and builds the corpus `folder` from them in a new process, as users do: the time
+includes loading Python and its packages. On a busy machine, the CPU time shows how long an idle one would take. Prints
+one line of JSON with versions and hardware. The exit code is 1 if the limit is exceeded.
 
     python benchmarks/build_speed.py [--num-files 1000] [--num-frames 150] [--output results.json]
 """
@@ -62,7 +62,7 @@ def build_seconds(folder: Path, out: Path, num_proc: int) -> tuple[float, float]
 
 
 def main() -> int:
-    """Measures, prints, and returns 1 where the limit is broken."""
+    """Measures, prints, and returns 1 if the limit is exceeded."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--num-files", type=int, default=1000)
     parser.add_argument("--num-frames", type=int, default=150)

@@ -1,6 +1,6 @@
 """How long the metrics take: word error rates of 10,000 sentence pairs, all translation scores of 2,349 pairs.
 
-Prints a table, then one line of JSON with versions and hardware. The exit code is 1 where a limit is broken.
+Prints a table, then one line of JSON with versions and hardware. The exit code is 1 if a limit is exceeded.
 
     python benchmarks/metrics_speed.py [--output results.json]
 """
@@ -54,7 +54,7 @@ def measure(run: Callable[[], Any], repeats: int) -> float:
 
 
 def main() -> int:
-    """Measures, prints, and returns 1 where a limit is broken."""
+    """Measures, prints, and returns 1 if a limit is exceeded."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3, help="runs of each case, of which the fastest counts")
     parser.add_argument("--output", type=Path, help="write the JSON here too")

@@ -1,6 +1,6 @@
-"""What batches gain: `sign-language-translation` of 200 short clips, one by one and batched, in the same run.
+"""What batching gains: `sign-language-translation` of 200 short clips, one by one and batched, in the same run.
 
-Prints a table, then one line of JSON. The exit code is 1 where batches are not three times as fast.
+Prints a table, then one line of JSON. The exit code is 1 if batches are not three times as fast.
 
     python benchmarks/pipeline_batching.py [--output results.json]
 """
@@ -28,7 +28,7 @@ NUM_CLIPS, LIMIT = 200, 3.0
 
 
 def main() -> int:
-    """Measures, prints, and returns 1 where the limit is broken."""
+    """Measures, prints, and returns 1 if batches are too slow."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch-size", type=int, default=50)
     parser.add_argument("--num-clips", type=int, default=NUM_CLIPS)
@@ -36,7 +36,7 @@ def main() -> int:
     args = parser.parse_args()
     logging.set_verbosity_error()
     language = SyntheticSigns(seed=0)
-    # Of the demo's size, untrained: it writes as many tokens as it may, for every clip.
+    # As large as the demo, and untrained: for every clip, it writes as many tokens as it may.
     model, processor = build_demo(language, DemoRecipe())
     translate = pipeline("sign-language-translation", model=model.eval(), processor=processor)
     clips = [language.isolated(index, split="test").clip for index in range(args.num_clips)]

@@ -1,6 +1,6 @@
 """How long a search takes: one query, and 32 together, among 100,000 stored vectors; exact.
 
-Prints a table, then one line of JSON with versions and hardware. The exit code is 1 where a limit is broken.
+Prints a table, then one line of JSON with versions and hardware. The exit code is 1 if a limit is exceeded.
 
     python benchmarks/retrieval_search.py [--output results.json]
 """
@@ -27,7 +27,7 @@ WIDTHS = {"mT5-small, T5-small": 512, "mT5-base": 768}
 
 
 def make_index(width: int) -> EmbeddingIndex:
-    """Random unit vectors: nothing that a shortcut could use."""
+    """Random unit vectors, without structure that a shortcut could use."""
     vectors = np.random.default_rng(0).standard_normal((NUM_STORED, width), dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return EmbeddingIndex(vectors, [str(row) for row in range(NUM_STORED)], "clips", "random", "random")
@@ -47,7 +47,7 @@ def measure(index: EmbeddingIndex, num_queries: int, repeats: int) -> tuple[floa
 
 
 def main() -> int:
-    """Measures, prints, and returns 1 where a limit is broken."""
+    """Measures, prints, and returns 1 if a limit is exceeded."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=20, help="searches of each case")
     parser.add_argument("--output", type=Path, help="write the JSON here too")

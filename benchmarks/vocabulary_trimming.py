@@ -1,7 +1,7 @@
 """What trimming the vocabulary of mT5-base from 250,112 tokens to 30,000 saves: parameters, and time of the logits.
 
-Parameters are counted on the meta device, which needs no memory. The time is that of what the vocabulary costs in a
-decoding step of four beams: the output matrix and the log-softmax over it.
+Parameters are counted on the meta device, which needs no memory. The time is what the vocabulary costs in a decoding
+step with four beams: the output matrix and the log-softmax over it.
 
     python benchmarks/vocabulary_trimming.py [--output results.json]
 """
@@ -54,7 +54,7 @@ def time_logits(num_tokens: int, repeats: int) -> float:
 
 
 def main() -> int:
-    """Measures, prints, and returns 1 where the generative model keeps half of its parameters, or of the time."""
+    """Measures, prints, and returns 1 if the generative model keeps half of its parameters, or of the time."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=10, help="steps, of which the fastest counts")
     parser.add_argument("--output", type=Path, help="write the JSON here too")

@@ -194,8 +194,8 @@ class Task:
         }[self.name]
 
     def scores(self, evaluation: Any, processor: Any) -> dict[str, float]:
-        """The scores of an `EvalPrediction` against its `references`, the texts of the clips: label ids would be truncated
-        at `max_text_length`, and lack what the tokenizer does not know."""
+        """The scores of an `EvalPrediction` against its `references`, the texts of the clips. Label ids would not do:
+        they are truncated at `max_text_length`, and lack what the tokenizer does not know."""
         tokenizer = getattr(processor, "tokenizer", None)
         return build_compute_metrics(tokenizer, self.name, self.preset, label_names=self.labels)(evaluation)
 

@@ -17,7 +17,7 @@ from modeling_sigma.viz.picture_style import Color, Theme, draw_title, font_for,
 _BORDER, _PANEL_HEIGHT, _PANEL_GAP = 14, 230, 44  # pixels
 _LEFT, _LABELS = 52, 190  # for numbers on the left, for names on the right
 _OVERSAMPLING = 3
-# What logs hold beside losses and scores.
+# What logs hold besides losses and scores.
 _NOT_SHOWN = ("epoch", "step", "total_flos", "learning_rate", "grad_norm", "runtime", "per_second", "num_")
 _NOT_SHOWN_NAMES = ("train_loss", "clips", "frames", "padding")
 
