@@ -72,18 +72,16 @@ def motion_signature(clip: PoseClip) -> np.ndarray | None:
     return (resampled / size).astype(np.float32).ravel()
 
 
-def near_pairs(first: np.ndarray, second: np.ndarray, threshold: float = THRESHOLD) -> Iterator[Pair]:
-    """The pairs of rows, one of each array, that are nearer to each other than `threshold`.
+def near_pairs(first: np.ndarray, second: np.ndarray) -> Iterator[Pair]:
+    """The pairs of rows, one of each array, that are nearer to each other than `THRESHOLD`.
 
     Args:
         first (`np.ndarray` of shape `(N, D)`), second (`np.ndarray` of shape `(M, D)`):
             Signatures.
-        threshold (`float`, *optional*):
-            Root mean square difference.
     """
     if not len(first) or not len(second):
         return
-    limit = threshold**2 * first.shape[1]
+    limit = THRESHOLD**2 * first.shape[1]
     second_squares = np.square(second).sum(axis=1)
     for start in range(0, len(first), _ROWS_AT_A_TIME):
         rows = first[start : start + _ROWS_AT_A_TIME]

@@ -18,6 +18,7 @@ Item = str | PoseClip
 
 _BORDER, _FIGURE, _CARD_GAP, _ROW_GAP = 14, 96, 10, 18  # pixels
 _CARD_WIDTH, _LINE, _BAR = 236, 20, 6
+_NUM_RESULTS = 4  # per row
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,9 @@ class RetrievalExample:
 
 
 def draw_retrieval_examples(
-    examples: Sequence[RetrievalExample], *, num_results: int = 4, title: str | None = None, dark: bool = False
+    examples: Sequence[RetrievalExample], *, title: str | None = None, dark: bool = False
 ) -> Image.Image:
-    """Draws one row per query.
+    """Draws one row per query, with the four best results.
 
     Three frames stand for a clip. The length of a result's bar is its similarity relative to the best of its row; a
     result that belongs to the query has a tick and a frame.
@@ -46,8 +47,7 @@ def draw_retrieval_examples(
     Args:
         examples (`Sequence[RetrievalExample]`):
             The queries: texts, clips, or both.
-        num_results (`int`, *optional*, defaults to 4):
-            Number of results per row.
+
         title (`str`, *optional*):
             Title above the picture.
         dark (`bool`, *optional*, defaults to `False`):
@@ -59,8 +59,8 @@ def draw_retrieval_examples(
     Raises:
         ValueError: without an example, for one without a result, or for marks that do not fit the results.
     """
-    if not examples or num_results < 1:
-        raise ValueError("expected at least one example and one result")
+    if not examples:
+        raise ValueError("expected at least one example, received none")
     for example in examples:
         if not example.results:
             raise ValueError("expected at least one result per query, received none")
@@ -69,7 +69,7 @@ def draw_retrieval_examples(
                 f"expected {len(example.results)} marks, one per result, received {len(example.is_right)}"
             )
     theme = theme_of(dark)
-    rows = [_row(example, num_results, theme) for example in examples]
+    rows = [_row(example, theme) for example in examples]
     font = font_for(17, title or "")
     lines = wrap(title, font, rows[0].width) if title else []
     top = _BORDER + 23 * len(lines) + (8 if lines else 0)
@@ -85,17 +85,18 @@ def draw_retrieval_examples(
     return image
 
 
-def _row(example: RetrievalExample, num_results: int, theme: Theme) -> Image.Image:
+def _row(example: RetrievalExample, theme: Theme) -> Image.Image:
     best = max((score for _, score in example.results), default=1.0)
     marks = example.is_right or [False] * len(example.results)
     cards = [
         _card(item, theme, score=score, share=max(0.0, score / best) if best > 0 else 0.0, is_right=mark)
-        for (item, score), mark in list(zip(example.results, marks))[:num_results]
+        for (item, score), mark in list(zip(example.results, marks))[:_NUM_RESULTS]
     ]
     query = _card(example.query, theme)
     height = max(query.height, *(card.height for card in cards))
     arrow = 40
-    image = Image.new("RGB", (query.width + arrow + num_results * (_CARD_WIDTH + _CARD_GAP), height), theme.background)
+    width = query.width + arrow + _NUM_RESULTS * (_CARD_WIDTH + _CARD_GAP)
+    image = Image.new("RGB", (width, height), theme.background)
     image.paste(query, (0, 0))
     draw, y = ImageDraw.Draw(image), height // 2
     draw_arrow(draw, (query.width + 8, y), (query.width + arrow - 8, y), theme.faint)

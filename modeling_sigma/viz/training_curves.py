@@ -178,8 +178,9 @@ def _smooth(points: np.ndarray) -> np.ndarray:
     return np.stack([points[:, 0], mean], axis=1)
 
 
-def _spread(wanted: Sequence[float], step: float = 18.0) -> list[float]:
+def _spread(wanted: Sequence[float]) -> list[float]:
     """Heights near the wanted ones that leave room for a line of text each."""
+    step = 18.0
     order = np.argsort(wanted, kind="stable")
     places = np.array(wanted, float)[order]
     for number in range(1, len(places)):
