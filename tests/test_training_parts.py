@@ -14,6 +14,7 @@ import torch
 from training_factories import WORDS, label_task, tiny_arguments, tiny_rows, tiny_trainer
 
 from modeling_sigma.hub.bundle import save_bundle
+from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, ModelKind
 from modeling_sigma.model.modeling_sigma_heads import (
     SigmaForConditionalGeneration,
     SigmaForCTC,
@@ -40,6 +41,16 @@ SIZES = {
 
 
 # --- tasks
+
+
+def test_a_new_kind_of_model_has_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry in the table of kinds is enough, whatever Auto class loads it."""
+    kind = ModelKind("SigmaForToys", "toys", "AutoModelForToys", head="toys", tasks=("islr",), label_layer="toy_layer")
+    monkeypatch.setitem(MODEL_KINDS, kind.class_name, kind)
+    task = choose_task("islr", "toys")
+    assert (task.kind, task.best_metric) == (kind, ("top1_per_instance", True))
+    task.set_labels(["one", "two"])
+    assert task.texts(np.array([[0.1, 0.9]]), processor=None) == ["two"]
 
 
 def test_targets_of_the_tasks() -> None:

@@ -42,7 +42,7 @@ def build_model(
     fields = as_mapping("model_config", arguments.model_config)
     if task.labels is not None:
         fields["id2label"] = dict(enumerate(task.labels))
-        fields["label2id"] = {name: number for number, name in enumerate(task.labels)}
+        fields["label2id"] = {label: number for number, label in enumerate(task.labels)}
     if arguments.model is not None:
         config = _changed_config(arguments.model, fields)
         if writes and not config.use_prompt:

@@ -179,10 +179,6 @@ class Task:
 
     # --- training and scores
 
-    def trainer_options(self, processor: Any, rows: Any) -> dict[str, Any]:
-        """Further arguments for the trainer, depending on the clips that it trains on."""
-        return {}
-
     @property
     def best_metric(self) -> tuple[str, bool]:
         """The metric on the validation split that chooses the best checkpoint, and whether higher is better."""
@@ -222,9 +218,17 @@ class WritingTask(Task):
         # Generative models need the text only as labels.
         return {name: value for name, value in batch.items() if not name.startswith("text_")}
 
-    def trainer_options(self, processor: Any, rows: Any) -> dict[str, Any]:
-        """Warns about characters that the tokenizer cannot write, which no model can learn, and restricts generation
-        to the labels with `constrain_labels`."""
+    def generation_options(self, processor: Any, rows: Any) -> dict[str, Any]:
+        """Further arguments for `generate` in evaluation: with `constrain_labels`, only labels of the training split.
+
+        Warns about characters that the tokenizer cannot write: no model can learn them.
+
+        Args:
+            processor ([`SigmaProcessor`]):
+                The model's processor.
+            rows (`datasets.Dataset`):
+                The training split.
+        """
         texts, tokenizer = sorted(set(self.targets(rows))), processor.tokenizer
         unknown = [text for text in texts if tokenizer.unk_token_id in tokenizer(text, verbose=False)["input_ids"]]
         if unknown:
@@ -237,7 +241,7 @@ class WritingTask(Task):
             )
         if self.name != "islr" or not self.constrain_labels:
             return {}
-        return {"generation_options": {"prefix_allowed_tokens_fn": LabelTrie.from_labels(texts, tokenizer)}}
+        return {"prefix_allowed_tokens_fn": LabelTrie.from_labels(texts, tokenizer)}
 
     def texts(self, predictions: NDArray[Any], processor: Any) -> list[str]:
         return decode_token_ids(predictions, processor)
@@ -295,15 +299,6 @@ class PreTrainingTask(Task):
         return {**{name: value for name, value in means.items() if value == value}, **retrieval}
 
 
-# What a model takes and gives is what transformers' Auto classes tell apart.
-TASK_OF_AUTO_CLASS: dict[str, type[Task]] = {
-    "AutoModelForPreTraining": PreTrainingTask,
-    "AutoModelForSeq2SeqLM": WritingTask,
-    "AutoModelForSequenceClassification": LabelTask,
-    "AutoModelForCTC": CTCTask,
-}
-
-
 def choose_task(name: str, head: str = "auto", model: str | None = None, **options: Any) -> Task:
     """The task of a run.
 
@@ -322,8 +317,8 @@ def choose_task(name: str, head: str = "auto", model: str | None = None, **optio
         ValueError: for a head that does not serve the task.
     """
     if name == "pretrain":
-        kind = kind_with_head("pretrain")
-    elif head != "auto":
+        return PreTrainingTask(name, kind_with_head("pretrain"), **options)
+    if head != "auto":
         kind = kind_with_head(head)
     else:
         own = None if model is None else kind_of(model)
@@ -331,7 +326,9 @@ def choose_task(name: str, head: str = "auto", model: str | None = None, **optio
     if name not in kind.tasks:
         serves = " or ".join(kind.tasks)
         raise ValueError(f"expected task {serves} for the head {kind.head}, received {name}: use --head generation")
-    return TASK_OF_AUTO_CLASS[kind.auto_class](name, kind, **options)
+    if not kind.has_labels:
+        return WritingTask(name, kind, **options)
+    return (CTCTask if name == "cslr" else LabelTask)(name, kind, **options)
 
 
 def kind_of(model: str) -> ModelKind | None:

@@ -338,16 +338,12 @@ class SigmaCTCTrainer(SigmaTrainer):
 
 
 class SigmaSeq2SeqTrainer(SigmaTrainer, Seq2SeqTrainer):
-    """Trains generative models; evaluation generates at most `generation_max_length` tokens.
+    """Trains generative models; evaluation generates at most `generation_max_length` tokens."""
 
-    Args:
-        generation_options (`dict`, *optional*):
-            Further arguments for `generate`, such as a [`LabelTrie`] as `prefix_allowed_tokens_fn`.
-    """
-
-    def __init__(self, *, generation_options: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.generation_options = generation_options or {}
+        rows = getattr(self.train_dataset, "rows", None)
+        self.generation_options = {} if rows is None else self.task.generation_options(self.processing_class, rows)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         return super().evaluate(*args, **self._with_options(kwargs))

@@ -15,34 +15,34 @@ from datasets_scripts.reading.split_by_signer import split_by_signer
 from modeling_sigma.training.arguments import DataArguments
 
 
-def load_splits(arguments: DataArguments) -> dict[str, datasets.Dataset]:
+def load_splits(data_args: DataArguments) -> dict[str, datasets.Dataset]:
     """Loads the split `train`, and `validation` and `test` unless they are `"none"`.
 
     Raises:
         ValueError, OSError: if a corpus or a split cannot be read, or a split has no clip.
     """
-    folders: list[str | None] = [*arguments.data_dir] if arguments.data_dir else [None]
+    folders: list[str | None] = [*data_args.data_dir] if data_args.data_dir else [None]
     sources = [
-        (*split_name(name), folders[number if len(folders) > 1 else 0]) for number, name in enumerate(arguments.corpus)
+        (*split_name(name), folders[number if len(folders) > 1 else 0]) for number, name in enumerate(data_args.corpus)
     ]
     splits = {
         "train": datasets.concatenate_datasets(
-            [_load(source, arguments.train_split, arguments.corpus_options) for source in sources]
+            [_load(source, data_args.train_split, data_args.corpus_options) for source in sources]
         )
     }
     judged = sources[-1]
-    if arguments.validation_corpus is not None:
-        named = [source for name, source in zip(arguments.corpus, sources) if name == arguments.validation_corpus]
-        judged = named[0] if named else (*split_name(arguments.validation_corpus), folders[-1])
-    for name, split in (("validation", arguments.validation_split), ("test", arguments.test_split)):
+    if data_args.validation_corpus is not None:
+        named = [source for name, source in zip(data_args.corpus, sources) if name == data_args.validation_corpus]
+        judged = named[0] if named else (*split_name(data_args.validation_corpus), folders[-1])
+    for name, split in (("validation", data_args.validation_split), ("test", data_args.test_split)):
         if split != "none":
-            splits[name] = _load(judged, split, arguments.corpus_options)
+            splits[name] = _load(judged, split, data_args.corpus_options)
     for name in splits:
-        limit = getattr(arguments, f"max_{name}_clips")
+        limit = getattr(data_args, f"max_{name}_clips")
         if limit is not None:
             splits[name] = splits[name].select(range(min(limit, len(splits[name]))))
         if len(splits[name]) == 0:
-            raise ValueError(f"expected clips in the {name} split of {', '.join(arguments.corpus)}, received none")
+            raise ValueError(f"expected clips in the {name} split of {', '.join(data_args.corpus)}, received none")
     return splits
 
 
@@ -132,7 +132,7 @@ def fingerprint(rows: datasets.Dataset) -> dict[str, Any]:
         "clips": len(rows),
         "frames": sum(columns[1]),
         "texts": len(set(columns[2])),
-        "signers": len({signer for signer in rows["signer_id"] if signer is not None}),
+        "signers": len(set(rows["signer_id"]) - {None}),
         "sha256": digest.hexdigest(),
         "datasets_fingerprint": rows._fingerprint,
     }

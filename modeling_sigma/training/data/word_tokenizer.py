@@ -19,7 +19,7 @@ def word_tokenizer(texts: Sequence[str]) -> T5Tokenizer:
     counts = Counter(word for text in texts for word in text.split())
     total = sum(counts.values())
     words = [("\u2581" + word, math.log(count / total)) for word, count in sorted(counts.items())]
-    letters = sorted({letter for word in counts for letter in word} | set(ascii_letters) | {"\u2581"})
+    letters = sorted({*"".join(counts), *ascii_letters, "\u2581"})
     rare = 2 * min(score for _, score in words)
     specials = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
     known = {piece for piece, _ in words}

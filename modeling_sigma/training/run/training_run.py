@@ -73,19 +73,13 @@ def run_training(
     if args.early_stopping_patience is not None:
         callbacks.append(EarlyStoppingCallback(args.early_stopping_patience))
     trainer = task.trainer_class(
-        task=task,
-        model=model,
-        args=args,
-        train_dataset=data["train"],
-        eval_dataset=data.get("validation"),
-        processing_class=processor,
-        callbacks=callbacks,
-        **task.trainer_options(processor, splits["train"]),
-    )
+        task=task, model=model, args=args, train_dataset=data["train"], eval_dataset=data.get("validation"),
+        processing_class=processor, callbacks=callbacks,
+    )  # fmt: skip
     metrics: dict[str, Any] = {}
     if args.do_train:
         checkpoint = _checkpoint_to_resume(args, trainer)
-        arguments = [given for given in (model_args, data_args, adapter_args, args) if given is not None]
+        arguments = [entry for entry in (model_args, data_args, adapter_args, args) if entry is not None]
         folder.start(arguments, trainer.model, {name: fingerprint(rows) for name, rows in splits.items()})
         result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         metrics["train"] = result.metrics
