@@ -8,15 +8,11 @@ Prints a table, then one line of JSON. The exit code is 1 if batches are not thr
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 
-import torch
+from reports import machine_facts, print_report
 from transformers import pipeline
 from transformers.utils import logging
 
@@ -58,15 +54,11 @@ def main() -> int:
         "speedup": round(one_by_one / together, 2),
         "limit": LIMIT,
         "num_equal_texts": num_equal,
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in ("torch", "transformers")},
-        "hardware": {"num_cores": os.cpu_count(), "num_threads": torch.get_num_threads()},
+        **machine_facts("torch", "transformers"),
     }
     print(f"one by one {one_by_one:6.2f} s\nbatched    {together:6.2f} s, {report['speedup']} times as fast")
     print(f"equal texts: {num_equal} of {args.num_clips}")
-    print(json.dumps(report))
-    if args.output is not None:
-        args.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print_report(report, args.output)
     return int(report["speedup"] < LIMIT)
 
 

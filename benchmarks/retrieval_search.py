@@ -8,15 +8,12 @@ Prints a table, then one line of JSON with versions and hardware. The exit code 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from reports import machine_facts, print_report
 
 from modeling_sigma.inference.embedding_index import EmbeddingIndex
 
@@ -64,17 +61,13 @@ def main() -> int:
         "benchmark": "retrieval_search",
         "num_stored": NUM_STORED,
         "results": [{**row, "limit_ms": row["limit_ms"] and 1e3 * row["limit_ms"]} for row in rows],
-        "python": platform.python_version(),
-        "packages": {"numpy": version("numpy")},
-        "hardware": {"machine": platform.machine(), "num_cores": os.cpu_count(), "system": platform.system()},
+        **machine_facts("numpy"),
     }
     print(f"{'queries':<42}{'fastest ms':>11}{'median ms':>11}{'limit ms':>10}")
     for row in report["results"]:
         limit = row["limit_ms"] or "-"
         print(f"{row['case']:<42}{row['fastest_ms']:>11.1f}{row['median_ms']:>11.1f}{limit:>10}")
-    print(json.dumps(report))
-    if args.output is not None:
-        args.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print_report(report, args.output)
     return int(any(row["limit_ms"] is not None and row["fastest_ms"] > row["limit_ms"] for row in report["results"]))
 
 

@@ -9,16 +9,13 @@ step with four beams: the output matrix and the log-softmax over it.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from reports import machine_facts, print_report
 from transformers import MT5Config
 
 from modeling_sigma import SigmaConfig, SigmaForConditionalGeneration, SigmaForPreTraining
@@ -75,13 +72,9 @@ def main() -> int:
     report = {
         "benchmark": "vocabulary_trimming",
         "results": results,
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in ("torch", "transformers")},
-        "hardware": {"machine": platform.machine(), "num_cores": os.cpu_count(), "threads": torch.get_num_threads()},
+        **machine_facts("torch", "transformers"),
     }
-    print(json.dumps(report))
-    if args.output is not None:
-        args.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print_report(report, args.output)
     return int(shares[SigmaForConditionalGeneration] < 0.5 or whole < 2 * trimmed)
 
 

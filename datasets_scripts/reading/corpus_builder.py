@@ -99,6 +99,8 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
     FILES: ClassVar[tuple[str, ...]] = ()
     VERSION = datasets.Version("1.1.0")
     BUILDER_CONFIG_CLASS = CorpusConfig
+    BUILDER_CONFIGS = [CorpusConfig(name="default")]
+    DEFAULT_CONFIG_NAME = "default"
     # Rows are some ten kilobytes: small batches keep the memory of a build low.
     DEFAULT_WRITER_BATCH_SIZE = 256
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageChops, ImageDraw
 
 from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.model.pose_transforms import even_frame_indices
-from modeling_sigma.viz.picture_style import Theme, draw_arrow, font_for, theme_of, wrap
+from modeling_sigma.viz.picture_style import Theme, draw_arrow, draw_title, font_for, theme_of, wrap
 from modeling_sigma.viz.skeleton_figure import SkeletonFigures
 
 
@@ -70,15 +70,12 @@ def draw_retrieval_examples(
             )
     theme = theme_of(dark)
     rows = [_row(example, theme) for example in examples]
-    font = font_for(17, title or "")
-    lines = wrap(title, font, rows[0].width) if title else []
+    lines = wrap(title, font_for(17, title), rows[0].width) if title else []
     top = _BORDER + 23 * len(lines) + (8 if lines else 0)
     width = max(row.width for row in rows) + 2 * _BORDER
     height = top + sum(row.height for row in rows) + _ROW_GAP * (len(rows) - 1) + _BORDER
     image = Image.new("RGB", (width, height), theme.background)
-    draw = ImageDraw.Draw(image)
-    for number, line in enumerate(lines):
-        draw.text((_BORDER, _BORDER + 23 * number), line, fill=theme.text, font=font)
+    draw_title(ImageDraw.Draw(image), lines, (_BORDER, _BORDER), theme)
     for row in rows:
         image.paste(row, (_BORDER, top))
         top += row.height + _ROW_GAP
