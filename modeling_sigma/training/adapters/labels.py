@@ -30,7 +30,9 @@ class LabelledAdapters:
         config, name = read_model_config(model_id), type(self.get_base_model()).__name__
         if name not in (config.architectures or ()):
             found = (config.architectures or ["another model"])[0]
-            raise ValueError(f"{model_id}: expected an adapter of a {name}, found one of a {found}: load it by itself")
+            raise ValueError(
+                f"{model_id}: expected an adapter of a {name}, found one of a {found}: load it with load_adapted"
+            )
         self.label_fields[adapter_name] = _label_fields(config)
         return super().load_adapter(model_id, adapter_name, *args, **kwargs)  # type: ignore[misc]
 

@@ -62,7 +62,7 @@ class WeightAverage:
         """
         path = Path(folder) / FILE_NAME
         if not path.is_file():
-            raise ValueError(f"expected {path}: the checkpoint was written without ema_decay; go on without it")
+            raise ValueError(f"expected {path}: the checkpoint was written without ema_decay: continue without it")
         self.averaged.load_state_dict(load_file(path))
 
     @torch.no_grad()
