@@ -1,4 +1,4 @@
-"""Does pre-training learn what it should, and which of its parts matter? On the synthetic sign language.
+"""Does pre-training learn what it should, and which of its parts matter? Measured on the synthetic sign language.
 
     python benchmarks/pretraining_ablation.py run --variants full no_local --seeds 0 1 2   # one JSON file per run
     python benchmarks/pretraining_ablation.py table                                        # all runs as a table

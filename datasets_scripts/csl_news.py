@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from datasets_scripts.reading.corpus_builder import CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
 from datasets_scripts.reading.label_tables import TableRow, find_column, needed_columns, read_table
 from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus
@@ -38,8 +37,6 @@ class CslNews(PoseFileCorpus):
         sizes={"default": {"train": 722711}},
         notes="Keypoints by RTMPose, in shares of the image. The texts come from subtitles and speech recognition.",
     )
-    BUILDER_CONFIGS = [CorpusConfig(name="default")]
-    DEFAULT_CONFIG_NAME = "default"
     LABEL_FILES = (r"CSL_News_Labels\.json", r"CSL_News_Labels\.[ct]sv", r"(.*\.)?labels\.train")
 
     def label_path(self, split: str) -> Path | None:

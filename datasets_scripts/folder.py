@@ -165,7 +165,6 @@ class Folder(CorpusBuilder):
     )
     BUILDER_CONFIG_CLASS = FolderConfig
     BUILDER_CONFIGS = [FolderConfig(name="default")]
-    DEFAULT_CONFIG_NAME = "default"
 
     @property
     def sign_language(self) -> str:

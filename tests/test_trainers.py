@@ -17,7 +17,6 @@ from training_factories import label_task, losses, tiny_arguments, tiny_rows, ti
 from modeling_sigma.metrics import recognition_scores, translation_scores, word_error_rates
 from modeling_sigma.metrics.trainer_metrics import decode_token_ids
 from modeling_sigma.model.frame_batch_norm_sigma import FrameBatchNorm
-from modeling_sigma.model.label_trie_sigma import LabelTrie
 from modeling_sigma.model.modeling_sigma_heads import SigmaForSequenceClassification
 from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining
 from modeling_sigma.training.optimization.batch_normalization import synchronize_batch_norm
@@ -135,11 +134,9 @@ def test_written_labels_can_be_constrained(tmp_path: Path) -> None:
     tokenizer = factories.tiny_tokenizer()
     labels = sorted({row["text"] for row in tiny_rows()})
     texts = []
-    for options in (None, {"prefix_allowed_tokens_fn": LabelTrie.from_labels(labels, tokenizer)}):
-        trainer = tiny_trainer(
-            tmp_path, "islr", generation_max_length=40, generation_num_beams=1,
-            trainer_fields={"generation_options": options},
-        )  # fmt: skip
+    for is_constrained in (False, True):
+        task = choose_task("islr", constrain_labels=is_constrained)
+        trainer = tiny_trainer(tmp_path, task, generation_max_length=40, generation_num_beams=1)
         output = trainer.predict(trainer.eval_dataset)
         texts.append(set(decode_token_ids(output.predictions, tokenizer)))
     assert not texts[0] & set(labels) and texts[1] <= set(labels)

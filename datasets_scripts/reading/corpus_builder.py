@@ -95,8 +95,12 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
     """
 
     FACTS: ClassVar[CorpusFacts]
+    # Of a corpus in a few large files: their names or patterns.
+    FILES: ClassVar[tuple[str, ...]] = ()
     VERSION = datasets.Version("1.1.0")
     BUILDER_CONFIG_CLASS = CorpusConfig
+    BUILDER_CONFIGS = [CorpusConfig(name="default")]
+    DEFAULT_CONFIG_NAME = "default"
     # Rows are some ten kilobytes: small batches keep the memory of a build low.
     DEFAULT_WRITER_BATCH_SIZE = 256
 
@@ -153,7 +157,7 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
 
     def source_files(self, data_dir: str | None, options: dict[str, Any]) -> Iterable[str]:
         """Files whose time of change decides whether a cache is stale; missing ones are skipped."""
-        return ()
+        return [] if data_dir is None else [str(path) for name in self.FILES for path in Path(data_dir).glob(name)]
 
     # --- what every corpus does
 
@@ -224,6 +228,18 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
         if not path.is_dir():
             raise FileNotFoundError(f"{path}: no such folder: get {self.FACTS.title} from {self.FACTS.homepage}")
         return path
+
+    def find_files(self) -> list[Path]:
+        """The files that `FILES` names, each pattern's in alphabetical order.
+
+        Raises:
+            FileNotFoundError: if there is none for a name or pattern.
+        """
+        found = {name: sorted(self.folder.glob(name)) for name in self.FILES}
+        for name, paths in found.items():
+            if not paths:
+                raise FileNotFoundError(f"expected {name} in {self.folder}: give the folder of {self.FACTS.title}")
+        return [path for paths in found.values() for path in paths]
 
     def report(self, split: str, sample_id: str, reason: str) -> None:
         """Notes a clip that is left out; with `on_problem="raise"`, stops.

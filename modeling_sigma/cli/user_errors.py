@@ -6,7 +6,7 @@ import sys
 
 
 def user_errors() -> tuple[type[Exception], ...]:
-    """The types of these errors. A library's own count only if it is imported: no error is worth an import."""
+    """The types of these errors. Those of a library are added only once it is imported: importing it is slow."""
     if "huggingface_hub" not in sys.modules:
         return (ValueError, OSError, ImportError, MemoryError)
     from huggingface_hub.errors import StrictDataclassError  # a configuration with a field of the wrong type

@@ -1,8 +1,8 @@
 """Label groups: words that share a recording, and the scores of isolated signs that count them as one.
 
-In some corpora one recording stands under several words. No model can tell such words apart by that recording, so a
-score by groups stands beside the strict one. `sigma-slu audit-dataset --label-groups FILE` makes the groups, from the
-train split alone.
+In some corpora, one recording is listed under several words. No model can tell such words apart by that recording, so
+a score by groups is reported with the strict one. `sigma-slu audit-dataset --label-groups FILE` makes the groups, from
+the train split alone.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class LabelGroups:
         source (`str`):
             Where the groups come from, for the signature.
         groups (`tuple[tuple[str, ...], ...]`):
-            The labels of each train recording that stands under several. They are not joined any further: where one
-            recording stands under a and b and another under b and c, a is not c.
+            The labels of each train recording that has several. Groups are not merged: if one recording has the labels
+            a and b, and another b and c, then a does not count as c.
         twins (`dict[str, tuple[str, ...]]`):
             Split to the sample ids of its clips whose recording is in train too.
     """

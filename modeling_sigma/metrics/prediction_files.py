@@ -142,7 +142,7 @@ def _from_json(data: Any, fields: Sequence[str], path: Path) -> SampleTexts:
         return SampleTexts(str(path), values, list(data))
     if not isinstance(data, list):
         raise ValueError(
-            f"expected a list or an object in {path}, received {type(data).__name__}: give one entry a sample"
+            f"expected a list or an object in {path}, received {type(data).__name__}: give one entry per sample"
         )
     ids = [_sample_id(entry) for entry in data]
     named = [sample_id for sample_id in ids if sample_id is not None]

@@ -57,7 +57,7 @@ class SigmaPoseConfig(PreTrainedConfig):
         self.spatial_hidden_sizes = list(self.spatial_hidden_sizes)
         self.temporal_hidden_sizes = list(self.temporal_hidden_sizes)
         super().__post_init__(**kwargs)
-        self.validate_architecture()  # here too: behind `__init__` @strict wraps the ValueError in one of its own
+        self.validate_architecture()  # here too: after `__init__`, @strict wraps the ValueError in one of its own
 
     def validate_architecture(self) -> None:
         """Part of `@strict` validation.
@@ -83,26 +83,26 @@ class SigmaConfig(PreTrainedConfig):
         pose_config ([`SigmaPoseConfig`] or `dict`, *optional*):
             The part-wise pose encoder.
         pad_mode (`"mask"` or `"repeat"`, *optional*, defaults to `"mask"`):
-            What the pose encoder sees behind the end of a clip that was padded: nothing, so that a clip's result does
+            What the pose encoder sees after the end of a padded clip: nothing, so that a clip's result does
             not depend on its batch; or its last frame again and again, as the checkpoints of Uni-Sign and of the
             Sigma reference were trained.
         use_cls_token (`bool`, *optional*, defaults to `True`):
-            Put a learned [CLS] in front of prompt and frames. Converted Uni-Sign checkpoints have none.
+            Put a learned [CLS] before prompt and frames. Converted Uni-Sign checkpoints have none.
         use_prompt (`bool`, *optional*, defaults to `True`):
-            Read a prompt in front of the frames. `False` is for label heads that have no tokenizer.
+            Read a prompt before the frames. `False` is for label heads that have no tokenizer.
         max_frames (`int`, *optional*, defaults to 256):
             Longest clip the processor passes on; 64 is the paper's choice for isolated signs.
         label_smoothing (`float`, *optional*, defaults to 0.2):
-            Of the language-modelling and the label loss.
+            Label smoothing of the language-modelling loss and of the label loss.
         classifier_dropout (`float`, *optional*, defaults to 0.0):
-            Dropout in front of the label head of [`SigmaForSequenceClassification`] and [`SigmaForCTC`].
+            Dropout before the label head of [`SigmaForSequenceClassification`] and [`SigmaForCTC`].
         class_weights (`list[float]`, *optional*):
-            Weight of each label in the loss of [`SigmaForSequenceClassification`], for unbalanced data: one number a
+            Weight of each label in the loss of [`SigmaForSequenceClassification`], for unbalanced data: one number per
             label, as in `torch.nn.CrossEntropyLoss`.
         ctc_blank_id (`int`, *optional*, defaults to 0):
             Which entry of `id2label` is [`SigmaForCTC`]'s blank; the other entries are glosses.
         ctc_loss_reduction (`"mean"` or `"sum"`, *optional*, defaults to `"mean"`):
-            Mean over the clips of the loss a gloss, or sum over the clips. `Wav2Vec2Config` sums by default, which
+            Mean over the clips of the loss per gloss, or sum over the clips. `Wav2Vec2Config` sums by default, which
             ties the learning rate to the batch size.
         ctc_zero_infinity (`bool`, *optional*, defaults to `False`):
             Count infinite losses, and their gradients, as zero.
@@ -292,6 +292,6 @@ class SigmaConfig(PreTrainedConfig):
 def _check_version(config_dict: dict[str, Any], source: str) -> None:
     try:
         from modeling_sigma.hub.bundle_checks import check_version
-    except ImportError:  # these files alone, copied beside a checkpoint
+    except ImportError:  # these files alone, copied into a checkpoint's folder
         return
     check_version(config_dict, source)

@@ -27,7 +27,7 @@ class PackedFrames:
 
     Args:
         mask (`torch.Tensor` of shape `(B, T)`):
-            1 or True = real frame. The real frames of a clip follow each other in time; padding is usually behind.
+            1 or True = real frame. The real frames of a clip follow each other in time; padding usually follows them.
         margin (`int`):
             Frames that a convolution sees to each side.
     """
@@ -58,7 +58,7 @@ class PackedFrames:
         return rows.unflatten(0, (self.batch_size, self.num_frames))
 
     def to_film(self, rows: torch.Tensor) -> torch.Tensor:
-        """(N, ...) -> (reels, frames, ...): a reel a clip, or one reel with blank frames between the clips."""
+        """(N, ...) -> (reels, frames, ...): one reel per clip, or a single one with blank frames between the clips."""
         if self.is_full:
             return rows.unflatten(0, (self.batch_size, self.num_frames))
         film = rows.new_zeros(self.film_length, *rows.shape[1:])

@@ -19,11 +19,11 @@ from .frame_layouts_sigma import DenseFrames, PackedFrames
 
 
 def build_adjacency(num_joints: int, edges: Sequence[tuple[int, int]]) -> np.ndarray:
-    """The start value of a block's two learned adjacency matrices.
+    """The initial value of a block's two learned adjacency matrices.
 
     Args:
         num_joints (`int`):
-            V.
+            Number of joints V.
         edges (`Sequence[tuple[int, int]]`):
             Undirected bones.
 
@@ -46,13 +46,13 @@ class GraphConvolutionBlock(nn.Module):
 
     Args:
         in_channels, out_channels (`int`):
-            C and C'.
+            Numbers of channels C and C'.
         adjacency (`np.ndarray` of shape `(2, V, V)`):
-            Start value of the learned graph.
+            Initial value of the learned graph.
         temporal_kernel_size (`int`):
             Frames that the block sees; 1 leaves the temporal convolution out.
         dropout (`float`):
-            Behind the temporal convolution.
+            Dropout after the temporal convolution.
 
     Source: arXiv:2509.21223, pose encoder.
     """

@@ -25,7 +25,7 @@ class LearnedToken(nn.Module):
 
     Args:
         hidden_size (`int`):
-            Its width.
+            Width of the vector.
     """
 
     def __init__(self, hidden_size: int) -> None:
@@ -42,7 +42,7 @@ class LogitScale(nn.Module):
 
     Args:
         initial (`float`):
-            Its value at the start.
+            Initial value of the logarithm.
     """
 
     def __init__(self, initial: float) -> None:

@@ -47,7 +47,7 @@ class SigmaForPreTraining(SigmaModel):
     lm_head: nn.Module
     _tied_weights_keys = {"lm_head.weight": "shared.weight"}  # if the configuration says tie_word_embeddings
     _keys_to_ignore_on_load_unexpected = LABEL_HEAD_KEYS
-    # The Trainer is to divide the loss by the number of accumulated batches: it is a mean over pairs, not tokens.
+    # A mean over pairs, not tokens: the Trainer must divide the loss by the number of accumulated batches.
     accepts_loss_kwargs = False
 
     def _build_objectives(self) -> None:

@@ -186,7 +186,7 @@ def same_text(
 
 
 def _without_padding(input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-    """Tokens moved to the front, -1 behind them."""
+    """Tokens moved to the front, followed by -1."""
     if input_ids.dim() != 2 or input_ids.shape != attention_mask.shape:
         raise ValueError(
             "expected input ids and attention mask of one shape (batch_size, text_length), received "

@@ -1,4 +1,4 @@
-"""The pose encoder: 69 joints in four parts -> one vector a frame."""
+"""The pose encoder: 69 joints in four parts -> one vector per frame."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class PartEncoder(nn.Module):
 
 
 class SigmaPoseEncoder(nn.Module):
-    """Part-wise ST-GCNs: `pose_values` -> one vector a frame.
+    """Part-wise ST-GCNs: `pose_values` -> one vector per frame.
 
     Every part goes through a spatial chain; the body's feature of the joint that the part hangs on is added (without
     gradient); a temporal chain and the mean over joints follow. The parts' vectors are joined and projected.
@@ -58,7 +58,7 @@ class SigmaPoseEncoder(nn.Module):
 
     Args:
         config ([`SigmaPoseConfig`]):
-            Sizes.
+            Configuration with the sizes of the encoder.
         hidden_size (`int`):
             Width of the result: `d_model` of the text backbone.
 

@@ -1,4 +1,4 @@
-"""Words out of sub-words, by an exact pooling matrix.
+"""Pools sub-words into words with an exact pooling matrix.
 
 Source: arXiv:2509.21223, section on hierarchical alignment learning (word clusters).
 Departure: an exact matrix per sentence; the reference offsets the clusters, cuts them to the shortest sentence of the

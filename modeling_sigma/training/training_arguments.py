@@ -20,21 +20,21 @@ class SigmaTrainingArguments(ClipTrainingFields, Seq2SeqTrainingArguments):
 
     _argument_group_name = "training"
 
-    # The paper's, and ours where a mistake would be silent.
+    # The paper's defaults, and ours where a mistake would go unnoticed.
     learning_rate: float = described("peak learning rate", 1e-4)
     adam_epsilon: float = described("epsilon of AdamW", 1e-9)
     weight_decay: float = described("weight decay of AdamW", 1e-4)
     lr_scheduler_type: str = described("learning rate schedule", "cosine")
     num_train_epochs: float = described("passes over the clips", 10.0)
-    per_device_train_batch_size: int = described("most clips on a device at once", 16)
-    per_device_eval_batch_size: int = described("clips on a device at once in evaluation", 16)
+    per_device_train_batch_size: int = described("largest number of clips in a device's batch", 16)
+    per_device_eval_batch_size: int = described("clips in a device's batch in evaluation", 16)
     eval_strategy: str = described("when to evaluate: no, steps or epoch", "epoch")
     save_strategy: str = described("when to save: no, steps, epoch or best", "epoch")
     save_total_limit: int | None = described("checkpoints that are kept, the best among them", 2)
     load_best_model_at_end: bool = described("end with the checkpoint that is best on validation", True)
     logging_steps: float = described("optimiser steps between two lines of the log", 10)
     logging_nan_inf_filter: bool = described("hide non-finite losses from the log", False)
-    predict_with_generate: bool = described("let models that write generate in evaluation", True)
+    predict_with_generate: bool = described("let generative models write in evaluation", True)
     remove_unused_columns: bool = described("leave it off: the collator needs all columns", False)
 
     def __post_init__(self) -> None:
@@ -49,7 +49,7 @@ class SigmaTrainingArguments(ClipTrainingFields, Seq2SeqTrainingArguments):
             raise ValueError(f"expected ema_decay between 0 and 1, received {self.ema_decay}")
         if self.resume and self.overwrite:
             raise ValueError("expected resume or overwrite, received both")
-        # transformers takes bfloat16 on a processor only from those who ask for the processor.
+        # transformers accepts bfloat16 on a CPU only if the CPU is asked for.
         if not torch.accelerator.is_available():
             self.use_cpu = True
         super().__post_init__()

@@ -17,9 +17,9 @@ def synchronize_batch_norm(model: nn.Module) -> None:
 
 
 def freeze_batch_norm(model: nn.Module) -> None:
-    """Normalise with the running statistics in training too, and leave them as they are.
+    """Makes BatchNorms use their running statistics in training too, and leaves these unchanged.
 
-    Few clips of few signers have other statistics than the many that the encoder has seen, and noisy ones.
+    The statistics of few clips of few signers are noisy, and unlike those of the many clips seen in pre-training.
     """
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):

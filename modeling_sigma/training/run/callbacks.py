@@ -1,4 +1,4 @@
-"""What watches a run: losses that are not numbers, epochs for the sampler, and the record of the run."""
+"""Callbacks that watch a run: for losses that are not numbers, the sampler's epoch, and the record of the run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class EpochCallback(TrainerCallback):
-    """Tells the sampler its epoch, also where a resumed run begins in the middle of one."""
+    """Tells the sampler its epoch, even if a resumed run begins in the middle of one."""
 
     def __init__(self) -> None:
         self.sampler: FrameBudgetSampler | None = None
@@ -40,9 +40,9 @@ class NonFiniteGuard(TrainerCallback):
         model (`nn.Module`):
             The model that trains.
         skip (`bool`):
-            Leave steps out instead of stopping. All processes decide together.
+            Whether to leave such steps out instead of stopping. All processes decide together.
         check_gradients (`bool`):
-            False where a gradient scaler already looks at them (fp16).
+            Whether to check gradients; False if a gradient scaler already does (fp16).
     """
 
     def __init__(self, model: torch.nn.Module, skip: bool, check_gradients: bool) -> None:
@@ -50,12 +50,12 @@ class NonFiniteGuard(TrainerCallback):
         self.skip = skip
         self.check_gradients = check_gradients
         self.num_skipped = 0
-        self.sample_ids: list[str] = []  # of the step under way
+        self.sample_ids: list[str] = []  # of the current step
         self._is_finite = True
         self._buffers: dict[str, torch.Tensor] = {}
 
     def watch_loss(self, loss: torch.Tensor, sample_ids: list[str], step: int) -> None:
-        """To be called with the loss of every batch.
+        """Checks the loss of a batch; to be called for every batch.
 
         Raises:
             ValueError: for a loss that is not finite, naming the batch, unless such steps are skipped.
@@ -80,7 +80,7 @@ class NonFiniteGuard(TrainerCallback):
             return
         gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
         norm: Any = torch.nn.utils.get_total_norm(gradients)
-        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # FSDP shares it out
+        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # FSDP shards it
         if not self.skip:
             if not torch.isfinite(norm):
                 raise ValueError(

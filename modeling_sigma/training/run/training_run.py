@@ -1,4 +1,4 @@
-"""One run from start to end: build the model, resume, train, score, save. Recipes say what for."""
+"""One run from start to end: build the model, resume, train, score, save. Recipes call it with a task."""
 
 from __future__ import annotations
 
@@ -42,16 +42,17 @@ def run_training(
     args: SigmaTrainingArguments,
     adapter_args: AdapterArguments | None = None,
 ) -> dict[str, Any]:
-    """Trains (or goes on with) a model, scores it on validation and test, and saves it as a folder that
-    `from_pretrained` loads. Of an adapter, the folder is the merged model, and `adapter` in it the adapter alone.
+    """Trains a model, or continues its training, scores it on validation and test, and saves it in a folder that
+    `from_pretrained` loads. With an adapter, the folder holds the merged model, and its subfolder `adapter` the
+    adapter alone.
 
     Args:
         task ([`Task`]):
             What the model learns.
         splits (`Mapping[str, datasets.Dataset]`):
-            `train`, and maybe `validation` and `test`.
+            The clips by split: `train`, and optionally `validation` and `test`.
         model_args, data_args, args, adapter_args:
-            What the run was told.
+            The options of the run.
 
     Returns:
         `dict`: scores by split, as in `metrics.json`.
@@ -72,19 +73,13 @@ def run_training(
     if args.early_stopping_patience is not None:
         callbacks.append(EarlyStoppingCallback(args.early_stopping_patience))
     trainer = task.trainer_class(
-        task=task,
-        model=model,
-        args=args,
-        train_dataset=data["train"],
-        eval_dataset=data.get("validation"),
-        processing_class=processor,
-        callbacks=callbacks,
-        **task.trainer_options(processor, splits["train"]),
-    )
+        task=task, model=model, args=args, train_dataset=data["train"], eval_dataset=data.get("validation"),
+        processing_class=processor, callbacks=callbacks,
+    )  # fmt: skip
     metrics: dict[str, Any] = {}
     if args.do_train:
         checkpoint = _checkpoint_to_resume(args, trainer)
-        arguments = [given for given in (model_args, data_args, adapter_args, args) if given is not None]
+        arguments = [entry for entry in (model_args, data_args, adapter_args, args) if entry is not None]
         folder.start(arguments, trainer.model, {name: fingerprint(rows) for name, rows in splits.items()})
         result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         metrics["train"] = result.metrics
@@ -106,11 +101,11 @@ def run_training(
 
 
 def _set_up(args: SigmaTrainingArguments, task: Task, has_validation: bool) -> None:
-    """Fills in what depends on the task: the metric that chooses, and no evaluation where there is nothing to
-    evaluate on. Also seeds what is random, and turns the logs of our modules on."""
+    """Fills in what depends on the task and its splits: the metric that chooses the checkpoint, and no evaluation
+    without validation clips. Also sets the seed, and turns on the logs of our modules."""
     logging.basicConfig(format="%(message)s", level=logging.INFO if args.should_log else logging.ERROR)
     transformers_logging.set_verbosity_warning()
-    transformers_logging.disable_progress_bar()  # of single files; training has its own
+    transformers_logging.disable_progress_bar()  # for single files; training has its own
     set_seed(args.seed)  # before the model is made
     args.remove_unused_columns = False
     if not has_validation:
@@ -123,7 +118,7 @@ def _set_up(args: SigmaTrainingArguments, task: Task, has_validation: bool) -> N
     folder = Path(args.output_dir)
     if args.do_train and list_checkpoints(folder) and not (args.resume or args.overwrite):
         raise ValueError(
-            f"{folder} holds checkpoints of an earlier run: go on with --resume, start again with --overwrite, or "
+            f"{folder} holds checkpoints of an earlier run: continue with --resume, start again with --overwrite, or "
             "choose another --output_dir"
         )
 
@@ -148,7 +143,7 @@ def _checkpoint_to_resume(args: SigmaTrainingArguments, trainer: Any) -> Path | 
 
 
 def _save_trained(trainer: Any, rows: Any, base: str | None) -> None:
-    """The trained model as a bundle. Its extractor remembers the layout that most clips came in."""
+    """Saves the trained model as a bundle. Its extractor records the layout that most clips came in."""
     folder = Path(trainer.args.output_dir)
     is_sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
     if is_sharded:
