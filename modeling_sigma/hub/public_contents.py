@@ -47,7 +47,7 @@ def public_contents(bundle: CheckedBundle) -> dict[str, bytes]:
             continue
         content = (bundle.folder / path).read_bytes()
         try:
-            contents[path.name] = _public_content(path.name, content)
+            contents[path.name] = public_content(path.name, content)
         except ValueError as error:
             problems.append(f"{path.name} cannot be read ({' '.join(str(error).split())})")
             continue
@@ -74,7 +74,12 @@ def public_json(content: bytes) -> bytes:
     return content if public == fields else (json.dumps(public, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def _public_content(name: str, content: bytes) -> bytes:
+def public_content(name: str, content: bytes) -> bytes:
+    """The content of a small file as others may see it.
+
+    Raises:
+        ValueError: if it is not what its name says.
+    """
     if name.endswith(".json") and name != _VOCABULARY:
         return public_json(content)
     if name.endswith(".md"):
@@ -85,8 +90,10 @@ def _public_content(name: str, content: bytes) -> bytes:
 def _without_local_base(card: str) -> str:
     """A card whose header names as base models only what others find."""
     header, end, body = card.partition("\n---")
-    header = re.sub(r"(?m)^base_model:[ \t]*['\"]?([/~.\\]|[A-Za-z]:[\\/]).*\n?", "", header)
-    return header + end + body if card.startswith("---") else card
+    if not card.startswith("---"):
+        return card
+    local = r"(?m)^(base_model:[ \t]*|[ \t]*- )['\"]?([/~.\\]|[A-Za-z]:[\\/]).*\n"
+    return re.sub(local, "", header + "\n").rstrip("\n") + end + body
 
 
 def _without_paths(value: Any, name: str = "") -> Any:
