@@ -185,6 +185,29 @@ def test_only_the_bundle_leaves(
         assert set(line.removeprefix("Left out: ").split(", ")) == before - BUNDLE == set(PLANTED)
 
 
+def test_of_an_adapter_only_its_files_leave(hub: HubServer, tmp_path: Path) -> None:
+    folder = tmp_path / PERSON / "adapter"
+    folder.mkdir(parents=True)
+    for name, plant in PLANTED.items():
+        plant(folder / name)
+    tensors = {"q.lora_A.weight": torch.ones(2, 8), "q.lora_B.weight": torch.ones(8, 2)}
+    save_file(tensors, folder / "adapter_model.safetensors")
+    own = {"adapter_config.json", "adapter_model.safetensors", "README.md"}
+    (folder / "README.md").write_text(CARD)
+    for base in (f"/home/{PERSON}/base", "/models", "../base", "~/base", str(folder), "./base"):
+        (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base, "r": 2}))
+        assert main(["publish", str(folder), REPO]) == 1, base
+    assert hub.requests == []
+    config = {"base_model_name_or_path": "my-lab/base", "r": 2, "parent_path": f"/home/{PERSON}/x"}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    assert main(["publish", str(folder), REPO]) == 0
+    files = hub.repos[("model", REPO)].files()
+    assert set(files) == {".gitattributes", *own}
+    assert json.loads(files["adapter_config.json"]) == {**config, "parent_path": "x"}
+    marks = (SECRET, TOKEN, PERSON, str(tmp_path))
+    assert [name for name, content in received(hub).items() for mark in marks if mark.encode() in content] == []
+
+
 # --- files of the bundle that are not what they seem
 
 

@@ -135,7 +135,9 @@ def public_command(arguments: Sequence[str]) -> str:
         else:
             shown.append(_public_text(argument))
         is_hidden = is_option and not equals and is_secret(argument.lstrip("-"))
-    return shlex.join(shown).replace(f"'{HIDDEN}'", HIDDEN)
+    # Stars need no quotes where they stand for a secret.
+    plain = [argument.replace(HIDDEN, "hidden") for argument in shown]
+    return " ".join(one if shlex.quote(two) == two else shlex.quote(one) for one, two in zip(shown, plain))
 
 
 def public_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
