@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 from datasets_scripts.building.clip_statistics import LABEL_COUNTERS, length_quantile, merge_statistics, part_rates
@@ -24,17 +24,18 @@ from datasets_scripts.corpora import CORPORA, did_you_mean
 from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder
 from datasets_scripts.schema import SPLITS
 from modeling_sigma import __version__
+from modeling_sigma.hub.bundle_files import is_plain_file
+from modeling_sigma.hub.public_contents import public_content, secret_problems
 from modeling_sigma.io.reading_errors import DeviceError, one_line
 from modeling_sigma.jobs.atomic_files import sync_file, write_json
 from modeling_sigma.jobs.progress import no_progress
-from modeling_sigma.jobs.result_folder import Note, ResultFolder
+from modeling_sigma.jobs.result_folder import Note, ResultFolder, is_whole
 from modeling_sigma.jobs.worker_processes import WorkerDeath, run_in_processes
 
 
 REPORT = "build_report.json"
 CLIPS_PER_SHARD = 500
 _WORK, _STATE = ".build", ".build.json"  # an unfinished build; what a finished one was made from
-_ALLOWED_ON_HUB = ("data/*.parquet", CARD, HISTOGRAM, REPORT)
 
 
 def build_dataset(
@@ -106,7 +107,8 @@ def build_dataset(
 def push_dataset(
     folder: str | os.PathLike[str], repo_id: str, *, is_public: bool = False, api: HfApi | None = None
 ) -> str:
-    """Sends a data set to the Hub in one commit; files of an older build there are removed.
+    """Sends a data set to the Hub in one commit: the files that were built and no others, without paths of this
+    machine. Files of an older build there are removed.
 
     Args:
         folder (`str` or `os.PathLike`):
@@ -125,17 +127,20 @@ def push_dataset(
         ValueError: for a folder without a finished data set, and for a Hub that refuses or cannot be reached.
     """
     path = Path(folder)
-    if not (path / CARD).is_file() or not (path / REPORT).is_file():
-        raise ValueError(f"{folder}: expected a finished data set, found none: build it first")
+    contents, shards = _checked_files(path)
     api = api or HfApi()
     try:
         url = api.create_repo(repo_id, repo_type="dataset", private=not is_public, exist_ok=True)
-        api.upload_folder(
-            folder_path=path,
-            repo_id=repo_id,
+        there = api.list_repo_files(repo_id, repo_type="dataset")
+        old = [name for name in there if re.fullmatch(r"data/[^/]+\.parquet", name) and name not in shards]
+        api.create_commit(
+            repo_id,
+            [
+                *(CommitOperationAdd(name, content) for name, content in contents.items()),
+                *(CommitOperationAdd(name, str(path / name)) for name in shards),
+                *(CommitOperationDelete(name) for name in old),
+            ],
             repo_type="dataset",
-            allow_patterns=list(_ALLOWED_ON_HUB),
-            delete_patterns=["data/*.parquet"],
             commit_message=f"Build with sigma-slu {__version__}",
         )
     except HfHubHTTPError as error:
@@ -149,6 +154,41 @@ def push_dataset(
             "command goes on"
         ) from error
     return str(url)
+
+
+def _checked_files(folder: Path) -> tuple[dict[str, bytes], list[str]]:
+    """What a data set consists of: the content of its small files without paths of this machine, and the names of the
+    Parquet files that the report lists. Nothing else in the folder is sent, and no link is followed.
+
+    Raises:
+        ValueError: for a folder without a finished data set, a file that is missing, a link or not the one that was
+            built, and for secrets.
+    """
+    if not (folder / CARD).is_file() or not (folder / REPORT).is_file():
+        raise ValueError(f"{folder}: expected a finished data set, found none: build it first")
+    small = [name for name in (CARD, HISTOGRAM, REPORT) if os.path.lexists(folder / name)]
+    linked = [name for name in small if not is_plain_file(folder / name)]
+    contents = {name: public_content(name, (folder / name).read_bytes()) for name in small if name not in linked}
+    if not linked:
+        try:
+            files = {f"data/{shard['file']}": shard for shard in json.loads(contents[REPORT])["shards"]}
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{folder / REPORT}: expected the report of a build: build the data set again") from error
+        linked = [name for name in files if not _is_built(folder / name, files[name])]
+    if linked:
+        raise ValueError(
+            f"{folder}: expected the files that were built, found another one, a link or none: {', '.join(linked)}: "
+            "build it again"
+        )
+    problems = [problem for name in small for problem in secret_problems(name, contents[name])]
+    if problems:
+        raise ValueError(f"{folder} cannot be sent: {'; '.join(problems)}")
+    return contents, list(files)
+
+
+def _is_built(path: Path, shard: Mapping[str, Any]) -> bool:
+    is_there = is_plain_file(path) and not path.parent.is_symlink() and path.name == shard["file"]
+    return is_there and is_whole(path, shard["num_bytes"], shard["sha256"])
 
 
 def _check_folder(folder: Path) -> None:

@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the card, or the file to fill in, and returns 0."""
-    from modeling_sigma.hub.card_facts import BLANK_FACTS, read_facts, read_measurements
-    from modeling_sigma.hub.model_card import FACTS_FILE, RESULTS_FILE, build_card, num_parameters_of
+    from modeling_sigma.hub.card_facts import BLANK_FACTS, FACTS_FILE, RESULTS_FILE, read_facts, read_measurements
+    from modeling_sigma.hub.model_card import build_card, num_parameters_of
 
     folder: Path | None = args.folder
     if folder is None and (args.init or args.facts is None or args.out is None):

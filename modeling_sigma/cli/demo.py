@@ -99,7 +99,8 @@ def _write_card(folder: Path, model: Any, results: dict[str, Any], recipe: Any, 
     """Writes what `sigma-slu publish` asks for: facts, measured results, and the card made from them."""
     from dataclasses import asdict
 
-    from modeling_sigma.hub.model_card import FACTS_FILE, build_card, write_results
+    from modeling_sigma.hub.card_facts import FACTS_FILE
+    from modeling_sigma.hub.model_card import build_card, write_results
     from modeling_sigma.training.recipes.demo_card import demo_facts, demo_measurements
 
     facts = demo_facts(

@@ -229,9 +229,10 @@ def _measurement(report: Mapping[str, Any], args: argparse.Namespace) -> Any:
     """The scores as an entry of a model card."""
     from datasets_scripts.corpora import CORPORA
     from modeling_sigma.hub.card_facts import METRICS, Measurement
+    from modeling_sigma.hub.private_facts import public_command
 
     names = {"--model": args.model, "--dataset": args.dataset, "--config": args.config, "--split": args.split}
-    options = [f"{flag} {value}" for flag, value in names.items() if value is not None]
+    options = [word for flag, value in names.items() if value is not None for word in (flag, str(value))]
     return Measurement(
         task=args.task,
         dataset=CORPORA[args.dataset].FACTS.title if args.dataset in CORPORA else Path(args.dataset).name,
@@ -241,7 +242,7 @@ def _measurement(report: Mapping[str, Any], args: argparse.Namespace) -> Any:
         scores={name: report[name] for name in METRICS if isinstance(report.get(name), float)},
         intervals={name: list(ends) for name, ends in report.get("intervals", {}).items() if name in METRICS},
         signature=report["signature"],
-        command=f"sigma-slu evaluate --task {args.task} {' '.join(options)}",
+        command=public_command(["sigma-slu", "evaluate", "--task", args.task, *options]),
     )
 
 

@@ -66,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
     print(f"Published {args.folder} at {result.pull_request or result.url} ({who}), commit {result.commit[:12]}.")
     for name in result.deleted:
         print(f"  replaced an earlier version: {name} removed")
+    if result.left_out:
+        print(f"Left out: {', '.join(result.left_out)}")
     if not result.pull_request:
         print(f"Load it: {_how_to_load(plan, result.revision)}")
     return 0
@@ -91,7 +93,7 @@ def describe(plan: Publication, args: argparse.Namespace) -> dict[str, Any]:
         "inherited_license": plan.inherited_license,
         "files": plan.sizes,
         "total_size": sum(plan.sizes.values()),
-        "left_out": [path.as_posix() for path in plan.bundle.left_out],
+        "left_out": plan.left_out,
     }
 
 

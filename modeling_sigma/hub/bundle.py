@@ -16,7 +16,13 @@ from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, PIPELINE_KINDS, 
 _EXTRACTOR_FILE, _PROCESSOR_FILE = "preprocessor_config.json", "processor_config.json"
 
 
-def save_bundle(model: PreTrainedModel, processor: Any, directory: str | Path, include_code: bool = True) -> Path:
+def save_bundle(
+    model: PreTrainedModel,
+    processor: Any,
+    directory: str | Path,
+    include_code: bool = True,
+    max_shard_size: int | str = "50GB",
+) -> Path:
     """Saves everything that inference needs into one folder.
 
     Args:
@@ -29,12 +35,14 @@ def save_bundle(model: PreTrainedModel, processor: Any, directory: str | Path, i
         include_code (`bool`, *optional*, defaults to `True`):
             Whether the folder also holds the modules that `trust_remote_code=True` runs where this package is not
             installed. Without them it loads with this package only, and [`publish`] adds them to what it sends.
+        max_shard_size (`int` or `str`, *optional*, defaults to `"50GB"`):
+            The largest file of weights, in bytes or as `"5GB"`.
 
     Returns:
         `Path`: the folder.
     """
     directory = Path(directory)
-    model.save_pretrained(directory)
+    model.save_pretrained(directory, max_shard_size=max_shard_size)
     processor.save_pretrained(directory)
     feature_extractor = getattr(processor, "feature_extractor", processor)
     if feature_extractor is processor:  # no tokenizer: AutoProcessor gives the extractor, as for audio

@@ -4,41 +4,24 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from packaging.version import InvalidVersion, Version
-from safetensors import SafetensorError, safe_open
 
 import modeling_sigma
+from modeling_sigma.hub.bundle_files import bundle_files, code_files, is_plain_file
+from modeling_sigma.hub.weight_checks import adapter_problems, damaged_weights, weight_problems
 from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, ModelKind
 
 
-# What a bundle consists of. Anything else in the folder stays at home.
-SENT_SUFFIXES = frozenset(
-    {
-        ".json",
-        ".safetensors",
-        ".py",
-        ".md",
-        ".txt",
-        ".model",
-        ".jinja",
-        ".npz",
-        ".pose",
-        ".png",
-        ".gif",
-        ".jpg",
-        ".mp4",
-    }
-)
+_LINK = "{} is a link or no plain file: put the file itself there, so that nothing from elsewhere is sent"
 PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy"})
 # What trainers leave beside a model: never sent, and no reason to refuse the rest.
 TRAINING_LEFTOVERS = frozenset({"training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt"})
-NOT_SENT_NAMES = frozenset({"trainer_state.json"})
 
 
 @dataclass(frozen=True)
@@ -85,13 +68,16 @@ def check_bundle(folder: str | Path) -> CheckedBundle:
     check_version(config, folder)
     if is_adapter and (folder / "config.json").is_file():  # the first configuration is PEFT's, which has no version
         check_version(_read_config(folder, "config.json"), folder)
-    sent = tuple(path for path in _files(folder) if _is_sent(path))
-    left_out = tuple(path for path in _files(folder) if not _is_sent(path))
     problems = [*_pickles(folder), *(_adapter_problems(config) if is_adapter else _model_problems(folder, config))]
-    problems += weight_problems(folder, "adapter_model" if is_adapter else "model")
+    unreadable = weight_problems(folder, "adapter_model" if is_adapter else "model")
+    sent = [] if unreadable else bundle_files(folder, config, is_adapter)
+    problems += [*unreadable, *_links(folder, sent)]
+    if not problems:
+        problems = adapter_problems(folder) if is_adapter else damaged_weights(folder, config)
     if problems:
         raise ValueError(f"{folder} cannot be published: " + "; ".join(problems))
-    return CheckedBundle(folder, config, sent, left_out)
+    left_out = sorted(path.name for path in folder.iterdir() if path.name not in sent)
+    return CheckedBundle(folder, config, tuple(map(Path, sent)), tuple(map(Path, left_out)))
 
 
 def check_version(config: Mapping[str, Any], source: str | Path) -> None:
@@ -122,6 +108,8 @@ def _read_config(folder: Path, name: str) -> dict[str, Any]:
     advice = "make one with modeling_sigma.save_bundle(model, processor, folder)"
     if not (folder / name).is_file():
         raise ValueError(f"{folder}: expected a bundle, found no config.json: {advice}")
+    if not is_plain_file(folder / name):
+        raise ValueError(f"{folder} cannot be published: {_LINK.format(name)}")
     try:
         config = json.loads((folder / name).read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -133,15 +121,10 @@ def _read_config(folder: Path, name: str) -> dict[str, Any]:
     return config
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Files of the folder itself: bundles are flat. Folders inside (checkpoints, logs) stand for their contents."""
-    for path in sorted(folder.iterdir()):
-        yield path.relative_to(folder)
-
-
-def _is_sent(path: Path) -> bool:
-    is_hidden = path.name.startswith(".")
-    return path.suffix.lower() in SENT_SUFFIXES and not is_hidden and path.name not in NOT_SENT_NAMES
+def _links(folder: Path, names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        if not is_plain_file(folder / name):
+            yield _LINK.format(name)
 
 
 def _pickles(folder: Path) -> Iterator[str]:
@@ -150,17 +133,6 @@ def _pickles(folder: Path) -> Iterator[str]:
             continue
         if path.suffix.lower() in PICKLE_SUFFIXES:
             yield f"{path.name} may hold a pickle, which runs code when it is loaded: save weights as safetensors"
-        elif path.suffix.lower() == ".npz":
-            yield from _objects_in_archive(path)
-
-
-def _objects_in_archive(path: Path) -> Iterator[str]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            for name in archive.files:
-                archive[name]
-    except (ValueError, OSError, KeyError) as error:
-        yield f"{path.name} is no archive of plain arrays ({error})"
 
 
 def _model_problems(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
@@ -192,29 +164,19 @@ def _required_files(kind: ModelKind) -> Iterator[str]:
 
 def _code_problems(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
     """Every class that the maps name, and every module that those files import, is in the folder."""
-    pipelines = config.get("custom_pipelines") or {}
-    named = [*config["auto_map"].values(), *(task.get("impl", "") for task in pipelines.values())]
-    waiting = {str(name).split("--")[-1].split(".")[0] for name in named}
-    seen: set[str] = set()
-    while waiting - seen:
-        module = min(waiting - seen)
-        seen.add(module)
-        path = folder / f"{module}.py"
-        if not path.is_file():
-            yield f"{path.name} missing: its code would not load elsewhere"
+    for name in sorted(code_files(folder, config)):
+        if not (folder / name).is_file():
+            yield f"{name} missing: its code would not load elsewhere"
             continue
         try:
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-        except (SyntaxError, UnicodeDecodeError) as error:
-            yield f"{path.name} is no Python file ({error})"
-            continue
-        imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 1)
-        waiting |= {str(node.module) for node in imports}
+            ast.parse((folder / name).read_text(encoding="utf-8"))
+        except (SyntaxError, ValueError) as error:
+            yield f"{name} is no Python file ({error})"
 
 
 def is_hub_name(base: str | None) -> bool:
-    """Whether others find a base model under this name: `ORG/NAME`, and no folder of this machine."""
-    return bool(base) and str(base).count("/") == 1 and not Path(str(base)).exists()
+    """Whether others find a model under this name: `ORG/NAME`, and no folder of this machine."""
+    return re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", str(base)) is not None and not Path(str(base)).exists()
 
 
 def _adapter_problems(config: Mapping[str, Any]) -> Iterator[str]:
@@ -224,21 +186,3 @@ def _adapter_problems(config: Mapping[str, Any]) -> Iterator[str]:
             f"the adapter's base model is {base!r}, which nobody else can find: publish the base model first, and set "
             "base_model_name_or_path in adapter_config.json to its name on the Hub"
         )
-
-
-def weight_problems(folder: Path, stem: str = "model") -> Iterator[str]:
-    """What is wrong with the files of weights in a folder, as far as their headers tell."""
-    index = folder / f"{stem}.safetensors.index.json"
-    if index.is_file():
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8")).get("weight_map", {}).values()))
-    else:
-        names = [f"{stem}.safetensors"]
-    for name in names:
-        if not (folder / name).is_file():
-            yield f"{name} missing: these are the weights"
-            continue
-        try:
-            with safe_open(folder / name, framework="numpy") as file:
-                file.keys()
-        except (SafetensorError, OSError) as error:
-            yield f"{name} is damaged ({error})"

@@ -11,6 +11,9 @@ from types import MappingProxyType
 from typing import Any
 
 
+FACTS_FILE, RESULTS_FILE = "card.json", "results.json"
+
+
 @dataclass(frozen=True)
 class Metric:
     """How a score is shown.

@@ -13,13 +13,12 @@ from safetensors import safe_open
 from tabulate import tabulate
 
 import modeling_sigma
-from modeling_sigma.hub.card_facts import METRICS, TASKS, CardFacts, Measurement, read_measurements
+from modeling_sigma.hub.card_facts import METRICS, RESULTS_FILE, TASKS, CardFacts, Measurement, read_measurements
 from modeling_sigma.hub.licenses import LICENSES, choose_license, inherited_license
 from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS
 
 
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
-FACTS_FILE, RESULTS_FILE = "card.json", "results.json"
 
 # Task -> the pipeline of a model without labels of its own.
 _PIPELINES = {

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ModelCard
-from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub import CommitInfo, HfApi, ModelCard
+from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from modeling_sigma.hub.bundle import remote_code
 from modeling_sigma.hub.bundle_checks import CheckedBundle, check_bundle, has_code
+from modeling_sigma.hub.bundle_files import CARD, file_stamps
 from modeling_sigma.hub.licenses import choose_license, inherited_license
+from modeling_sigma.hub.private_facts import without_paths, without_secrets
+from modeling_sigma.hub.public_contents import public_contents, public_json
+from modeling_sigma.hub.sending import NUM_TRIES, HubSender, PublishError
 
 
-T = TypeVar("T")
+__all__ = ["NUM_TRIES", "Publication", "PublishError", "Published", "plan_publication", "publish"]
 
-NUM_TRIES = 5
-# Seconds before the second try; each later one waits twice as long.
-FIRST_WAIT = 1.0
-_RETRIED_STATUS = (408, 429, 500, 502, 503, 504)
 # Files of an older version that would be loaded in place of the new ones, or beside them.
-_REPLACED = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*", "*.py")
-
-
-class PublishError(ValueError):
-    """The Hub refused, or could not be reached. The message says what is there now and what to do."""
+REPLACED = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*", "*.py")
 
 
 @dataclass(frozen=True)
@@ -41,28 +36,50 @@ class Publication:
     Args:
         bundle ([`CheckedBundle`]): The folder and the files that are sent.
         repo_id (`str`): The repository, as `ORG/NAME`.
-        license (`str`): The license, a name in `modeling_sigma.hub.licenses.LICENSES`.
-        written (`dict[str, bytes]`): What is sent beside the files of the folder, or in place of them: the card with
-            the license in its header, and for a folder without code all that loads it without this package.
+        license (`str`, *optional*): The license, a name in `modeling_sigma.hub.licenses.LICENSES`; None only for a
+            private repository of a model whose license is not stated yet.
+        written (`dict[str, bytes]`): The content of all files but the weights, as it is sent: without paths of this
+            machine, the license in the header of the card, and for a folder without code all that loads it without
+            this package.
+        stamps (`dict[str, tuple]`): What tells whether the folder changes meanwhile.
         inherited_license (`str`, *optional*): The license that the weights inherited.
     """
 
     bundle: CheckedBundle
     repo_id: str
-    license: str
+    license: str | None
     written: dict[str, bytes]
+    stamps: dict[str, tuple[int, ...]]
     inherited_license: str | None = None
+
+    @property
+    def weights(self) -> dict[str, Path]:
+        """Name -> path of the files that are sent as they are."""
+        return {path.name: self.bundle.folder / path for path in self.bundle.files if path.name not in self.written}
 
     @property
     def sizes(self) -> dict[str, int]:
         """Bytes of each file."""
         return {**self.bundle.sizes, **{name: len(content) for name, content in self.written.items()}}
 
-    def operations(self) -> list[CommitOperationAdd]:
-        """One addition per file, created anew for each try because the client changes them."""
-        names = [path.as_posix() for path in self.bundle.files if path.as_posix() not in self.written]
-        written = [CommitOperationAdd(name, content) for name, content in self.written.items()]
-        return [*written, *(CommitOperationAdd(name, str(self.bundle.folder / name)) for name in names)]
+    @property
+    def left_out(self) -> list[str]:
+        """The files and folders that stay at home."""
+        return [path.name for path in self.bundle.left_out if path.name not in self.written]
+
+    def check_unchanged(self) -> None:
+        """Refuses a folder whose files were changed or replaced since they were checked.
+
+        Raises:
+            ValueError: if one was.
+        """
+        folder = self.bundle.folder
+        try:
+            found = file_stamps(folder)
+        except OSError:
+            found = {}
+        if any(found.get(name) != stamp for name, stamp in self.stamps.items()):
+            raise ValueError(f"{folder} changed while it was being published: publish it once nothing writes there")
 
 
 @dataclass(frozen=True)
@@ -76,6 +93,7 @@ class Published:
         is_private (`bool`): Whether the repository is private.
         pull_request (`str`, *optional*): The address of the pull request.
         deleted (`list[str]`): Files of an earlier version that the commit removed.
+        left_out (`list[str]`): Files and folders that stayed at home.
     """
 
     url: str
@@ -84,9 +102,12 @@ class Published:
     is_private: bool
     pull_request: str | None = None
     deleted: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
 
-def plan_publication(folder: str | Path, repo_id: str, license: str | None = None) -> Publication:
+def plan_publication(
+    folder: str | Path, repo_id: str, license: str | None = None, *, needs_license: bool = True
+) -> Publication:
     """Checks a folder and its card without any network.
 
     Args:
@@ -96,37 +117,45 @@ def plan_publication(folder: str | Path, repo_id: str, license: str | None = Non
             The repository, as `ORG/NAME` or `USER/NAME`.
         license (`str`, *optional*):
             The license of the weights, if the card states none.
+        needs_license (`bool`, *optional*, defaults to `True`):
+            Whether a license must be stated.
 
     Raises:
         ValueError: for a name that the Hub does not allow, a folder that is no complete bundle, a missing or damaged
-            card, or no or a wrong license.
+            card, no or a wrong license, or a file that holds a secret.
     """
     _check_repo_id(repo_id)
+    found = file_stamps(Path(folder))
     bundle = check_bundle(folder)
-    path = bundle.folder / "README.md"
+    stamps = {path.name: found.get(path.name, ()) for path in bundle.files}
+    path = bundle.folder / CARD
     if not path.is_file():
         raise ValueError(
             f"{folder}: expected a model card README.md, found none: fill one in with `sigma-slu card {folder}`"
         )
+    contents = public_contents(bundle)
+    text = contents[CARD].decode("utf-8")
     try:
-        card: Any = ModelCard(path.read_text(encoding="utf-8"), ignore_metadata_errors=False)
+        card: Any = ModelCard(text, ignore_metadata_errors=False)
     except (ValueError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: the header between the `---` lines is no valid YAML ({error})") from error
     inherited = inherited_license(bundle.config)
-    model_config = bundle.folder / "config.json"
-    if inherited is None and model_config.is_file():  # an adapter's first configuration is PEFT's
-        inherited = inherited_license(json.loads(model_config.read_text(encoding="utf-8")))
-    data: Any = card.data
-    stated = data.license
-    try:
-        chosen = choose_license(inherited, None if stated is None else str(stated), license)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    if inherited is None and "config.json" in contents:  # an adapter's first configuration is PEFT's
+        inherited = inherited_license(json.loads(contents["config.json"]))
+    stated = card.data.license
+    chosen: str | None = None
+    if needs_license or stated or license or inherited:
+        try:
+            chosen = choose_license(inherited, None if stated is None else str(stated), license)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
     if chosen != stated:
-        data.license = chosen
-    text = path.read_text(encoding="utf-8") if chosen == stated else str(card)
-    code = {} if bundle.is_adapter or has_code(bundle.config) else remote_code(bundle.folder)
-    return Publication(bundle, repo_id, chosen, {"README.md": text.encode(), **code}, inherited)
+        card.data.license = chosen
+        contents[CARD] = str(card).encode()
+    if not bundle.is_adapter and not has_code(bundle.config):
+        code = remote_code(bundle.folder)
+        contents.update({name: public_json(code[name]) if name.endswith(".json") else code[name] for name in code})
+    return Publication(bundle, repo_id, chosen, contents, stamps, inherited)
 
 
 def publish(
@@ -173,133 +202,65 @@ def publish(
         ValueError: as [`plan_publication`]; [`PublishError`] if the name is taken, the Hub refuses, or the network
             fails.
     """
-    plan = plan_publication(folder, repo_id, license)
+    return send_publication(
+        plan_publication(folder, repo_id, license),
+        is_public=is_public,
+        revision=revision,
+        create_pr=create_pr,
+        exist_ok=exist_ok,
+        message=message,
+        api=api,
+        wait=wait,
+    )[0]
+
+
+def send_publication(
+    plan: Publication,
+    *,
+    is_public: bool = False,
+    revision: str | None = None,
+    create_pr: bool = False,
+    exist_ok: bool = False,
+    message: str | None = None,
+    api: HfApi | None = None,
+    wait: Callable[[float], None] = time.sleep,
+) -> tuple[Published, CommitInfo]:
+    """Sends what [`plan_publication`] has planned; arguments and errors as in [`publish`].
+
+    Returns:
+        `tuple[Published, CommitInfo]`: what is on the Hub now, and its last commit as `huggingface_hub` describes it.
+    """
     branch = revision or "main"
     if create_pr and branch != "main":
         raise ValueError(f"expected a pull request to main, received revision {branch!r}: leave one of them out")
-    sender = _Sender(api or HfApi(), plan, wait)
+    sender = HubSender(api or HfApi(), plan.repo_id, wait)
     if create_pr:
         sender.need_repo()
     else:
         sender.make_repo(exist_ok)
         if branch != "main":
             sender.make_branch(branch)
-    info, deleted = sender.commit(branch, message or f"Publish {repo_id.split('/')[1]} with sigma-slu", create_pr)
+    info, deleted = sender.commit(
+        plan.written,
+        plan.weights,
+        branch=branch,
+        message=without_paths(without_secrets(message or f"Publish {plan.repo_id.split('/')[1]} with sigma-slu")),
+        create_pr=create_pr,
+        replaced=REPLACED,
+        check=plan.check_unchanged,
+    )
     if is_public and not create_pr:
         sender.open_to_everybody()
-    return Published(
-        url=f"{sender.api.endpoint}/{repo_id}",
+    published = Published(
+        url=f"{sender.api.endpoint}/{plan.repo_id}",
         commit=str(info.oid),
         revision=branch,
         is_private=sender.is_private(),
         pull_request=info.pr_url if create_pr else None,
         deleted=deleted,
+        left_out=plan.left_out,
     )
-
-
-class _Sender:
-    """The requests, each tried again while the network fails, and what to say when one is refused."""
-
-    def __init__(self, api: HfApi, plan: Publication, wait: Callable[[float], None]) -> None:
-        self.api, self.plan, self.wait = api, plan, wait
-        self.repo_id = plan.repo_id
-
-    def need_repo(self) -> None:
-        try:
-            self._try(lambda: self.api.model_info(self.repo_id))
-        except RepositoryNotFoundError as error:
-            raise PublishError(
-                f"{self.repo_id}: expected an existing repository for a pull request, found none that you can see: "
-                "publish without --create-pr"
-            ) from error
-
-    def make_repo(self, exist_ok: bool) -> None:
-        try:
-            self._try(lambda: self.api.create_repo(self.repo_id, private=True))
-        except PublishError as error:
-            if _status(error.__cause__) != 409:
-                raise
-            # Empty: an earlier call made it and got no further.
-            if not exist_ok and not self._is_empty():
-                raise PublishError(
-                    f"{self.repo_id} is taken: it holds files already. Choose another name, add a commit to it with "
-                    "--exist-ok, or offer a pull request with --create-pr"
-                ) from error
-
-    def make_branch(self, branch: str) -> None:
-        self._try(lambda: self.api.create_branch(self.repo_id, branch=branch, exist_ok=True))
-
-    def commit(self, branch: str, message: str, create_pr: bool) -> tuple[Any, list[str]]:
-        """One commit. Tried again after a lost answer, it finds its own files there and changes nothing."""
-        deleted: list[str] = []
-
-        def send() -> Any:
-            state = self.api.model_info(self.repo_id, revision=branch)
-            there = [file.rfilename for file in state.siblings or []]
-            stale = list(_stale(there, set(self.plan.sizes)))
-            deleted.extend(name for name in stale if name not in deleted)
-            return self.api.create_commit(
-                self.repo_id,
-                [*self.plan.operations(), *(CommitOperationDelete(name) for name in stale)],
-                commit_message=message,
-                revision=branch,
-                create_pr=create_pr,
-                parent_commit=None if create_pr else state.sha,
-            )
-
-        return self._try(send, is_repeatable=not create_pr), deleted
-
-    def open_to_everybody(self) -> None:
-        self._try(lambda: self.api.update_repo_settings(self.repo_id, private=False))
-
-    def is_private(self) -> bool:
-        return bool(self._try(lambda: self.api.model_info(self.repo_id)).private)
-
-    def _is_empty(self) -> bool:
-        return set(self._try(lambda: self.api.list_repo_files(self.repo_id))) <= {".gitattributes"}
-
-    def _try(self, request: Callable[[], T], is_repeatable: bool = True) -> T:
-        pause = FIRST_WAIT
-        for number in range(1, NUM_TRIES + 1):
-            try:
-                return request()
-            except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-                if _status(error) == 404:
-                    raise
-                raise PublishError(self._refusal(error)) from error
-            except Exception as error:  # of the client, its transport and its threads: many kinds
-                failure = _network_failure(error)
-                if failure is None:
-                    if _status(error) is None:
-                        raise
-                    raise PublishError(self._refusal(error)) from error
-                is_unclear = _status(failure) is None and not is_repeatable
-                if number == NUM_TRIES or is_unclear:
-                    raise PublishError(self._give_up(failure, number, is_unclear)) from error
-            self.wait(pause)
-            pause *= 2
-        raise AssertionError("the last try returns or raises")
-
-    def _give_up(self, error: BaseException, num_tries: int, is_unclear: bool) -> str:
-        what = f"{type(error).__name__}: {error}".split("\n")[0][:120]
-        if is_unclear:
-            where = f"{self.api.endpoint}/{self.repo_id}/discussions"
-            return f"the connection broke before an answer came ({what}): see whether {where} shows the request"
-        return (
-            f"the network failed {num_tries} times ({what}). Nothing of this version is visible in {self.repo_id}, "
-            "and your folder is unchanged: run the same command again later"
-        )
-
-    def _refusal(self, error: BaseException) -> str:
-        status, reason = _status(error), str(error).strip().split("\n")[-1].strip()[:160]
-        advice = {
-            401: "log in with `hf auth login`, or set HF_TOKEN to a token that may write",
-            403: f"your token may not write to {self.repo_id}: choose a name of your own, or ask its owner",
-            404: "see that the name is right and that you may read it",
-            409: "it exists already",
-            412: "somebody else committed at the same time: look at their commit, then run this again",
-        }.get(status or 0, "see the Hub's answer")
-        return f"{self.repo_id}: the Hub refused ({status}, {reason}): {advice}"
+    return published, info
 
 
 def _check_repo_id(repo_id: str) -> None:
@@ -309,28 +270,3 @@ def _check_repo_id(repo_id: str) -> None:
         raise ValueError(f"expected a name such as my-lab/sigma-slu, received {repo_id!r} ({error})") from error
     if repo_id.count("/") != 1:
         raise ValueError(f"expected ORG/NAME, such as my-lab/{repo_id}, received {repo_id!r}")
-
-
-def _stale(there: list[str], new: set[str]) -> Iterator[str]:
-    for name in there:
-        is_ours = "/" not in name and any(fnmatch.fnmatch(name, pattern) for pattern in _REPLACED)
-        if is_ours and name not in new:
-            yield name
-
-
-def _status(error: BaseException | None) -> int | None:
-    """The HTTP status behind an error."""
-    response = getattr(error, "response", None)
-    return getattr(response, "status_code", None)
-
-
-def _network_failure(error: BaseException) -> BaseException | None:
-    """The passing failure behind an error, if there is one: a broken connection, or an overloaded server."""
-    cause: BaseException | None = error
-    while cause is not None:
-        # By name: huggingface_hub has changed its HTTP library, and we need not know which it has now.
-        is_transport = any(kind.__name__ == "TransportError" for kind in type(cause).__mro__)
-        if is_transport or _status(cause) in _RETRIED_STATUS:
-            return cause
-        cause = cause.__cause__ or cause.__context__
-    return None

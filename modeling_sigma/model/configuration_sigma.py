@@ -7,6 +7,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
+from .publishing_sigma import CheckedPush
 from .skeleton_layouts import PARTS
 
 
@@ -74,7 +75,7 @@ class SigmaPoseConfig(PreTrainedConfig):
 
 
 @strict
-class SigmaConfig(PreTrainedConfig):
+class SigmaConfig(CheckedPush, PreTrainedConfig):
     r"""Configuration of every Sigma model.
 
     Args:

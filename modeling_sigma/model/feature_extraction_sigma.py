@@ -26,6 +26,7 @@ from .pose_transforms import (
     replace_missing_origins,
     select_joints,
 )
+from .publishing_sigma import CheckedPush
 from .skeleton_layouts import NUM_JOINTS, PART_SLICES, PARTS, SELECTED_LAYOUT
 from .unseen_clips import explain_unseen
 
@@ -36,7 +37,7 @@ logger = logging.get_logger(__name__)
 _BEFORE_0_2 = {"learnt_aspect_ratio": None, "box_before_sampling": False}
 
 
-class SigmaFeatureExtractor(FeatureExtractionMixin):
+class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
     """Turns clips of 2D keypoints into the tensors that Sigma models read.
 
     Args:
@@ -45,8 +46,7 @@ class SigmaFeatureExtractor(FeatureExtractionMixin):
         score_threshold (`float`, *optional*, defaults to 0.3):
             A joint counts as seen where its score exceeds this.
         scale_reference (`"body"`, `"hands"` or `"image"`, *optional*, defaults to `"body"`):
-            What fixes the size of the signer: the body (the paper), the hands (for detectors without a body), or a
-            fixed share of the image.
+            What fixes the size of the signer: the body (the paper), the hands, or a fixed share of the image.
         fill_wrists (`bool`, *optional*, defaults to `False`):
             Copy the wrist of a seen hand into a missing wrist of the body. Use it with `scale_reference="hands"`.
         image_share (`float`, *optional*, defaults to 0.5):

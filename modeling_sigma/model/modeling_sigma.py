@@ -23,6 +23,7 @@ from .model_kinds_sigma import MODEL_KINDS
 from .objectives_sigma import global_alignment_logits
 from .outputs_sigma import SigmaEncoderOutput, SigmaOutput
 from .pose_encoder_sigma import SigmaPoseEncoder, check_pose_inputs
+from .publishing_sigma import CheckedPush
 from .streams_sigma import cls_of, frames_of, pooled_output, repeat_last_frame
 from .text_backbone_sigma import (
     EncoderPass,
@@ -52,7 +53,7 @@ PRETRAINING_ONLY_KEYS = [
 LABEL_HEAD_KEYS = [rf"^{kind.label_layer}\." for kind in MODEL_KINDS.values() if kind.has_labels]
 
 
-class SigmaPreTrainedModel(PreTrainedModel):
+class SigmaPreTrainedModel(CheckedPush, PreTrainedModel):
     """Weights, initialisation and the pose stream that all Sigma models share."""
 
     config: SigmaConfig

@@ -13,13 +13,14 @@ from transformers.utils import logging
 from .clip_making import as_pose_clip, split_clips
 from .feature_extraction_sigma import SigmaFeatureExtractor
 from .pose_clip import PoseClip
+from .publishing_sigma import CheckedPush
 from .skeleton_layouts import PART_SLICES
 
 
 logger = logging.get_logger(__name__)
 
 
-class SigmaPipeline(Pipeline):
+class SigmaPipeline(CheckedPush, Pipeline):
     """Reads clips with a processor, or with a feature extractor alone where the model needs no text.
 
     A model answers whatever it is given, and as confidently, when the detector found nobody. Such clips are refused

@@ -13,6 +13,7 @@ from transformers.utils import cached_file, logging
 
 from .clip_making import PoseInput
 from .feature_padding import fills_of_tokens, pad_features
+from .publishing_sigma import CheckedPush
 from .word_spans_sigma import WordSegmenter, joined_spans, word_of_each_token, word_spans
 
 
@@ -23,7 +24,7 @@ TEXT_OPTIONS = ("padding", "truncation", "max_length", "pad_to_multiple_of", "pa
 PROMPT_TEMPLATE = "Translate sign language video to {language}: "
 
 
-class SigmaProcessor(ProcessorMixin):
+class SigmaProcessor(CheckedPush, ProcessorMixin):
     """A feature extractor for clips and a tokenizer for texts in one.
 
     Args:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import logging
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
@@ -11,11 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import HfApi
 from safetensors import SafetensorError
 from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 from transformers import Seq2SeqTrainer, Trainer
 from transformers.trainer_utils import seed_worker
 
+from modeling_sigma.hub.bundle_files import CARD, is_plain_file
+from modeling_sigma.hub.push import push_folder
+from modeling_sigma.hub.sending import full_name
 from modeling_sigma.training.data.clip_dataset import BatchStream
 from modeling_sigma.training.data.frame_budget import FrameBudgetSampler
 from modeling_sigma.training.optimization.batch_normalization import freeze_batch_norm, synchronize_batch_norm
@@ -24,6 +30,7 @@ from modeling_sigma.training.optimization.optimizer_groups import PARTS, freeze_
 from modeling_sigma.training.optimization.weight_average import WeightAverage, WeightAverageCallback
 from modeling_sigma.training.run.callbacks import EpochCallback, LogitScaleCallback, NonFiniteGuard
 from modeling_sigma.training.run.checkpoints import saving_failed
+from modeling_sigma.training.run.trained_bundle import save_trained
 from modeling_sigma.training.training_arguments import SigmaTrainingArguments
 
 
@@ -313,6 +320,71 @@ class SigmaTrainer(Trainer):
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         if self.average is not None:
             self.average.load(resume_from_checkpoint)
+
+    # --- the Hub
+
+    def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
+        """Finds out where the model will go, and whether the Hub knows who sends it. Nothing is created yet."""
+        if self.is_world_process_zero():
+            name = self.args.hub_model_id or Path(self.args.output_dir).absolute().name
+            api = HfApi(token=token or self.args.hub_token)
+            self.hub_model_id = full_name(api, name)
+            self.push_in_progress = None
+
+    def push_to_hub(
+        self,
+        commit_message: str | None = "End of training",
+        blocking: bool = True,
+        token: str | None = None,
+        revision: str | None = None,
+        private: bool | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Publishes what the run ends with: the checked bundle of `sigma-slu publish`, in one commit, to a private
+        repository. Its card is `README.md` of the output folder, or that of the repository, or else a draft.
+
+        Args:
+            commit_message (`str`, *optional*):
+                The commit message.
+            blocking (`bool`, *optional*):
+                Not used: this always waits.
+            token, revision, private (*optional*):
+                As `hub_token`, `hub_revision` and `hub_private_repo` of the arguments, which are the defaults;
+                `private=False` makes the repository public, for which the license must be stated.
+            kwargs:
+                `license` and `tags`.
+
+        Returns:
+            `huggingface_hub.CommitInfo`: the commit; None in processes other than the first.
+
+        Raises:
+            ValueError: for damaged weights, a wrong license, and if the Hub refuses or cannot be reached.
+        """
+        args = self.args
+        if getattr(self, "hub_model_id", None) is None:
+            self.init_hf_repo(token)
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "bundle"
+            model = save_trained(self, folder)
+            if not self.is_world_process_zero():
+                return None
+            card = Path(args.output_dir) / CARD
+            if is_plain_file(card):
+                shutil.copyfile(card, folder / CARD)
+            return push_folder(
+                folder,
+                self.hub_model_id,
+                model,
+                api=HfApi(token=token or args.hub_token),
+                license=kwargs.get("license"),
+                private=args.hub_private_repo if private is None else private,
+                message=commit_message,
+                revision=revision or args.hub_revision,
+                tags=[kwargs["tags"]] if isinstance(kwargs.get("tags"), str) else kwargs.get("tags") or (),
+            )
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        """Nothing: a run publishes once, at its end."""
 
 
 class SigmaCTCTrainer(SigmaTrainer):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transformers import Seq2SeqTrainingArguments
+from transformers.trainer_utils import HubStrategy
 
+from modeling_sigma.hub.private_facts import is_secret
 from modeling_sigma.training.arguments import ClipTrainingFields, described
 
 
@@ -37,6 +40,9 @@ class SigmaTrainingArguments(ClipTrainingFields, Seq2SeqTrainingArguments):
     predict_with_generate: bool = described("let generative models write in evaluation", True)
     remove_unused_columns: bool = described("leave it off: the collator needs all columns", False)
 
+    # Checkpoints hold pickles, and what lies beside them is nobody else's: a run publishes once, what it ends with.
+    hub_strategy: str = described("when to publish with push_to_hub: at the end, nothing else", "end")
+
     def __post_init__(self) -> None:
         self.logging_steps = float(self.logging_steps)
         for name in ("pose_learning_rate", "text_learning_rate", "head_learning_rate", "matrix_learning_rate"):
@@ -49,7 +55,17 @@ class SigmaTrainingArguments(ClipTrainingFields, Seq2SeqTrainingArguments):
             raise ValueError(f"expected ema_decay between 0 and 1, received {self.ema_decay}")
         if self.resume and self.overwrite:
             raise ValueError("expected resume or overwrite, received both")
+        strategy = HubStrategy(self.hub_strategy)
+        if strategy is not HubStrategy.END:
+            raise ValueError(
+                f"expected hub_strategy end, received {strategy.value}: checkpoints hold pickles (optimizer, random "
+                "states, arguments) and are not published; the run publishes its best model when it is done"
+            )
         # transformers accepts bfloat16 on a CPU only if the CPU is asked for.
         if not torch.accelerator.is_available():
             self.use_cpu = True
         super().__post_init__()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the token: transformers pickles the arguments beside every checkpoint."""
+        return {name: value for name, value in self.__dict__.items() if not is_secret(name)}

@@ -2,7 +2,7 @@
 
 | file | content |
 |---|---|
-| `run.json` | command, seed, versions, hardware, sizes of the model, fingerprints of the data |
+| `run.json` | command (without secrets and local paths), seed, versions, hardware, sizes, fingerprints of the data |
 | `config.yaml` | every field that differs from its default: `finetune.py config.yaml` runs it again |
 | `log.jsonl` | the log, line by line |
 | `metrics.json` | scores of the splits |
@@ -16,7 +16,6 @@ import json
 import math
 import os
 import platform
-import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -27,6 +26,7 @@ from typing import Any
 import torch
 import yaml
 
+from modeling_sigma.hub.private_facts import public_command, public_fields
 from modeling_sigma.jobs.atomic_files import write_text
 
 
@@ -66,7 +66,7 @@ class RunFolder:
         sizes = {"parameters": sum(parameter.numel() for parameter in model.parameters())}
         sizes["trainable"] = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
         run = {
-            "command": shlex.join([Path(sys.executable).name, *sys.argv]),
+            "command": f"{Path(sys.executable).name} {public_command(sys.argv)}",
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "seed": next((entry.seed for entry in arguments if hasattr(entry, "seed")), None),
             "versions": versions(),
@@ -78,7 +78,9 @@ class RunFolder:
         changed: dict[str, Any] = {}
         for entry in arguments:
             changed.update(changed_fields(entry))
-        write_text(self.path / "config.yaml", yaml.safe_dump(changed, sort_keys=False, allow_unicode=True))
+        write_text(
+            self.path / "config.yaml", yaml.safe_dump(public_fields(changed), sort_keys=False, allow_unicode=True)
+        )
 
     def write(self, name: str, content: Any) -> None:
         """Writes a JSON file, which is complete or not there at all."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import logging
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +11,7 @@ from transformers import EarlyStoppingCallback, set_seed
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from transformers.utils import logging as transformers_logging
 
-from modeling_sigma.hub.bundle import save_bundle
-from modeling_sigma.registration import defined_class
-from modeling_sigma.training.adapters.lora import add_adapter, save_adapter
+from modeling_sigma.training.adapters.lora import add_adapter
 from modeling_sigma.training.arguments import AdapterArguments, DataArguments, ModelArguments
 from modeling_sigma.training.data.clip_dataset import ClipDataset
 from modeling_sigma.training.data.corpus_splits import fingerprint
@@ -27,6 +23,7 @@ from modeling_sigma.training.run.checkpoints import (
     remove_incomplete_checkpoints,
 )
 from modeling_sigma.training.run.run_folder import RunFolder
+from modeling_sigma.training.run.trained_bundle import save_trained
 from modeling_sigma.training.task import Task
 from modeling_sigma.training.training_arguments import SigmaTrainingArguments
 
@@ -84,7 +81,7 @@ def run_training(
         result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         metrics["train"] = result.metrics
         trainer.save_state()
-        _save_trained(trainer, splits["train"], model_args.model)
+        save_trained(trainer, args.output_dir, str(model_args.model))
     for name in ("validation", "test"):
         if name not in data or not (args.do_eval if name == "validation" else args.do_predict):
             continue
@@ -97,6 +94,8 @@ def run_training(
         for name, scores in metrics.items():
             shown = {key: round(value, 4) for key, value in scores.items() if isinstance(value, (int, float))}
             logger.info("%s: %s", name, shown)
+    if args.do_train and args.push_to_hub:
+        trainer.push_to_hub()  # at last: a network that fails loses nothing
     return metrics
 
 
@@ -140,26 +139,3 @@ def _checkpoint_to_resume(args: SigmaTrainingArguments, trainer: Any) -> Path | 
     if args.should_log:
         logger.info("resuming from %s", checkpoint or "the start: there is no complete checkpoint")
     return checkpoint
-
-
-def _save_trained(trainer: Any, rows: Any, base: str | None) -> None:
-    """Saves the trained model as a bundle. Its extractor records the layout that most clips came in."""
-    folder = Path(trainer.args.output_dir)
-    is_sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
-    if is_sharded:
-        trainer.save_model()  # all processes together
-    if not trainer.args.should_save:
-        return
-    processor, layouts = trainer.processing_class, Counter(rows["source_layout"])
-    extractor = getattr(processor, "feature_extractor", processor)
-    extractor.training_layout = layouts.most_common(1)[0][0]
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    if is_sharded:
-        model = defined_class(trainer.task.kind).from_pretrained(folder)
-    if hasattr(model, "merge_and_unload"):
-        languages = {f"{name}s": rows.unique(name) for name in ("sign_language", "spoken_language")}
-        save_adapter(model, processor, folder / "adapter", str(base), **languages)
-        # A copy: the trainer goes on with the adapter.
-        model = copy.deepcopy(model).merge_and_unload()
-    save_bundle(model, processor, folder)
-    extractor.training_layout = None
