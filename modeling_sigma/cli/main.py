@@ -36,6 +36,9 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line (by default that of the process) and returns its exit code."""
     argv = sys.argv[1:] if argv is None else argv
+    if hasattr(sys.stdout, "reconfigure"):
+        # Names of files need not be UTF-8. In JSON, this writes the escape that is read back as the same name.
+        sys.stdout.reconfigure(errors="backslashreplace")
     command = next((argument for argument in argv if not argument.startswith("-")), None)
     args = build_parser(command).parse_args(argv)
     try:
