@@ -142,8 +142,9 @@ class SigmaTrainer(Trainer):
         dataset = self.eval_dataset if eval_dataset is None else eval_dataset
         if isinstance(dataset, str):
             dataset = self.eval_dataset[dataset]
-        if dataset is None:
-            raise ValueError("expected an eval_dataset, received none")
+        if dataset is None or len(dataset) == 0:
+            what = "none" if dataset is None else "one without clips"
+            raise ValueError(f"expected an eval_dataset with clips, received {what}: add clips, or eval_strategy no")
         sampler = BatchSampler(SequentialSampler(dataset), self.args.eval_batch_size, drop_last=False)
         return self._loader(dataset, sampler)
 
@@ -188,10 +189,11 @@ class SigmaTrainer(Trainer):
         """A step on one batch.
 
         Raises:
-            ValueError: for a loss that is not finite (see `on_non_finite`).
+            ValueError: for clips or a loss that are not finite (see `on_non_finite`).
             MemoryError: when the batch does not fit into memory, naming its size.
         """
         sample_ids = inputs.pop("sample_ids", [])
+        inputs["pose_values"] = self.guard.finite_poses(inputs["pose_values"], sample_ids, self.state.global_step)
         try:
             loss = super().training_step(model, inputs, num_items_in_batch)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
 import math
 import os
 import platform
 import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
@@ -27,8 +29,10 @@ from typing import Any
 import torch
 import yaml
 
-from modeling_sigma.jobs.atomic_files import write_text
+from modeling_sigma.jobs.atomic_files import atomic_file, write_text
 
+
+logger = logging.getLogger(__name__)
 
 # Fields where nothing says something: no augmentation, instead of the checkpoint's.
 _MAY_BE_EMPTY = ("augmentation",)
@@ -86,19 +90,30 @@ class RunFolder:
             write_text(self.path / name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     def append_log(self, line: Mapping[str, Any]) -> None:
-        """One more line of `log.jsonl`."""
-        if self.is_writer:
+        """One more line of `log.jsonl`. A full disk does not end the run."""
+        if not self.is_writer:
+            return
+        with self._unless_full("log.jsonl"):
             self.path.mkdir(parents=True, exist_ok=True)
             with open(self.path / "log.jsonl", "a", encoding="utf-8") as file:
                 file.write(json.dumps(dict(line)) + "\n")
 
     def draw_curves(self, history: Sequence[Mapping[str, Any]]) -> None:
-        """`curves.png`, where the log has more than one line of something."""
+        """`curves.png`, where the log has more than one line of something. A full disk does not end the run."""
         from modeling_sigma.viz.training_curves import collect_curves, draw_training_curves
 
         curves = collect_curves(history)
         if self.is_writer and any(len(points) > 1 for points in curves.values()):
-            draw_training_curves(curves).save(self.path / "curves.png")
+            picture = draw_training_curves(curves)
+            with self._unless_full("curves.png"), atomic_file(self.path / "curves.png") as temporary:
+                picture.save(temporary)
+
+    @contextmanager
+    def _unless_full(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            logger.warning("%s cannot be written (%s): the run goes on without it", self.path / name, error)
 
 
 def changed_fields(entry: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Standard output that nobody reads any more, as in `sigma-slu inspect FILES | head`."""
+"""Standard output that nobody reads any more, as in `sigma-slu inspect FILES | head`, or that cannot show a name."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ def reader_is_gone() -> bool:
     poll = select.poll()
     poll.register(_STDOUT, 0)  # errors only
     return bool(poll.poll(0))
+
+
+def escape_surrogates() -> None:
+    """Names of files need not be UTF-8: such bytes are printed as `\\udc80`, in JSON the escape that is read back."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def flush_output() -> bool:
