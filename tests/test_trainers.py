@@ -250,6 +250,18 @@ def test_resumed_run_equals_the_undisturbed_one(stop_at: int, matrix_rate: float
 # --- parts
 
 
+@pytest.mark.parametrize("max_steps", [3, 4, 6], ids=str)
+def test_a_finished_run_is_not_trained_further(max_steps: int, tmp_path: Path) -> None:
+    """Four steps an epoch: it ended within an epoch, with one, and within the next."""
+    fields: dict[str, Any] = {"max_steps": max_steps, "save_strategy": "steps", "save_steps": 1}
+    trainer = tiny_trainer(tmp_path, **fields)
+    trainer.train()
+    resumed = tiny_trainer(tmp_path, **fields)
+    resumed.train(resume_from_checkpoint=str(last_complete_checkpoint(tmp_path)))
+    assert resumed.state.global_step == max_steps
+    torch.testing.assert_close(_weights(resumed.model), _weights(trainer.model), atol=0, rtol=0)
+
+
 def test_parts_have_learning_rates_of_their_own(tmp_path: Path) -> None:
     trainer = tiny_trainer(tmp_path, pose_learning_rate=3e-3, head_learning_rate=5e-4, max_steps=1)
     optimizer = trainer.create_optimizer()

@@ -168,7 +168,13 @@ class SigmaTrainer(Trainer):
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> tuple[list[Any], Any]:
-        """Also counts the clips and target tokens of the whole step, over all processes."""
+        """Also counts the clips and target tokens of the whole step, over all processes.
+
+        A run that goes on from its last step has no batches: transformers would train one step too many.
+        """
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return [], None
         batches, num_items = super().get_batch_samples(epoch_iterator, num_batches, device)
         counts = torch.zeros(4, device=device)
         for batch in batches:
