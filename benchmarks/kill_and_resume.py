@@ -22,6 +22,7 @@ import hashlib
 import json
 import os
 import random
+import runpy
 import signal
 import subprocess
 import sys
@@ -103,12 +104,16 @@ class Dots:
 
 
 def command(arguments: Sequence[str]) -> int:
-    """`sigma-slu` with one estimator more."""
-    from modeling_sigma.cli.main import main
+    """`sigma-slu` with one estimator more; returns the exit code."""
     from modeling_sigma.extraction.estimators import ESTIMATORS
 
     ESTIMATORS["dots"] = Dots  # type: ignore[index]
-    return main(arguments)
+    sys.argv = ["sigma-slu", *arguments]
+    try:
+        runpy.run_module("modeling_sigma.cli.main", run_name="__main__")
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
 
 
 def make_cases(folder: Path) -> dict[str, Case]:

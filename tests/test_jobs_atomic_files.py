@@ -1,5 +1,6 @@
 """Files and folders that appear whole or not at all, whatever stands in their place and whoever writes beside."""
 
+import errno
 import json
 import os
 import subprocess
@@ -147,3 +148,14 @@ def test_a_patient_writer_waits_and_a_kill_frees_the_folder(tmp_path):
         started = time.monotonic()
         with lone_writer(tmp_path, patience=30):
             assert time.monotonic() - started < 20
+
+
+def test_a_full_disk_names_the_file_and_leaves_the_old_one(tmp_path):
+    write_text(tmp_path / "a.txt", "old")
+    with (
+        pytest.raises(OSError, match="No space left on device: .*a.txt"),
+        atomic_file(tmp_path / "a.txt") as temporary,
+    ):
+        temporary.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert names(tmp_path) == ["a.txt"] and (tmp_path / "a.txt").read_text() == "old"

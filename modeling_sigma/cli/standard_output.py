@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import sys
+from contextlib import suppress
 
 
 _STDOUT = 1  # the file descriptor
@@ -22,7 +23,8 @@ def reader_is_gone() -> bool:
 def escape_surrogates() -> None:
     """Names of files need not be UTF-8: such bytes are printed as `\\udc80`, in JSON the escape that is read back."""
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")
+        with suppress(OSError, ValueError):  # it is closed, or has been exchanged
+            sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def flush_output() -> bool:

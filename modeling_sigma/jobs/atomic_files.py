@@ -56,6 +56,10 @@ def atomic_file(path: Path, scratch: Path | None = None, sync: bool = True) -> I
         os.replace(temporary, path)
         if sync:
             _sync_folder(path.parent)
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise type(error)(error.errno, error.strerror, os.fspath(path)) from error  # a full disk names no file
     finally:
         temporary.unlink(missing_ok=True)
 
