@@ -340,7 +340,7 @@ def race_rounds(case: Case, folder: Path, num_rounds: int, seed: str) -> dict[st
     for number in range(num_rounds):
         out = folder / f"race{number}" / case.out
         out.parent.mkdir()
-        is_real = number % (5 * _REAL_EVERY) == 5 * _REAL_EVERY - 1
+        is_real = number % _REAL_EVERY == _REAL_EVERY - 1
         running = []
         for process in (0, 1):
             arguments = case.arguments(str(out), process % case.num_inputs)

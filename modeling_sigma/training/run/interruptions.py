@@ -20,9 +20,13 @@ logger = logging.getLogger(__name__)
 
 
 class RunStopped(ValueError):
-    """A run was asked to stop. What it has learnt is in a checkpoint."""
+    """A run was asked to stop. What it has learnt is in `checkpoint`."""
 
     exit_code = 128 + signal.SIGTERM
+
+    def __init__(self, message: str, checkpoint: Path | None = None) -> None:
+        super().__init__(message)
+        self.checkpoint = checkpoint
 
 
 class EvaluationCut(Exception):
@@ -76,7 +80,8 @@ class StopOnRequest(TrainerCallback):
 def stopped(step: int, checkpoint: Path | None) -> RunStopped:
     """The error that ends a run which was asked to stop after `step`."""
     kept = "there is no checkpoint" if checkpoint is None else f"{checkpoint} has everything up to there"
-    return RunStopped(f"asked to stop (SIGTERM) after step {step}: {kept}; go on with: {command_to_resume(sys.argv)}")
+    message = f"asked to stop (SIGTERM) after step {step}: {kept}; go on with: {command_to_resume(sys.argv)}"
+    return RunStopped(message, checkpoint)
 
 
 def is_lost_peer(error: RuntimeError) -> bool:
