@@ -24,7 +24,8 @@ from datasets_scripts.reading.corpus_facts import CorpusFacts
 from datasets_scripts.reading.recordings import read_recording
 from datasets_scripts.schema import SPLITS, encode_sample, features
 from modeling_sigma.io.load_clip import load_clip
-from modeling_sigma.io.reading_errors import one_line
+from modeling_sigma.io.reading_errors import is_passing, one_line
+from modeling_sigma.jobs.retrying import with_retries
 from modeling_sigma.model.pose_clip import PoseClip
 
 
@@ -180,12 +181,12 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
         return cut_out(clip, entry, self.say)
 
     def encode(self, entry: ClipEntry) -> dict[str, Any]:
-        """The row of a clip.
+        """The row of a clip. What fails for a reason that may pass is tried again.
 
         Raises:
-            ValueError, OSError: if the clip cannot be read.
+            ValueError, OSError, MemoryError: if the clip cannot be read.
         """
-        return self.encode_clip(self.read_clip(entry), entry)
+        return self.encode_clip(with_retries(lambda: self.read_clip(entry)), entry)
 
     def encode_clip(self, clip: PoseClip, entry: ClipEntry) -> dict[str, Any]:
         """The row of a clip that has been read."""
@@ -304,6 +305,8 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
             try:
                 row = self.encode(entry)
             except (ValueError, OSError) as error:
+                if is_passing(error):
+                    raise  # the cache would lack the clip for good
                 self.report(entry.split, entry.sample_id, one_line(error))
                 damaged.append((entry, one_line(error)))
                 continue

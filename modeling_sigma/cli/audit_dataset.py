@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from modeling_sigma.jobs.atomic_files import write_text
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `audit-dataset`."""
@@ -46,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         report = audit_dataset(_splits(args), args.task, tokenizer, limits, bar.show, name=_name(args))
     text = json.dumps(report, indent=2, ensure_ascii=False)
     if args.out is not None:
-        args.out.write_text(text + "\n", encoding="utf-8")
+        write_text(args.out, text + "\n")
     if args.label_groups is not None:
         _write_label_groups(report, args.label_groups)
     print(text if args.json else format_audit(report))

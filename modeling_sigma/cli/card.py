@@ -6,6 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
+from modeling_sigma.jobs.atomic_files import write_text
+
 
 _EXAMPLES = """
 examples:
@@ -71,4 +73,4 @@ def run(args: argparse.Namespace) -> int:
 def _write(path: Path, text: str, force: bool) -> None:
     if path.exists() and not force:
         raise ValueError(f"{path} already exists: --force replaces it")
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)

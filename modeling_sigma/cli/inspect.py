@@ -240,11 +240,12 @@ def _inspect_file(path: Path, person: int, picture: Path | None) -> dict[str, An
             clip, people = recording.clip(person), inspect_people(recording, person)
     report = {"file": str(path), "kind": "clip", **inspect_clip(clip), "people": people}
     if picture is not None:
+        from modeling_sigma.jobs.atomic_files import atomic_file
         from modeling_sigma.viz.skeleton_strip import draw_skeleton_strip
 
-        picture.parent.mkdir(parents=True, exist_ok=True)
         caption = f"{clip.layout}, {len(clip)} frames"
-        draw_skeleton_strip(clip, num_frames=8, title=path.name, captions=caption).save(picture, format="PNG")
+        with atomic_file(picture) as temporary:
+            draw_skeleton_strip(clip, num_frames=8, title=path.name, captions=caption).save(temporary, format="PNG")
         report["png"] = str(picture)
     return report
 

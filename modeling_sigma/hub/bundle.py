@@ -16,6 +16,11 @@ from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, PIPELINE_KINDS, 
 _EXTRACTOR_FILE, _PROCESSOR_FILE = "preprocessor_config.json", "processor_config.json"
 
 
+# The file without which nobody takes a folder for a model, and older weights that must not stay beside new ones.
+KEY_FILE = "config.json"
+WEIGHT_FILES = ("model*.safetensors", "model*.safetensors.index.json", "pytorch_model*.bin*")
+
+
 def save_bundle(
     model: PreTrainedModel,
     processor: Any,

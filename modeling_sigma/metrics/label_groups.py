@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from modeling_sigma.io.text_files import read_text
+from modeling_sigma.jobs.atomic_files import write_text
 from modeling_sigma.metrics.bootstrap import DEFAULT_SEED, Progress, bootstrap_intervals
 from modeling_sigma.metrics.recognition import Label, RecognitionStatistics
 from modeling_sigma.metrics.signature import make_signature
@@ -63,7 +64,7 @@ class LabelGroups:
 
     def save(self, path: str | Path) -> None:
         """Writes the groups as JSON."""
-        Path(path).write_text(json.dumps(self.as_dict(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        write_text(Path(path), json.dumps(self.as_dict(), ensure_ascii=False, indent=1) + "\n")
 
     def as_dict(self) -> dict[str, Any]:
         """The content of the file."""

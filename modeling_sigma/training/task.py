@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoConfig
 
+from modeling_sigma.jobs.atomic_files import write_text
 from modeling_sigma.metrics.recognition import word_error_rates
 from modeling_sigma.metrics.retrieval import retrieval_scores
 from modeling_sigma.metrics.text_normalization import get_preset
@@ -206,7 +207,7 @@ class Task:
             return
         for name, lines in (("predictions", texts), ("references", self.references(rows))):
             content = "".join(" ".join(line.split()) + "\n" for line in lines)
-            (folder / f"{name}_{split}.txt").write_text(content, encoding="utf-8")
+            write_text(folder / f"{name}_{split}.txt", content)
 
 
 class WritingTask(Task):

@@ -150,8 +150,9 @@ class SigmaTrainer(Trainer):
         dataset = self.eval_dataset if eval_dataset is None else eval_dataset
         if isinstance(dataset, str):
             dataset = self.eval_dataset[dataset]
-        if dataset is None:
-            raise ValueError("expected an eval_dataset, received none")
+        if dataset is None or len(dataset) == 0:
+            what = "none" if dataset is None else "one without clips"
+            raise ValueError(f"expected an eval_dataset with clips, received {what}: add clips, or eval_strategy no")
         sampler = BatchSampler(SequentialSampler(dataset), self.args.eval_batch_size, drop_last=False)
         return self._loader(dataset, sampler)
 
@@ -175,7 +176,13 @@ class SigmaTrainer(Trainer):
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> tuple[list[Any], Any]:
-        """Also counts the clips and target tokens of the whole step, over all processes."""
+        """Also counts the clips and target tokens of the whole step, over all processes.
+
+        A run that goes on from its last step has no batches: transformers would train one step too many.
+        """
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return [], None
         batches, num_items = super().get_batch_samples(epoch_iterator, num_batches, device)
         counts = torch.zeros(4, device=device)
         for batch in batches:
@@ -196,10 +203,11 @@ class SigmaTrainer(Trainer):
         """A step on one batch.
 
         Raises:
-            ValueError: for a loss that is not finite (see `on_non_finite`).
+            ValueError: for clips or a loss that are not finite (see `on_non_finite`).
             MemoryError: when the batch does not fit into memory, naming its size.
         """
         sample_ids = inputs.pop("sample_ids", [])
+        inputs["pose_values"] = self.guard.finite_poses(inputs["pose_values"], sample_ids, self.state.global_step)
         try:
             loss = super().training_step(model, inputs, num_items_in_batch)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:

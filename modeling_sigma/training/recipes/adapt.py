@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from datasets_scripts.folder import UNKNOWN
 from modeling_sigma.training.arguments import AdapterArguments, DataArguments, ModelArguments
 from modeling_sigma.training.data.corpus_splits import hold_out, split_name
 from modeling_sigma.training.recipes.finetune import finetune
+from modeling_sigma.training.run.interruptions import RunStopped
 from modeling_sigma.training.task import kind_of
 from modeling_sigma.training.training_arguments import SigmaTrainingArguments
 
@@ -108,6 +110,7 @@ def adapt(options: AdaptOptions) -> dict[str, Any]:
 
     Raises:
         ValueError, OSError: for data or a model that cannot be used.
+        RunStopped: if the system asked the process to end (SIGTERM).
     """
     splits, how = load_clips(options)
     task: Any = options.task
@@ -137,7 +140,12 @@ def adapt(options: AdaptOptions) -> dict[str, Any]:
     adapter: dict[str, Any] = {"adapter": "lora" if is_lora else "none", "pose_encoder": options.pose_encoder}
     adapter_args = AdapterArguments(**adapter, lora_rank=options.rank)
     model_args = ModelArguments(model=options.model, head=head)
-    scores = finetune(model_args, data_args, args, adapter_args, splits)
+    try:
+        scores = finetune(model_args, data_args, args, adapter_args, splits)
+    except RunStopped as error:
+        if error.checkpoint is not None:
+            shutil.rmtree(error.checkpoint)
+        raise RunStopped("asked to stop (SIGTERM): nothing was written; the same command starts again") from error
     sizes = json.loads((Path(options.out) / "run.json").read_text(encoding="utf-8"))["model"]
     return {
         "task": task,

@@ -54,6 +54,36 @@ class NonFiniteGuard(TrainerCallback):
         self._is_finite = True
         self._buffers: dict[str, torch.Tensor] = {}
 
+    def finite_poses(self, poses: torch.Tensor, sample_ids: list[str], step: int) -> torch.Tensor:
+        """To be called with the clips of every batch, before the model sees them: running statistics would keep what
+        is not a number for good.
+
+        Args:
+            poses (`torch.Tensor` of shape `(batch_size, num_frames, num_joints, 3)`):
+                The clips.
+            sample_ids (`list[str]`), step (`int`):
+                Their ids, and the number of steps done.
+
+        Returns:
+            `torch.Tensor`: the clips. Where steps are skipped, what is not finite counts as not seen, and the step is
+            left out (with fp16, whose scaler decides, it is not).
+
+        Raises:
+            ValueError: for values that are not finite, naming the clips, unless such steps are skipped.
+        """
+        is_finite = torch.isfinite(poses)
+        if is_finite.all():
+            return poses
+        names = [name for name, fine in zip(sample_ids, is_finite.flatten(1).all(dim=1).tolist()) if not fine]
+        if not self.skip:
+            raise ValueError(
+                f"the batch of step {step + 1} has values that are not finite, and nothing has been learnt from it; "
+                f"clips with such values: {', '.join(names)}. Mend these clips, look at what changes them on their "
+                "way to the model, or leave such steps out with --on_non_finite skip"
+            )
+        self._is_finite = False
+        return torch.where(is_finite.all(dim=-1, keepdim=True), poses, 0.0)
+
     def watch_loss(self, loss: torch.Tensor, sample_ids: list[str], step: int) -> None:
         """Checks the loss of a batch; to be called for every batch.
 

@@ -48,5 +48,22 @@ def saving_failed(checkpoint: Path, error: Exception) -> OSError:
         shutil.rmtree(checkpoint, ignore_errors=True)
     last = last_complete_checkpoint(checkpoint.parent)
     state = "there is no earlier one" if last is None else f"{last} is complete"
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return OSError(f"{checkpoint} could not be written ({reason}); {state}: make room and continue with --resume")
+    return OSError(
+        f"{checkpoint} could not be written ({_reason(error)}); {state}: make room and continue with --resume"
+    )
+
+
+def saving_model_failed(folder: Path, error: Exception) -> OSError:
+    """The error to raise when the trained model could not be written into the output folder."""
+    last = last_complete_checkpoint(folder)
+    state = "there is no checkpoint" if last is None else f"{last} is complete: make room and continue with --resume"
+    return OSError(f"{folder}: the trained model could not be written ({_reason(error)}); {state}")
+
+
+def num_processes_of(checkpoint: Path) -> int:
+    """The number of processes that wrote a checkpoint: each keeps its own random state there."""
+    return max(1, len(list(checkpoint.glob("rng_state_*.pth"))))
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

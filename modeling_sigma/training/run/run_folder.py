@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
 import math
 import os
 import platform
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
@@ -27,8 +29,10 @@ import torch
 import yaml
 
 from modeling_sigma.hub.private_facts import public_command, public_fields
-from modeling_sigma.jobs.atomic_files import write_text
+from modeling_sigma.jobs.atomic_files import atomic_file, write_text
 
+
+logger = logging.getLogger(__name__)
 
 # Fields whose empty value means something: no augmentation, instead of the checkpoint's.
 _MAY_BE_EMPTY = ("augmentation",)
@@ -88,19 +92,30 @@ class RunFolder:
             write_text(self.path / name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     def append_log(self, line: Mapping[str, Any]) -> None:
-        """Adds a line to `log.jsonl`."""
-        if self.is_writer:
+        """Adds a line to `log.jsonl`. A full disk does not end the run."""
+        if not self.is_writer:
+            return
+        with self._unless_full("log.jsonl"):
             self.path.mkdir(parents=True, exist_ok=True)
             with open(self.path / "log.jsonl", "a", encoding="utf-8") as file:
                 file.write(json.dumps(dict(line)) + "\n")
 
     def draw_curves(self, history: Sequence[Mapping[str, Any]]) -> None:
-        """Draws `curves.png`, once a value has been logged twice."""
+        """Draws `curves.png`, once a value has been logged twice. A full disk does not end the run."""
         from modeling_sigma.viz.training_curves import collect_curves, draw_training_curves
 
         curves = collect_curves(history)
         if self.is_writer and any(len(points) > 1 for points in curves.values()):
-            draw_training_curves(curves).save(self.path / "curves.png")
+            picture = draw_training_curves(curves)
+            with self._unless_full("curves.png"), atomic_file(self.path / "curves.png") as temporary:
+                picture.save(temporary)
+
+    @contextmanager
+    def _unless_full(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            logger.warning("%s cannot be written (%s): the run goes on without it", self.path / name, error)
 
 
 def changed_fields(entry: Any) -> dict[str, Any]:
