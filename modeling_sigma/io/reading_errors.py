@@ -16,6 +16,10 @@ class DeviceError(ValueError):
     """The machine cannot do it, whatever the file: it is out of memory, for example."""
 
 
+class OverBudgetError(ValueError):
+    """A file asks for more memory or time than the budget of `reading_budget` allows."""
+
+
 @contextmanager
 def naming_file(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
     """Turns whatever goes wrong while a file's content is read into a one-line `ValueError` that names the file.
@@ -40,8 +44,8 @@ def naming_file(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
         message = one_line(error)
         if isinstance(error, ValueError) and message.startswith(f"{os.fspath(path)}: "):
             raise
-        if type(error) is ValueError and message:
-            raise ValueError(f"{os.fspath(path)}: {message}") from error
+        if type(error) in (ValueError, OverBudgetError) and message:
+            raise type(error)(f"{os.fspath(path)}: {message}") from error
         raise ValueError(
             f"{os.fspath(path)}: cannot be read as {kind} ({type(error).__name__}: {message[:200]}): "
             "the file is damaged, cut short or something else"
