@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from datasets_scripts.reading.corpus_builder import CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
 from datasets_scripts.reading.label_tables import TableRow, find_column, needed_columns, read_table
 from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus
-from modeling_sigma.io.text_files import read_text
+from modeling_sigma.io.json_text import read_json
 
 
 class CslNews(PoseFileCorpus):
@@ -60,7 +59,7 @@ class CslNews(PoseFileCorpus):
 
 def _json_rows(path: Path) -> list[TableRow]:
     try:
-        clips = json.loads(read_text(path, "labels"))
+        clips = read_json(path, "labels", list)
         return [
             TableRow(number, {column: str(cell) for column, cell in clip.items()})
             for number, clip in enumerate(clips, 1)

@@ -7,7 +7,6 @@ all. A run that was killed resumes where it stopped, and ends with the same byte
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -24,6 +23,7 @@ from datasets_scripts.corpora import CORPORA, did_you_mean
 from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder
 from datasets_scripts.schema import SPLITS
 from modeling_sigma import __version__
+from modeling_sigma.io.json_text import read_json
 from modeling_sigma.io.reading_errors import DeviceError, one_line
 from modeling_sigma.jobs.atomic_files import sync_file, write_json
 from modeling_sigma.jobs.progress import no_progress
@@ -96,7 +96,7 @@ def build_dataset(
         if _is_finished(folder, state):
             progress(num_clips, num_clips)
             writer.results.finish()
-            report: dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+            report: dict[str, Any] = read_json(folder / REPORT, "the report of a build", dict)
             return report
         notes = _write_shards(writer, shards, folder / "data", num_proc, progress)
         report = _report(corpus, builder, clips, [notes[shard.name] for shard in shards])
@@ -168,9 +168,9 @@ def _state(shards: list[Shard], builder: CorpusBuilder) -> dict[str, Any]:
 
 def _is_finished(folder: Path, state: Mapping[str, Any]) -> bool:
     path = folder / _STATE
-    if not path.is_file() or json.loads(path.read_text(encoding="utf-8")) != state:
+    if not path.is_file() or read_json(path, "the state of a build") != state:
         return False
-    report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    report = read_json(folder / REPORT, "the report of a build", dict)
     files = [(folder / "data" / shard["file"], shard["num_bytes"]) for shard in report["shards"]]
     return all(file.is_file() and file.stat().st_size == size for file, size in files)
 

@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the card, or the file to fill in, and returns 0."""
+    from modeling_sigma.hub.bundle_checks import read_config
     from modeling_sigma.hub.card_facts import BLANK_FACTS, read_facts, read_measurements
     from modeling_sigma.hub.model_card import FACTS_FILE, RESULTS_FILE, build_card, num_parameters_of
 
@@ -53,8 +54,8 @@ def run(args: argparse.Namespace) -> int:
         )
     results_path = args.results or (folder or Path()) / RESULTS_FILE
     has_results = args.results is not None or (folder is not None and results_path.is_file())
-    config_path = None if folder is None else folder / "config.json"
-    config = json.loads(config_path.read_text(encoding="utf-8")) if config_path and config_path.is_file() else None
+    has_config = folder is not None and (folder / "config.json").is_file()
+    config = read_config(folder, "config.json") if folder is not None and has_config else None
     card = build_card(
         read_facts(facts_path),
         read_measurements(results_path) if has_results else [],

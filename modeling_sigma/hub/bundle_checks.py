@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,9 @@ from packaging.version import InvalidVersion, Version
 from safetensors import SafetensorError, safe_open
 
 import modeling_sigma
+from modeling_sigma.io.json_fields import check_fields
+from modeling_sigma.io.json_text import read_json
+from modeling_sigma.io.reading_errors import naming_file
 from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, ModelKind
 
 
@@ -39,6 +41,17 @@ PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", 
 # What trainers leave beside a model: never sent, and no reason to refuse the rest.
 TRAINING_LEFTOVERS = frozenset({"training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt"})
 NOT_SENT_NAMES = frozenset({"trainer_state.json"})
+
+
+# What is looked at in a configuration.
+_FIELDS: Mapping[str, Any] = {
+    "architectures": list[str] | None,
+    "auto_map": dict[str, Any] | None,
+    "custom_pipelines": dict[str, dict[str, Any]] | None,
+    "base_model_name_or_path": str | None,
+    "weights_license": str | None,
+    "weights_licence": str | None,
+}
 
 
 @dataclass(frozen=True)
@@ -81,10 +94,10 @@ def check_bundle(folder: str | Path) -> CheckedBundle:
             f"{folder}: expected the folder of a model, found {'a file' if folder.exists() else 'nothing'}"
         )
     is_adapter = _is_adapter(folder)
-    config = _read_config(folder, "adapter_config.json" if is_adapter else "config.json")
+    config = read_config(folder, "adapter_config.json" if is_adapter else "config.json")
     check_version(config, folder)
     if is_adapter and (folder / "config.json").is_file():  # the first configuration is PEFT's, which has no version
-        check_version(_read_config(folder, "config.json"), folder)
+        check_version(read_config(folder, "config.json"), folder)
     sent = tuple(path for path in _files(folder) if _is_sent(path))
     left_out = tuple(path for path in _files(folder) if not _is_sent(path))
     problems = [*_pickles(folder), *(_adapter_problems(config) if is_adapter else _model_problems(folder, config))]
@@ -118,16 +131,19 @@ def _is_adapter(folder: Path) -> bool:
     return (folder / "adapter_config.json").is_file()
 
 
-def _read_config(folder: Path, name: str) -> dict[str, Any]:
+def read_config(folder: Path, name: str) -> dict[str, Any]:
+    """The configuration in a folder: `config.json` of a model, or `adapter_config.json` of an adapter.
+
+    Raises:
+        ValueError: if there is none, it is damaged, or it is that of another model.
+        OSError: if it cannot be read.
+    """
     advice = "make one with modeling_sigma.save_bundle(model, processor, folder)"
     if not (folder / name).is_file():
         raise ValueError(f"{folder}: expected a bundle, found no config.json: {advice}")
-    try:
-        config = json.loads((folder / name).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{folder / name}: expected JSON ({error})") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{folder / name}: expected a JSON object, found a {type(config).__name__}")
+    config: dict[str, Any] = read_json(folder / name, "a configuration", dict, is_finite=False)
+    with naming_file(folder / name, "a configuration"):
+        check_fields(config, _FIELDS)
     if name == "config.json" and config.get("model_type") != "sigma":
         raise ValueError(f"{folder}: expected a Sigma model, found model_type {config.get('model_type')!r}: {advice}")
     return config
@@ -230,7 +246,10 @@ def weight_problems(folder: Path, stem: str = "model") -> Iterator[str]:
     """What is wrong with the files of weights in a folder, as far as their headers tell."""
     index = folder / f"{stem}.safetensors.index.json"
     if index.is_file():
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8")).get("weight_map", {}).values()))
+        content = read_json(index, "the list of the files of weights", dict)
+        with naming_file(index, "the list of the files of weights"):
+            check_fields(content, {"weight_map": dict[str, str]})
+        names = sorted(set(content.get("weight_map", {}).values()))
     else:
         names = [f"{stem}.safetensors"]
     for name in names:

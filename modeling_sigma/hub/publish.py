@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, R
 from huggingface_hub.utils import validate_repo_id
 
 from modeling_sigma.hub.bundle import remote_code
-from modeling_sigma.hub.bundle_checks import CheckedBundle, check_bundle, has_code
+from modeling_sigma.hub.bundle_checks import CheckedBundle, check_bundle, has_code, read_config
 from modeling_sigma.hub.licenses import choose_license, inherited_license
 
 
@@ -110,12 +109,12 @@ def plan_publication(folder: str | Path, repo_id: str, license: str | None = Non
         )
     try:
         card: Any = ModelCard(path.read_text(encoding="utf-8"), ignore_metadata_errors=False)
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: the header between the `---` lines is no valid YAML ({error})") from error
     inherited = inherited_license(bundle.config)
     model_config = bundle.folder / "config.json"
     if inherited is None and model_config.is_file():  # an adapter's first configuration is PEFT's
-        inherited = inherited_license(json.loads(model_config.read_text(encoding="utf-8")))
+        inherited = inherited_license(read_config(bundle.folder, "config.json"))
     data: Any = card.data
     stated = data.license
     try:

@@ -15,9 +15,12 @@ from safetensors.numpy import load_file, save_file
 
 import modeling_sigma
 from modeling_sigma.hub.bundle_checks import check_version
+from modeling_sigma.io.json_fields import check_fields
+from modeling_sigma.io.json_text import read_json
 
 
 KINDS = ("clips", "texts")
+_FIELDS = {"entries": list[str], "kind": str, "model": str, "fingerprint": str}
 _VECTORS, _ENTRIES = "embeddings.safetensors", "index.json"
 
 
@@ -123,12 +126,13 @@ class EmbeddingIndex:
         if not (folder / _ENTRIES).is_file():
             raise ValueError(f"{folder}: expected an index, found no {_ENTRIES}: build one with `sigma-slu index`")
         try:
-            facts: dict[str, Any] = json.loads((folder / _ENTRIES).read_text(encoding="utf-8"))
+            facts: dict[str, Any] = read_json(folder / _ENTRIES, "the entries of an index", dict)
             check_version(facts, folder)
+            check_fields(facts, _FIELDS)
             vectors = load_file(folder / _VECTORS)["embeddings"]
             fields: dict[str, Any] = {name: facts[name] for name in ("entries", "kind", "model", "fingerprint")}
             return cls(embeddings=vectors, **fields)
-        except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        except (SafetensorError, OSError, KeyError, TypeError) as error:
             raise ValueError(f"{folder}: the index is damaged ({error}): build it again") from error
 
     def search_with(self, pipe: Any, query: Any, kind: str, top_k: int = 10) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ What `sigma-slu adapt` runs: fine-tuning with choices that suit few clips.
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import numpy as np
 
 from datasets_scripts.corpora import CORPORA, load_corpus
 from datasets_scripts.folder import UNKNOWN
+from modeling_sigma.io.json_text import read_json
 from modeling_sigma.training.arguments import AdapterArguments, DataArguments, ModelArguments
 from modeling_sigma.training.data.corpus_splits import hold_out, split_name
 from modeling_sigma.training.recipes.finetune import finetune
@@ -132,7 +132,7 @@ def adapt(options: AdaptOptions) -> dict[str, Any]:
     adapter_args = AdapterArguments(**adapter, lora_rank=options.rank)
     model_args = ModelArguments(model=options.model, head=head)
     scores = finetune(model_args, data_args, args, adapter_args, splits)
-    sizes = json.loads((Path(options.out) / "run.json").read_text(encoding="utf-8"))["model"]
+    sizes = read_json(Path(options.out) / "run.json", "the record of a run", dict)["model"]
     return {
         "task": task,
         "method": options.method,
