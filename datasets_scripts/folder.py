@@ -23,9 +23,10 @@ from datasets_scripts.reading.corpus_builder import CorpusBuilder, CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
 from datasets_scripts.reading.label_cells import glosses_of, sentence_of
 from datasets_scripts.reading.label_tables import TableRow, column_names, find_column, read_table, split_of
-from datasets_scripts.reading.pose_files import clip_exists, file_of_clip, files_of, without_suffix
+from datasets_scripts.reading.pose_files import clip_exists, file_of_clip, files_of, unusable_path, without_suffix
 from datasets_scripts.reading.split_by_signer import split_by_clip, split_by_signer
 from datasets_scripts.schema import SPLITS
+from modeling_sigma.io.reading_errors import shown
 from modeling_sigma.model.pose_clip import PoseClip
 
 
@@ -209,7 +210,7 @@ class Folder(CorpusBuilder):
         yield os.fspath(table)
         column = str(options.get("path_column") or find_column(column_names(rows), COLUMNS["path"]))
         for path in {row.cells.get(column, "").strip() for row in rows}:
-            if path:
+            if path and unusable_path(path) is None:
                 yield from files_of(_source(table, path, options.get("estimator")))
 
     def _split_generators(self, dl_manager: Any) -> Any:
@@ -281,6 +282,8 @@ class Folder(CorpusBuilder):
         where = f"{self._table}, line {row.line}"
         if not cells["path"]:
             raise ValueError(f"{where}: expected a path, received an empty cell")
+        if problem := unusable_path(cells["path"]):
+            raise ValueError(f"{where}: expected a path, received {problem}, {shown(cells['path'])}: correct it")
         entry = ClipEntry(
             sample_id=cells["id"] or without_suffix(cells["path"]),
             split=split_of(cells["split"], where) if columns["split"] else SPLITS[0],

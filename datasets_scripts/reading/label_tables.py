@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 from modeling_sigma.io.json_text import parsed_json
 from modeling_sigma.io.reading_budget import reading_budget, take_objects
-from modeling_sigma.io.reading_errors import one_line, shown
+from modeling_sigma.io.reading_errors import naming_file, one_line, shown
 from modeling_sigma.io.text_files import read_text
 
 
@@ -67,7 +68,9 @@ def read_table(
         OSError: if the file cannot be read.
     """
     with reading_budget(path):
-        return _table_of(os.fspath(path), read_text(path, "labels"), delimiter, quoted)
+        text = read_text(path, "labels")
+        with naming_file(path, "labels"):
+            return _table_of(os.fspath(path), text, delimiter, quoted)
 
 
 def _table_of(name: str, text: str, delimiter: str | None, quoted: bool | None) -> list[TableRow]:
@@ -198,6 +201,6 @@ def cell_text(value: Any) -> str:
 
 
 def _check_columns(name: str, line: int, columns: list[str]) -> None:
-    twice = next((column for column in columns if column and columns.count(column) > 1), None)
+    twice = next((column for column, count in Counter(columns).items() if column and count > 1), None)
     if twice is not None:
         raise ValueError(f"{name}, line {line}: two columns are called {shown(twice)}: rename one")

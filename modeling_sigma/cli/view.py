@@ -66,9 +66,12 @@ def run(args: argparse.Namespace) -> int:
     if args.references is not None:
         image = _confusions(args)
     elif is_still and args.model is None:
+        from modeling_sigma.io.reading_errors import naming_file
         from modeling_sigma.viz.training_curves import draw_training_curves, read_curves
 
-        image = draw_training_curves(read_curves(args.file), title=args.title, dark=args.dark)
+        curves = read_curves(args.file)
+        with naming_file(args.file, "a training log"):
+            image = draw_training_curves(curves, title=args.title, dark=args.dark)
     else:
         image = _clip_picture(args)
     if image is not None:

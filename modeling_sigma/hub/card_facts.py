@@ -103,6 +103,9 @@ class Measurement:
             raise ValueError(f"{where}: expected num_samples of at least 1, received {self.num_samples}")
         if not self.scores:
             raise ValueError(f"{where}: expected at least one score")
+        for name, ends in self.intervals.items():
+            if len(ends) != 2:
+                raise ValueError(f"{where}: expected two ends of the interval of {name}, received {len(ends)}")
         for scores in (self.scores, *self.baselines.values()):
             for name, value in scores.items():
                 if name not in METRICS:

@@ -132,7 +132,9 @@ class EmbeddingIndex:
             vectors = load_file(folder / _VECTORS)["embeddings"]
             fields: dict[str, Any] = {name: facts[name] for name in ("entries", "kind", "model", "fingerprint")}
             return cls(embeddings=vectors, **fields)
-        except (SafetensorError, OSError, KeyError, TypeError) as error:
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            if isinstance(error, ValueError) and str(folder) in str(error):
+                raise
             raise ValueError(f"{folder}: the index is damaged ({error}): build it again") from error
 
     def search_with(self, pipe: Any, query: Any, kind: str, top_k: int = 10) -> list[dict[str, Any]]:

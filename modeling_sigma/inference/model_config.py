@@ -59,11 +59,16 @@ def naming_model(name_or_path: str | Path) -> Iterator[None]:
     """Says which model it was whose files hold something else than they should, wherever that shows.
 
     Raises:
-        ValueError: in place of the errors that come of wrong types, missing fields and absurd nesting.
+        ValueError: in place of the errors that come of wrong types and values, missing fields and absurd nesting.
     """
+    from huggingface_hub.errors import StrictDataclassError
+
+    wrong_content = (AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError)
     try:
         yield
-    except (AttributeError, LookupError, OverflowError, RecursionError, TypeError) as error:
+    except (StrictDataclassError, *wrong_content) as error:
+        if isinstance(error, ValueError) and str(name_or_path) in str(error):
+            raise
         raise ValueError(
             f"{name_or_path}: cannot be loaded ({type(error).__name__}: {one_line(error)[:200]}): one of its files "
             "holds something else than it should: save or download the model again"

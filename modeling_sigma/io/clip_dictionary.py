@@ -12,7 +12,7 @@ import numpy as np
 from modeling_sigma.io.detections import Detection, check_num_frames, nobody
 from modeling_sigma.io.many_clips import ManyClips
 from modeling_sigma.io.point_arrays import as_array, layout_of_points, recording_of_array, recording_of_parts
-from modeling_sigma.io.reading_budget import check_time, take_bytes
+from modeling_sigma.io.reading_budget import check_time, take_bytes, take_objects
 from modeling_sigma.io.reading_errors import shown
 from modeling_sigma.io.recording import Recording
 from modeling_sigma.io.stated_facts import stated_facts
@@ -290,6 +290,7 @@ def _per_frame(values: Any, name: str) -> Any:
 
 def _stacked(frames: Any) -> np.ndarray:
     """One array from a list of frames; frames without anybody (None, empty) become zeros."""
+    take_objects(4 * len(frames))
     arrays = [np.zeros(0) if frame is None else as_array(frame) for frame in frames]
     shapes = {array.shape for array in arrays if array.size}
     if len(shapes) != 1:

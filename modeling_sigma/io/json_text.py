@@ -74,7 +74,7 @@ def parsed_json(source: str | bytes, *, may_have_lines: bool = False, is_finite:
     """
     text = decoded(source) if isinstance(source, bytes) else source
     num_containers = text.count("[") + text.count("{")
-    take_objects(text.count(",") + num_containers)
+    take_objects(1 + text.count(",") + num_containers)
     if num_containers > MAX_LEVELS and _num_levels(text) > MAX_LEVELS:
         raise ValueError(f"expected JSON of at most {MAX_LEVELS} levels, received more: check how the file was made")
     try:

@@ -97,10 +97,10 @@ def _read(path: str | os.PathLike[str], columns: list[str], clip_column: str | N
 def _read_parquet(path: str | os.PathLike[str], columns: list[str], texts: list[str]) -> pyarrow.Table:
     import pyarrow.parquet
 
+    with Path(path).open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as raw:
+        take_bytes(unpacked_bytes(raw, columns))
     file = pyarrow.parquet.ParquetFile(path, read_dictionary=texts)
     take_bytes(file.metadata.num_rows * len(columns) * _BYTES_PER_CELL)
-    with Path(path).open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as raw:
-        take_bytes(unpacked_bytes(raw, file.metadata, columns))
     return file.read(columns, use_threads=False)
 
 
@@ -117,16 +117,14 @@ def _delimiter(header: str) -> str:
 def _clips(table: pyarrow.Table, column: str) -> Iterator[tuple[Any, pyarrow.Table]]:
     """The rows of each clip. As a rule they are contiguous, and then nothing is copied."""
     names, numbers = _encoded(table.column(column))
-    order = None
-    starts = np.flatnonzero(np.r_[True, numbers[1:] != numbers[:-1]])
-    if len(np.unique(numbers[starts])) < len(starts):
+    if (np.diff(numbers) < 0).any():
         order = np.argsort(numbers, kind="stable")
-        numbers = numbers[order]
-        starts = np.flatnonzero(np.r_[True, numbers[1:] != numbers[:-1]])
-    for start, end in zip(starts, np.r_[starts[1:], len(numbers)], strict=True):
-        take_objects(_OBJECTS_PER_CLIP)
-        rows = table.slice(start, end - start) if order is None else table.take(order[start:end])
-        yield names[numbers[start]], rows
+        table, numbers = table.take(order), numbers[order]
+    table = table.combine_chunks()
+    starts = np.flatnonzero(np.r_[True, numbers[1:] != numbers[:-1]])
+    take_objects(_OBJECTS_PER_CLIP * len(starts))
+    for name, start, end in zip(names, starts, np.r_[starts[1:], len(numbers)], strict=True):
+        yield name, table.slice(start, end - start)
 
 
 def _recording_of_rows(table: pyarrow.Table) -> Recording:

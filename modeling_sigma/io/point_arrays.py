@@ -5,6 +5,7 @@ Tutorials and competitions store MediaPipe's landmarks in two orders, and often 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -237,6 +238,7 @@ def _points_and_scores(points: np.ndarray, scores: Any, layout: str) -> Detectio
     check_num_frames(len(points))
     check_num_people(points.shape[1])
     check_person_exists(0, points.shape[1])
+    take_bytes(2 * math.prod(points.shape[:3]) * 12)  # of each person, and of all
     people = [
         as_pose_clip({"keypoints": points[:, n], "scores": None if scores is None else scores[:, n], "layout": layout})
         for n in range(points.shape[1])

@@ -42,7 +42,7 @@ def naming_file(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
         raise
     except Exception as error:
         message = one_line(error)
-        if isinstance(error, ValueError) and message.startswith(f"{os.fspath(path)}: "):
+        if isinstance(error, ValueError) and message.startswith((f"{os.fspath(path)}: ", f"{os.fspath(path)}, line ")):
             raise
         if type(error) in (ValueError, OverBudgetError) and message:
             raise type(error)(f"{os.fspath(path)}: {message}") from error
