@@ -15,7 +15,7 @@ from typing import Any
 
 from modeling_sigma.io.json_text import parsed_json
 from modeling_sigma.io.reading_budget import reading_budget, take_objects
-from modeling_sigma.io.reading_errors import naming_file, one_line, shown
+from modeling_sigma.io.reading_errors import listed, naming_file, one_line, shown
 from modeling_sigma.io.text_files import read_text
 
 
@@ -110,8 +110,8 @@ def needed_columns(path: str | os.PathLike[str], rows: Sequence[TableRow], *name
     columns = column_names(rows)
     found = [find_column(columns, (name,)) for name in names]
     if None in found:
-        received = ", ".join(columns) or "an empty table"
-        raise ValueError(f"{os.fspath(path)}: expected the columns {', '.join(names)}, received {received}")
+        received = listed(columns) or "an empty table"
+        raise ValueError(f"{os.fspath(path)}: expected the columns {listed(names)}, received {received}")
     return [column for column in found if column is not None]
 
 
@@ -147,7 +147,7 @@ def _rows(name: str, lines: Iterable[_Line], delimiter: str) -> list[TableRow]:
             _check_columns(name, line, columns)
         elif len(cells) != len(columns) and any(cell.strip() for cell in cells[len(columns) :] or ["short"]):
             raise ValueError(
-                f"{name}, line {line}: expected {len(columns)} cells ({', '.join(columns)}), received {len(cells)}: "
+                f"{name}, line {line}: expected {len(columns)} cells ({listed(columns)}), received {len(cells)}: "
                 f"put text with {delimiter!r} into double quotes"
             )
         else:

@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from modeling_sigma.hub.bundle_checks import read_config
     from modeling_sigma.hub.card_facts import BLANK_FACTS, read_facts, read_measurements
     from modeling_sigma.hub.model_card import FACTS_FILE, RESULTS_FILE, build_card, num_parameters_of
+    from modeling_sigma.io.reading_errors import naming_file
 
     folder: Path | None = args.folder
     if folder is None and (args.init or args.facts is None or args.out is None):
@@ -56,13 +57,12 @@ def run(args: argparse.Namespace) -> int:
     has_results = args.results is not None or (folder is not None and results_path.is_file())
     has_config = folder is not None and (folder / "config.json").is_file()
     config = read_config(folder, "config.json") if folder is not None and has_config else None
-    card = build_card(
-        read_facts(facts_path),
-        read_measurements(results_path) if has_results else [],
-        model_name=args.name or "ORG/NAME",
-        config=config,
-        num_parameters=None if folder is None else num_parameters_of(folder),
-    )
+    facts, results = read_facts(facts_path), read_measurements(results_path) if has_results else []
+    num_parameters = None if folder is None else num_parameters_of(folder)
+    with naming_file(facts_path, "facts for a model card"):
+        card = build_card(
+            facts, results, model_name=args.name or "ORG/NAME", config=config, num_parameters=num_parameters
+        )
     out = args.out or (folder or Path()) / "README.md"
     _write(out, str(card).rstrip("\n") + "\n", args.force)
     print(f"Wrote {out}" + ("." if has_results else "; it says that nothing has been measured."))

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 import modeling_sigma
 from modeling_sigma.io.json_fields import check_fields
 from modeling_sigma.io.json_text import read_json
-from modeling_sigma.io.reading_errors import naming_file
+from modeling_sigma.io.reading_errors import naming_file, shown
 from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, ModelKind
 
 
@@ -119,7 +119,7 @@ def check_version(config: Mapping[str, Any], source: str | Path) -> None:
     try:
         is_newer = Version(str(written_by)) > Version(modeling_sigma.__version__)
     except InvalidVersion as error:
-        raise ValueError(f"{source}: expected a version in sigma_slu_version, found {written_by!r}") from error
+        raise ValueError(f"{source}: expected a version in sigma_slu_version, found {shown(written_by)}") from error
     if is_newer:
         raise ValueError(
             f"{source} was written by sigma-slu {written_by}, and this is {modeling_sigma.__version__}: "

@@ -31,6 +31,7 @@ _PARTS = {
 _NAMES = ("frame_dir", "name", "clip", "video", "video_name", "video_id", "sample_id", "id")
 # Rows of numbers are longer than any other axis: 42 points of x and y.
 _SHORTEST_ROW = 84
+_LONGEST_NAME = 60
 _LABELS = ("text", "gloss", "video_path", "translation")
 
 
@@ -234,7 +235,7 @@ def _named_clips(contents: Any, path: str | os.PathLike[str]) -> ManyClips:
 
 def _one_clip(content: Mapping[Any, Any]) -> Recording:
     stated = stated_facts(content)
-    layout = str(content["layout"]) if content.get("layout") is not None else None
+    layout = _layout_name(content)
     keypoints, scores = _get(content, _KEYPOINTS), _get(content, _SCORES)
     if keypoints is None:
         return recording_of_parts({name: _window(part, content) for name, part in _parts(content).items()}, **stated)
@@ -259,6 +260,15 @@ def _one_clip(content: Mapping[Any, Any]) -> Recording:
     check_num_frames(len(keypoints))
     frames = _frames(keypoints, _window(scores, content), int(content.get("start") or 0))
     return Recording(frames, layout or layout_of_points(frames[0][1].shape[1]), **stated)
+
+
+def _layout_name(content: Mapping[Any, Any]) -> str | None:
+    name = content.get("layout")
+    if isinstance(name, np.ndarray) and name.size == 1:
+        name = name.item()
+    if name is not None and (type(name) is not str or len(name) > _LONGEST_NAME):
+        raise ValueError(f"expected the name of a layout, received {shown(name)}: correct it")
+    return name
 
 
 def _window(values: Any, content: Mapping[Any, Any]) -> Any:

@@ -51,7 +51,7 @@ _SIGNATURES: tuple[tuple[bytes, Reader], ...] = (
     (b"PAR1", read_landmark_table),
     (b"\x1f\x8b", read_pickle),  # gzip
     *((bytes([0x80, protocol]), read_pickle) for protocol in range(2, 6)),
-    (b"\x9a\x99\x99=", read_dot_pose),  # version 0.1 as float32
+    (b"\xcd\xcc\xcc=", read_dot_pose),  # version 0.1 as float32
     (b"\xcd\xccL>", read_dot_pose),  # version 0.2
 )
 

@@ -47,8 +47,8 @@ def unpacked_bytes(raw: Any, columns: Collection[str]) -> int:
     total = 0
     for group in _structures(facts.get(_ROW_GROUPS)):
         for column in _structures(group.get(_COLUMNS)):
-            chunk = column.get(_COLUMN_FACTS)
-            path = chunk.get(_PATH) if isinstance(chunk, dict) else None
+            (chunk,) = _structures([column.get(_COLUMN_FACTS)]) or [{}]
+            path = chunk.get(_PATH)
             if not isinstance(path, list) or not path:
                 raise ValueError("expected the name of every column, received none: the file is damaged")
             if path[0] in names and len(path) > 1:

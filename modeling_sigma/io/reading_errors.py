@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
+
+
+_MOST_NAMES, _LONGEST_NAME, _LONGEST_LINE = 24, 60, 2000
 
 
 class MissingExtraError(ImportError, ValueError):
@@ -53,8 +57,15 @@ def naming_file(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """The text of an exception on one line."""
-    return " ".join(str(error).split())
+    """The text of an exception on one line, which is not absurdly long whatever a file holds."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]} ..."
+
+
+def listed(names: Iterable[Any]) -> str:
+    """Names from a file as they can stand in a message: not too many, and none too long."""
+    texts = [" ".join(str(name)[:_LONGEST_NAME].split()) for name in islice(names, _MOST_NAMES + 1)]
+    return ", ".join(texts[:_MOST_NAMES]) + (", ..." if len(texts) > _MOST_NAMES else "")
 
 
 def shown(value: Any) -> str:

@@ -1,9 +1,9 @@
 """Spoils valid files and reads them: `python -m tests.fuzz.run --inputs 1000000` (`make fuzz`).
 
-Every input must be read, or refused in one line that names the file, within the limits of time and memory, and nothing
-in it may run. An input follows from the seed, the name of its format and its number alone, so a finding can be made
-again: `--only NAME --first NUMBER --inputs 1`. Formats are read in processes of their own; if one dies, that input is a
-finding, and the next process goes on after it.
+Every input must be read, or refused in one line that names the file, within ten seconds of work and a gigabyte, and
+nothing in it may run. An input follows from the seed, the name of its format and its number alone, so a fault can be
+seen again: `--only NAME --first NUMBER --inputs 1`. Formats are read in processes of their own; if one dies, that
+input is a fault, and the next process goes on after it.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ _FORBIDDEN = frozenset(
     ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "pickle.find_class", "socket.connect")
 )
 
+_LONGEST_MESSAGE = 3000
+# What the process that reads writes for the one that waits.
+_COUNTS = ("number", "num_read", "num_refused", "slowest", "largest")
 _is_reading = False
 
 
@@ -61,28 +64,27 @@ def content_of(target: Target, number: int, seed: int) -> bytes:
 
 
 def fuzz(target: Target, numbers: range, make: Callable[[int], bytes]) -> Findings:
-    """Reads the inputs of these numbers."""
+    """Reads the inputs of these numbers, each in turn."""
     findings, first = Findings(), numbers.start
     context = multiprocessing.get_context("fork")
+    counts = context.Array("d", len(_COUNTS), lock=False)
     while first < numbers.stop:
         ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_read_all, args=(target, range(first, numbers.stop), make, theirs))
+        process = context.Process(target=_read_all, args=(target, range(first, numbers.stop), make, counts, theirs))
         process.start()
         theirs.close()
-        number = first
         try:
             while True:
-                message = ours.recv()
-                if isinstance(message, int):
-                    number = message
-                else:
-                    _count(findings, number, *message)
+                findings.faults.update([ours.recv()])
         except EOFError:  # it has ended
             process.join()
         if process.exitcode == 0:
             break
+        number = int(counts[_COUNTS.index("number")])
         findings.faults[number] = f"the process died with exit code {process.exitcode}"
         first = number + 1
+    for name in ("num_read", "num_refused", "slowest", "largest"):
+        setattr(findings, name, type(getattr(findings, name))(counts[_COUNTS.index(name)]))
     return findings
 
 
@@ -97,35 +99,36 @@ def explode(bomb: Bomb) -> Findings:
         return fuzz(bomb.target, range(1), lambda number: Path(file.name).read_bytes())
 
 
-def _count(findings: Findings, number: int, result: str, seconds: float, grown: int) -> None:
-    findings.slowest, findings.largest = max(findings.slowest, seconds), max(findings.largest, grown)
-    if seconds > MAX_SECONDS or grown > MAX_BYTES:
-        findings.faults[number] = f"{seconds:.1f} s and {grown / 1e6:.0f} MB; {result}"
-    elif result == "read":
-        findings.num_read += 1
-    elif result == "refused":
-        findings.num_refused += 1
-    else:
-        findings.faults[number] = result
-
-
-def _read_all(target: Target, numbers: range, make: Callable[[int], bytes], results: Connection) -> None:
+def _read_all(target: Target, numbers: range, make: Callable[[int], bytes], counts: Any, faults: Connection) -> None:
     sys.addaudithook(_watch)
     logging.disable()
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # progress bars
     size = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (size + _HARD_LIMIT, size + _HARD_LIMIT))
     base = peak = _peak()
+    place_of = {name: place for place, name in enumerate(_COUNTS)}
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
         os.chdir(folder)
         path = target.prepare(Path(folder))
         for number in numbers:
-            results.send(number)
-            path.write_bytes(make(number))
+            counts[place_of["number"]] = number
+            try:
+                path.write_bytes(make(number))
+            except Exception as error:  # of the suite itself
+                faults.send((number, f"could not be made: {type(error).__name__}: {error}"[:500]))
+                continue
             start = time.process_time()  # of work: other programs may run beside it
             result = _result(target, Path(folder), path)
             seconds, before, peak = time.process_time() - start, peak, _peak()
-            results.send((result, seconds, peak - base if peak > before else 0))
+            grown = peak - base if peak > before else 0
+            counts[place_of["slowest"]] = max(counts[place_of["slowest"]], seconds)
+            counts[place_of["largest"]] = max(counts[place_of["largest"]], grown)
+            if seconds > MAX_SECONDS or grown > MAX_BYTES:
+                faults.send((number, f"{seconds:.1f} s and {grown / 1e6:.0f} MB; {result}"))
+            elif result in ("read", "refused"):
+                counts[place_of[f"num_{result}"]] += 1
+            else:
+                faults.send((number, result))
             if Path("harm").exists():
                 raise Ran("a payload")
 
@@ -138,7 +141,7 @@ def _result(target: Target, folder: Path, path: Path) -> str:
         return "read"
     except (ValueError, OSError) as error:
         message = str(error)
-        if "\n" in message or len(message) > 3000:
+        if len(message) > _LONGEST_MESSAGE:
             return f"more than a line: {type(error).__name__}: {message[:500]!a}"
         if path.name not in message and str(path.parent) not in message:
             return f"without the file: {type(error).__name__}: {message[:500]!a}"

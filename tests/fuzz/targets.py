@@ -134,7 +134,7 @@ def _clip_files() -> list[Target]:
         _clip_target("npz", "a.npz", _archives(), spoil_archive, 3),
         _clip_target("npy", "a.npy", [_npy(hands[0]), _npy(np.float16(hands[0].reshape(3, -1)))], spoil_bytes, 3),
         _clip_target("pose", "a.pose", [_pose(version) for version in (0.0, 0.1, 0.2)], spoil_bytes, 4),
-        _clip_target("skeleton JSON", "a.json", _jsons(), one_of(spoil_json, spoil_json, spoil_bytes), 5),
+        _clip_target("skeleton JSON", "a.json", _jsons(), one_of(spoil_json, spoil_json, spoil_bytes), 2),
         Target(
             "OpenPose folder",
             "clip/a_000000000001_keypoints.json",
@@ -162,7 +162,7 @@ def _clip_files() -> list[Target]:
             partial(read_clip, name="a.skels"),
             {"a.files": b"one\ntwo\n"},
         ),
-        _clip_target("no known extension", "a.bin", [*pickles[:2], *_archives()[:1], _pose(0.1)], spoil_bytes),
+        _clip_target("no known extension", "a.bin", [*pickles[1:3], *_archives()[:1], _pose(0.1)], spoil_bytes),
     ]
 
 
@@ -359,7 +359,7 @@ def _tables_and_texts() -> list[Target]:
             mutation,
             partial(_read_folder, table=f"labels.{name}"),
             clips,
-            0.3,
+            0.15,
         )
 
     return [
@@ -373,7 +373,7 @@ def _tables_and_texts() -> list[Target]:
             trees,
             _evaluate("slt", "--predictions", "DIR/predictions.json"),
             references,
-            0.7,
+            0.18,
         ),
         Target(
             "candidates, json",
@@ -382,7 +382,7 @@ def _tables_and_texts() -> list[Target]:
             trees,
             _evaluate("islr", "--predictions", "DIR/predictions.json"),
             references,
-            0.7,
+            0.18,
         ),
         Target(
             "predictions, jsonl",
@@ -391,7 +391,7 @@ def _tables_and_texts() -> list[Target]:
             words,
             _evaluate("cslr", "--predictions", "DIR/predictions.jsonl"),
             references,
-            0.7,
+            0.18,
         ),
         Target(
             "predictions, text",
@@ -400,7 +400,7 @@ def _tables_and_texts() -> list[Target]:
             words,
             _evaluate("slt", "--predictions", "DIR/predictions.txt"),
             references,
-            0.7,
+            0.18,
         ),
         Target(
             "label groups",
@@ -409,7 +409,7 @@ def _tables_and_texts() -> list[Target]:
             trees,
             _evaluate("islr", "--predictions", "DIR/predictions.json", "--label-groups", "DIR/groups.json"),
             {**references, "predictions.json": as_json[1]},
-            0.5,
+            0.15,
         ),
         Target(
             "label file",
@@ -422,7 +422,7 @@ def _tables_and_texts() -> list[Target]:
         Target(
             "arrays of a corpus",
             "a.npz",
-            _archives()[:2],
+            _archives()[:1],
             spoil_archive,
             lambda folder: read_named_arrays(folder / "a.npz", ("keypoints", "scores")),
         ),
@@ -485,7 +485,7 @@ def _files_of_models() -> list[Target]:
             trees,
             _command(*card),
             {"results.json": both["results.json"]},
-            0.5,
+            0.15,
         ),
         Target(
             "results.json",
@@ -494,14 +494,14 @@ def _files_of_models() -> list[Target]:
             trees,
             _command(*card),
             {"card.json": both["card.json"]},
-            0.5,
+            0.15,
         ),
-        of_bundle("config.json", "config.json", check, 0.3),
+        of_bundle("config.json", "config.json", check, 0.04),
         of_bundle(
             "preprocessor_config.json",
             "preprocessor_config.json",
             lambda folder: load_pipeline(folder, device="cpu"),
-            0.02,
+            0.01,
         ),
         Target(
             "index.json", "index.json", [_INDEX], trees, EmbeddingIndex.load, {"embeddings.safetensors": _vectors()}
