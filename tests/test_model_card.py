@@ -194,7 +194,7 @@ def test_files_are_checked(measurement: Measurement, tmp_path: Path) -> None:
     path = tmp_path / "file.json"
     for text, message in (
         ("[", "expected JSON"),
-        ("{}", "expected a JSON list, received a dict"),
+        ("{}", "as a list in JSON, received an object"),
         ("[3]", "expected result 0 as an object, received int"),
         ('[{"task": "slt"}]', "result 0 does not state dataset, split, num_samples, scores, signature, command"),
     ):

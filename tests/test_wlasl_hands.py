@@ -103,7 +103,7 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected subset to be one of"):
         load_wlasl_hands(tmp_path, "wlasl50")
     (tmp_path / "wlasl2000_hands_f16.npz").write_bytes(b"PK nothing")
-    with pytest.raises(ValueError, match="received a damaged or other file"):
+    with pytest.raises(ValueError, match="cannot be read as a .npz archive"):
         load_wlasl_hands(tmp_path)
 
 

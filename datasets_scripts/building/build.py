@@ -7,7 +7,6 @@ all. A run that was killed resumes where it stopped, and ends with the same byte
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -26,6 +25,7 @@ from datasets_scripts.schema import SPLITS
 from modeling_sigma import __version__
 from modeling_sigma.hub.bundle_files import is_plain_file
 from modeling_sigma.hub.public_contents import public_content, secret_problems
+from modeling_sigma.io.json_text import parsed_json, read_json
 from modeling_sigma.io.reading_errors import DeviceError, PassingError, one_line
 from modeling_sigma.jobs.atomic_files import sync_file, write_json
 from modeling_sigma.jobs.progress import no_progress
@@ -98,7 +98,7 @@ def build_dataset(
         if _is_finished(folder, state):
             progress(num_clips, num_clips)
             writer.results.finish()
-            report: dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+            report: dict[str, Any] = read_json(folder / REPORT, "the report of a build", dict)
             return report
         notes = _write_shards(writer, shards, folder / "data", num_proc, progress)
         report = _report(corpus, builder, clips, [notes[shard.name] for shard in shards])
@@ -174,7 +174,7 @@ def _checked_files(folder: Path) -> tuple[dict[str, bytes], list[str]]:
     contents = {name: public_content(name, (folder / name).read_bytes()) for name in small if name not in linked}
     if not linked:
         try:
-            files = {f"data/{shard['file']}": shard for shard in json.loads(contents[REPORT])["shards"]}
+            files = {f"data/{shard['file']}": shard for shard in parsed_json(contents[REPORT])["shards"]}
         except (KeyError, TypeError) as error:
             raise ValueError(f"{folder / REPORT}: expected the report of a build: build the data set again") from error
         linked = [name for name in files if not _is_built(folder / name, files[name])]
@@ -211,9 +211,9 @@ def _state(shards: list[Shard], builder: CorpusBuilder) -> dict[str, Any]:
 
 def _is_finished(folder: Path, state: Mapping[str, Any]) -> bool:
     path = folder / _STATE
-    if not path.is_file() or json.loads(path.read_text(encoding="utf-8")) != state:
+    if not path.is_file() or read_json(path, "the state of a build") != state:
         return False
-    report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    report = read_json(folder / REPORT, "the report of a build", dict)
     files = [(folder / "data" / shard["file"], shard["num_bytes"]) for shard in report["shards"]]
     return all(file.is_file() and file.stat().st_size == size for file, size in files)
 

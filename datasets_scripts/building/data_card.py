@@ -14,6 +14,9 @@ from datasets_scripts.building.length_histogram import draw_length_histogram
 from datasets_scripts.reading.corpus_builder import CorpusBuilder
 from datasets_scripts.reading.corpus_facts import CorpusFacts
 from datasets_scripts.schema import DECODING_RECIPE, STEP
+from modeling_sigma.io.json_fields import check_fields
+from modeling_sigma.io.json_text import read_json
+from modeling_sigma.io.reading_errors import naming_file
 from modeling_sigma.jobs.atomic_files import atomic_file, write_text
 
 
@@ -232,7 +235,9 @@ def _read_extractions(builder: CorpusBuilder) -> list[Mapping[str, Any]]:
     for folder in (builder.config.pose_dir, builder.config.data_dir):
         path = Path(folder or "") / "extraction.json"
         if folder is not None and path.is_file():
-            made_by: list[Mapping[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["made_by"]
+            made_by: list[Mapping[str, Any]] = read_json(path, "the record of an extraction", dict).get("made_by", [])
+            with naming_file(path, "the record of an extraction"):
+                check_fields({"made_by": made_by}, {"made_by": list[dict[str, Any]]})
             return made_by
     return []
 

@@ -181,6 +181,7 @@ def evaluate(args: argparse.Namespace, progress: Callable[[int, int], None]) -> 
         `comparison`, whose `scores` come from `paired_bootstrap`; `--label-groups` adds `by_label_groups`, which
         `label_group_scores` returns; `--model` adds `data`, the names of the model and the data set.
     """
+    from modeling_sigma.io.reading_errors import naming_file
     from modeling_sigma.metrics import LabelGroups, label_group_scores
     from modeling_sigma.metrics.prediction_files import (
         PREDICTION_FIELDS,
@@ -206,7 +207,9 @@ def evaluate(args: argparse.Namespace, progress: Callable[[int, int], None]) -> 
     other_pairs = None if args.compare is None else read_pairs(args.compare)  # so that errors come before the work
 
     constraint = {} if found is None else {"vocabulary": found.labels, "is_constrained": found.labels is not None}
-    report = _scoring(args, progress, args.bootstrap).scores(pairs, constraint)
+    source = args.model or f"{args.predictions}, {args.references}"
+    with naming_file(source, "predictions and references"):
+        report = _scoring(args, progress, args.bootstrap).scores(pairs, constraint)
     if found is not None:
         report["data"] = {"model": args.model, "dataset": args.dataset, "config": args.config, "split": args.split}
     if groups is not None:

@@ -48,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 1
         if args.debug or not isinstance(error, user_errors()):
             raise
-        print(f"sigma-slu {command}: error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+        from modeling_sigma.io.reading_errors import one_line  # imports numpy: not before it is needed
+
+        print(f"sigma-slu {command}: error: {one_line(error) or type(error).__name__}", file=sys.stderr)
         code = getattr(error, "exit_code", 1)
     return code if flush_output() else 1
 

@@ -72,9 +72,12 @@ def run(args: argparse.Namespace) -> int:
     if args.references is not None:
         save = _confusions(args).save
     elif is_still and args.model is None:
+        from modeling_sigma.io.reading_errors import naming_file
         from modeling_sigma.viz.training_curves import draw_training_curves, read_curves
 
-        save = draw_training_curves(read_curves(args.file), title=args.title, dark=args.dark).save
+        curves = read_curves(args.file)
+        with naming_file(args.file, "a training log"):
+            save = draw_training_curves(curves, title=args.title, dark=args.dark).save
     else:
         save = _clip_picture(args)
     with atomic_file(args.out) as temporary:

@@ -19,10 +19,11 @@ from typing import Any
 from modeling_sigma.extraction.clip_from_video import estimate_clip
 from modeling_sigma.extraction.estimator_protocol import PoseEstimator
 from modeling_sigma.extraction.estimators import make_estimator
+from modeling_sigma.io.json_fields import check_fields
+from modeling_sigma.io.json_text import read_json, read_json_lines
 from modeling_sigma.io.load_clip import VIDEO_SUFFIXES
 from modeling_sigma.io.numpy_archive import save_clip
 from modeling_sigma.io.reading_errors import DeviceError, MissingExtraError, is_passing, one_line
-from modeling_sigma.io.text_files import read_lines
 from modeling_sigma.jobs.atomic_files import sync_file, write_json, write_text
 from modeling_sigma.jobs.progress import no_progress
 from modeling_sigma.jobs.result_folder import ResultFolder, is_whole
@@ -169,7 +170,13 @@ def read_manifest(folder: Path) -> list[Report]:
     if not path.is_file():
         return []
     try:
-        return [json.loads(line) for line in read_lines(path, "reports")]
+        reports = read_json_lines(path, "reports")
+        for report in reports:
+            check_fields({"report": report}, {"report": dict[str, Any]})
+            check_fields(report, {"video": str, "file": str | None, "versions": dict[str, Any]})
+            if "video" not in report:
+                raise ValueError("a report of no video")
+        return reports
     except ValueError as error:
         raise ValueError(
             f"{path}: cannot be read ({one_line(error)}): remove it to extract everything again"
@@ -258,7 +265,7 @@ def _check_settings(extraction: PoseExtraction) -> None:
     begun = extraction.results.work / "settings.json"
     for path in (begun, extraction.out_dir / SUMMARY):
         if path.is_file():
-            earlier = json.loads(path.read_text(encoding="utf-8"))
+            earlier = read_json(path, "the settings of an extraction", dict)
             for name, value in extraction.settings.items():
                 if earlier.get(name) != value:
                     raise ValueError(

@@ -14,12 +14,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 import modeling_sigma
-from modeling_sigma.hub.bundle_checks import check_version
+from modeling_sigma.hub.bundle_config import check_version
+from modeling_sigma.io.json_fields import check_fields
+from modeling_sigma.io.json_text import read_json
 from modeling_sigma.jobs.atomic_files import write_text
 from modeling_sigma.jobs.atomic_folders import atomic_folder
 
 
 KINDS = ("clips", "texts")
+_FIELDS = {"entries": list[str], "kind": str, "model": str, "fingerprint": str}
 _VECTORS, ENTRIES = "embeddings.safetensors", "index.json"
 
 
@@ -130,8 +133,9 @@ class EmbeddingIndex:
         if not (folder / ENTRIES).is_file():
             raise ValueError(f"{folder}: expected an index, found no {ENTRIES}: build one with `sigma-slu index`")
         try:
-            facts: dict[str, Any] = json.loads((folder / ENTRIES).read_text(encoding="utf-8"))
+            facts: dict[str, Any] = read_json(folder / ENTRIES, "the entries of an index", dict)
             check_version(facts, folder)
+            check_fields(facts, _FIELDS)
             with safe_open(folder / _VECTORS, framework="numpy") as file:
                 stated = (file.metadata() or {}).get("vectors")
                 vectors = file.get_tensor("embeddings")
@@ -139,7 +143,9 @@ class EmbeddingIndex:
                 raise KeyError(f"{_VECTORS} and {ENTRIES} are of two indexes")
             fields: dict[str, Any] = {name: facts[name] for name in ("entries", "kind", "model", "fingerprint")}
             return cls(embeddings=vectors, **fields)
-        except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            if isinstance(error, ValueError) and str(folder) in str(error):
+                raise
             raise ValueError(f"{folder}: the index is damaged ({error}): build it again") from error
 
     def search_with(self, pipe: Any, query: Any, kind: str, top_k: int = 10) -> list[dict[str, Any]]:

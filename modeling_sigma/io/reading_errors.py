@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
+
+
+_MOST_NAMES, _LONGEST_NAME, _LONGEST_LINE = 24, 60, 2000
 
 
 class MissingExtraError(ImportError, ValueError):
@@ -15,6 +19,10 @@ class MissingExtraError(ImportError, ValueError):
 
 class DeviceError(ValueError):
     """The machine cannot do it, whatever the file: it is out of memory, for example."""
+
+
+class OverBudgetError(ValueError):
+    """A file asks for more memory or time than the budget of `reading_budget` allows."""
 
 
 class PassingError(OSError):
@@ -67,10 +75,10 @@ def naming_file(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
             raise PassingError(
                 f"{os.fspath(path)}: could not be read now ({type(error).__name__}: {message[:200]}): try again"
             ) from error
-        if isinstance(error, ValueError) and message.startswith(f"{os.fspath(path)}: "):
+        if isinstance(error, ValueError) and message.startswith((f"{os.fspath(path)}: ", f"{os.fspath(path)}, line ")):
             raise
-        if type(error) is ValueError and message:
-            raise ValueError(f"{os.fspath(path)}: {message}") from error
+        if type(error) in (ValueError, OverBudgetError) and message:
+            raise type(error)(f"{os.fspath(path)}: {message}") from error
         raise ValueError(
             f"{os.fspath(path)}: cannot be read as {kind} ({type(error).__name__}: {message[:200]}): "
             "the file is damaged, cut short or something else"
@@ -78,8 +86,15 @@ def naming_file(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """The text of an exception on one line."""
-    return " ".join(str(error).split())
+    """The text of an exception on one line, which is not absurdly long whatever a file holds."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]} ..."
+
+
+def listed(names: Iterable[Any]) -> str:
+    """Names from a file as they can stand in a message: not too many, and none too long."""
+    texts = [" ".join(str(name)[:_LONGEST_NAME].split()) for name in islice(names, _MOST_NAMES + 1)]
+    return ", ".join(texts[:_MOST_NAMES]) + (", ..." if len(texts) > _MOST_NAMES else "")
 
 
 def shown(value: Any) -> str:

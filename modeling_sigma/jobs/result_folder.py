@@ -11,7 +11,6 @@ Files appear whole or not at all, so a kill between any two steps does not chang
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modeling_sigma.io.json_text import read_json
 from modeling_sigma.jobs.atomic_files import atomic_file, fitting_name, lone_writer, write_json
 
 
@@ -126,7 +126,7 @@ def is_whole(path: Path, num_bytes: int, sha256: str) -> bool:
 
 def _read(path: Path) -> Note | None:
     try:
-        note: Note = json.loads(path.read_text(encoding="utf-8"))
+        note: Note = read_json(path, "a note", dict)
     except (FileNotFoundError, ValueError):  # not there, or lost its content in a power failure
         return None
     return note

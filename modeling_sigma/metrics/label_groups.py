@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modeling_sigma.io.text_files import read_text
+from modeling_sigma.io.json_fields import check_fields
+from modeling_sigma.io.json_text import read_json
+from modeling_sigma.io.reading_errors import naming_file
 from modeling_sigma.jobs.atomic_files import write_text
 from modeling_sigma.metrics.bootstrap import DEFAULT_SEED, Progress, bootstrap_intervals
 from modeling_sigma.metrics.recognition import Label, RecognitionStatistics
 from modeling_sigma.metrics.signature import make_signature
 
 
-_FIELDS = ("source", "groups", "twins")
+_FIELDS = {"source": str, "groups": list[list[str]], "twins": dict[str, list[str]]}
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,14 @@ class LabelGroups:
             ValueError: for a file of other content.
             OSError: if it cannot be read.
         """
-        try:
-            data = json.loads(read_text(Path(path), "label groups (JSON)"))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}: expected label groups in JSON, received something else ({error})") from error
+        data = read_json(path, "label groups")
         if not isinstance(data, dict) or any(name not in data for name in _FIELDS):
             raise ValueError(
                 f"{path}: expected label groups with {', '.join(_FIELDS)}: make them with "
                 "sigma-slu audit-dataset --label-groups"
             )
+        with naming_file(path, "label groups"):
+            check_fields(data, _FIELDS)
         twins = {split: tuple(sample_ids) for split, sample_ids in data["twins"].items()}
         return cls(data["source"], tuple(tuple(group) for group in data["groups"]), twins)
 

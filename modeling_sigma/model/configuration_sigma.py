@@ -292,7 +292,7 @@ class SigmaConfig(CheckedPush, PreTrainedConfig):
 
 def _check_version(config_dict: dict[str, Any], source: str) -> None:
     try:
-        from modeling_sigma.hub.bundle_checks import check_version
+        from modeling_sigma.hub.bundle_config import check_version
     except ImportError:  # these files alone, copied into a checkpoint's folder
         return
     check_version(config_dict, source)

@@ -6,7 +6,6 @@ Imports neither torch nor transformers before something is parsed: `sigma-slu fi
 from __future__ import annotations
 
 import difflib
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -18,6 +17,10 @@ from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS
 
 # The values of `--head`: all heads that can be fine-tuned.
 HEADS = tuple(kind.head for kind in MODEL_KINDS.values() if kind.head and "pretrain" not in kind.tasks)
+
+
+# Characters of a configuration: YAML is read slowly.
+_MAX_CONFIG = 200_000
 
 
 def described(text: str, default: Any = None, **metadata: Any) -> Any:
@@ -154,9 +157,11 @@ def as_mapping(name: str, value: dict[str, Any] | str | None) -> dict[str, Any]:
         ValueError: for anything else.
     """
     if isinstance(value, str):
+        from modeling_sigma.io.json_text import parsed_json
+
         try:
-            value = json.loads(value)
-        except json.JSONDecodeError as error:
+            value = parsed_json(value)
+        except ValueError as error:
             raise ValueError(f"expected {name} as JSON, for example '{{\"a\": 1}}', received {value!r}") from error
     if value is not None and not isinstance(value, dict):
         raise ValueError(f"expected {name} as a mapping, received {value!r}")
@@ -196,9 +201,14 @@ def read_config(path: str | Path, classes: Sequence[type]) -> dict[str, Any]:
     """
     import yaml
 
+    from modeling_sigma.io.text_files import read_text
+
+    text = read_text(path, "a configuration (YAML)")
+    if len(text) > _MAX_CONFIG:
+        raise ValueError(f"{path}: expected at most {_MAX_CONFIG:,} characters, received {len(text):,}: is it YAML?")
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # the last for a date or number that there is not
         raise ValueError(f"{path}: expected YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected fields and values, received {type(content).__name__}")

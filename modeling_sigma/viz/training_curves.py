@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from modeling_sigma.io.json_text import parsed_json
+from modeling_sigma.io.reading_budget import reading_budget
+from modeling_sigma.io.reading_errors import naming_file
+from modeling_sigma.io.text_files import read_text
 from modeling_sigma.viz.picture_style import Color, Theme, draw_title, font_for, nice_ticks, theme_of, tick_text, wrap
 
 
@@ -31,16 +34,13 @@ def read_curves(path: str | Path) -> dict[str, list[tuple[float, float]]]:
     Raises:
         ValueError: if no logged numbers are in it.
     """
-    text = Path(path).read_text(encoding="utf-8")
-    try:
-        content: Any = json.loads(text)
-    except json.JSONDecodeError:
-        try:
-            content = [json.loads(line) for line in text.splitlines() if line.strip()]
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}: expected JSON or JSON lines of a training log ({error})") from error
-    log = content.get("log_history") if isinstance(content, dict) else content
-    curves = collect_curves([entry for entry in log if isinstance(entry, dict)] if isinstance(log, list) else [])
+    with reading_budget(path):
+        text = read_text(path, "JSON or JSON lines of a training log")
+        with naming_file(path, "JSON or JSON lines of a training log"):
+            content: Any = parsed_json(text, may_have_lines=True)
+            log = content.get("log_history") if isinstance(content, dict) else content
+            entries = log if isinstance(log, list) else []
+            curves = collect_curves([entry for entry in entries if isinstance(entry, dict)])
     if not curves:
         raise ValueError(f"{path}: expected a trainer_state.json or logged dicts with numbers, found none")
     return curves

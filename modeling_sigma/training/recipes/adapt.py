@@ -5,7 +5,6 @@ This is what `sigma-slu adapt` runs: fine-tuning with settings that suit few cli
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import shutil
@@ -18,6 +17,7 @@ import numpy as np
 
 from datasets_scripts.corpora import CORPORA, load_corpus
 from datasets_scripts.folder import UNKNOWN
+from modeling_sigma.io.json_text import read_json
 from modeling_sigma.training.arguments import AdapterArguments, DataArguments, ModelArguments
 from modeling_sigma.training.data.corpus_splits import hold_out, split_name
 from modeling_sigma.training.recipes.finetune import finetune
@@ -146,7 +146,7 @@ def adapt(options: AdaptOptions) -> dict[str, Any]:
         if error.checkpoint is not None:
             shutil.rmtree(error.checkpoint)
         raise RunStopped("asked to stop (SIGTERM): nothing was written; the same command starts again") from error
-    sizes = json.loads((Path(options.out) / "run.json").read_text(encoding="utf-8"))["model"]
+    sizes = read_json(Path(options.out) / "run.json", "the record of a run", dict)["model"]
     return {
         "task": task,
         "method": options.method,

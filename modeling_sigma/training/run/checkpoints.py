@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from pathlib import Path
 
 from transformers.trainer import TRAINER_STATE_NAME
+
+from modeling_sigma.io.json_text import read_json
 
 
 _NAME = re.compile(r"^checkpoint-(\d+)$")
@@ -23,7 +24,7 @@ def list_checkpoints(folder: str | Path) -> list[Path]:
 def is_complete(checkpoint: Path) -> bool:
     """Whether a checkpoint was completely written: its last file, the trainer's state, can be read."""
     try:
-        state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+        state = read_json(checkpoint / TRAINER_STATE_NAME, "the state of a trainer", is_finite=False)
     except (OSError, ValueError):
         return False
     return isinstance(state, dict) and checkpoint.name == f"checkpoint-{state.get('global_step')}"
