@@ -16,7 +16,7 @@ from .ctc_sigma import ctc_loss
 from .modeling_sigma import LABEL_HEAD_KEYS, SigmaPreTrainedModel, without_text_arguments
 from .objectives_sigma import label_smoothed_cross_entropy
 from .outputs_sigma import SigmaCTCOutput, SigmaEncoderOutput, SigmaSeq2SeqLMOutput, SigmaSequenceClassifierOutput
-from .streams_sigma import frames_of
+from .streams_sigma import frames_of, mean_over_frames
 from .text_backbone_sigma import build_stack, shift_right
 
 
@@ -300,9 +300,7 @@ class SigmaForSequenceClassification(_LabelHead):
         encoded, states, is_real = self._encode_frames(
             pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask, **kwargs
         )
-        mask = is_real[:, :, None].to(states.dtype)  # (B, T, 1)
-        pooled = (states * mask).sum(dim=1) / mask.sum(dim=1)
-        logits = self.classifier(self.dropout(pooled))
+        logits = self.classifier(self.dropout(mean_over_frames(states, is_real)))
         loss = None
         if labels is not None:
             weights = self.config.class_weights
