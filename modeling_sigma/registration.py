@@ -45,6 +45,8 @@ def register_sigma() -> None:
     AutoProcessor.register(SigmaConfig, SigmaProcessor, exist_ok=True)
     # AutoProcessor knows classes that are registered, and a model without a tokenizer names this one as its processor.
     AutoProcessor.register(SigmaPoseConfig, SigmaFeatureExtractor, exist_ok=True)
+    if not transformers.utils.is_torch_available():  # exported models need extractor and processor alone
+        return
     for kind in MODEL_KINDS.values():
         getattr(transformers, kind.auto_class).register(SigmaConfig, defined_class(kind), exist_ok=True)
     for pipeline in PIPELINE_KINDS.values():

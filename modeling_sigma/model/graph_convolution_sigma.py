@@ -179,7 +179,7 @@ class GraphConvolutionBlock(nn.Module):
         by_partition = values.unflatten(-1, (num_partitions, self.out_channels)).flatten(1, 2)  # (N, V * 2, C')
         # Row w of the mixing matrix collects what joint w receives from every (joint, partition).
         mixing = self.adjacency.permute(2, 1, 0).reshape(num_joints, -1)  # (V, V * 2)
-        return torch.bmm(mixing.expand(len(by_partition), -1, -1), by_partition)  # (N, V, C')
+        return torch.bmm(mixing.expand(by_partition.shape[0], -1, -1), by_partition)  # (N, V, C')
 
 
 def _convolve(conv: nn.Conv2d, film: torch.Tensor) -> torch.Tensor:

@@ -34,7 +34,7 @@ class LearnedToken(nn.Module):
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """`states` `(B, S, D)` -> the token of each stream, `(B, 1, D)`, on their device and in their dtype."""
-        return self.weight.to(states).expand(len(states), 1, -1)
+        return self.weight.to(states).expand(states.shape[0], 1, -1)
 
 
 class LogitScale(nn.Module):

@@ -275,6 +275,11 @@ class SigmaForSequenceClassification(_LabelHead):
         self.classifier = self._build_label_layer()
         self.post_init()
 
+    def score_frames(self, states: torch.Tensor, is_real: torch.Tensor) -> torch.Tensor:
+        """States `(B, T, D)` and mask `(B, T)` of the frames -> logits `(B, num_labels)`."""
+        logits: torch.Tensor = self.classifier(self.dropout(mean_over_frames(states, is_real)))
+        return logits
+
     @can_return_tuple
     def forward(
         self,
@@ -300,7 +305,7 @@ class SigmaForSequenceClassification(_LabelHead):
         encoded, states, is_real = self._encode_frames(
             pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask, **kwargs
         )
-        logits = self.classifier(self.dropout(mean_over_frames(states, is_real)))
+        logits = self.score_frames(states, is_real)
         loss = None
         if labels is not None:
             weights = self.config.class_weights
@@ -338,6 +343,11 @@ class SigmaForCTC(_LabelHead):
         self.ctc_head = self._build_label_layer()
         self.post_init()
 
+    def score_frames(self, states: torch.Tensor, is_real: torch.Tensor) -> torch.Tensor:
+        """States `(B, T, D)` and mask `(B, T)` of the frames -> logits `(B, T, num_labels)`."""
+        logits: torch.Tensor = self.ctc_head(self.dropout(states))
+        return logits
+
     @can_return_tuple
     def forward(
         self,
@@ -367,7 +377,7 @@ class SigmaForCTC(_LabelHead):
         encoded, states, is_real = self._encode_frames(
             pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask, **kwargs
         )
-        logits = self.ctc_head(self.dropout(states))
+        logits = self.score_frames(states, is_real)
         loss = num_skipped = None
         if labels is not None:
             config = self.config
