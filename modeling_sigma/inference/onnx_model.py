@@ -24,6 +24,8 @@ class OnnxModel:
             The folder.
         device (`str`, *optional*, defaults to `"cpu"`):
             `"cpu"`, or `"cuda"` where this build of ONNX Runtime has it.
+        num_threads (`int`, *optional*):
+            Threads to compute with; all cores by default.
 
     Attributes:
         config (`SimpleNamespace`): Of `config.json`: `id2label`, `ctc_blank_id`, `hidden_size` and `use_prompt`.
@@ -33,7 +35,7 @@ class OnnxModel:
         ValueError: if it cannot compute on the device, or cannot read a graph.
     """
 
-    def __init__(self, bundle: OnnxBundle, device: str = "cpu") -> None:
+    def __init__(self, bundle: OnnxBundle, device: str = "cpu", num_threads: int | None = None) -> None:
         self.bundle = bundle
         saved = bundle.read_json("config.json")
         self.text_config: dict[str, Any] = saved.get("text_config", {})
@@ -44,7 +46,9 @@ class OnnxModel:
             use_prompt=saved.get("use_prompt", True),
             hidden_size=self.text_config.get("d_model"),
         )
-        self._sessions = {graph: _session(bundle.graph_file(graph), device) for graph in bundle.facts["graphs"]}
+        self._sessions = {
+            graph: _session(bundle.graph_file(graph), device, num_threads) for graph in bundle.facts["graphs"]
+        }
 
     def can_generate(self) -> bool:
         """Whether it writes text."""
@@ -66,7 +70,7 @@ class OnnxModel:
         return self.run("encoder" if self.can_generate() else "model", clips)
 
 
-def _session(path: Path, device: str) -> Any:
+def _session(path: Path, device: str, num_threads: int | None) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
@@ -78,6 +82,7 @@ def _session(path: Path, device: str) -> Any:
         raise ValueError(f"expected a device that this ONNX Runtime has ({', '.join(able)}), received {device!r}")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = num_threads or 0
     # int8 weights are multiplied out once, when the graph is read, and not for every clip.
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     try:
