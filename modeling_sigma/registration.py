@@ -16,7 +16,14 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
-from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, PIPELINE_KINDS, ModelKind, PipelineKind
+from modeling_sigma.model.model_kinds_sigma import (
+    FEATURES,
+    MODEL_KINDS,
+    PIPELINE_KINDS,
+    ModelKind,
+    PipelineKind,
+    served_pipelines,
+)
 
 
 _AUTO_CLASSES = "transformers.models.auto.configuration_auto"
@@ -38,17 +45,30 @@ def register_sigma() -> None:
     AutoProcessor.register(SigmaConfig, SigmaProcessor, exist_ok=True)
     # AutoProcessor knows classes that are registered, and a model without a tokenizer names this one as its processor.
     AutoProcessor.register(SigmaPoseConfig, SigmaFeatureExtractor, exist_ok=True)
+    if not transformers.utils.is_torch_available():  # exported models need extractor and processor alone
+        return
     for kind in MODEL_KINDS.values():
         getattr(transformers, kind.auto_class).register(SigmaConfig, defined_class(kind), exist_ok=True)
     for pipeline in PIPELINE_KINDS.values():
         if pipeline.name not in PIPELINE_REGISTRY.get_supported_tasks():
-            meant_for = next(kind for kind in MODEL_KINDS.values() if kind.pipelines[:1] == (pipeline.name,))
+            meant_for = [kind for kind in MODEL_KINDS.values() if kind.pipelines[:1] == (pipeline.name,)]
+            loader = getattr(transformers, meant_for[0].auto_class) if meant_for else _AnyKind
             PIPELINE_REGISTRY.register_pipeline(
-                pipeline.name,
-                pipeline_class=defined_class(pipeline),
-                pt_model=getattr(transformers, meant_for.auto_class),
-                type="multimodal",
+                pipeline.name, pipeline_class=defined_class(pipeline), pt_model=loader, type="multimodal"
             )
+
+
+class _AnyKind:
+    """Stands for an Auto class where `transformers.pipeline` is asked for what every kind of model can do."""
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: Any, **kwargs: Any) -> Any:
+        """The model that its configuration says it is."""
+        import transformers
+
+        config = transformers.AutoConfig.from_pretrained(name_or_path, **kwargs)
+        auto_class = served_pipelines(MODEL_KINDS[config.architectures[0]])[FEATURES]
+        return getattr(transformers, auto_class).from_pretrained(name_or_path, **kwargs)
 
 
 def defined_class(kind: ModelKind | PipelineKind) -> Any:

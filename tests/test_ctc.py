@@ -16,16 +16,8 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCTC, Trainer, TrainingArguments, pipeline
 
 from modeling_sigma import ContinuousSignRecognitionPipeline, PoseClip, SigmaFeatureExtractor, SigmaForCTC, save_bundle
-from modeling_sigma.model.ctc_sigma import (
-    BLANK,
-    align_glosses,
-    build_gloss_labels,
-    ctc_frames_needed,
-    ctc_loss,
-    decode_greedily,
-    decode_with_beams,
-    encode_glosses,
-)
+from modeling_sigma.model.ctc_decoding_sigma import align_glosses, decode_greedily, decode_with_beams
+from modeling_sigma.model.ctc_sigma import BLANK, build_gloss_labels, ctc_frames_needed, ctc_loss, encode_glosses
 from modeling_sigma.model.pose_transforms import even_frame_indices
 from tests.factories import (
     random_clip,

@@ -330,7 +330,7 @@ def test_only_parts_that_the_model_reads_count(clips: list[PoseClip]) -> None:
 
 def test_a_clip_without_hands_gets_a_warning(recognize: Any, clips: list[PoseClip], monkeypatch: Any) -> None:
     warnings: list[str] = []
-    monkeypatch.setattr("modeling_sigma.model.pipeline_base_sigma.logger.warning_once", warnings.append)
+    monkeypatch.setattr("modeling_sigma.model.unseen_clips.logger.warning_once", warnings.append)
     recognize(clips[0])
     assert not warnings
     scores = clips[0].scores.copy()

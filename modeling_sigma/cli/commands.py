@@ -13,6 +13,7 @@ COMMANDS = {  # name -> (module, one line of help that begins with a verb)
     "adapt": ("modeling_sigma.cli.adapt", "adapt a trained model to your own clips: other signs, signers, languages"),
     "evaluate": ("modeling_sigma.cli.evaluate", "score predictions against references"),
     "trim-vocabulary": ("modeling_sigma.cli.trim_vocabulary", "remove the tokens that a model's texts never use"),
+    "export": ("modeling_sigma.cli.export", "export a trained model to ONNX, or check an exported one"),
     "view": ("modeling_sigma.cli.view", "draw a clip, what a model sees in it, or training curves"),
     "index": ("modeling_sigma.cli.index", "embed clips or texts to search among them"),
     "search": ("modeling_sigma.cli.search", "search an index for clips or texts"),

@@ -1,4 +1,4 @@
-"""Converts checkpoints: from the released weights of other projects, and to a smaller vocabulary.
+"""Converts checkpoints: from the released weights of other projects, to a smaller vocabulary, and to ONNX.
 
 Not here: saving and publishing (`hub`).
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from modeling_sigma.conversion.export_bundle import is_bundle, read_bundle
 from modeling_sigma.inference.model_config import naming_model, saved_kind
 from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, PIPELINE_KINDS, served_pipelines
 from modeling_sigma.registration import defined_class
@@ -13,16 +14,19 @@ from modeling_sigma.registration import defined_class
 def load_pipeline(name_or_path: str | Path, task: str | None = None, device: Any = None, dtype: Any = None) -> Any:
     """Loads a trained model as a pipeline: call it with clips. No code from the folder or the Hub is run.
 
+    An exported model (`sigma-slu export`) runs in ONNX Runtime, without torch, and answers alike.
+
     Args:
         name_or_path (`str` or `Path`):
-            The folder of a model, or its name on the Hub.
+            The folder of a model, or its name on the Hub; the folder of an exported model, or one of its ONNX files.
         task (`str`, *optional*):
             The name of a pipeline, such as `"sign-language-translation"`; by default what the model was trained for.
         device (`str` or `torch.device`, *optional*):
             The device to compute on, such as `"cpu"` or `"cuda:1"`; by default that of `transformers.pipeline`: the
             first accelerator of this machine, or the CPU if there is none.
         dtype (`str` or `torch.dtype`, *optional*):
-            The precision of the weights, such as `"bfloat16"`; by default that of `config.json`.
+            The precision of the weights, such as `"bfloat16"`; by default that of `config.json`. Of an exported model
+            `"float32"` (the default) or `"int8"`.
 
     Returns:
         [`SigmaPipeline`]: the pipeline of that task.
@@ -45,12 +49,18 @@ def load_pipeline(name_or_path: str | Path, task: str | None = None, device: Any
 
     ```
     """
+    if task is not None and task not in PIPELINE_KINDS:
+        raise ValueError(f"expected a task among {', '.join(PIPELINE_KINDS)}, received {task!r}")
+    if is_bundle(name_or_path):
+        from modeling_sigma.inference.onnx_pipelines import load_onnx_pipeline
+
+        precision = None if dtype is None else str(dtype).removeprefix("torch.")
+        return load_onnx_pipeline(read_bundle(name_or_path, precision), task, None if device is None else str(device))
+
     import transformers
 
     from modeling_sigma.jobs.torch_devices import usable_device
 
-    if task is not None and task not in PIPELINE_KINDS:
-        raise ValueError(f"expected a task among {', '.join(PIPELINE_KINDS)}, received {task!r}")
     kind = saved_kind(name_or_path)
     served = served_pipelines(kind)
     task = task or next(iter(served))

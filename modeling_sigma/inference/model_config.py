@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from modeling_sigma.conversion.export_bundle import is_bundle, read_bundle
 from modeling_sigma.io.reading_errors import one_line
 from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, ModelKind
 
@@ -26,6 +27,11 @@ def load_model_config(name_or_path: str | Path) -> Any:
     from modeling_sigma.hub.weight_checks import weight_problems
 
     path = Path(name_or_path)
+    if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
+        raise ValueError(
+            f"{path}: expected a whole model, found an adapter: load it on its base model and merge them, "
+            "model.merge_and_unload(), then save the result"
+        )
     if path.is_file():
         raise ValueError(f"{path}: expected the folder of a model, found a file")
     if path.is_dir() and not (path / "config.json").is_file():
@@ -82,13 +88,16 @@ def _can_be_a_hub_name(name: str) -> bool:
 
 
 def saved_kind(name_or_path: str | Path) -> ModelKind:
-    """What kind of model a folder or Hub name holds.
+    """What kind of model a folder or Hub name holds; of an exported model, what it was.
 
     Raises:
         ValueError: as [`load_model_config`], or for a class that is not in `MODEL_KINDS`.
         OSError: if the configuration cannot be read.
     """
-    architecture = (load_model_config(name_or_path).architectures or ["none"])[0]
+    if is_bundle(name_or_path):
+        architecture = read_bundle(name_or_path).facts["architecture"]
+    else:
+        architecture = (load_model_config(name_or_path).architectures or ["none"])[0]
     if architecture not in MODEL_KINDS:
         raise ValueError(f"{name_or_path}: expected one of {', '.join(MODEL_KINDS)}, found {architecture}")
     return MODEL_KINDS[architecture]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from .clip_making import as_pose_clip, split_clips
-from .pipeline_base_sigma import SigmaPipeline
 from .pose_clip import PoseClip
 from .pose_transforms import SCORE_THRESHOLD, select_joints
 from .skeleton_layouts import PART_SLICES
@@ -143,13 +142,15 @@ def _shared_length(before: str, after: str) -> int:
     return 0
 
 
-class LongClips(SigmaPipeline):
-    """A generative pipeline that also takes `window_seconds` and `stride_seconds` in a call.
+class LongClips:
+    """In front of a pipeline that writes: calls take `window_seconds` and `stride_seconds`, too.
 
     A long clip is cut with [`cut_at_pauses`], and its pieces go through the pipeline (in batches with `batch_size`).
     The result has `"text"`, the texts of all pieces joined, and `"segments"`, a list of `{"start", "end", "text"}`
     with times in seconds. Pieces in which nobody is seen have the text `""`.
     """
+
+    sees_somebody: Callable[..., bool]  # of the pipeline
 
     def __call__(
         self,
@@ -159,7 +160,7 @@ class LongClips(SigmaPipeline):
         stride_seconds: float | None = None,
         **kwargs: Any,
     ) -> Any:
-        call = super().__call__
+        call = super().__call__  # type: ignore[misc]
         if window_seconds is None:
             if stride_seconds is not None:
                 raise ValueError("expected window_seconds together with stride_seconds")

@@ -64,6 +64,9 @@ class ModelKind:
         return not self.has_labels and any(PIPELINE_KINDS[name].writes for name in self.pipelines)
 
 
+# The pipeline that every kind serves.
+FEATURES = "sign-feature-extraction"
+
 PIPELINE_KINDS: Mapping[str, PipelineKind] = MappingProxyType(
     {
         kind.name: kind
@@ -72,6 +75,7 @@ PIPELINE_KINDS: Mapping[str, PipelineKind] = MappingProxyType(
             PipelineKind("isolated-sign-recognition", "pipeline_sigma", "IsolatedSignRecognitionPipeline"),
             PipelineKind("continuous-sign-recognition", "pipeline_sigma", "ContinuousSignRecognitionPipeline"),
             PipelineKind("sign-text-retrieval", "pipeline_retrieval_sigma", "SignTextRetrievalPipeline", writes=False),
+            PipelineKind(FEATURES, "pipeline_features_sigma", "SignFeatureExtractionPipeline", writes=False),
         )
     }
 )
@@ -81,7 +85,7 @@ _WRITING = tuple(kind.name for kind in PIPELINE_KINDS.values() if kind.writes)
 MODEL_KINDS: MutableMapping[str, ModelKind] = {
     kind.class_name: kind
     for kind in (
-        ModelKind("SigmaModel", "modeling_sigma", "AutoModel", ("sign-text-retrieval",)),
+        ModelKind("SigmaModel", "modeling_sigma", "AutoModel", ("sign-text-retrieval", FEATURES)),
         ModelKind(
             "SigmaForPreTraining",
             "modeling_sigma_pretraining",
@@ -94,7 +98,7 @@ MODEL_KINDS: MutableMapping[str, ModelKind] = {
             "SigmaForConditionalGeneration",
             "modeling_sigma_heads",
             "AutoModelForSeq2SeqLM",
-            _WRITING,
+            (*_WRITING, FEATURES),
             head="generation",
             tasks=("islr", "cslr", "slt"),
             adapter_task="SEQ_2_SEQ_LM",
@@ -103,7 +107,7 @@ MODEL_KINDS: MutableMapping[str, ModelKind] = {
             "SigmaForSequenceClassification",
             "modeling_sigma_heads",
             "AutoModelForSequenceClassification",
-            ("isolated-sign-recognition",),
+            ("isolated-sign-recognition", FEATURES),
             head="classification",
             tasks=("islr",),
             label_layer="classifier",
@@ -113,7 +117,7 @@ MODEL_KINDS: MutableMapping[str, ModelKind] = {
             "SigmaForCTC",
             "modeling_sigma_heads",
             "AutoModelForCTC",
-            ("continuous-sign-recognition",),
+            ("continuous-sign-recognition", FEATURES),
             head="ctc",
             tasks=("cslr",),
             label_layer="ctc_head",

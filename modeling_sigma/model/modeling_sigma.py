@@ -24,7 +24,7 @@ from .objectives_sigma import global_alignment_logits
 from .outputs_sigma import SigmaEncoderOutput, SigmaOutput
 from .pose_encoder_sigma import SigmaPoseEncoder, check_pose_inputs
 from .publishing_sigma import CheckedPush
-from .streams_sigma import cls_of, frames_of, pooled_output, repeat_last_frame
+from .streams_sigma import cls_of, frames_of, mean_over_frames, pooled_output, repeat_last_frame
 from .text_backbone_sigma import (
     EncoderPass,
     build_stack,
@@ -293,6 +293,34 @@ class SigmaPreTrainedModel(CheckedPush, PreTrainedModel):
             attentions=states.attentions,
             attention_mask=mask,
             pose_embeds=pose_embeds,
+        )
+
+    @can_return_tuple
+    def get_pose_features(
+        self,
+        pose_values: torch.Tensor,
+        pose_attention_mask: torch.Tensor | None = None,
+        prompt_input_ids: torch.Tensor | None = None,
+        prompt_attention_mask: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> BaseModelOutputWithPooling:
+        """Clips as vectors, whatever the head: alike clips have alike vectors. For the arguments see `embed_poses`.
+
+        Returns:
+            `BaseModelOutputWithPooling`: `pooler_output` `(batch_size, hidden_size)` holds one unit vector per clip,
+            the mean of the encoder's states over the real frames. [`SigmaModel`], which learnt to compare clips with
+            sentences by it, takes the [CLS] instead.
+        """
+        encoded = self.encode_poses(
+            pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask, **kwargs
+        )
+        states: Any = encoded.last_hidden_state
+        frames = frames_of(states, encoded.attention_mask, pose_values.shape[1])
+        return BaseModelOutputWithPooling(
+            last_hidden_state=states,
+            pooler_output=nn.functional.normalize(mean_over_frames(*frames), dim=-1),
+            hidden_states=encoded.hidden_states,
+            attentions=encoded.attentions,
         )
 
     def score_tokens(self, states: torch.Tensor) -> torch.Tensor:

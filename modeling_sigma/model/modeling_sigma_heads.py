@@ -16,7 +16,7 @@ from .ctc_sigma import ctc_loss
 from .modeling_sigma import LABEL_HEAD_KEYS, SigmaPreTrainedModel, without_text_arguments
 from .objectives_sigma import label_smoothed_cross_entropy
 from .outputs_sigma import SigmaCTCOutput, SigmaEncoderOutput, SigmaSeq2SeqLMOutput, SigmaSequenceClassifierOutput
-from .streams_sigma import frames_of
+from .streams_sigma import frames_of, mean_over_frames
 from .text_backbone_sigma import build_stack, shift_right
 
 
@@ -275,6 +275,11 @@ class SigmaForSequenceClassification(_LabelHead):
         self.classifier = self._build_label_layer()
         self.post_init()
 
+    def score_frames(self, states: torch.Tensor, is_real: torch.Tensor) -> torch.Tensor:
+        """States `(B, T, D)` and mask `(B, T)` of the frames -> logits `(B, num_labels)`."""
+        logits: torch.Tensor = self.classifier(self.dropout(mean_over_frames(states, is_real)))
+        return logits
+
     @can_return_tuple
     def forward(
         self,
@@ -300,9 +305,7 @@ class SigmaForSequenceClassification(_LabelHead):
         encoded, states, is_real = self._encode_frames(
             pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask, **kwargs
         )
-        mask = is_real[:, :, None].to(states.dtype)  # (B, T, 1)
-        pooled = (states * mask).sum(dim=1) / mask.sum(dim=1)
-        logits = self.classifier(self.dropout(pooled))
+        logits = self.score_frames(states, is_real)
         loss = None
         if labels is not None:
             weights = self.config.class_weights
@@ -340,6 +343,11 @@ class SigmaForCTC(_LabelHead):
         self.ctc_head = self._build_label_layer()
         self.post_init()
 
+    def score_frames(self, states: torch.Tensor, is_real: torch.Tensor) -> torch.Tensor:
+        """States `(B, T, D)` and mask `(B, T)` of the frames -> logits `(B, T, num_labels)`."""
+        logits: torch.Tensor = self.ctc_head(self.dropout(states))
+        return logits
+
     @can_return_tuple
     def forward(
         self,
@@ -369,7 +377,7 @@ class SigmaForCTC(_LabelHead):
         encoded, states, is_real = self._encode_frames(
             pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask, **kwargs
         )
-        logits = self.ctc_head(self.dropout(states))
+        logits = self.score_frames(states, is_real)
         loss = num_skipped = None
         if labels is not None:
             config = self.config

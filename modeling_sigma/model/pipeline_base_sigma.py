@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 from torch.utils.data import Dataset
 from transformers import Pipeline
-from transformers.utils import logging
 
 from .clip_making import as_pose_clip, split_clips
 from .feature_extraction_sigma import SigmaFeatureExtractor
-from .pose_clip import PoseClip
 from .publishing_sigma import CheckedPush
-from .skeleton_layouts import PART_SLICES
+from .unseen_clips import SignerChecks
 
 
-logger = logging.get_logger(__name__)
-
-
-class SigmaPipeline(CheckedPush, Pipeline):
+class SigmaPipeline(CheckedPush, SignerChecks, Pipeline):
     """Reads clips with a processor, or with a feature extractor alone where the model needs no text.
 
     A model answers whatever it is given, and as confidently, when the detector found nobody. Such clips are refused
@@ -63,31 +57,6 @@ class SigmaPipeline(CheckedPush, Pipeline):
             raise ValueError("expected a processor or a feature_extractor, received neither: pass one to the pipeline")
         return found
 
-    def sees_somebody(self, clip: Any, max_frames: int | None = None) -> bool:
-        """Whether the model would see a joint of this clip in any frame."""
-        return bool(self._scores(as_pose_clip(clip), max_frames).any())
-
-    def check_seen(self, clip: Any, max_frames: int | None = None) -> None:
-        """Refuses a clip in which the model would see nobody; one without hands gets a warning.
-
-        Raises:
-            ValueError: if nobody is seen.
-        """
-        clip = as_pose_clip(clip)
-        self._check_scores(self._scores(clip, max_frames), clip)
-
-    def _scores(self, clip: PoseClip, max_frames: int | None) -> np.ndarray:
-        """Of the joints that the model would see, `(T, 69)`; 0 for the others."""
-        extractor = self.extractor
-        return extractor.extract(clip, max_frames or extractor.max_frames)[..., 2]
-
-    def _check_scores(self, scores: np.ndarray, clip: PoseClip) -> None:
-        if not scores.any():
-            raise ValueError(self.extractor.explain_unseen(clip))
-        hands = (PART_SLICES["left_hand"], PART_SLICES["right_hand"])
-        if not any(scores[..., joints].any() for joints in hands):
-            logger.warning_once("no hand is seen in a clip: what a model makes of it means little")
-
     def preprocess(
         self,
         inputs: Any,
@@ -109,6 +78,6 @@ class SigmaPipeline(CheckedPush, Pipeline):
         else:
             features = self.processor(poses=clip, language=language, max_frames=max_frames, return_tensors="pt")
         if not allow_unseen:
-            self._check_scores(features["pose_values"][0, ..., 2].numpy(), clip)
+            self.check_scores(features["pose_values"][0, ..., 2].numpy(), clip)
         use_prompt = self.model.config.use_prompt
         return {name: value for name, value in features.items() if use_prompt or not name.startswith("prompt_")}

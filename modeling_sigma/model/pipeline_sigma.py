@@ -10,11 +10,10 @@ from transformers import GenerationConfig
 
 from .clip_making import as_pose_clip
 from .clip_windows_sigma import LongClips
-from .ctc_sigma import GlossSpan, decode_greedily, decode_with_beams
+from .ctc_decoding_sigma import decode_greedily, decode_with_beams, name_spans
 from .label_trie_sigma import LabelTrie, score_labels
 from .modeling_sigma import given
 from .pipeline_base_sigma import SigmaPipeline
-from .pose_transforms import even_frame_indices
 
 
 class _WritingPipeline(SigmaPipeline):
@@ -267,17 +266,7 @@ class ContinuousSignRecognitionPipeline(_SignRecognitionPipeline):
             best = decode_greedily(logits, num_frames, blank_id)[0]
         else:
             best = decode_with_beams(logits, num_frames, blank_id, num_beams)[0][0]
-        frames = even_frame_indices(int(model_outputs["clip_length"]), int(num_frames))
-        bounds = [*frames.tolist(), int(model_outputs["clip_length"])]
-        names = self.model.config.id2label
-        spans = [self._name_span(span, names, bounds, float(model_outputs["clip_fps"])) for span in best.spans]
+        about = int(model_outputs["clip_length"]), int(num_frames), float(model_outputs["clip_fps"])
+        spans = name_spans(best.spans, self.model.config.id2label, *about)
         glosses = [span["gloss"] for span in spans]
         return {"glosses": glosses, "text": " ".join(glosses), "spans": spans}
-
-    @staticmethod
-    def _name_span(span: GlossSpan, names: dict[int, str], bounds: list[int], fps: float) -> dict[str, Any]:
-        start, end = bounds[span.start], bounds[span.end]
-        named = {"gloss": names[span.label], "start": start, "end": end, "score": span.score}
-        if fps > 0:  # NaN where it is unknown
-            named.update(start_seconds=start / fps, end_seconds=end / fps)
-        return named

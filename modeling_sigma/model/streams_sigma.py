@@ -14,6 +14,12 @@ def frames_of(states: torch.Tensor, mask: torch.Tensor, num_frames: int) -> tupl
     return states[:, -num_frames:], mask[:, -num_frames:].to(states.device)
 
 
+def mean_over_frames(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The mean of the real frames of each clip: `(B, T, D)` and `(B, T)` -> `(B, D)`."""
+    mask = mask[:, :, None].to(states.dtype)
+    return (states * mask).sum(dim=1) / mask.sum(dim=1)
+
+
 def repeat_last_frame(pose_values: torch.Tensor, pose_attention_mask: torch.Tensor) -> torch.Tensor:
     """Fills the padding after each clip with its last real frame (`pad_mode="repeat"`)."""
     lengths = pose_attention_mask.long().sum(dim=1, keepdim=True)  # (B, 1)
