@@ -253,7 +253,7 @@ def test_top_k(recognize: Any, clips: list[PoseClip], top_k: int, expected: int)
 
 @pytest.mark.parametrize("top_k", [0, -1])
 def test_top_k_must_be_positive(recognize: Any, clips: list[PoseClip], top_k: int) -> None:
-    with pytest.raises(ValueError, match=f"expected top_k >= 1, received {top_k}"):
+    with pytest.raises(ValueError, match=f"expected top_k as an integer >= 1, received {top_k}"):
         recognize(clips[0], top_k=top_k)
 
 

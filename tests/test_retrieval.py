@@ -87,7 +87,7 @@ def test_pipeline_mistakes(rank: Any) -> None:
         ({"texts": "hello"}, "expected texts as a list"),
         ({"texts": ["a"], "inputs_are": "texts"}, "expected inputs_are='clips' to rank texts"),
         ({"inputs_are": "videos"}, "expected inputs_are 'clips' or 'texts'"),
-        ({"texts": ["a"], "top_k": 0}, "expected top_k >= 1, received 0"),
+        ({"texts": ["a"], "top_k": 0}, "expected top_k as an integer >= 1, received 0"),
         ({"embeddings": np.zeros((3, 5))}, r"expected embeddings of shape \(N, 32\), received \(3, 5\)"),
         ({"texts": ["a", " "]}, "expected a text, received ' '"),
     ):

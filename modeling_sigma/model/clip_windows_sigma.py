@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .clip_making import as_pose_clip, split_clips
+from .pipeline_arguments_sigma import check_arguments
 from .pipeline_base_sigma import SigmaPipeline
 from .pose_clip import PoseClip
 from .pose_transforms import SCORE_THRESHOLD, select_joints
@@ -159,6 +160,7 @@ class LongClips(SigmaPipeline):
         stride_seconds: float | None = None,
         **kwargs: Any,
     ) -> Any:
+        check_arguments({"window_seconds": window_seconds, "stride_seconds": stride_seconds})
         call = super().__call__
         if window_seconds is None:
             if stride_seconds is not None:

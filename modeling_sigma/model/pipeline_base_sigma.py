@@ -12,6 +12,8 @@ from transformers.utils import logging
 
 from .clip_making import as_pose_clip, split_clips
 from .feature_extraction_sigma import SigmaFeatureExtractor
+from .finite_weights_sigma import not_finite
+from .pipeline_arguments_sigma import check_arguments
 from .pose_clip import PoseClip
 from .skeleton_layouts import PART_SLICES
 
@@ -23,7 +25,7 @@ class SigmaPipeline(Pipeline):
     """Reads clips with a processor, or with a feature extractor alone where the model needs no text.
 
     A model answers whatever it is given, and as confidently, when the detector found nobody. Such clips are refused
-    unless `allow_unseen` is true. Nor does a model answer with weights that nobody has trained.
+    unless `allow_unseen` is true. Nor does a model answer with weights that nobody has trained, or that are no numbers.
     """
 
     _load_processor: bool | None = True
@@ -32,7 +34,9 @@ class SigmaPipeline(Pipeline):
     _load_image_processor = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        check_arguments(kwargs)
         super().__init__(*args, **kwargs)
+        self._check_max_frames(kwargs.get("max_frames"))
         untrained = getattr(self.model, "untrained_weights", [])
         if untrained:
             saved = (self.model.config.architectures or ["another class"])[0]
@@ -41,8 +45,17 @@ class SigmaPipeline(Pipeline):
                 f"{type(self.model).__name__} ({untrained[0]}, ...) are random. Choose the pipeline of that class, or "
                 "train first"
             )
+        damaged = not_finite(self.model.state_dict().items())
+        if damaged:
+            raise ValueError(
+                f"{self.model.name_or_path or type(self.model).__name__}: expected finite weights, found NaN or "
+                f"infinity in {len(damaged)} of them ({damaged[0]}, ...): the file is damaged, or the training "
+                "diverged; use an earlier checkpoint"
+            )
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        check_arguments(kwargs)
+        self._check_max_frames(kwargs.get("max_frames"))
         if isinstance(inputs, tuple):
             inputs = list(inputs)
         if isinstance(inputs, list) and not inputs:
@@ -61,6 +74,17 @@ class SigmaPipeline(Pipeline):
         if found is None:
             raise ValueError("expected a processor or a feature_extractor, received neither: pass one to the pipeline")
         return found
+
+    def _check_max_frames(self, max_frames: int | None) -> None:
+        """A model needs memory that grows with the square of the frames."""
+        if max_frames is None:
+            return
+        most = max(self.model.config.max_frames, self.extractor.max_frames)
+        if max_frames > most:
+            raise ValueError(
+                f"expected max_frames of at most {most}, which this model was made for, received {max_frames}: leave "
+                "it out, and frames of longer clips are left out evenly"
+            )
 
     def sees_somebody(self, clip: Any, max_frames: int | None = None) -> bool:
         """Whether the model would see a joint of this clip in any frame."""

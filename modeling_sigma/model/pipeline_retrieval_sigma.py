@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
 from .modeling_sigma import given
+from .pipeline_arguments_sigma import check_arguments
 from .pipeline_base_sigma import SigmaPipeline
+from .text_inputs_sigma import check_text
 
 
 class SignTextRetrievalPipeline(SigmaPipeline):
@@ -44,6 +46,7 @@ class SignTextRetrievalPipeline(SigmaPipeline):
         inputs_are: str | None = None,
         **kwargs: Any,
     ) -> Any:
+        check_arguments({"texts": texts, "inputs_are": inputs_are})
         given = [
             name
             for name, value in (("texts", texts), ("clips", clips), ("embeddings", embeddings))
@@ -64,7 +67,10 @@ class SignTextRetrievalPipeline(SigmaPipeline):
             vectors = super().__call__(candidates, inputs_are=other, **options)
             embeddings = torch.stack(vectors)
         elif embeddings is not None:
-            embeddings = torch.as_tensor(embeddings, dtype=torch.float32)
+            try:
+                embeddings = torch.as_tensor(embeddings, dtype=torch.float32)
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise ValueError(f"expected embeddings as an array of numbers, received {embeddings!r:.80}") from error
             width = self.model.config.hidden_size
             if embeddings.ndim != 2 or embeddings.shape[1] != width:
                 raise ValueError(f"expected embeddings of shape (N, {width}), received {tuple(embeddings.shape)}")
@@ -83,8 +89,6 @@ class SignTextRetrievalPipeline(SigmaPipeline):
         coordinates: str | None = None,
         aspect_ratio: float | None = None,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        if top_k is not None and top_k < 1:
-            raise ValueError(f"expected top_k >= 1, received {top_k}")
         if inputs_are not in (None, "clips", "texts"):
             raise ValueError(f"expected inputs_are 'clips' or 'texts', received {inputs_are!r}")
         preprocess = {
@@ -100,7 +104,7 @@ class SignTextRetrievalPipeline(SigmaPipeline):
 
     def preprocess(self, inputs: Any, inputs_are: str = "clips", **options: Any) -> dict[str, Any]:
         if inputs_are == "texts":
-            if not isinstance(inputs, str) or not inputs.strip():
+            if not check_text(inputs, "a text").strip():
                 raise ValueError(f"expected a text, received {inputs!r:.80}")
             features = self.processor(text=inputs, return_tensors="pt")
             return {name: features[name] for name in ("text_input_ids", "text_attention_mask")}
@@ -131,6 +135,6 @@ class SignTextRetrievalPipeline(SigmaPipeline):
 
 
 def _as_list(candidates: Any, name: str) -> list[Any]:
-    if isinstance(candidates, str) or not len(candidates):
+    if isinstance(candidates, (str, Mapping)) or not hasattr(candidates, "__len__") or not len(candidates):
         raise ValueError(f"expected {name} as a list with at least one entry, received {candidates!r:.80}")
     return list(candidates)
