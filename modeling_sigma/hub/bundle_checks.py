@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 from packaging.version import InvalidVersion, Version
-from safetensors import SafetensorError, safe_open
 
 import modeling_sigma
+from modeling_sigma.hub.weight_checks import adapter_problems, damaged_weights, weight_problems
 from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, ModelKind
 
 
@@ -88,7 +88,10 @@ def check_bundle(folder: str | Path) -> CheckedBundle:
     sent = tuple(path for path in _files(folder) if _is_sent(path))
     left_out = tuple(path for path in _files(folder) if not _is_sent(path))
     problems = [*_pickles(folder), *(_adapter_problems(config) if is_adapter else _model_problems(folder, config))]
-    problems += weight_problems(folder, "adapter_model" if is_adapter else "model")
+    unreadable = weight_problems(folder, "adapter_model" if is_adapter else "model")
+    if not unreadable and not problems:
+        unreadable = adapter_problems(folder) if is_adapter else damaged_weights(folder, config)
+    problems += unreadable
     if problems:
         raise ValueError(f"{folder} cannot be published: " + "; ".join(problems))
     return CheckedBundle(folder, config, sent, left_out)
@@ -224,21 +227,3 @@ def _adapter_problems(config: Mapping[str, Any]) -> Iterator[str]:
             f"the adapter's base model is {base!r}, which nobody else can find: publish the base model first, and set "
             "base_model_name_or_path in adapter_config.json to its name on the Hub"
         )
-
-
-def weight_problems(folder: Path, stem: str = "model") -> Iterator[str]:
-    """What is wrong with the files of weights in a folder, as far as their headers tell."""
-    index = folder / f"{stem}.safetensors.index.json"
-    if index.is_file():
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8")).get("weight_map", {}).values()))
-    else:
-        names = [f"{stem}.safetensors"]
-    for name in names:
-        if not (folder / name).is_file():
-            yield f"{name} missing: these are the weights"
-            continue
-        try:
-            with safe_open(folder / name, framework="numpy") as file:
-                file.keys()
-        except (SafetensorError, OSError) as error:
-            yield f"{name} is damaged ({error})"

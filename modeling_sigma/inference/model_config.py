@@ -19,7 +19,7 @@ def load_model_config(name_or_path: str | Path) -> Any:
     """
     from transformers import AutoConfig
 
-    from modeling_sigma.hub.bundle_checks import weight_problems
+    from modeling_sigma.hub.weight_checks import weight_problems
 
     path = Path(name_or_path)
     if path.is_file():
@@ -42,7 +42,7 @@ def load_model_config(name_or_path: str | Path) -> Any:
             f"{name_or_path}: expected a Sigma model, found one of type {config.model_type}: give the folder of a "
             "Sigma model; convert-checkpoint makes one from a released checkpoint"
         )
-    problems = list(weight_problems(path)) if path.is_dir() else []
+    problems = weight_problems(path) if path.is_dir() else []
     if problems:
         raise ValueError(f"{name_or_path} cannot be loaded: {'; '.join(problems)}")
     return config
