@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 from transformers import Pipeline
 from transformers.utils import logging
@@ -25,7 +26,7 @@ class SigmaPipeline(Pipeline):
     """Reads clips with a processor, or with a feature extractor alone where the model needs no text.
 
     A model answers whatever it is given, and as confidently, when the detector found nobody. Such clips are refused
-    unless `allow_unseen` is true. Nor does a model answer with weights that nobody has trained, or that are no numbers.
+    unless `allow_unseen` is true. Nor does a model answer with untrained or damaged weights.
     """
 
     _load_processor: bool | None = True
@@ -110,6 +111,14 @@ class SigmaPipeline(Pipeline):
         hands = (PART_SLICES["left_hand"], PART_SLICES["right_hand"])
         if not any(scores[..., joints].any() for joints in hands):
             logger.warning_once("no hand is seen in a clip: what a model makes of it means little")
+
+    def _check_numbers(self, scores: torch.Tensor) -> None:
+        """Weights can be finite and so large that what a model computes is not. Minus infinity is a score, of zero."""
+        if (scores.isnan() | scores.isposinf()).any():
+            raise ValueError(
+                f"expected numbers, {type(self.model).__name__} computed NaN or infinity: its weights are damaged, or "
+                f"{self.model.dtype} is not precise enough (dtype=torch.float32 is)"
+            )
 
     def preprocess(
         self,

@@ -123,6 +123,7 @@ class SignTextRetrievalPipeline(SigmaPipeline):
         top_k: int | None = None,
     ) -> Any:
         vector = model_outputs["vectors"].float().reshape(-1)
+        self._check_numbers(vector)
         if embeddings is None:
             return vector
         scores = embeddings.to(vector.device) @ vector

@@ -146,6 +146,7 @@ class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
     def postprocess(
         self, model_outputs: dict[str, Any], top_k: int = TOP_K, labels: Sequence[str] | None = None
     ) -> list[dict[str, Any]]:
+        self._check_numbers(model_outputs["logits"])
         probabilities = torch.softmax(model_outputs["logits"].float(), dim=-1).squeeze(0)
         scores, numbers = probabilities.topk(min(top_k, len(probabilities)))
         is_head = labels is None and not self.model.can_generate()
@@ -268,6 +269,7 @@ class ContinuousSignRecognitionPipeline(_SignRecognitionPipeline):
             results = [{"glosses": glosses, "text": " ".join(glosses)} for glosses in texts]
             return results[0] if len(results) == 1 else results
         logits, num_frames = model_outputs["logits"], model_outputs["num_frames"]
+        self._check_numbers(logits)
         blank_id = self.model.config.ctc_blank_id
         if num_beams == 1:
             best = decode_greedily(logits, num_frames, blank_id)[0]
