@@ -132,7 +132,7 @@ def test_the_encoder_runs_once_and_shared_beginnings_too(writer: Any, trie: Labe
     assert num_beginnings < sum(map(len, trie.token_ids))
 
 
-@pytest.mark.parametrize(("top_k", "nodes_at_a_time"), [(1, 1), (1, None), (5, 20), (40, None)])
+@pytest.mark.parametrize(("top_k", "nodes_at_a_time"), [(1, 8), (1, None), (5, 20), (40, None)])
 def test_beginnings_that_cannot_matter_are_left_out(writer: Any, top_k: int, nodes_at_a_time: int | None) -> None:
     words = ["rain", "snow", "hello", "world", "north", "weather", "sign"]
     many = [" ".join(pair) for number in (1, 2, 3) for pair in itertools.product(words, repeat=number)]

@@ -28,8 +28,8 @@ class DecoderTree:
         self.stack, self.dtype = stack, encoder_states.dtype
         self._levels: list[list[tuple[Tensor, Tensor]]] = []  # depth, layer: keys and values (N, heads, width)
         attention = stack.block[0].layer[0].SelfAttention
-        bias = attention.compute_bias(max_depth, max_depth, device=encoder_states.device)
-        self._bias = bias.to(encoder_states.dtype)  # (1, heads, max_depth, max_depth)
+        bias = attention.compute_bias(max_depth, 1, device=encoder_states.device)
+        self._bias = bias.to(encoder_states.dtype)[..., 0]  # (1, heads, max_depth), by the distance to what is seen
         self._clip = []  # layer -> keys and values of the clip, (1, heads, S, width)
         for block in stack.block:
             cross = block.layer[1].EncDecAttention
@@ -49,7 +49,7 @@ class DecoderTree:
             `torch.Tensor` of shape `(N, D)`: the states after the final norm.
         """
         depth = len(rows)
-        bias = self._bias[:, :, depth : depth + 1, : depth + 1]
+        bias = self._bias[:, :, None, : depth + 1].flip(-1)  # (1, heads, 1, depth + 1): the own token comes last
         states, level = embeddings, []
         for number, block in enumerate(self.stack.block):
             own, cross = block.layer[0].SelfAttention, block.layer[1].EncDecAttention

@@ -13,6 +13,9 @@ import numpy as np
 from .text_inputs_sigma import check_text, check_texts
 
 
+_LONGEST_NAME = 100  # characters: a language is part of every prompt
+
+
 def check_arguments(arguments: Mapping[str, Any]) -> None:
     """Refuses values that no pipeline can use. Names that are not ours are left to `generate`.
 
@@ -48,8 +51,11 @@ def _check_switch(name: str, value: Any) -> None:
         raise ValueError(f"expected {name} as True or False, received {value!r:.60}")
 
 
-def _check_text(name: str, value: Any) -> None:
-    check_text(value, name)
+def _check_name(name: str, value: Any) -> None:
+    if len(check_text(value, name)) > _LONGEST_NAME:
+        raise ValueError(
+            f"expected {name} as a name of at most {_LONGEST_NAME} characters, received {len(value)}: {value!r:.60}"
+        )
 
 
 def _check_texts(name: str, value: Any) -> None:
@@ -57,9 +63,9 @@ def _check_texts(name: str, value: Any) -> None:
 
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "language": _check_text,
-    "coordinates": _check_text,
-    "inputs_are": _check_text,
+    "language": _check_name,
+    "coordinates": _check_name,
+    "inputs_are": _check_name,
     "aspect_ratio": _check_number,
     "window_seconds": _check_number,
     "stride_seconds": _check_number,
