@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 import zipfile
@@ -21,7 +24,7 @@ import pytest
 from modeling_sigma import PoseClip, SigmaForPreTraining, save_bundle
 from modeling_sigma.io import save_clip
 from tests.factories import random_clip, tiny_model, tiny_processor
-from tests.space_server import space_server
+from tests.space_server import ROOT, space_server
 
 
 pytestmark = pytest.mark.slow
@@ -178,6 +181,23 @@ def test_an_attack_harms_nobody_else(attack: str, server: Server, folder: Path) 
     assert re.search(expected or "Done.", message) and str(folder) not in message
     assert seconds < MOST_SECONDS and peak[0] < MOST_MEMORY and max(delays) < MOST_DELAY
     assert len(delays) > 1, "nobody else was served"
+
+
+def test_a_worker_without_memory_says_so(folder: Path) -> None:
+    """And is told to end: the next request gets all of the memory again."""
+    space, model = ROOT / "examples" / "space", str(folder / "writer")
+    code = f"import sys; sys.path.insert(0, {str(space)!r}); import limits; limits.WORK_MEMORY = 20_000_000; "
+    request = {"file": str(_frames(folder, 1500)), "model": model, "language": "English", "texts": [], "dark": False}
+    found = subprocess.run(
+        [sys.executable, "-c", code + "import worker; worker.main()", model],
+        input=json.dumps(request) + "\n",
+        capture_output=True,
+        encoding="utf-8",
+        cwd=ROOT,
+    )
+    answers = [json.loads(line) for line in found.stdout.splitlines()]
+    assert found.returncode == 0 and answers[0] == {"ready": True}, found.stderr[-2000:]
+    assert "needs more memory" in answers[1]["error"] and answers[1]["is_spent"]
 
 
 # --- what stays behind

@@ -13,6 +13,9 @@ from .pipeline_base_sigma import SigmaPipeline
 from .text_inputs_sigma import check_text
 
 
+_TEXTS_AT_A_TIME = 128
+
+
 class SignTextRetrievalPipeline(SigmaPipeline):
     """`pipeline("sign-text-retrieval")`: which of these texts belongs to a clip, which of these clips to a text?
 
@@ -21,7 +24,8 @@ class SignTextRetrievalPipeline(SigmaPipeline):
 
     Call arguments, one of:
 
-    - `texts` (list of `str`): inputs are clips; the texts are ranked for each.
+    - `texts` (list of `str`): inputs are clips; the texts are ranked for each. For the same texts in later calls, pass
+      their vectors as `embeddings`.
     - `clips` (list of clips): inputs are texts; the clips are ranked for each.
     - `embeddings` (`torch.Tensor` or `np.ndarray` of shape `(N, hidden_size)`): unit vectors of an earlier call,
       ranked for each input.
@@ -64,8 +68,10 @@ class SignTextRetrievalPipeline(SigmaPipeline):
         if texts is not None or clips is not None:
             candidates = _as_list(texts, "texts") if texts is not None else _as_list(clips, "clips")
             other = "texts" if texts is not None else "clips"
-            vectors = super().__call__(candidates, inputs_are=other, **options)
-            embeddings = torch.stack(vectors)
+            if other == "texts":
+                embeddings = self._embed_texts(candidates)
+            else:
+                embeddings = torch.stack(super().__call__(candidates, inputs_are=other, **options))
         elif embeddings is not None:
             try:
                 embeddings = torch.as_tensor(embeddings, dtype=torch.float32)
@@ -76,6 +82,21 @@ class SignTextRetrievalPipeline(SigmaPipeline):
                 raise ValueError(f"expected embeddings of shape (N, {width}), received {tuple(embeddings.shape)}")
         names = None if texts is None else list(texts)
         return super().__call__(inputs, *args, inputs_are=kind, embeddings=embeddings, names=names, **kwargs)
+
+    @torch.no_grad()
+    def _embed_texts(self, texts: list[str]) -> torch.Tensor:
+        """The vectors of many texts, `(N, hidden_size)`: texts of about one length go together."""
+        empty = next((text for text in texts if not text.strip()), None)
+        if empty is not None:
+            raise ValueError(f"expected texts with words in them, received {empty!r}")
+        order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+        vectors = torch.empty(len(texts), self.model.config.hidden_size)
+        for start in range(0, len(order), _TEXTS_AT_A_TIME):
+            rows = order[start : start + _TEXTS_AT_A_TIME]
+            features = self.processor(text=[texts[row] for row in rows], return_tensors="pt")
+            tokens = {name: features[name].to(self.device) for name in ("text_input_ids", "text_attention_mask")}
+            vectors[rows] = self.model.get_text_features(**tokens).pooler_output.float().cpu()
+        return vectors
 
     def _sanitize_parameters(
         self,
