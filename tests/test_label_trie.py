@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import torch
 from transformers import pipeline
 
 from modeling_sigma import IsolatedSignRecognitionPipeline, SigmaForSequenceClassification, save_bundle
-from modeling_sigma.model.label_trie_sigma import LabelTrie, score_labels
+from modeling_sigma.model.label_search_sigma import LEFT_OUT, score_labels
+from modeling_sigma.model.label_trie_sigma import LabelTrie
 from tests.factories import random_clip, random_clips, tiny_inputs, tiny_model, tiny_processor, tiny_tokenizer
 
 
@@ -63,7 +65,7 @@ def test_labels_that_a_tokenizer_cannot_tell_apart() -> None:
         LabelTrie.from_labels(["hello", "Ж", "Щ"], tokenizer)
     with pytest.raises(ValueError, match="received '', which has no tokens"):
         LabelTrie.from_labels(["hello", ""], tokenizer)
-    with pytest.raises(ValueError, match="a list of labels, received the string 'hello'"):
+    with pytest.raises(ValueError, match="expected labels as a list of strings, received 'hello'"):
         LabelTrie.from_labels("hello", tokenizer)
     with pytest.raises(ValueError, match="at least one label"):
         LabelTrie.from_labels([], tokenizer)
@@ -106,23 +108,45 @@ def test_scores_equal_those_of_each_label_alone(
     model.set_attn_implementation(attention)
     inputs = tiny_inputs(LENGTHS)
     encoded = model.encode_poses(**inputs)
-    scores = score_labels(model, encoded, trie, nodes_at_a_time)
+    scores = score_labels(model, encoded, trie, nodes_at_a_time=nodes_at_a_time)
     assert (scores - by_teacher_forcing(model, inputs, trie)).abs().max() <= 5e-5
     assert scores.shape == (3, len(SIGNS)) and (scores < 0).all()
 
 
-def test_the_encoder_runs_once_and_shared_beginnings_too(writer: Any, trie: LabelTrie) -> None:
+def nodes_read(model: Any, trie: LabelTrie, **options: Any) -> tuple[int, int, torch.Tensor]:
+    """How often the encoder ran, how many tokens the decoder read, and the scores."""
     rows: dict[str, list[int]] = {"encoder": [], "decoder": []}
     hooks = [
-        stack.block[0].layer[0].register_forward_hook(lambda _, __, out, n=name: rows[n].append(out[0].shape[1]))
-        for name, stack in (("encoder", writer.encoder), ("decoder", writer.decoder))
+        stack.block[0].layer[-1].register_forward_hook(lambda _, __, out, n=name: rows[n].append(out.shape[-2]))
+        for name, stack in (("encoder", model.encoder), ("decoder", model.decoder))
     ]
-    score_labels(writer, writer.encode_poses(**tiny_inputs(LENGTHS)), trie)
+    scores = score_labels(model, model.encode_poses(**tiny_inputs(LENGTHS)), trie, **options)
     for hook in hooks:
         hook.remove()
+    return len(rows["encoder"]), sum(rows["decoder"]), scores
+
+
+def test_the_encoder_runs_once_and_shared_beginnings_too(writer: Any, trie: LabelTrie) -> None:
     num_beginnings = len({tuple(ids[:stop]) for ids in trie.token_ids for stop in range(len(ids))})
-    assert len(rows["encoder"]) == 1 and rows["decoder"] == [num_beginnings]
+    assert nodes_read(writer, trie)[:2] == (1, len(LENGTHS) * num_beginnings)
     assert num_beginnings < sum(map(len, trie.token_ids))
+
+
+@pytest.mark.parametrize(("top_k", "nodes_at_a_time"), [(1, 8), (1, None), (5, 20), (40, None)])
+def test_beginnings_that_cannot_matter_are_left_out(writer: Any, top_k: int, nodes_at_a_time: int | None) -> None:
+    words = ["rain", "snow", "hello", "world", "north", "weather", "sign"]
+    many = [" ".join(pair) for number in (1, 2, 3) for pair in itertools.product(words, repeat=number)]
+    trie = LabelTrie.from_labels(many, tiny_tokenizer())
+    _, num_all, scores = nodes_read(writer, trie)
+    _, num_read, found = nodes_read(writer, trie, top_k=top_k, nodes_at_a_time=nodes_at_a_time)
+    assert torch.isfinite(scores).all() and num_read < num_all / 2
+    is_found = torch.isfinite(found)
+    assert (found - scores)[is_found].abs().max() <= 5e-5
+    left_out = scores.masked_fill(is_found, -torch.inf)
+    assert (left_out.logsumexp(dim=1) - scores.logsumexp(dim=1)).exp().max() <= LEFT_OUT
+    best, expected = found.softmax(dim=1).topk(top_k), scores.softmax(dim=1).topk(top_k)
+    assert best.indices.tolist() == expected.indices.tolist()
+    assert torch.allclose(best.values, expected.values, rtol=1e-4, atol=0)
 
 
 def test_an_exhaustive_beam_search_agrees(writer: Any, trie: LabelTrie) -> None:
@@ -216,7 +240,7 @@ def test_labels_given_when_the_pipeline_is_made(writer: Any) -> None:
 def test_mistakes_are_told(recognize: Any) -> None:
     with pytest.raises(ValueError, match=r"expected labels=\[\.\.\.\], received none: this model writes text"):
         recognize(random_clip())
-    with pytest.raises(ValueError, match="expected num_beams >= 1, received 0"):
+    with pytest.raises(ValueError, match="expected num_beams as an integer >= 1, received 0"):
         recognize(random_clip(), labels=SIGNS, num_beams=0)
     head = tiny_model(SigmaForSequenceClassification, num_labels=3)
     with pytest.raises(ValueError, match="a model that writes only: this one has a label head"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from transformers.utils import logging
 
 import modeling_sigma.model
@@ -182,3 +185,55 @@ def test_a_new_kind_is_one_entry_and_one_class(toy: Any, tmp_path: Path, capsys:
     save_clip(tmp_path / "clip.npz", random_clip(15))
     assert main(["predict", "--model", str(folder), str(tmp_path / "clip.npz")]) == 0
     assert capsys.readouterr().out.split("\t")[0] == "rain"
+
+
+# --- damaged weights
+
+
+def _damage(folder: Path, kind: str, name: str) -> None:
+    weights = load_file(folder / "model.safetensors")
+    if kind in ("nan", "infinite"):
+        weights[name].view(-1)[-1] = float("nan") if kind == "nan" else float("inf")
+    elif kind == "missing":
+        del weights[name]
+    elif kind == "unexpected":
+        weights["another.weight"] = torch.zeros(3)
+    else:
+        weights[name] = weights[name][:1].clone()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize("cls", [SigmaForConditionalGeneration, SigmaForCTC, SigmaModel])
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("nan", r"expected finite weights, found NaN or infinity in 1 of them \({name}, ...\): the file is damaged"),
+        ("infinite", r"expected finite weights, found NaN or infinity in 1 of them \({name}, ...\)"),
+        ("missing", r"cannot be loaded: {name}: expected these weights, found none"),
+        ("unexpected", r"cannot be loaded: another.weight: no weights of the model in config.json"),
+        ("shape", r"cannot be loaded: {name}: another shape than config.json says"),
+    ],
+)
+def test_damaged_weights_are_refused(
+    cls: type, kind: str, message: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = tmp_path / "model"
+    shutil.copytree(folder / cls.__name__, damaged)
+    name = "pose_encoder.part_bias" if kind == "shape" else "encoder.block.0.layer.0.SelfAttention.k.weight"
+    _damage(damaged, kind, name)
+    with pytest.raises(ValueError, match=message.format(name=name)):
+        load_pipeline(damaged)
+    save_clip(tmp_path / "clip.npz", random_clip(5))
+    assert main(["predict", str(tmp_path / "clip.npz"), "--model", str(damaged)]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and re.search(message.format(name=name), err)
+
+
+@pytest.mark.parametrize("cls", [SigmaForSequenceClassification, SigmaForCTC])
+def test_scores_that_are_no_numbers_are_no_answer(cls: type, folder: Path) -> None:
+    """Finite weights, but so large that their products are not."""
+    pipe = load_pipeline(folder / cls.__name__)
+    with torch.no_grad():
+        pipe.model.get_parameter("ctc_head.weight" if cls is SigmaForCTC else "classifier.weight").fill_(3e38)
+    with pytest.raises(ValueError, match="expected numbers, .* computed NaN or infinity: its weights are damaged"):
+        pipe(random_clip())

@@ -15,6 +15,7 @@ from modeling_sigma import (
     SigmaFeatureExtractor,
     SigmaForPreTraining,
     SigmaForSequenceClassification,
+    SigmaModel,
     SignLanguageTranslationPipeline,
     save_bundle,
 )
@@ -253,7 +254,7 @@ def test_top_k(recognize: Any, clips: list[PoseClip], top_k: int, expected: int)
 
 @pytest.mark.parametrize("top_k", [0, -1])
 def test_top_k_must_be_positive(recognize: Any, clips: list[PoseClip], top_k: int) -> None:
-    with pytest.raises(ValueError, match=f"expected top_k >= 1, received {top_k}"):
+    with pytest.raises(ValueError, match=f"expected top_k as an integer >= 1, received {top_k}"):
         recognize(clips[0], top_k=top_k)
 
 
@@ -289,6 +290,56 @@ def test_mistakes_are_told(kind: str, request: pytest.FixtureRequest, tmp_path: 
         pipe([3])
     with pytest.raises(ValueError, match="unknown keypoint layout"):
         pipe({"keypoints": np.zeros((2, 133, 2)), "scores": np.zeros((2, 133)), "layout": "kinect"})
+
+
+WRONG = {
+    "a count": ([0, -1, 1.5, "abc", True, [3], {}, float("nan")], "as an integer >= 1"),
+    "a number": ([0, -1, "abc", True, [3], float("nan"), float("inf")], "as a positive number"),
+    "a switch": ([0, 1, "no", [True]], "as True or False"),
+    "a name": ([3, b"English", ["English"], {}], "expected strings for"),
+    "half a character": (["\ud800"], "expected whole characters in"),
+    "a long name": (["x" * 101], "as a name of at most 100 characters"),
+    "texts": (["abc", "", b"abc", 3, {"a": "b"}, {"a"}, lambda: 0], "as a list of strings"),
+    "texts of something else": ([["a", None], [3], [["a"]]], "expected strings for"),
+    "half a text": ([["a", "b\udfff"]], "expected whole characters in"),
+}
+
+
+@pytest.mark.parametrize(
+    ("names", "kinds"),
+    [
+        (("max_frames", "top_k", "num_beams", "num_return_sequences", "max_new_tokens", "batch_size"), ["a count"]),
+        (("aspect_ratio", "window_seconds"), ["a number"]),
+        (("allow_unseen",), ["a switch"]),
+        (("language", "coordinates"), ["a name", "half a character", "a long name"]),
+        (("labels", "texts"), ["texts", "texts of something else", "half a text"]),
+    ],
+)
+def test_wrong_arguments_are_told(names: tuple[str, ...], kinds: list[str], translate: Any) -> None:
+    """In every pipeline that takes them, in a call as when it is made, before anything is read."""
+    recognize = pipeline("isolated-sign-recognition", model=tiny_model(id2label=LABELS), processor=tiny_processor())
+    rank = pipeline("sign-text-retrieval", model=tiny_model(SigmaModel), processor=tiny_processor())
+    takes = {"top_k": [recognize, rank], "labels": [recognize], "texts": [rank], "num_beams": [translate, recognize]}
+    for only in ("num_return_sequences", "max_new_tokens", "window_seconds"):
+        takes[only] = [translate]
+    for name in names:
+        for pipe in takes.get(name, [translate, recognize, rank]):
+            for value, message in ((value, WRONG[kind][1]) for kind in kinds for value in WRONG[kind][0]):
+                with pytest.raises(ValueError, match=f"{name}|{message}") as caught:
+                    pipe("nothing.npz", **{name: value})
+                assert message in str(caught.value) and name in str(caught.value)
+                if name not in ("texts", "window_seconds"):
+                    with pytest.raises(ValueError, match=message):
+                        type(pipe)(model=pipe.model, processor=pipe.processor, **{name: value})
+
+
+def test_a_model_reads_no_more_frames_than_it_was_made_for(translate: Any, recognize: Any) -> None:
+    for pipe, most in ((translate, 32), (recognize, 256)):
+        with pytest.raises(ValueError, match=f"at most {most}, which this model was made for, received 20000"):
+            pipe("nothing.npz", max_frames=20_000)
+        with pytest.raises(ValueError, match=f"at most {most}, which"):
+            type(pipe)(model=pipe.model, feature_extractor=pipe.extractor, max_frames=most + 1)
+    assert len(recognize(random_clip(300), max_frames=256)) == 5
 
 
 def test_one_frame_and_long_clips(translate: Any) -> None:

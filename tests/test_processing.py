@@ -268,8 +268,12 @@ def test_a_text_that_just_fits_is_not_cut(warnings: list[str]) -> None:
         ({"language": ["English"]}, "expected one language or 2, received 1"),
         ({"language": ["English", "French", "Chinese"]}, "expected one language or 2, received 3"),
         ({"text": []}, "expected text as a string or a list of strings"),
-        ({"text": [1, 2]}, r"expected text as a string or a list of strings, received \[1, 2\]"),
-        ({"text": ["a", None]}, "expected text as a string or a list of strings"),
+        ({"text": [1, 2]}, "expected strings for text, received 1 of type int"),
+        ({"text": ["a", None]}, "expected strings for text, received None"),
+        ({"text": ["a", "b\ud800"]}, "expected whole characters in text, received half of one"),
+        ({"text": {"a": "b"}}, "expected text as a list of strings, received {'a': 'b'}"),
+        ({"language": ["English", "\udfff"]}, "expected whole characters in language"),
+        ({"language": 3}, "expected language as a list of strings, received 3"),
     ],
 )
 def test_mistakes(processor: SigmaProcessor, arguments: dict[str, Any], message: str) -> None:

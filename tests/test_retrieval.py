@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,15 @@ def cosines() -> torch.Tensor:
                 row.append((out.pose_embeds * out.text_embeds).sum())
             rows.append(torch.stack(row))
     return torch.stack(rows)  # (clips, texts)
+
+
+@contextmanager
+def record_rows(encoder: Any) -> Iterator[list[int]]:
+    """How many texts each run through an encoder reads."""
+    rows: list[int] = []
+    hook = encoder.block[0].register_forward_hook(lambda _, inputs, __: rows.append(len(inputs[0])))
+    yield rows
+    hook.remove()
 
 
 # --- the pipeline
@@ -90,12 +101,26 @@ def test_pipeline_mistakes(rank: Any) -> None:
         ({"texts": "hello"}, "expected texts as a list"),
         ({"texts": ["a"], "inputs_are": "texts"}, "expected inputs_are='clips' to rank texts"),
         ({"inputs_are": "videos"}, "expected inputs_are 'clips' or 'texts'"),
-        ({"texts": ["a"], "top_k": 0}, "expected top_k >= 1, received 0"),
+        ({"texts": ["a"], "top_k": 0}, "expected top_k as an integer >= 1, received 0"),
         ({"embeddings": np.zeros((3, 5))}, r"expected embeddings of shape \(N, 32\), received \(3, 5\)"),
-        ({"texts": ["a", " "]}, "expected a text, received ' '"),
+        ({"texts": ["a", " "]}, "expected texts with words in them, received ' '"),
     ):
         with pytest.raises(ValueError, match=message):
             rank(clip, **options)
+
+
+def test_many_texts_are_read_together(rank: Any) -> None:
+    """In batches of texts of about one length, and each is ranked as if it stood alone."""
+    words = ["hello", "world", "rain", "north", "people who sign", "tomorrow"]
+    texts = [" ".join(words[: 1 + number % 6]) + f" {words[number % 5]}" * (number // 6) for number in range(24)] * 6
+    with record_rows(rank.model.text_encoder) as rows:
+        result = rank(random_clips((9,))[0], texts=texts)
+    assert len(rows) == 2 and sum(rows) == len(texts)
+    alone = torch.stack(rank(texts[:24], inputs_are="texts"))
+    vector = rank(random_clips((9,))[0])
+    for entry in result:
+        assert entry["text"] == texts[entry["index"]]
+        assert entry["score"] == pytest.approx(float(alone[entry["index"] % 24] @ vector), abs=1e-5)
 
 
 # --- the index

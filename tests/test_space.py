@@ -3,13 +3,8 @@
 import base64
 import io
 import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,9 +23,8 @@ from modeling_sigma import (
 )
 from modeling_sigma.io import load_clip, save_clip
 from tests.factories import random_clip, tiny_model, tiny_processor
+from tests.space_server import space_server
 
-
-ROOT = Path(__file__).resolve().parents[1]
 
 pytestmark = pytest.mark.slow
 
@@ -66,34 +60,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def url(folder: Path) -> Iterator[str]:
     pytest.importorskip("gradio", reason='needs the web demo: pip install "sigma-slu[space]"')
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "GRADIO_SERVER_PORT": str(port),
-        "GRADIO_ANALYTICS_ENABLED": "False",
-        "SIGMA_MODELS": ",".join(f"{name}={folder / name}" for name in MODELS),
-    }
-    log = (folder / "log.txt").open("w")
-    command = [sys.executable, str(ROOT / "examples" / "space" / "app.py")]
-    server = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    address = f"http://127.0.0.1:{port}/"
-    try:
-        deadline = time.monotonic() + 180
-        while True:
-            try:
-                urllib.request.urlopen(address, timeout=5)
-                break
-            except OSError:
-                assert server.poll() is None and time.monotonic() < deadline, (folder / "log.txt").read_text()[-2000:]
-                time.sleep(0.3)
+    with space_server({name: folder / name for name in MODELS}, folder / "log.txt") as (address, _):
         yield address
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-        log.close()
 
 
 @pytest.fixture(scope="module")

@@ -8,22 +8,21 @@ Works offline. Videos are offered where a pose estimator is installed.
 from __future__ import annotations
 
 import os
-import tempfile
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 
 import gradio as gr
-from answers import Answerer
-from page_pieces import moving_skeleton
+from limits import MAX_CHARACTERS, MAX_FILE_SIZE, MAX_WAITING, check_texts
+from uploads import open_folder
+from workers import Workers
 
 from datasets_scripts.synthetic import SyntheticSigns
-from modeling_sigma.io import load_clip, save_clip
+from modeling_sigma.io import save_clip
 from modeling_sigma.io.load_clip import VIDEO_SUFFIXES
 
 
 LANGUAGES = ("English", "German", "Chinese")
-MAX_SECONDS = 60
 DELETE_EVERY, DELETE_AFTER = 600, 3600  # seconds: of uploads
 NOTICE = (
     "A machine reads, and it often reads wrongly. It does not understand a sign language, and it does not replace an "
@@ -71,30 +70,26 @@ def example_files(folder: Path) -> list[str]:
 
 
 class Reader:
-    """Loads each model once, and turns files into what the page shows."""
+    """Has files read, and turns the answers into what the page shows."""
 
     def __init__(self, models: dict[str, str]) -> None:
         self.models = models
-        self.loaded: dict[str, Answerer] = {}
+        self.workers = Workers(next(iter(models.values())))
 
     def read(self, file: str | None, model: str, language: str, texts: str, dark: bool) -> tuple[str, str, str, str]:
         """Message, result, moving skeleton and picture of a file, all as HTML."""
         try:
             if not file:
                 raise ValueError("No file yet: drop a skeleton file or choose an example, then press Read.")
-            clip = load_clip(file)
-            if clip.duration is not None and clip.duration > MAX_SECONDS:
-                raise ValueError(f"This clip is {clip.duration:.0f} seconds long: please cut it to {MAX_SECONDS}.")
-            if model not in self.loaded:
-                self.loaded[model] = Answerer(self.models[model])
             lines = [line.strip() for line in texts.splitlines() if line.strip()]
-            answer = self.loaded[model].answer(clip, language, lines, dark)
-        except (ValueError, OSError, ImportError) as error:
+            check_texts(lines)
+            request = {"file": file, "model": self.models[model], "language": language, "texts": lines, "dark": dark}
+            answer = self.workers.ask(request, is_video=Path(file).suffix.lower() in VIDEO_SUFFIXES)
+        except ValueError as error:
             said = str(error).replace(self.models[model], model)  # no paths of the server
             said = said.replace(str(file), Path(file).name) if file else said
             return f'<div class="alert" role="alert">{escape(said)}</div>', "", "", ""
-        skeleton = moving_skeleton(clip, answer.captions, dark)
-        return '<div role="status">Done.</div>', answer.result, skeleton, answer.picture
+        return '<div role="status">Done.</div>', answer["result"], answer["skeleton"], answer["picture"]
 
 
 def build_app(models: dict[str, str], folder: Path) -> gr.Blocks:
@@ -119,6 +114,7 @@ def build_app(models: dict[str, str], folder: Path) -> gr.Blocks:
                     label="Texts to choose among, one per line (optional)",
                     info="A generative model picks the likeliest of them; a pre-trained model ranks them.",
                     elem_id="texts",
+                    max_length=MAX_CHARACTERS,
                     lines=2,
                 )
                 button = gr.Button("Read", variant="primary", elem_id="read")
@@ -133,18 +129,24 @@ def build_app(models: dict[str, str], folder: Path) -> gr.Blocks:
                         picture = gr.HTML(elem_id="map")
         dark = gr.Checkbox(visible=False)
         button.click(
-            reader.read, [file, model, language, texts, dark], [message, result, skeleton, picture], js=ASK_PAGE
+            reader.read,
+            [file, model, language, texts, dark],
+            [message, result, skeleton, picture],
+            js=ASK_PAGE,
+            concurrency_limit=MAX_WAITING,  # threads that wait for a worker
         )
     return page
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as examples:
-        app = build_app(model_names(), Path(examples))
-        app.queue().launch(
-            server_name=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
-            theme=THEME,
-            css=CSS,
-            allowed_paths=[examples],
-            max_file_size="50mb",
-        )
+    folder = open_folder()
+    examples = folder / "examples"
+    examples.mkdir()
+    app = build_app(model_names(), examples)
+    app.queue(max_size=MAX_WAITING).launch(
+        server_name=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
+        theme=THEME,
+        css=CSS,
+        allowed_paths=[str(examples)],
+        max_file_size=MAX_FILE_SIZE,
+    )

@@ -6,10 +6,12 @@ import base64
 import io
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from limits import MAX_DRAWN
 from PIL import Image
 
 from modeling_sigma.model.pose_clip import PoseClip
@@ -52,9 +54,16 @@ def gloss_captions(spans: Sequence[dict[str, Any]], clip: PoseClip) -> list[Capt
 def moving_skeleton(clip: PoseClip, captions: str | list[Caption], dark: bool) -> str:
     """The clip as GIF, with what was read as its captions, in the picture and for those who hear the page."""
     said = captions if isinstance(captions, str) else " ".join(text for text, _, _ in captions)
+    drawn = _thinned(clip)
     with tempfile.TemporaryDirectory() as folder:
-        path = save_animation(Path(folder) / "clip.gif", clip, height=300, captions=captions, dark=dark)
+        path = save_animation(Path(folder) / "clip.gif", drawn, height=300, captions=captions, dark=dark)
         return image_tag(path.read_bytes(), "gif", f"Moving skeleton of {len(clip)} frames, read as: {said}")
+
+
+def _thinned(clip: PoseClip) -> PoseClip:
+    """The clip with so few frames that its picture stays small, at the same speed."""
+    step = -(-len(clip) // MAX_DRAWN)
+    return replace(clip.frames(slice(None, None, step)), fps=(clip.fps or DEFAULT_FPS) / step)
 
 
 def figure(image: Image.Image, caption: str) -> str:

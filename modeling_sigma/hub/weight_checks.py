@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from modeling_sigma.io.json_text import parsed_json
+from modeling_sigma.model.finite_weights_sigma import not_finite
 from modeling_sigma.model.lone_parameters_sigma import RENAMED_PARAMETERS
 from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS
 from modeling_sigma.registration import defined_class
@@ -118,26 +119,6 @@ def shape_problems(found: Mapping[str, tuple[int, ...]], expected: Mapping[str, 
         first = f"expected {expected[wrong[0]]}, found {found[wrong[0]]}"
         problems.append(f"{_some(wrong)}: another shape than config.json says ({first})")
     return problems
-
-
-def not_finite(tensors: Iterable[tuple[str, torch.Tensor]]) -> list[str]:
-    """The names of tensors with a NaN or an infinity among their values; one pass without a copy.
-
-    Args:
-        tensors (`Iterable[tuple[str, torch.Tensor]]`):
-            Names and tensors, such as `model.state_dict().items()`. Integers are always finite.
-    """
-    return [name for name, tensor in tensors if not _is_finite(tensor)]
-
-
-def _is_finite(tensor: torch.Tensor) -> bool:
-    if tensor.is_meta or not tensor.is_floating_point() or tensor.numel() == 0:
-        return True
-    if tensor.element_size() == 1:  # 8-bit floats know no order
-        tensor = tensor.float()
-    # Both ends are NaN if any value is. Some 30 times as fast as isfinite().all().
-    ends = torch.stack(torch.aminmax(tensor))
-    return bool(torch.isfinite(ends).all())
 
 
 def adapter_problems(folder: Path) -> list[str]:

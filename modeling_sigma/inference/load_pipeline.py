@@ -32,8 +32,9 @@ def load_pipeline(name_or_path: str | Path, task: str | None = None, device: Any
         [`SigmaPipeline`]: the pipeline of that task.
 
     Raises:
-        ValueError: if there is no Sigma model, if it is damaged or from a newer version, if it does not serve the
-            task, or if this machine lacks the device.
+        ValueError: if there is no Sigma model, if it is damaged (weights that are missing, not expected, of another
+            shape or not finite) or from a newer version, if it does not serve the task, or if this machine lacks the
+            device.
         OSError: if the model cannot be read.
 
     Example:
@@ -71,10 +72,30 @@ def load_pipeline(name_or_path: str | Path, task: str | None = None, device: Any
         device = usable_device(str(device))
     auto_class = getattr(transformers, served[task])
     with naming_model(name_or_path):
-        model = auto_class.from_pretrained(name_or_path, trust_remote_code=False, dtype=dtype or "auto")
+        model = _whole_model(auto_class, name_or_path, dtype or "auto")
         if kind.has_labels and not model.config.use_prompt:  # such a model comes without a tokenizer
             extractor = transformers.AutoFeatureExtractor.from_pretrained(name_or_path, trust_remote_code=False)
             reader = {"feature_extractor": extractor}
         else:
             reader = {"processor": transformers.AutoProcessor.from_pretrained(name_or_path, trust_remote_code=False)}
     return defined_class(PIPELINE_KINDS[task])(model=model, task=task, device=device, **reader)
+
+
+def _whole_model(auto_class: Any, name_or_path: str | Path, dtype: Any) -> Any:
+    """The model, if its weights are those of its configuration. The pipeline looks at their values."""
+    from modeling_sigma.hub.weight_checks import shape_problems
+
+    model, info = auto_class.from_pretrained(
+        name_or_path,
+        trust_remote_code=False,
+        dtype=dtype,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # told below, with all that is wrong
+    )
+    wrong = {name: (tuple(found), tuple(expected)) for name, found, expected in info["mismatched_keys"]}
+    found = {**dict.fromkeys(info["unexpected_keys"], ()), **{name: shapes[0] for name, shapes in wrong.items()}}
+    expected = {**dict.fromkeys(info["missing_keys"], ()), **{name: shapes[1] for name, shapes in wrong.items()}}
+    problems = shape_problems(found, expected)
+    if problems:
+        raise ValueError(f"{name_or_path} cannot be loaded: {'; '.join(problems)}: copy or convert the model again")
+    return model

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .clip_making import as_pose_clip, split_clips
+from .pipeline_arguments_sigma import check_arguments
 from .pose_clip import PoseClip
 from .pose_transforms import SCORE_THRESHOLD, select_joints
 from .skeleton_layouts import PART_SLICES
@@ -160,6 +161,7 @@ class LongClips:
         stride_seconds: float | None = None,
         **kwargs: Any,
     ) -> Any:
+        check_arguments({"window_seconds": window_seconds, "stride_seconds": stride_seconds})
         call = super().__call__  # type: ignore[misc]
         if window_seconds is None:
             if stride_seconds is not None:

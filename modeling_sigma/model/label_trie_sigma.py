@@ -1,18 +1,43 @@
-"""Isolated recognition with a generative model: it can write only the labels of a set, or all of them are scored.
+"""Isolated recognition with a generative model that can write only the labels of a set.
 
 Text that is generated freely may not be a label at all. [`LabelTrie`] makes that impossible in `generate`;
-`score_labels` computes the likelihood of every label instead of searching.
+`score_labels` computes the likelihoods of labels instead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from .text_backbone_sigma import run_decoder_tree
+from .text_inputs_sigma import check_texts
+
+
+@dataclass(frozen=True)
+class TrieArrays:
+    """A trie of M nodes and N labels as arrays; node 0 is the root.
+
+    Args:
+        tokens (`torch.LongTensor` of shape `(M,)`):
+            The token of each node.
+        labels (`torch.LongTensor` of shape `(M,)`):
+            The number of the label that ends in a node; -1 for the others.
+        num_labels (`torch.LongTensor` of shape `(M,)`):
+            How many labels go through a node.
+        children (`torch.LongTensor` of shape `(M - 1,)`), first_child (`torch.LongTensor` of shape `(M + 1,)`):
+            The children of node i are `children[first_child[i] : first_child[i + 1]]`.
+    """
+
+    tokens: Tensor
+    labels: Tensor
+    num_labels: Tensor
+    children: Tensor
+    first_child: Tensor
 
 
 class LabelTrie:
@@ -76,11 +101,10 @@ class LabelTrie:
             tokenizer (`PreTrainedTokenizerBase`):
                 The tokenizer of the model; it adds the closing token.
         """
-        if isinstance(labels, str):
-            raise ValueError(f"expected a list of labels, received the string {labels!r:.60}: put it in a list")
-        encoded = tokenizer(list(labels), add_special_tokens=True)["input_ids"] if len(labels) else []
+        labels = check_texts(labels, "labels")
+        encoded = tokenizer(labels, add_special_tokens=True)["input_ids"] if labels else []
         # The closing token alone is an empty label.
-        return cls([ids if len(ids) > 1 else [] for ids in encoded], tokenizer.pad_token_id, list(labels))
+        return cls([ids if len(ids) > 1 else [] for ids in encoded], tokenizer.pad_token_id, labels)
 
     def __len__(self) -> int:
         return len(self.token_ids)
@@ -109,6 +133,23 @@ class LabelTrie:
                 return self._label_of_leaf[node]
         return None
 
+    @cached_property
+    def arrays(self) -> TrieArrays:
+        """The same tree for `score_labels`."""
+        counts = np.array([len(children) for children in self._children])
+        parents = np.repeat(np.arange(len(counts)), counts)
+        children = np.array([node for children in self._children for node in children.values()], dtype=np.int64)
+        tokens = np.zeros(len(counts), dtype=np.int64)
+        tokens[children] = [token for children in self._children for token in children]
+        labels = np.full(len(counts), -1)
+        labels[list(self._label_of_leaf)] = list(self._label_of_leaf.values())
+        num_labels, parent_of = (labels >= 0).astype(np.int64), np.zeros(len(counts), dtype=np.int64)
+        parent_of[children] = parents
+        for node in range(len(counts) - 1, 0, -1):  # a child always has a higher number than its parent
+            num_labels[parent_of[node]] += num_labels[node]
+        first_child = np.concatenate([[0], counts.cumsum()])
+        return TrieArrays(*map(torch.from_numpy, (tokens, labels, num_labels, children, first_child)))
+
     def _add(self, ids: Sequence[int]) -> int:
         node = 0
         for token in ids:
@@ -123,78 +164,3 @@ class LabelTrie:
         for token in ids:
             node = self._children[node].get(token) if node is not None else None
         return node
-
-
-@torch.no_grad()
-def score_labels(model: Any, encoder_outputs: Any, trie: LabelTrie, nodes_at_a_time: int = 256) -> Tensor:
-    """The log-likelihood of every label for every clip.
-
-    The encoder does not run again, and beginnings that labels share are computed once: the decoder reads the tree of
-    the labels' tokens as one sequence, in which a token attends to those before it in its own label.
-
-    Args:
-        model ([`SigmaForConditionalGeneration`]):
-            The model, in evaluation mode so that scores can be reproduced.
-        encoder_outputs ([`SigmaEncoderOutput`]):
-            Output of `model.encode_poses(...)` for B clips.
-        trie ([`LabelTrie`]):
-            The N labels to score.
-        nodes_at_a_time (`int`, *optional*, defaults to 256):
-            Number of tokens that the decoder reads together. It bounds the memory, which grows with this number times
-            the size of the vocabulary.
-
-    Returns:
-        `torch.FloatTensor` of shape `(B, N)`: log p(label | clip), the closing token included; always below 0. The
-        softmax over N is the probability of each label given that it is one of the set.
-    """
-    states = encoder_outputs.last_hidden_state
-    scores = states.new_zeros((len(states), len(trie)), dtype=torch.float32)
-    # Sorted, labels with the same beginning are neighbours.
-    order = sorted(range(len(trie)), key=lambda number: trie.token_ids[number])
-    start = 0
-    while start < len(order):
-        tree = _TokenTree(model.config.text_config.decoder_start_token_id)
-        stop = start
-        while stop < len(order) and (stop == start or len(tree) < nodes_at_a_time):
-            tree.add(stop - start, trie.token_ids[order[stop]])
-            stop += 1
-        numbers = torch.tensor(order[start:stop], device=states.device)
-        scores[:, numbers] = tree.score(model, encoder_outputs, stop - start)
-        start = stop
-    return scores
-
-
-class _TokenTree:
-    """Decoder inputs of some labels, with shared beginnings stored once: node 0 is the start token."""
-
-    def __init__(self, start_token_id: int) -> None:
-        self.tokens, self.parents = [start_token_id], [-1]
-        self._nodes: dict[tuple[int, int], int] = {}
-        # For every token of every label: the node that predicts it, the token, and the label's row.
-        self.predictions: list[tuple[int, int, int]] = []
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def add(self, row: int, ids: Sequence[int]) -> None:
-        node = 0
-        for position, token in enumerate(ids):
-            self.predictions.append((node, token, row))
-            if position + 1 == len(ids):
-                break  # nothing follows the closing token: it is predicted, never read
-            key = (node, token)
-            if key not in self._nodes:
-                self._nodes[key] = len(self.tokens)
-                self.tokens.append(token)
-                self.parents.append(node)
-            node = self._nodes[key]
-
-    def score(self, model: Any, encoder_outputs: Any, num_labels: int) -> Tensor:
-        states = encoder_outputs.last_hidden_state
-        tokens = torch.tensor(self.tokens, device=states.device)
-        embeddings = model.shared(tokens).to(states.dtype).expand(len(states), -1, -1)
-        decoded = run_decoder_tree(model.decoder, embeddings, self.parents, states, encoder_outputs.attention_mask)
-        logits = model.score_tokens(decoded).float()  # (B, nodes, vocabulary)
-        nodes, next_tokens, rows = torch.tensor(self.predictions, device=states.device).T
-        log_probabilities = logits[:, nodes, next_tokens] - logits.logsumexp(dim=-1)[:, nodes]
-        return log_probabilities.new_zeros((len(states), num_labels)).index_add_(1, rows, log_probabilities)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch.utils.data import Dataset
 from transformers import Pipeline
 
 from .clip_making import as_pose_clip, split_clips
 from .feature_extraction_sigma import SigmaFeatureExtractor
+from .finite_weights_sigma import not_finite
+from .pipeline_arguments_sigma import check_arguments
 from .publishing_sigma import CheckedPush
 from .unseen_clips import SignerChecks
 
@@ -18,7 +21,7 @@ class SigmaPipeline(CheckedPush, SignerChecks, Pipeline):
     """Reads clips with a processor, or with a feature extractor alone where the model needs no text.
 
     A model answers whatever it is given, and as confidently, when the detector found nobody. Such clips are refused
-    unless `allow_unseen` is true. Nor does a model answer with untrained weights.
+    unless `allow_unseen` is true. Nor does a model answer with untrained or damaged weights.
     """
 
     _load_processor: bool | None = True
@@ -27,7 +30,9 @@ class SigmaPipeline(CheckedPush, SignerChecks, Pipeline):
     _load_image_processor = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        check_arguments(kwargs)
         super().__init__(*args, **kwargs)
+        self._check_max_frames(kwargs.get("max_frames"))
         untrained = getattr(self.model, "untrained_weights", [])
         if untrained:
             saved = (self.model.config.architectures or ["another class"])[0]
@@ -36,8 +41,17 @@ class SigmaPipeline(CheckedPush, SignerChecks, Pipeline):
                 f"{type(self.model).__name__} ({untrained[0]}, ...) are random. Choose the pipeline of that class, or "
                 "train first"
             )
+        damaged = not_finite(self.model.state_dict().items())
+        if damaged:
+            raise ValueError(
+                f"{self.model.name_or_path or type(self.model).__name__}: expected finite weights, found NaN or "
+                f"infinity in {len(damaged)} of them ({damaged[0]}, ...): the file is damaged, or the training "
+                "diverged; use an earlier checkpoint"
+            )
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        check_arguments(kwargs)
+        self._check_max_frames(kwargs.get("max_frames"))
         if isinstance(inputs, tuple):
             inputs = list(inputs)
         if isinstance(inputs, list) and not inputs:
@@ -56,6 +70,25 @@ class SigmaPipeline(CheckedPush, SignerChecks, Pipeline):
         if found is None:
             raise ValueError("expected a processor or a feature_extractor, received neither: pass one to the pipeline")
         return found
+
+    def _check_max_frames(self, max_frames: int | None) -> None:
+        """A model needs memory that grows with the square of the frames."""
+        if max_frames is None:
+            return
+        most = max(self.model.config.max_frames, self.extractor.max_frames)
+        if max_frames > most:
+            raise ValueError(
+                f"expected max_frames of at most {most}, which this model was made for, received {max_frames}: leave "
+                "it out, and frames of longer clips are left out evenly"
+            )
+
+    def _check_numbers(self, scores: torch.Tensor) -> None:
+        """Weights can be finite and so large that what a model computes is not. Minus infinity is a score, of zero."""
+        if (scores.isnan() | scores.isposinf()).any():
+            raise ValueError(
+                f"expected numbers, {type(self.model).__name__} computed NaN or infinity: its weights are damaged, or "
+                f"{self.model.dtype} is not precise enough (dtype=torch.float32 is)"
+            )
 
     def preprocess(
         self,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
 from .modeling_sigma import given
+from .pipeline_arguments_sigma import check_arguments
 from .pipeline_base_sigma import SigmaPipeline
+from .text_inputs_sigma import check_text
+
+
+_TEXTS_AT_A_TIME = 128
 
 
 class SignTextRetrievalPipeline(SigmaPipeline):
@@ -19,7 +24,8 @@ class SignTextRetrievalPipeline(SigmaPipeline):
 
     Call arguments, one of:
 
-    - `texts` (list of `str`): inputs are clips; the texts are ranked for each.
+    - `texts` (list of `str`): inputs are clips; the texts are ranked for each. For the same texts in later calls, pass
+      their vectors as `embeddings`.
     - `clips` (list of clips): inputs are texts; the clips are ranked for each.
     - `embeddings` (`torch.Tensor` or `np.ndarray` of shape `(N, hidden_size)`): unit vectors of an earlier call,
       ranked for each input.
@@ -44,6 +50,7 @@ class SignTextRetrievalPipeline(SigmaPipeline):
         inputs_are: str | None = None,
         **kwargs: Any,
     ) -> Any:
+        check_arguments({"texts": texts, "inputs_are": inputs_are})
         given = [
             name
             for name, value in (("texts", texts), ("clips", clips), ("embeddings", embeddings))
@@ -61,15 +68,35 @@ class SignTextRetrievalPipeline(SigmaPipeline):
         if texts is not None or clips is not None:
             candidates = _as_list(texts, "texts") if texts is not None else _as_list(clips, "clips")
             other = "texts" if texts is not None else "clips"
-            vectors = super().__call__(candidates, inputs_are=other, **options)
-            embeddings = torch.stack(vectors)
+            if other == "texts":
+                embeddings = self._embed_texts(candidates)
+            else:
+                embeddings = torch.stack(super().__call__(candidates, inputs_are=other, **options))
         elif embeddings is not None:
-            embeddings = torch.as_tensor(embeddings, dtype=torch.float32)
+            try:
+                embeddings = torch.as_tensor(embeddings, dtype=torch.float32)
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise ValueError(f"expected embeddings as an array of numbers, received {embeddings!r:.80}") from error
             width = self.model.config.hidden_size
             if embeddings.ndim != 2 or embeddings.shape[1] != width:
                 raise ValueError(f"expected embeddings of shape (N, {width}), received {tuple(embeddings.shape)}")
         names = None if texts is None else list(texts)
         return super().__call__(inputs, *args, inputs_are=kind, embeddings=embeddings, names=names, **kwargs)
+
+    @torch.no_grad()
+    def _embed_texts(self, texts: list[str]) -> torch.Tensor:
+        """The vectors of many texts, `(N, hidden_size)`: texts of about one length go together."""
+        empty = next((text for text in texts if not text.strip()), None)
+        if empty is not None:
+            raise ValueError(f"expected texts with words in them, received {empty!r}")
+        order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+        vectors = torch.empty(len(texts), self.model.config.hidden_size)
+        for start in range(0, len(order), _TEXTS_AT_A_TIME):
+            rows = order[start : start + _TEXTS_AT_A_TIME]
+            features = self.processor(text=[texts[row] for row in rows], return_tensors="pt")
+            tokens = {name: features[name].to(self.device) for name in ("text_input_ids", "text_attention_mask")}
+            vectors[rows] = self.model.get_text_features(**tokens).pooler_output.float().cpu()
+        return vectors
 
     def _sanitize_parameters(
         self,
@@ -83,8 +110,6 @@ class SignTextRetrievalPipeline(SigmaPipeline):
         coordinates: str | None = None,
         aspect_ratio: float | None = None,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        if top_k is not None and top_k < 1:
-            raise ValueError(f"expected top_k >= 1, received {top_k}")
         if inputs_are not in (None, "clips", "texts"):
             raise ValueError(f"expected inputs_are 'clips' or 'texts', received {inputs_are!r}")
         preprocess = {
@@ -100,7 +125,7 @@ class SignTextRetrievalPipeline(SigmaPipeline):
 
     def preprocess(self, inputs: Any, inputs_are: str = "clips", **options: Any) -> dict[str, Any]:
         if inputs_are == "texts":
-            if not isinstance(inputs, str) or not inputs.strip():
+            if not check_text(inputs, "a text").strip():
                 raise ValueError(f"expected a text, received {inputs!r:.80}")
             features = self.processor(text=inputs, return_tensors="pt")
             return {name: features[name] for name in ("text_input_ids", "text_attention_mask")}
@@ -119,6 +144,7 @@ class SignTextRetrievalPipeline(SigmaPipeline):
         top_k: int | None = None,
     ) -> Any:
         vector = model_outputs["vectors"].float().reshape(-1)
+        self._check_numbers(vector)
         if embeddings is None:
             return vector
         scores = embeddings.to(vector.device) @ vector
@@ -131,6 +157,6 @@ class SignTextRetrievalPipeline(SigmaPipeline):
 
 
 def _as_list(candidates: Any, name: str) -> list[Any]:
-    if isinstance(candidates, str) or not len(candidates):
+    if isinstance(candidates, (str, Mapping)) or not hasattr(candidates, "__len__") or not len(candidates):
         raise ValueError(f"expected {name} as a list with at least one entry, received {candidates!r:.80}")
     return list(candidates)

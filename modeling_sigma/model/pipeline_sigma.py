@@ -11,9 +11,13 @@ from transformers import GenerationConfig
 from .clip_making import as_pose_clip
 from .clip_windows_sigma import LongClips
 from .ctc_decoding_sigma import decode_greedily, decode_with_beams, name_spans
-from .label_trie_sigma import LabelTrie, score_labels
+from .label_search_sigma import score_labels
+from .label_trie_sigma import LabelTrie
 from .modeling_sigma import given
 from .pipeline_base_sigma import SigmaPipeline
+
+
+TOP_K = 5
 
 
 class _WritingPipeline(SigmaPipeline):
@@ -112,12 +116,10 @@ class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
         coordinates: str | None = None,
         aspect_ratio: float | None = None,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        for name, value in (("top_k", top_k), ("num_beams", num_beams)):
-            if value is not None and value < 1:
-                raise ValueError(f"expected {name} >= 1, received {value}")
+        labels = None if labels is None else list(labels)
         preprocess = {"max_frames": max_frames, "language": language, "allow_unseen": allow_unseen}
         units = {"coordinates": coordinates, "aspect_ratio": aspect_ratio}
-        forward = {"labels": labels, "num_beams": num_beams}
+        forward = {"labels": labels, "num_beams": num_beams, "top_k": top_k}
         postprocess = {"top_k": top_k, "labels": labels}
         if not self.model.can_generate() and num_beams is not None:
             raise ValueError("expected num_beams for a model that writes only: this one has a label head")
@@ -126,19 +128,24 @@ class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
         return given({**preprocess, **units}), given(forward), given(postprocess)
 
     def _forward(
-        self, model_inputs: dict[str, Any], labels: Sequence[str] | None = None, num_beams: int | None = None
+        self,
+        model_inputs: dict[str, Any],
+        labels: Sequence[str] | None = None,
+        num_beams: int | None = None,
+        top_k: int = TOP_K,
     ) -> dict[str, Any]:
         if not self.model.can_generate():
             logits = self.model(**model_inputs).logits
             return {"logits": logits if labels is None else logits[:, self._rows_of(labels)]}
         trie = self._trie(self._labels(labels))
         if num_beams is None:
-            return {"logits": score_labels(self.model, self.model.encode_poses(**model_inputs), trie)}
+            return {"logits": score_labels(self.model, self.model.encode_poses(**model_inputs), trie, top_k)}
         return {"logits": self._search_labels(model_inputs, trie, min(num_beams, len(trie)))}
 
     def postprocess(
-        self, model_outputs: dict[str, Any], top_k: int = 5, labels: Sequence[str] | None = None
+        self, model_outputs: dict[str, Any], top_k: int = TOP_K, labels: Sequence[str] | None = None
     ) -> list[dict[str, Any]]:
+        self._check_numbers(model_outputs["logits"])
         probabilities = torch.softmax(model_outputs["logits"].float(), dim=-1).squeeze(0)
         scores, numbers = probabilities.topk(min(top_k, len(probabilities)))
         is_head = labels is None and not self.model.can_generate()
@@ -261,6 +268,7 @@ class ContinuousSignRecognitionPipeline(_SignRecognitionPipeline):
             results = [{"glosses": glosses, "text": " ".join(glosses)} for glosses in texts]
             return results[0] if len(results) == 1 else results
         logits, num_frames = model_outputs["logits"], model_outputs["num_frames"]
+        self._check_numbers(logits)
         blank_id = self.model.config.ctc_blank_id
         if num_beams == 1:
             best = decode_greedily(logits, num_frames, blank_id)[0]

@@ -14,6 +14,7 @@ from transformers.utils import cached_file, logging
 from .clip_making import PoseInput
 from .feature_padding import fills_of_tokens, pad_features
 from .publishing_sigma import CheckedPush
+from .text_inputs_sigma import check_texts
 from .word_spans_sigma import WordSegmenter, joined_spans, word_of_each_token, word_spans
 
 
@@ -152,8 +153,8 @@ class SigmaProcessor(CheckedPush, ProcessorMixin):
             num_clips = len(clips["pose_values"])
             features.update(self._encode_prompts(language, num_clips))
         if text is not None:
-            texts = [text] if isinstance(text, str) else list(text)
-            if not texts or not all(isinstance(one, str) for one in texts):
+            texts = check_texts([text] if isinstance(text, str) else text, "text")
+            if not texts:
                 raise ValueError(f"expected text as a string or a list of strings, received {text!r:.80}")
             if num_clips is not None and len(texts) != num_clips:
                 raise ValueError(f"expected one text a clip, received {len(texts)} texts for {num_clips} clips")
@@ -192,7 +193,7 @@ class SigmaProcessor(CheckedPush, ProcessorMixin):
         return BatchFeature(features, tensor_type=return_tensors)
 
     def _encode_prompts(self, language: str | Sequence[str], num_clips: int) -> dict[str, np.ndarray]:
-        languages = [language] * num_clips if isinstance(language, str) else list(language)
+        languages = check_texts([language] * num_clips if isinstance(language, str) else language, "language")
         if len(languages) != num_clips:
             raise ValueError(f"expected one language or {num_clips}, received {len(languages)}")
         prompts = [self.prompt_template.format(language=name) for name in languages]

@@ -182,56 +182,6 @@ class EncoderPass:
         return states
 
 
-def run_decoder_tree(
-    stack: PreTrainedModel,
-    embeddings: torch.Tensor,
-    parents: list[int],
-    encoder_states: torch.Tensor,
-    encoder_attention_mask: torch.Tensor,
-) -> torch.Tensor:
-    """A decoder stack that reads a tree of tokens as one sequence: each token sees the path that leads to it.
-
-    The backbone knows positions by their distance only. With the distances along the paths, every path is decoded
-    exactly as if it stood alone, and what paths share is computed once.
-
-    Args:
-        stack (`MT5Stack` or `T5Stack`):
-            The decoder.
-        embeddings (`torch.Tensor` of shape `(B, N, D)`):
-            Embeddings of the tokens, for each of B clips; token 0 is the root.
-        parents (`list[int]` of length N):
-            The token before each, which must come earlier in the list; -1 for the root.
-        encoder_states, encoder_attention_mask (`torch.Tensor` of shape `(B, S, D)` and `(B, S)`):
-            What the tokens attend to.
-
-    Returns:
-        `torch.Tensor` of shape `(B, N, D)`: the states after the final norm.
-    """
-    depths = [0] * len(parents)
-    sees = torch.eye(len(parents), dtype=torch.bool)
-    for node, parent in enumerate(parents):
-        if parent >= 0:
-            depths[node] = depths[parent] + 1
-            sees[node] |= sees[parent]
-    device, dtype = embeddings.device, embeddings.dtype
-    places = torch.tensor(depths, device=device)
-    attention = stack.block[0].layer[0].SelfAttention
-    bias = attention.compute_bias(max(depths) + 1, max(depths) + 1, device=device)
-    bias = bias[:, :, places][..., places].to(dtype)  # (1, heads, N, N)
-    hidden = torch.zeros(sees.shape, dtype=dtype).masked_fill(~sees, torch.finfo(dtype).min).to(device)
-    mask = hidden.expand(len(embeddings), 1, -1, -1)
-    cross_mask = create_bidirectional_mask(
-        config=stack.config,
-        inputs_embeds=embeddings,
-        attention_mask=encoder_attention_mask,
-        encoder_hidden_states=encoder_states,
-    )
-    states = stack.dropout(embeddings)
-    for layer in stack.block:
-        states = layer(states, mask, bias, encoder_states, cross_mask)[0]
-    return stack.dropout(stack.final_layer_norm(states))
-
-
 class CrossAttendingEncoder(nn.Module):
     """Blocks of self-attention, cross-attention and feed-forward, without causal mask: one stream reads another.
 

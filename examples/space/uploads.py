@@ -1,0 +1,39 @@
+"""A folder for everything that a server writes: its uploads, and those of servers that were killed, do not stay."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+def open_folder() -> Path:
+    """Makes the folder of this server and deletes those of servers that have ended.
+
+    Everything temporary goes there: what gradio and its upload parser write, and what workers do. A killed server
+    deletes nothing, but it does let go of its lock.
+    """
+    home = Path(tempfile.gettempdir()) / f"sigma-space-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    home.mkdir(mode=0o700, exist_ok=True)
+    for lock in home.glob("*.lock"):
+        try:
+            with FileLock(lock, timeout=0):
+                shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+                lock.unlink()
+        except Timeout:
+            continue  # that server is running
+    folder = Path(tempfile.mkdtemp(dir=home))
+    lock = FileLock(folder.with_suffix(".lock"))
+    lock.acquire()
+    atexit.register(_close, folder, lock)
+    os.environ["TMPDIR"] = os.environ["GRADIO_TEMP_DIR"] = tempfile.tempdir = str(folder)
+    return folder
+
+
+def _close(folder: Path, lock: FileLock) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    lock.release()
