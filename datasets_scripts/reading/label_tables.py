@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from modeling_sigma.io.json_text import parsed_json
-from modeling_sigma.io.reading_budget import reading_budget, take_objects
+from modeling_sigma.io.reading_budget import check_time, reading_budget, take_objects
 from modeling_sigma.io.reading_errors import listed, naming_file, one_line, shown
 from modeling_sigma.io.text_files import read_text
 
@@ -31,9 +31,6 @@ _UNQUOTED_DELIMITERS = ("\t", "|")
 DELIMITERS = (",", ";", *_UNQUOTED_DELIMITERS)
 
 _QUOTED_CELL = re.compile('"(?:[^"]|"")*"', re.DOTALL)
-
-# The row, its dictionary, and what a corpus makes of it.
-_OBJECTS_PER_ROW = 5
 
 # The number of the line that a row begins in, and its cells.
 _Line = tuple[int, list[str]]
@@ -151,9 +148,15 @@ def _rows(name: str, lines: Iterable[_Line], delimiter: str) -> list[TableRow]:
                 f"put text with {delimiter!r} into double quotes"
             )
         else:
-            take_objects(2 * len(cells) + _OBJECTS_PER_ROW)
+            _take_row(len(cells), len(rows))
             rows.append(TableRow(line, {column: cell for column, cell in zip(columns, cells) if column}))
     return rows
+
+
+def _take_row(num_cells: int, num_rows: int) -> None:
+    take_objects(num_cells + 1)
+    if num_rows % 1000 == 0:
+        check_time()
 
 
 def _plain_lines(text: str, delimiter: str) -> list[_Line]:
@@ -178,7 +181,7 @@ def _quoted_lines(name: str, text: str, delimiter: str) -> Iterator[_Line]:
 
 
 def _json_lines(name: str, text: str) -> list[TableRow]:
-    rows = []
+    rows: list[TableRow] = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -189,6 +192,7 @@ def _json_lines(name: str, text: str) -> list[TableRow]:
             raise ValueError(f"{where}: expected a JSON object, received {shown(line)} ({one_line(error)})") from None
         if not isinstance(value, dict):
             raise ValueError(f"{where}: expected a JSON object, received {type(value).__name__}")
+        _take_row(len(value), len(rows))
         rows.append(TableRow(number, {column: cell_text(cell) for column, cell in value.items()}))
     return rows
 

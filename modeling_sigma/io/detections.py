@@ -12,6 +12,8 @@ from modeling_sigma.model.keypoint_arrays import hide_invalid
 from modeling_sigma.model.pose_clip import PoseClip
 
 
+# Two views of arrays, a few times over.
+BYTES_PER_FRAME = 600
 # x, y and a score as float32, at the least.
 _BYTES_PER_KEYPOINT = 12
 
@@ -94,7 +96,7 @@ def clip_of(
     infinite was not found: it gets score 0 and coordinates 0. `stated` holds the other fields of `PoseClip`.
     """
     num_keypoints = frames[0][1].shape[1]
-    take_bytes(len(frames) * num_keypoints * _BYTES_PER_KEYPOINT)
+    take_bytes(len(frames) * (num_keypoints * _BYTES_PER_KEYPOINT + BYTES_PER_FRAME))
     nothing = np.zeros((num_keypoints, 3), np.float32)
     picked = [
         (frame[0][pick], frame[1][pick]) if pick is not None else (nothing[:, :2], nothing[:, 2])

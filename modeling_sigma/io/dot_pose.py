@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from modeling_sigma.io.detections import check_num_frames, check_num_people
+from modeling_sigma.io.detections import BYTES_PER_FRAME, check_num_frames, check_num_people
 from modeling_sigma.io.dot_pose_names import NAMINGS, PointName
 from modeling_sigma.io.reading_budget import check_time, file_bytes, take_bytes, take_objects
 from modeling_sigma.io.reading_errors import naming_file, shown
@@ -59,7 +59,7 @@ def read_dot_pose(path: str | os.PathLike[str]) -> Recording:
         body = NumPyPoseBody.read(header, reader)
         check_num_frames(len(body.data))
         check_num_people(body.data.shape[1])
-        take_bytes(body.confidence[..., :1].size * len(columns) * 12)
+        take_bytes(len(body.data) * (body.data.shape[1] * len(columns) * 24 + BYTES_PER_FRAME))
         data = np.ma.filled(body.data[..., axes], 0)  # (T, N, points, 2)
         confidence = np.ma.filled(body.confidence, 0)
         keypoints, scores = _arrange(data, confidence, columns)

@@ -79,10 +79,17 @@ class ManyClips(Mapping[str, Recording]):
 def split_name(path: str | os.PathLike[str]) -> tuple[Path, str | None]:
     """The file, and the name of the clip in it: `a.pkl::x` -> `a.pkl`, `x`. A file of exactly that name wins."""
     text = os.fspath(path)
-    if SEPARATOR not in text or Path(text).exists():
+    if SEPARATOR not in text or _exists(text):
         return Path(text), None
     file, name = text.split(SEPARATOR, 1)
     return Path(file), name
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # a name may be longer than that of a file can be
+        return False
 
 
 def _unused(name: str, names: Mapping[str, Any]) -> str:

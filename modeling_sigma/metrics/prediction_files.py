@@ -22,6 +22,7 @@ from typing import Any
 
 from modeling_sigma.io.json_text import read_json, read_json_lines
 from modeling_sigma.io.reading_budget import reading_budget, take_objects
+from modeling_sigma.io.reading_errors import naming_file
 from modeling_sigma.io.text_files import read_text
 
 
@@ -80,7 +81,8 @@ def read_sample_texts(path: str | Path, fields: Sequence[str] = ("text",)) -> Sa
         return _from_json((read_json if suffix == ".json" else read_json_lines)(path, what), fields, path)
     with reading_budget(path):
         content = read_text(path, what)
-        take_objects(content.count("\n"))
+        with naming_file(path, what):
+            take_objects(content.count("\n"))
     lines = content.split("\n")  # not splitlines(), which also splits at characters that sentences may hold
     if lines[-1] == "":
         lines.pop()
