@@ -34,6 +34,7 @@ def main() -> None:
     loaded: dict[str, Answerer] = {}
     with suppress(ValueError, OSError, ImportError):  # told to whoever asks for this model
         loaded[sys.argv[1]] = Answerer(sys.argv[1])
+    print(json.dumps({"ready": True}), file=answers, flush=True)
     for line in sys.stdin:
         request = json.loads(line)
         try:

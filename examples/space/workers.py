@@ -33,7 +33,7 @@ class Workers:
         # One worker stays free of videos, which take minutes.
         self._videos = threading.Semaphore(max(1, num_workers - 1))
         for _ in range(num_workers):
-            self._free.put(self._start())
+            self._add()
 
     def ask(self, request: dict[str, Any], is_video: bool = False) -> dict[str, str]:
         """The answer to a request, which waits for a free worker first.
@@ -48,18 +48,25 @@ class Workers:
 
     def _ask(self, request: dict[str, Any], seconds: float) -> dict[str, str]:
         worker = self._free.get()
-        if not worker.is_alive():  # ended while it waited
-            worker = self._start()
         try:
             answer = worker.ask(request, seconds)
         finally:
-            self._free.put(worker if worker.is_alive() else self._start())
+            if worker.is_alive():
+                self._free.put(worker)
+            else:
+                self._add()
         if "error" in answer:
             raise ValueError(answer["error"])
         return answer
 
-    def _start(self) -> _Worker:
-        return _Worker(self._model, self._num_threads)
+    def _add(self) -> None:
+        worker = _Worker(self._model, self._num_threads)
+
+        def wait() -> None:  # others go on meanwhile, with the worker that is ready
+            worker.start()
+            self._free.put(worker)
+
+        threading.Thread(target=wait, daemon=True).start()
 
 
 class _Worker:
@@ -72,6 +79,10 @@ class _Worker:
 
     def is_alive(self) -> bool:
         return self._process.poll() is None
+
+    def start(self) -> None:
+        """Waits until it has loaded its model."""
+        self._line(LOADING_SECONDS)
 
     def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
         try:
