@@ -130,7 +130,7 @@ def test_what_cannot_be_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ValueError, match="found repetition_penalty in generation_config.json"):
         export_onnx(model, processor, tmp_path / "out")
     monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: None if name == "onnxscript" else name)
-    with pytest.raises(ImportError, match=r"exporting needs onnxscript: pip install 'sigma-slu\[onnx\]'"):
+    with pytest.raises(ImportError, match=r'exporting needs onnxscript: pip install -e "\.\[onnx\]"'):
         export_onnx(tiny_model(), processor, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 

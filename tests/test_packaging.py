@@ -61,6 +61,7 @@ _NOT_IMPORTED = {
     "sentencepiece": "the tokenizers of mT5 want it",
     "opencv-python-headless": "rtmlib wants OpenCV, and brings the one for desktops",
     "tensorboard": "report_to: tensorboard",
+    "onnxscript": "transformers' exporter wants it",
     "pytest-timeout": "an option in pyproject.toml",
     "parameterized": "transformers' common tests want it",
     "mypy": "a command",

@@ -100,7 +100,7 @@ def check_packages() -> None:
     """
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        raise ImportError(f"exporting needs {', '.join(missing)}: pip install 'sigma-slu[onnx]'")
+        raise ImportError(f'exporting needs {", ".join(missing)}: pip install -e ".[onnx]" in the folder of sigma-slu')
 
 
 def check_target(directory: Path) -> None:

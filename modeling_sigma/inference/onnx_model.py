@@ -74,7 +74,10 @@ def _session(path: Path, device: str, num_threads: int | None) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ImportError("exported models run in ONNX Runtime: pip install 'sigma-slu[onnx]'") from error
+        raise ImportError(
+            "exported models run in ONNX Runtime: pip install onnxruntime, or "
+            'pip install -e ".[onnx]" in the folder of sigma-slu'
+        ) from error
     provider = _PROVIDERS.get(device.partition(":")[0])
     available = onnxruntime.get_available_providers()
     if provider not in available:
