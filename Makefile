@@ -2,13 +2,14 @@
 
 PYTHON ?= python
 
-.PHONY: help style check test test-slow smoke bench demo
+.PHONY: help style check test test-slow smoke bench demo fuzz
 
 help:
 	@echo "make style      format the code and repair what ruff can repair"
 	@echo "make check      lint, formatting and types; changes nothing"
 	@echo "make test       the fast tests (offline, no GPU)"
 	@echo "make test-slow  the slow tests alone"
+	@echo "make fuzz       a million spoilt files and all bombs (about an hour; INPUTS=... for fewer)"
 	@echo "make smoke      pre-train, fine-tune, resume, evaluate and adapt a tiny model"
 	@echo "make bench      every benchmark, one after the other"
 	@echo "make demo       train, evaluate, save and use a small model on synthetic signs"
@@ -27,6 +28,9 @@ test:
 
 test-slow:
 	$(PYTHON) -m pytest -m "slow and not gpu" --timeout 1800
+
+fuzz:
+	$(PYTHON) -m tests.fuzz.run --inputs $(or $(INPUTS),1000000)
 
 smoke:
 	$(PYTHON) examples/smoke.py

@@ -1,10 +1,10 @@
-"""A second sign language from few clips per sign: adapters beside training every weight, on the synthetic languages.
+"""A second sign language from few clips per sign: adapters against training every weight, on the synthetic languages.
 
     sigma-slu demo --out sigma-slu                         # the model that is adapted: synthetic language 0
-    python benchmarks/adaptation.py run --model sigma-slu  # one JSON file per run, those that exist are left out
+    python benchmarks/adaptation.py run --model sigma-slu  # one JSON file per run; existing runs are skipped
     python benchmarks/adaptation.py table
 
-Language 1 has other signs than language 0 and other signers. Each run trains on some clips of each of its 48 signs
+Language 1 has other signs and signers than language 0. Each run trains on some clips of each of its 48 signs
 with the recipe of `sigma-slu adapt`, and is scored on 480 clips of signers that neither training has seen.
 """
 

@@ -9,7 +9,7 @@ second. The recipe is that of `sigma-slu adapt`, with the same number of steps f
 - lora: low-rank changes and a new head; full: every weight; full_from_scratch: the same from random weights;
 - linear: logistic regression on 24 evenly spaced frames of all joints.
 
-One JSON file per run; those that exist are left out.
+Each run writes one JSON file; existing runs are skipped.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def run(variant: str, clips: int, seed: int, args: argparse.Namespace) -> dict[s
 
 
 def random_copy(model: str, folder: Path, seed: int) -> Path:
-    """A bundle of the same sizes with fresh weights."""
+    """Saves a bundle of the same sizes with random weights."""
     torch.manual_seed(seed)
     config = AutoConfig.from_pretrained(model)
     return save_bundle(SigmaForSequenceClassification(config), AutoFeatureExtractor.from_pretrained(model), folder)

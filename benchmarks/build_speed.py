@@ -1,9 +1,9 @@
 """How fast `sigma-slu build-dataset` is: clips per second, from pickles of Uni-Sign's shape to Parquet, on all cores.
 
-Writes synthetic clips of 133 keypoints as the field stores them (one pickle per clip, float32) with a table of labels
-that names each of them eight times, and builds the corpus `folder` from them, in a new process as users do; loading
-python and its packages is part of the time. The CPU time says what an idle machine would do where this one was
-busy. Prints one line of JSON with versions and hardware. The exit code is 1 where the limit is broken.
+Writes synthetic clips of 133 keypoints as the field stores them (one pickle per clip, float32), with a table of labels
+that names each of them eight times, and builds the corpus `folder` from them in a new process, as users do: the time
+includes loading Python and its packages. On a busy machine, the CPU time shows how long an idle one would take. Prints
+one line of JSON with versions and hardware. The exit code is 1 if the limit is exceeded.
 
     python benchmarks/build_speed.py [--num-files 1000] [--num-frames 150] [--output results.json]
 """
@@ -11,18 +11,16 @@ busy. Prints one line of JSON with versions and hardware. The exit code is 1 whe
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import pickle
-import platform
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from reports import machine_facts, print_report
 
 
 LIMIT = 300.0  # clips per second
@@ -62,7 +60,7 @@ def build_seconds(folder: Path, out: Path, num_proc: int) -> tuple[float, float]
 
 
 def main() -> int:
-    """Measures, prints, and returns 1 where the limit is broken."""
+    """Measures, prints, and returns 1 if the limit is exceeded."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--num-files", type=int, default=1000)
     parser.add_argument("--num-frames", type=int, default=150)
@@ -89,27 +87,14 @@ def main() -> int:
         "limit": LIMIT,
         "pickle_megabytes": round(source_bytes / 1e6, 1),
         "parquet_megabytes": round(built_bytes / 1e6, 1),
-        "python": platform.python_version(),
-        "packages": {package: version(package) for package in ("numpy", "datasets", "pyarrow")},
-        "hardware": {"machine": platform.machine(), "processor": processor_name(), "num_cores": os.cpu_count()},
+        **machine_facts("numpy", "datasets", "pyarrow"),
     }
     print(f"{num_clips} clips of {args.num_frames} frames, {args.num_proc} processes: {seconds:.1f} s,")
     cpu = report["cpu_milliseconds_per_clip"]
     print(f"{speed:.0f} clips per second (limit {LIMIT:.0f}), {cpu} ms of CPU time each")
     print(f"{source_bytes / built_bytes:.1f} times smaller")
-    print(json.dumps(report))
-    if args.output is not None:
-        args.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print_report(report, args.output)
     return int(speed < LIMIT)
-
-
-def processor_name() -> str:
-    """The name of the CPU, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or "unknown"
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Whether the shipped checkpoint gives one answer to one clip, in whatever unit its coordinates come.
+"""Does the shipped checkpoint give a clip the same answer in whatever unit its coordinates are?
 
-1,200 validation clips of WLASL-hands are read as shares of the image (as the corpus has them), in pixels with the size
-of the image, in pixels of another resolution without it, and as the rows of a data set:
+1,200 validation clips of WLASL-hands are read as shares of the image (as the corpus has them), in pixels with the
+image size, in pixels of another resolution without it, and as rows of a data set:
 
     python benchmarks/coordinate_units.py --data ../shared/data/wlasl_hands
 """

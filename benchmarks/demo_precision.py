@@ -3,8 +3,8 @@
     python benchmarks/demo_precision.py run --seeds 0 1 2 3 4 5    # about a quarter of an hour per seed on one core
     python benchmarks/demo_precision.py table
 
-Two models of the same first weights see the same batches, one after the other, and read the same test clips. Times are
-those of training, the making of clips included: compare them on a quiet machine. Runs that exist are left out.
+Two models with the same initial weights see the same batches, one after the other, and read the same test clips. Times
+are those of training, including the making of clips: compare them on an idle machine. Existing runs are skipped.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How far do gradients in float32 and in bfloat16 point away from those in float64?
+"""How far do gradients in float32 and in bfloat16 deviate from those in float64?
 
     python benchmarks/gradient_precision.py [--steps 400] [--batches 4]    # a few minutes on one core
 
-Trains the demo, then takes the gradients of its loss on batches that it has not seen, in each precision: cosine with
-the gradient in float64, the whole model's and each part's; the lowest over the batches. Prints JSON.
+Trains the demo, then computes the gradients of its loss on unseen batches in each precision, and their cosine with the
+gradient in float64, for the whole model and for each part: the lowest over the batches. Prints JSON.
 """
 
 from __future__ import annotations

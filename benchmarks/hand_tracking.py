@@ -1,9 +1,9 @@
 """Tracking left and right hands on real clips: jumps before and after, sides by shape, and a test with known truth.
 
 Run: `python benchmarks/hand_tracking.py --data ../shared/data/wlasl_hands`. Prints JSON. Jumps are counted on all
-clips of a split, as the detector orders the hands and as they were tracked. For the known truth, hands of clips with
-both hands in most frames are exchanged at random in every second frame, one detection in seven is taken away, and one
-hand for ten frames; then it is counted how many of the remaining detections are back on their side.
+clips of a split, with the hands in the detector's order and after tracking. For the known truth, clips with both hands
+in most frames are disturbed: hands are swapped at random in every second frame, one detection in seven is removed, and
+one hand is removed for ten frames. The result is how many of the remaining detections are back on their side.
 """
 
 from __future__ import annotations

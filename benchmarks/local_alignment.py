@@ -1,4 +1,4 @@
-"""Speed and memory of the local alignment, against what it replaces.
+"""Speed and memory of the local alignment, compared with what it replaces.
 
     python benchmarks/local_alignment.py [--quick] [--threads N] [--output results.json]
 
@@ -6,18 +6,18 @@ Claims: forward and backward for 32 clips of 256 frames and 32 sentences of 40 w
 least 5 times faster than a python double loop over the pairs; with 64 clips and 64 sentences, the extra memory at its
 peak stays below 200 MB.
 
-Compared, in one run and taking turns:
+Compared in one run, in turns:
 
 - `batched`: `local_similarity`, as the model uses it;
 - `loop`: the double loop as one writes it, `pose[i]` with `words[j]`. Its backward pass also pays for the indexing,
   which adds a gradient of the whole batch for every pair;
-- `loop, unbound`: the same loop over `pose.unbind()`, which avoids that. It has three times the multiplications of
-  `batched`, so that nothing exact can be much more than three times as fast where these are all that counts;
+- `loop, unbound`: the same loop over `pose.unbind()`, which avoids that. It does three times the multiplications of
+  `batched`, so that nothing exact can be much more than three times as fast if multiplications take all the time;
 - `dense`: all cosines in one tensor, by plain autograd.
 
 Times are the best of several turns: other work on the machine only ever adds to them. Memory is measured in a fresh
-process for each: the largest resident set of its life, less the resident set when the inputs exist. It includes the
-gradients that are the result (58 MB with 64 clips), and what autograd keeps between the passes, which is listed too.
+process for each: its peak resident set, minus the resident set once the inputs exist. It includes the gradients that
+are the result (58 MB with 64 clips), and what autograd keeps between the passes, which is listed too.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How long the metrics take: word error rates of 10,000 sentence pairs, all translation scores of 2,349 pairs.
 
-Prints a table, then one line of JSON with versions and hardware. The exit code is 1 where a limit is broken.
+Prints a table, then one line of JSON with versions and hardware. The exit code is 1 if a limit is exceeded.
 
     python benchmarks/metrics_speed.py [--output results.json]
 """
@@ -8,16 +8,14 @@ Prints a table, then one line of JSON with versions and hardware. The exit code 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import random
 import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from reports import machine_facts, print_report
 
 from modeling_sigma.metrics import recognition_scores, translation_scores, word_error_rates
 
@@ -54,7 +52,7 @@ def measure(run: Callable[[], Any], repeats: int) -> float:
 
 
 def main() -> int:
-    """Measures, prints, and returns 1 where a limit is broken."""
+    """Measures, prints, and returns 1 if a limit is exceeded."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3, help="runs of each case, of which the fastest counts")
     parser.add_argument("--output", type=Path, help="write the JSON here too")
@@ -79,31 +77,13 @@ def main() -> int:
     report = {
         "benchmark": "metrics_speed",
         "results": rows,
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in ("numpy", "sacrebleu")},
-        "hardware": {
-            "machine": platform.machine(),
-            "processor": processor_name(),
-            "num_cores": os.cpu_count(),
-            "system": platform.system(),
-        },
+        **machine_facts("numpy", "sacrebleu"),
     }
     print(f"{'case':<45}{'seconds':>9}{'limit':>7}")
     for row in rows:
         print(f"{row['case']:<45}{row['seconds']:>9.3f}{row['limit'] or '-':>7}")
-    print(json.dumps(report))
-    if args.output is not None:
-        args.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print_report(report, args.output)
     return int(any(row["limit"] is not None and row["seconds"] > row["limit"] for row in rows))
-
-
-def processor_name() -> str:
-    """The name of the CPU, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or "unknown"
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Normalising a clip: vectorised against a loop over frames and joints, in one run.
+"""Normalising a clip: vectorised code against a loop over frames and joints, in one run.
 
 Run: `python benchmarks/normalization.py`. Prints milliseconds and their ratio as JSON.
 """
@@ -50,7 +50,7 @@ def normalize_naively(keypoints: np.ndarray, scores: np.ndarray, threshold: floa
 
 
 def median_seconds(run: Callable[[], object], repeats: int) -> float:
-    """Median wall time after one run that does not count."""
+    """Median wall time after a warm-up run."""
     run()
     times = []
     for _ in range(repeats):

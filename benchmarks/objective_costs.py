@@ -1,10 +1,10 @@
-"""What each pre-training objective costs: the share of a step's time that goes when it is left out.
+"""What each pre-training objective costs: the share of a step's time that leaving it out saves.
 
     python benchmarks/objective_costs.py [--repeats 5]
 
-Forward and backward of `SigmaForPreTraining`, with all terms and with each term switched off in turn (taking turns
-within one run, medians). The shares need not add up to one: terms share the encoders, whose cost stays. `encoders` is
-what remains when only the global alignment is left. Prints JSON.
+Forward and backward passes of `SigmaForPreTraining`, with all terms and with each term switched off (in turns within
+one run; medians). The shares need not add up to one: terms share the encoders, whose cost remains. `encoders` is what
+remains when only the global alignment is left. Prints JSON.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TERMS = ("global_alignment", "local_alignment", "matching", "language_modelling"
 
 
 def build(text_config: MT5Config, switched_off: tuple[str, ...]) -> SigmaForPreTraining:
-    """A model without some terms; the others have equal weights every time."""
+    """A model without some terms; the others always have equal weights."""
     torch.manual_seed(0)
     return SigmaForPreTraining(SigmaConfig(text_config=text_config, **{f"use_{name}": False for name in switched_off}))
 

@@ -1,6 +1,6 @@
-"""What batches gain: `sign-language-translation` of 200 short clips, one by one and batched, in the same run.
+"""What batching gains: `sign-language-translation` of 200 short clips, one by one and batched, in the same run.
 
-Prints a table, then one line of JSON. The exit code is 1 where batches are not three times as fast.
+Prints a table, then one line of JSON. The exit code is 1 if batches are not three times as fast.
 
     python benchmarks/pipeline_batching.py [--output results.json]
 """
@@ -8,15 +8,11 @@ Prints a table, then one line of JSON. The exit code is 1 where batches are not 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 
-import torch
+from reports import machine_facts, print_report
 from transformers import pipeline
 from transformers.utils import logging
 
@@ -28,7 +24,7 @@ NUM_CLIPS, LIMIT = 200, 3.0
 
 
 def main() -> int:
-    """Measures, prints, and returns 1 where the limit is broken."""
+    """Measures, prints, and returns 1 if batches are too slow."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch-size", type=int, default=50)
     parser.add_argument("--num-clips", type=int, default=NUM_CLIPS)
@@ -36,7 +32,7 @@ def main() -> int:
     args = parser.parse_args()
     logging.set_verbosity_error()
     language = SyntheticSigns(seed=0)
-    # Of the demo's size, untrained: it writes as many tokens as it may, for every clip.
+    # As large as the demo, and untrained: for every clip, it writes as many tokens as it may.
     model, processor = build_demo(language, DemoRecipe())
     translate = pipeline("sign-language-translation", model=model.eval(), processor=processor)
     clips = [language.isolated(index, split="test").clip for index in range(args.num_clips)]
@@ -58,15 +54,11 @@ def main() -> int:
         "speedup": round(one_by_one / together, 2),
         "limit": LIMIT,
         "num_equal_texts": num_equal,
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in ("torch", "transformers")},
-        "hardware": {"num_cores": os.cpu_count(), "num_threads": torch.get_num_threads()},
+        **machine_facts("torch", "transformers"),
     }
     print(f"one by one {one_by_one:6.2f} s\nbatched    {together:6.2f} s, {report['speedup']} times as fast")
     print(f"equal texts: {num_equal} of {args.num_clips}")
-    print(json.dumps(report))
-    if args.output is not None:
-        args.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print_report(report, args.output)
     return int(report["speedup"] < LIMIT)
 
 

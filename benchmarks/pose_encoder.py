@@ -1,8 +1,8 @@
-"""The pose encoder against the rate of matrix products in the same run.
+"""The speed of the pose encoder, compared with that of matrix products in the same run.
 
 Run: `python benchmarks/pose_encoder.py`. A matrix product of 2048 x 2048 gives the rate that the CPU reaches in
-this run, in float32 and in bfloat16; the encoder's rate counts 1.558 million multiply-adds per joint and frame. What
-bfloat16 can gain is bounded by what it gains in a matrix product, which is printed beside. Prints JSON.
+this run, in float32 and in bfloat16; the encoder's rate counts 1.558 million multiply-adds per joint and frame. The
+encoder cannot gain more from bfloat16 than a matrix product does, so both gains are printed. Prints JSON.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SIDE = 2048
 
 
 def median_seconds(run: Callable[[], object], repeats: int, clock: Callable[[], float]) -> float:
-    """Median time after two runs that do not count."""
+    """Median time after two warm-up runs."""
     times = []
     for repeat in range(repeats + 2):
         start = clock()
@@ -55,7 +55,7 @@ def main() -> None:
     matrix = torch.rand(SIDE, SIDE)
     half_matrix, half_values = matrix.to(torch.bfloat16), values.to(torch.bfloat16)
     with torch.inference_mode():
-        # Alternating, so that a machine that changes its speed changes both.
+        # Alternating, so that changes in the machine's speed affect both.
         products, half_products, forwards, halves = [], [], [], []
         for _ in range(args.repeats):
             products.append(median_seconds(lambda: matrix @ matrix, 3, clock))

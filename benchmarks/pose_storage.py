@@ -1,8 +1,8 @@
 """How to store poses: size on disk, speed from Arrow to `pose_values`, and the speed of building, in one run.
 
 Run: `python benchmarks/pose_storage.py` (about a minute). Prints JSON. The clips are synthetic signing of 150 frames:
-133 keypoints with the jitter of a detector, as a folder of float32 pickles (the field's way) and as the candidates for
-our schema, each with the 69 joints that the model reads.
+133 keypoints with the jitter of a detector in a folder of float32 pickles, as the field stores them, and the 69 joints
+that the model reads in each candidate for our schema.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ KNOWN = {"sign_language": "synthetic", "spoken_language": "English", "split": "t
 
 
 def synthetic_clips(num_clips: int, num_frames: int) -> Iterator[PoseClip]:
-    """Sentences one after the other, cut to equal clips."""
+    """Sentences in sequence, cut into clips of equal length."""
     samples = SyntheticSigns().generate_sentences(1_000_000)
     for _ in range(num_clips):
         pieces: list[PoseClip] = []
@@ -92,7 +92,7 @@ CANDIDATES: dict[str, tuple[Features, Callable[[PoseClip], dict[str, Any]], Call
 
 
 def median_milliseconds(run: Callable[[int], object], count: int, repeats: int = 5) -> float:
-    """Median over items, after a first pass that does not count, of the fastest of `repeats` passes."""
+    """Median over items of the fastest of `repeats` passes, after a warm-up pass."""
     passes = []
     for _ in range(repeats + 1):
         times = []

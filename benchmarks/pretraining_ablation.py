@@ -1,4 +1,4 @@
-"""Does pre-training learn what it should, and which of its parts matter? On the synthetic sign language.
+"""Does pre-training learn what it should, and which of its parts matter? Measured on the synthetic sign language.
 
     python benchmarks/pretraining_ablation.py run --variants full no_local --seeds 0 1 2   # one JSON file per run
     python benchmarks/pretraining_ablation.py table                                        # all runs as a table
@@ -9,12 +9,15 @@ pre-training. Runs that exist are left out, so that several processes can share 
 
 Measured, on 200 test sentences of unseen signers:
 
-- matching: is this the sentence of this clip? True pairs against hard negatives (chosen by the model's own similarity
-  within batches of 32), as balanced accuracy, and against random wrong sentences;
-- retrieval: R@1 in percent among the 200 clips and sentences, both ways, by the global and by the combined similarity;
+- matching: is this the sentence of this clip? Balanced accuracy on true pairs and wrong ones. Hard negatives are the
+  sentences of the batch of 32 that share most words with the true one, the same for every model, and random ones;
+- retrieval: R@1 in percent among the 200 clips and sentences, both ways, by the global, local and combined similarity;
 - alignment: share of content words whose best frame lies within the true frames of their sign (and what a frame drawn
   at random would reach);
-- BLEU-4 of greedy translations: straight after pre-training, and after fine-tuning.
+- BLEU-4 of greedy translations: straight after pre-training; after fine-tuning on labelled clips whose sentences
+  pre-training has not read, on a quarter of them, and on as many clips of another invented language.
+
+`lm_only` has none of the paper's other objectives; `lm_only_longer` trains as many more steps as full ones cost time.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +58,7 @@ from modeling_sigma.training.run.streamed_training import train_on_stream  # noq
 from modeling_sigma.training.task import Task  # noqa: E402
 
 
+LM_ONLY = {"use_global_alignment": False, "use_local_alignment": False, "use_matching": False}
 VARIANTS: dict[str, dict[str, Any] | None] = {
     "full": {},
     "no_fusion": {"fusion_layers": 0},
@@ -61,20 +66,33 @@ VARIANTS: dict[str, dict[str, Any] | None] = {
     "no_global": {"use_global_alignment": False},
     "no_matching": {"use_matching": False},
     "no_lm": {"use_language_modelling": False},
+    "no_global_matching": {"use_global_alignment": False, "use_matching": False},
+    "lm_only": LM_ONLY,
+    "lm_only_longer": LM_ONLY,
+    "score_temperature": {"local_score_temperature": 0.1},
     "no_temperature": {"local_temperature": None},
     "fused": {"alignment_source": "fused", "lm_source": "fused"},
     "scratch": None,
 }
-RESULTS = Path(__file__).parent / "results" / "pretraining"
+OTHER_LANGUAGE = 1  # seed of its signs and signers
+RESULTS = Path(__file__).parent / "results" / "pretraining_objectives"
 MEASURED = {  # key of a run's results -> (heading, digits)
-    "matching_balanced_accuracy": ("matching, hard", 1),
-    "matching_accuracy_random": ("matching, random", 1),
+    "matching_hard": ("matching, hard", 1),
+    "matching_random": ("matching, random", 1),
     "r1_pose_to_text": ("R@1 to text", 1),
     "r1_text_to_pose": ("R@1 to clip", 1),
+    "r1_pose_to_text_local": ("local", 1),
+    "r1_pose_to_text_combined": ("combined", 1),
     "alignment_accuracy": ("words in sign", 1),
     "bleu4_pretrained": ("BLEU-4 before", 1),
-    "bleu4_finetuned": ("BLEU-4 fine-tuned", 1),
+    "bleu4_finetuned": ("fine-tuned", 1),
+    "bleu4_quarter": ("a quarter", 1),
+    "bleu4_other_language": ("other language", 1),
 }
+
+
+# What a full step costs, in steps of language modelling alone (CPU time on one core, median of 8).
+LONGER = 1.33
 
 
 @dataclass(frozen=True)
@@ -96,6 +114,7 @@ class Recipe:
     pose_size: int = 36
     local_temperature: float | None = 0.05  # the paper has none: see the variant `no_temperature`
     num_test: int = 200
+    longer: float = LONGER
 
 
 class Corpus:
@@ -132,10 +151,10 @@ class Corpus:
         return (np.arange(start, min(start + size, len(self.texts))) for start in range(0, len(self.texts), size))
 
 
-def build_processor(language: SyntheticSigns, recipe: Recipe) -> SigmaProcessor:
+def build_processor(languages: list[SyntheticSigns], recipe: Recipe) -> SigmaProcessor:
     """Words of training sentences and of the prompt."""
-    texts = [sample.text for sample in language.generate_sentences(1000)]
-    texts += [sample.text for sample in language.generate_isolated(100)]
+    texts = [sample.text for language in languages for sample in language.generate_sentences(1000)]
+    texts += [sample.text for language in languages for sample in language.generate_isolated(100)]
     tokenizer = word_tokenizer([*texts, PROMPT_TEMPLATE.format(language="English")])
     return SigmaProcessor(SigmaFeatureExtractor(max_frames=recipe.max_frames), tokenizer)
 
@@ -220,32 +239,41 @@ PAIR_COLUMNS = (
 WRITER_COLUMNS = (*PAIR_COLUMNS[:4], "labels")
 
 
+def most_alike(texts: list[str]) -> list[int]:
+    """For each sentence the other one that shares most of its words."""
+    words = [set(text.split()) for text in texts]
+
+    def likeness(row: int, other: int) -> float:
+        return -1.0 if texts[row] == texts[other] else len(words[row] & words[other]) / len(words[row] | words[other])
+
+    return [max(range(len(texts)), key=partial(likeness, row)) for row in range(len(texts))]
+
+
 @torch.no_grad()
 def measure_matching(model: SigmaForPreTraining, corpus: Corpus) -> dict[str, float]:
-    """Balanced accuracy on hard negatives; accuracy on true and on random wrong pairs, equally many."""
-    generator = torch.Generator().manual_seed(0)
-    hard: dict[int, list[bool]] = {0: [], 1: []}
-    rolled: list[bool] = []
+    """Balanced accuracy on true pairs and on wrong ones: the most alike of a batch of 32, and the next clip's."""
+    if not model.config.use_matching:
+        return {}
+    lower = len(model.encoder.block) - model.config.fusion_layers
+    right: dict[str, list[bool]] = {"true": [], "hard": [], "random": []}
     for indices in corpus.batches(32):
-        inputs = {name: value for name, value in corpus.batch(indices).items() if name in PAIR_COLUMNS}
-        out = model(**inputs, negatives_generator=generator)
-        if out.matching_logits is None:
-            return {}
-        right = (out.matching_logits.argmax(dim=1) == out.matching_labels).tolist()
-        for label, is_right in zip(out.matching_labels.tolist(), right, strict=True):
-            hard[label].append(is_right)
-        rolled += [is_right for label, is_right in zip(out.matching_labels.tolist(), right) if label == 1]
-        # The sentence of the next clip: a wrong one, unless both say the same.
-        poses = model.start_pose_pass(*(inputs[name] for name in PAIR_COLUMNS[:4]))
-        texts = model.start_text_pass(*(inputs[name].roll(1, 0) for name in PAIR_COLUMNS[4:6]))
-        lower = len(model.encoder.block) - model.config.fusion_layers
-        states = model.fusion(poses.run(0, lower), texts.run(0, lower))
-        read = model.matching_encoder(states[1], texts.attention_mask, states[0], poses.attention_mask)
-        wrong = model.matching_head(read[:, 0]).argmax(dim=1) == 0
+        inputs = corpus.batch(indices)
         names = [corpus.texts[index] for index in indices]
-        rolled += [bool(ok) for row, ok in enumerate(wrong) if names[row] != names[row - 1]]
-    balanced = 50 * (np.mean(hard[0]) + np.mean(hard[1]))
-    return {"matching_balanced_accuracy": float(balanced), "matching_accuracy_random": 100 * float(np.mean(rolled))}
+        rows = list(range(len(names)))
+        for kind, partners in (("true", rows), ("hard", most_alike(names)), ("random", [*rows[1:], 0])):
+            poses = model.start_pose_pass(*(inputs[name] for name in PAIR_COLUMNS[:4]))
+            texts = model.start_text_pass(*(inputs[name][partners] for name in PAIR_COLUMNS[4:6]))
+            states = model.fusion(poses.run(0, lower), texts.run(0, lower))
+            read = model.matching_encoder(states[1], texts.attention_mask, states[0], poses.attention_mask)
+            answers = model.matching_head(read[:, 0]).argmax(dim=1).tolist()
+            right[kind] += [
+                answer == (kind == "true")
+                for answer, row, partner in zip(answers, rows, partners, strict=True)
+                if kind == "true" or names[row] != names[partner]
+            ]
+    return {
+        f"matching_{kind}": 50 * float(np.mean(right["true"]) + np.mean(right[kind])) for kind in ("hard", "random")
+    }
 
 
 @torch.no_grad()
@@ -254,9 +282,9 @@ def measure_space(model: SigmaModel, corpus: Corpus, max_frames: int) -> dict[st
     columns = corpus.batch(np.arange(len(corpus.texts)))
     inputs = {name: columns[name] for name in PAIR_COLUMNS}
     out = model(**inputs, output_alignment=True)
-    combined = model(**inputs, similarity="combined")
     results = {}
-    for suffix, similarity in (("", out.logits_per_pose), ("_combined", combined.logits_per_pose)):
+    for suffix in ("", "_local", "_combined"):
+        similarity = model(**inputs, similarity=suffix[1:] or "global").logits_per_pose
         scores = retrieval_scores(similarity.float().numpy(), corpus.texts)
         for way in ("pose_to_text", "text_to_pose"):
             results[f"r1_{way}{suffix}"] = scores[f"{way}_r1"]
@@ -293,31 +321,44 @@ def run(
     print(f"{variant}, seed {seed}", file=sys.stderr, flush=True)
     config = build_config(processor, recipe, variant)
     started = time.monotonic()
+    other = SyntheticSigns(seed=OTHER_LANGUAGE)
     test = Corpus(processor, language.generate_sentences(recipe.num_test, split=split), keep=True)
-    labelled = Corpus(processor, language.generate_sentences(recipe.num_labelled, seed=1000 + seed))
+    other_test = Corpus(processor, other.generate_sentences(recipe.num_test, split=split))
+    isolated, pairs = training_corpora(language, processor, recipe, seed)
+    read = set(pairs.texts)
+    unread = (sample for sample in language.generate_sentences(10**6, seed=1000 + seed) if sample.text not in read)
+    labelled = list(islice(unread, recipe.num_labelled))
+    adaptations = {  # key -> what is fine-tuned on and tested on
+        "bleu4_finetuned": (Corpus(processor, iter(labelled)), test),
+        "bleu4_quarter": (Corpus(processor, iter(labelled[: recipe.num_labelled // 4])), test),
+        "bleu4_other_language": (
+            Corpus(processor, other.generate_sentences(recipe.num_labelled, seed=1000 + seed)), other_test,
+        ),
+    }  # fmt: skip
     results: dict[str, Any] = {"variant": variant, "seed": seed, "split": split, "recipe": asdict(recipe)}
     torch.manual_seed(seed)
     if variant == "scratch":
         writer = SigmaForConditionalGeneration(config)
     else:
-        isolated, pairs = training_corpora(language, processor, recipe, seed)
         model = SigmaForPreTraining(config)
-        stages = [(isolated, recipe.isolated_steps), (pairs, recipe.steps - recipe.isolated_steps)]
+        steps = round(recipe.steps * (recipe.longer if variant == "lm_only_longer" else 1))
+        stages = [(isolated, recipe.isolated_steps), (pairs, steps - recipe.isolated_steps)]
         results["data_seconds"] = round(time.monotonic() - started)
         losses = train(model, stages, recipe.batch_size, recipe.learning_rate, seed, PAIR_COLUMNS + ("labels",))
         results["pretraining_loss"] = float(np.mean(losses[-50:]))
         with tempfile.TemporaryDirectory() as folder:
             model.save_pretrained(folder)
-            results.update(measure_matching(model, test))
+            results.update(measure_matching(model.eval(), test))
             results.update(measure_space(SigmaModel.from_pretrained(folder), test, recipe.max_frames))
             writer = SigmaForConditionalGeneration.from_pretrained(folder)
         if config.use_language_modelling:
             results["bleu4_pretrained"] = measure_translation(writer, test)
     results["pretraining_seconds"] = round(time.monotonic() - started)
-    train(
-        writer, [(labelled, recipe.finetuning_steps)], 24, recipe.finetuning_learning_rate, seed, WRITER_COLUMNS
-    )  # fmt: skip
-    results["bleu4_finetuned"] = measure_translation(writer, test)
+    start = {name: tensor.clone() for name, tensor in writer.state_dict().items()}
+    for key, (few, unseen) in adaptations.items():
+        writer.load_state_dict(start)
+        train(writer, [(few, recipe.finetuning_steps)], 24, recipe.finetuning_learning_rate, seed, WRITER_COLUMNS)
+        results[key] = measure_translation(writer.eval(), unseen)
     results["seconds"] = round(time.monotonic() - started)
     results.update(threads=torch.get_num_threads(), torch=torch.__version__, machine=platform.machine())
     print(json.dumps({name: value for name, value in results.items() if name != "recipe"}), flush=True)
@@ -361,7 +402,7 @@ def main() -> None:
             torch.set_num_threads(args.threads)
         recipe = Recipe(**{name: getattr(args, name) for name in asdict(Recipe())})
         language = SyntheticSigns()
-        processor = build_processor(language, recipe)
+        processor = build_processor([language, SyntheticSigns(seed=OTHER_LANGUAGE)], recipe)
         # Seeds outside: the variants of one seed share their clips.
         jobs = {
             f"{variant}-{seed}": partial(run, variant, seed, recipe, language, processor, args.split)

@@ -1,4 +1,4 @@
-"""Runs that each leave a JSON file, so that a benchmark of hours can stop, resume, and be shared by processes."""
+"""Runs that each write a JSON file, so that a long benchmark can stop, resume, and be shared by processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def run_missing(folder: Path, jobs: Mapping[str, Callable[[], dict[str, Any]]]) -> None:
-    """Does each job (name -> what returns its result) whose file does not exist yet."""
+    """Runs each job (name -> function that returns its result) whose file does not exist yet."""
     for name, job in jobs.items():
         path = folder / f"{name}.json"
         if not path.exists():
@@ -19,7 +19,7 @@ def run_missing(folder: Path, jobs: Mapping[str, Callable[[], dict[str, Any]]]) 
 
 
 def read_runs(folder: Path) -> list[dict[str, Any]]:
-    """All results in a folder, by name."""
+    """All results in a folder, by job name."""
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
 
 

@@ -1,6 +1,6 @@
 """How long a search takes: one query, and 32 together, among 100,000 stored vectors; exact.
 
-Prints a table, then one line of JSON with versions and hardware. The exit code is 1 where a limit is broken.
+Prints a table, then one line of JSON with versions and hardware. The exit code is 1 if a limit is exceeded.
 
     python benchmarks/retrieval_search.py [--output results.json]
 """
@@ -8,15 +8,12 @@ Prints a table, then one line of JSON with versions and hardware. The exit code 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from reports import machine_facts, print_report
 
 from modeling_sigma.inference.embedding_index import EmbeddingIndex
 
@@ -27,7 +24,7 @@ WIDTHS = {"mT5-small, T5-small": 512, "mT5-base": 768}
 
 
 def make_index(width: int) -> EmbeddingIndex:
-    """Random unit vectors: nothing that a shortcut could use."""
+    """Random unit vectors, without structure that a shortcut could use."""
     vectors = np.random.default_rng(0).standard_normal((NUM_STORED, width), dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return EmbeddingIndex(vectors, [str(row) for row in range(NUM_STORED)], "clips", "random", "random")
@@ -47,7 +44,7 @@ def measure(index: EmbeddingIndex, num_queries: int, repeats: int) -> tuple[floa
 
 
 def main() -> int:
-    """Measures, prints, and returns 1 where a limit is broken."""
+    """Measures, prints, and returns 1 if a limit is exceeded."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=20, help="searches of each case")
     parser.add_argument("--output", type=Path, help="write the JSON here too")
@@ -64,17 +61,13 @@ def main() -> int:
         "benchmark": "retrieval_search",
         "num_stored": NUM_STORED,
         "results": [{**row, "limit_ms": row["limit_ms"] and 1e3 * row["limit_ms"]} for row in rows],
-        "python": platform.python_version(),
-        "packages": {"numpy": version("numpy")},
-        "hardware": {"machine": platform.machine(), "num_cores": os.cpu_count(), "system": platform.system()},
+        **machine_facts("numpy"),
     }
     print(f"{'queries':<42}{'fastest ms':>11}{'median ms':>11}{'limit ms':>10}")
     for row in report["results"]:
         limit = row["limit_ms"] or "-"
         print(f"{row['case']:<42}{row['fastest_ms']:>11.1f}{row['median_ms']:>11.1f}{limit:>10}")
-    print(json.dumps(report))
-    if args.output is not None:
-        args.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print_report(report, args.output)
     return int(any(row["limit_ms"] is not None and row["fastest_ms"] > row["limit_ms"] for row in report["results"]))
 
 

@@ -3,11 +3,11 @@
     python benchmarks/training_throughput.py                        # a small model, two workers
     python benchmarks/training_throughput.py --size paper           # pose encoder of the paper, mT5-base's sizes
 
-One pass over the same clips of the synthetic language (single signs and sentences), batched in three ways that never
-hold more frames at once: fixed batches in random order, fixed batches by length (transformers' own sampler), and the
-frame budget. For each: share of padding, clips per second, and the share of a step that the model waits for data. Then
-bfloat16 beside float32, and on a GPU `torch.compile`, memory and the share of the GPU's own rate of matrix products.
-Prints JSON.
+One pass over the same clips of the synthetic language (single signs and sentences), batched in three ways with the
+same limit on frames per batch: fixed batches in random order, fixed batches by length (transformers' own sampler), and
+the frame budget. For each: share of padding, clips per second, and the share of a step that the model waits for data.
+Then bfloat16 against float32 and, on a GPU, `torch.compile`, memory, and the rate of matrix products as a share of
+what the GPU reaches. Prints JSON.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ AUGMENTATION = {"rotation": 12.0, "scale": 0.15, "noise": 0.01, "frame_dropout":
 
 
 class InEpoch(BatchSampler):
-    """Numbers of another batch sampler as keys of an epoch, so that clips are augmented as in training."""
+    """The batches of another sampler with an epoch in their keys, so that clips are augmented as in training."""
 
     def __init__(self, batches: Any) -> None:
         self.batches = batches
@@ -124,7 +124,7 @@ def step_flops(model: Any, batch: dict[str, Any], device: torch.device) -> int:
 
 
 def matrix_product_rate(device: torch.device, dtype: torch.dtype, side: int) -> float:
-    """Operations per second of plain matrix products: what this device reaches here."""
+    """Operations per second that this device reaches in plain matrix products."""
     matrix = torch.rand(side, side, device=device, dtype=dtype)
     times = []
     for _ in range(6):

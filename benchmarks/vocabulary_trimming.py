@@ -1,7 +1,7 @@
 """What trimming the vocabulary of mT5-base from 250,112 tokens to 30,000 saves: parameters, and time of the logits.
 
-Parameters are counted on the meta device, which needs no memory. The time is that of what the vocabulary costs in a
-decoding step of four beams: the output matrix and the log-softmax over it.
+Parameters are counted on the meta device, which needs no memory. The time is what the vocabulary costs in a decoding
+step with four beams: the output matrix and the log-softmax over it.
 
     python benchmarks/vocabulary_trimming.py [--output results.json]
 """
@@ -9,16 +9,13 @@ decoding step of four beams: the output matrix and the log-softmax over it.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from reports import machine_facts, print_report
 from transformers import MT5Config
 
 from modeling_sigma import SigmaConfig, SigmaForConditionalGeneration, SigmaForPreTraining
@@ -54,7 +51,7 @@ def time_logits(num_tokens: int, repeats: int) -> float:
 
 
 def main() -> int:
-    """Measures, prints, and returns 1 where the generative model keeps half of its parameters, or of the time."""
+    """Measures, prints, and returns 1 if the generative model keeps half of its parameters, or of the time."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=10, help="steps, of which the fastest counts")
     parser.add_argument("--output", type=Path, help="write the JSON here too")
@@ -75,13 +72,9 @@ def main() -> int:
     report = {
         "benchmark": "vocabulary_trimming",
         "results": results,
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in ("torch", "transformers")},
-        "hardware": {"machine": platform.machine(), "num_cores": os.cpu_count(), "threads": torch.get_num_threads()},
+        **machine_facts("torch", "transformers"),
     }
-    print(json.dumps(report))
-    if args.output is not None:
-        args.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print_report(report, args.output)
     return int(shares[SigmaForConditionalGeneration] < 0.5 or whole < 2 * trimmed)
 
 

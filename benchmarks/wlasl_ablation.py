@@ -1,11 +1,11 @@
-"""What matters for isolated signs from hands alone? One choice at a time, WLASL300 from random weights.
+"""What matters for isolated signs from hands alone? One choice at a time, on WLASL300 from random weights.
 
     python benchmarks/wlasl_ablation.py run --data ../shared/data/wlasl_hands    # 8 minutes per run
     python benchmarks/wlasl_ablation.py table
 
 The model, augmentation and optimiser are those of examples/configs/finetune_wlasl_hands_2000.yaml: 15 epochs, 32 clips
-per step. Nothing is chosen by a score: the last step is what is measured. Scores are those of the validation split;
-the test split is not read. Runs that exist are not repeated.
+per step. Nothing is chosen by a score: the model after the last step is measured. Scores are those of the validation
+split; the test split is not read. Existing runs are skipped.
 """
 
 from __future__ import annotations

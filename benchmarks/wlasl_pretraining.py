@@ -5,7 +5,7 @@
 
 Pre-training reads the train clips of all 2,000 signs (examples/configs/pretrain_wlasl_hands.yaml); a label head is
 then fine-tuned for the 300 signs of WLASL300, on a quarter of their train clips and on all of them. Everything was set
-beforehand, nothing is chosen by a score: the test split is looked at once per run. Runs that exist are left out.
+beforehand, nothing is chosen by a score: the test split is scored once per run. Existing runs are skipped.
 
 - full: all four losses; short: for 6 epochs instead of 18; contrastive: global and local alignment alone; fused: the
   paper's sources, which let the alignment and the decoder read the sentence that they predict; none: the same
@@ -57,7 +57,7 @@ CONFIG = Path(__file__).resolve().parents[1] / "examples" / "configs" / "pretrai
 
 
 def pretrained(variant: str, args: argparse.Namespace) -> Path:
-    """The folder of a pre-trained model, made if it does not exist; with what it cost, and retrieval by it."""
+    """Pre-trains a model unless its folder exists; returns the folder, the costs, and retrieval scores."""
     folder: Path = args.models / variant
     if (folder / "metrics.json").exists():
         return folder

@@ -12,16 +12,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from datasets_scripts.reading.clip_archives import frames_of_clip, kept_until_changed, read_clip_arrays
 from datasets_scripts.reading.clip_entry import ClipEntry
 from datasets_scripts.reading.corpus_builder import CorpusBuilder, CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
-from datasets_scripts.reading.named_arrays import read_named_arrays
 from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.model.skeleton_layouts import LAYOUTS, PART_SLICES
 
@@ -84,6 +82,7 @@ class BdslWords(CorpusBuilder):
             "so."
         ),
     )
+    FILES = ("bdsl55_signer*.npz",)
     BUILDER_CONFIG_CLASS = BdslWordsConfig
     BUILDER_CONFIGS = [BdslWordsConfig(name="bdsl55")]
     DEFAULT_CONFIG_NAME = "bdsl55"
@@ -93,32 +92,18 @@ class BdslWords(CorpusBuilder):
 
     def list_clips(self, split: str) -> list[ClipEntry]:
         return [
-            entry
-            for path in self._paths()
-            for entry in _entries(path, _read_signer(path, path.stat().st_mtime_ns))
-            if entry.split == split
+            entry for path in self.find_files() for entry in _entries(path, _read_signer(path)) if entry.split == split
         ]
 
     def read_clip(self, entry: ClipEntry) -> PoseClip:
         name, _, index = entry.source.rpartition(":")
-        path = self.folder / name
-        signer = _read_signer(path, path.stat().st_mtime_ns)
-        stop = int(np.cumsum(signer["length"])[int(index)])
-        frames = slice(stop - int(signer["length"][int(index)]), stop)
+        signer = _read_signer(self.folder / name)
+        frames = frames_of_clip(signer["length"], int(index))
         return _assemble(
             {part: signer[part][frames].astype(np.float64) for part in _PARTS},
             signer["scales"],
             self.config.swap_hands,
         )
-
-    def source_files(self, data_dir: str | None, options: dict[str, Any]) -> Iterable[str]:
-        return [] if data_dir is None else map(str, Path(data_dir).glob("bdsl55_signer*.npz"))
-
-    def _paths(self) -> list[Path]:
-        paths = sorted(self.folder.glob("bdsl55_signer*.npz"))
-        if not paths:
-            raise FileNotFoundError(f"expected bdsl55_signer02.npz in {self.folder}: give the folder of the BdSL data")
-        return paths
 
 
 def _entries(path: Path, signer: dict[str, np.ndarray]) -> Iterable[ClipEntry]:
@@ -186,14 +171,10 @@ def _other(side: str) -> str:
     return "right" if side == "left" else "left"
 
 
-@lru_cache(maxsize=2)
-def _read_signer(path: Path, changed: int) -> dict[str, np.ndarray]:
-    """The arrays of a signer's file and `scales`; `changed` is the file's time of change."""
-    arrays = read_named_arrays(path, (*_LABELS, *_PARTS))
-    num_clips, num_frames = len(arrays["length"]), int(arrays["length"].sum())
-    wrong = [name for name in _LABELS if arrays[name].shape != (num_clips,)]
-    wrong += [part for part, size in _PARTS.items() if arrays[part].shape != (num_frames, size, 3)]
-    if wrong:
-        raise ValueError(f"{path}: expected {num_clips} clips of {num_frames} frames, {', '.join(wrong)} do not fit")
+@kept_until_changed
+def _read_signer(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a signer's file and `scales`."""
+    parts = {part: ("length", size, 3) for part, size in _PARTS.items()}
+    arrays = read_clip_arrays(path, {**dict.fromkeys(_LABELS, ("clips",)), **parts})
     arrays["scales"] = _scales(arrays)
     return arrays

@@ -7,16 +7,13 @@ nose; the other 66 joints are missing. A model sees where the hands go, but noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from datasets_scripts.reading.clip_archives import frames_of_clip, kept_until_changed, read_clip_arrays
 from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
-from datasets_scripts.reading.named_arrays import read_named_arrays
 from datasets_scripts.reading.timed_glosses import TimedClipEntry, TimedCorpusBuilder
 from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.model.skeleton_layouts import BODY_JOINT_NAMES, NUM_JOINTS
@@ -29,8 +26,12 @@ _JOINT_OF_POINT = {
     point: BODY_JOINT_NAMES.index(joint)
     for point, joint in {"left_hand": "left_wrist", "right_hand": "right_wrist", "nose": "nose"}.items()
 }
-_OF_CLIPS = ("video", "length", "speaker", "split", "gloss", "num_words")
-_OF_WORDS = ("word", "word_start", "word_end")
+_SHAPES = {
+    **dict.fromkeys(("video", "length", "speaker", "split", "gloss", "num_words"), ("clips",)),
+    **dict.fromkeys(("word", "word_start", "word_end"), ("num_words",)),
+    "points": ("length", 3, 2),
+    **dict.fromkeys(("points_order", "vocabulary")),
+}
 
 
 class Boston104(TimedCorpusBuilder):
@@ -71,6 +72,7 @@ class Boston104(TimedCorpusBuilder):
             "the unit."
         ),
     )
+    FILES = (FILE_NAME,)
     BUILDER_CONFIGS = [CorpusConfig(name=name) for name in ("boston104", *(f"without_{one}" for one in SIGNERS))]
     DEFAULT_CONFIG_NAME = "boston104"
 
@@ -78,7 +80,7 @@ class Boston104(TimedCorpusBuilder):
         return ("train", "test")
 
     def list_clips(self, split: str) -> list[ClipEntry]:
-        arrays = self._arrays()
+        arrays = _read_arrays(*self.find_files())
         left_out = self.config.name.removeprefix("without_")
         entries: list[ClipEntry] = []
         for index, stop in enumerate(np.cumsum(arrays["num_words"])):
@@ -103,40 +105,18 @@ class Boston104(TimedCorpusBuilder):
         return entries
 
     def read_clip(self, entry: ClipEntry) -> PoseClip:
-        arrays, index = self._arrays(), int(entry.source)
-        stop = int(arrays["length"][: index + 1].sum())
-        points = arrays["points"][stop - int(arrays["length"][index]) : stop]
+        arrays = _read_arrays(*self.find_files())
+        points = arrays["points"][frames_of_clip(arrays["length"], int(entry.source))]
         keypoints, scores = np.zeros((len(points), NUM_JOINTS, 2)), np.zeros((len(points), NUM_JOINTS))
         for place, point in enumerate(arrays["points_order"]):
             keypoints[:, _JOINT_OF_POINT[str(point)]] = points[:, place]
             scores[:, _JOINT_OF_POINT[str(point)]] = 1.0
         return PoseClip(keypoints, scores, "sigma_69")
 
-    def source_files(self, data_dir: str | None, options: dict[str, Any]) -> Iterable[str]:
-        return [] if data_dir is None else [f"{data_dir}/{FILE_NAME}"]
 
-    def _arrays(self) -> dict[str, np.ndarray]:
-        path = self.folder / FILE_NAME
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"expected {FILE_NAME} in {self.folder}: give the folder of the RWTH-BOSTON-104 data"
-            )
-        return _read_arrays(path, path.stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=1)
-def _read_arrays(path: Path, changed: int) -> dict[str, np.ndarray]:
-    """The arrays of the file; `changed` is its time of change."""
-    arrays = read_named_arrays(path, (*_OF_CLIPS, *_OF_WORDS, "points", "points_order", "vocabulary"))
-    num_clips, num_frames, num_words = (len(arrays["length"]), arrays["length"].sum(), arrays["num_words"].sum())
-    wrong = [name for name in _OF_CLIPS if arrays[name].shape != (num_clips,)]
-    wrong += [name for name in _OF_WORDS if arrays[name].shape != (num_words,)]
-    wrong += [] if arrays["points"].shape == (num_frames, 3, 2) else ["points"]
-    if wrong:
-        raise ValueError(
-            f"{path}: expected {num_clips} clips of {num_frames} frames and {num_words} words, "
-            f"{', '.join(wrong)} do not fit"
-        )
+@kept_until_changed
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    arrays = read_clip_arrays(path, _SHAPES)
     if sorted(arrays["points_order"].tolist()) != sorted(_JOINT_OF_POINT):
         raise ValueError(
             f"{path}: expected the points {', '.join(_JOINT_OF_POINT)}, received {arrays['points_order']}"

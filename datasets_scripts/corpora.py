@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import datasets
+import pyarrow
+from pyarrow import parquet
 
 from datasets_scripts.schema import SPLITS, features
+from modeling_sigma.io.reading_errors import one_line
 
 
 if TYPE_CHECKING:
@@ -86,7 +89,7 @@ def load_corpus(
         `datasets.DatasetDict` of all splits. With `streaming`, the iterable ones.
 
     Raises:
-        ValueError: for an unknown name, or data of another schema.
+        ValueError: for an unknown name, data of another schema, or a damaged file.
         FileNotFoundError: if a folder or all files of a corpus are missing.
 
     Example:
@@ -127,12 +130,34 @@ def load_corpus(
         )
     if Path(name).is_dir() and not any(Path(name).rglob("*.parquet")):
         raise FileNotFoundError(f"{name}: no Parquet files: a folder of clips needs load_corpus('folder', data_dir=)")
-    dataset = datasets.load_dataset(name, config_name, split=split, streaming=streaming, **options)
+    try:
+        dataset = datasets.load_dataset(name, config_name, split=split, streaming=streaming, **options)
+    except Exception as error:
+        damaged = _damaged_file(Path(name))
+        if damaged is None:
+            raise
+        raise ValueError(
+            f"{damaged}: cannot be read ({one_line(error)[:200]}): the file is damaged or cut short: copy it "
+            "again, or build the data set again"
+        ) from error
     for part in dataset.values() if isinstance(dataset, dict) else [dataset]:
         missing = [column for column in features() if column not in (part.features or ())]
         if missing:
             raise ValueError(f"{name}: expected the columns of datasets_scripts.schema, {', '.join(missing)} missing")
     return dataset
+
+
+def _damaged_file(folder: Path) -> Path | None:
+    """The first Parquet file in a folder that cannot be read to its end."""
+    for path in sorted(folder.rglob("*.parquet")):
+        try:
+            for _ in parquet.ParquetFile(path).iter_batches():
+                pass
+        except (pyarrow.ArrowException, OSError) as error:
+            if getattr(error, "errno", None) is not None:
+                raise  # the disk's own error, not one of the content
+            return path
+    return None
 
 
 def did_you_mean(name: str) -> str:

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from datasets_scripts.reading.corpus_builder import CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
 from datasets_scripts.reading.label_cells import glosses_of
 from datasets_scripts.reading.label_tables import needed_columns, read_table, split_of
@@ -43,8 +42,6 @@ class CslDaily(PoseFileCorpus):
         sizes={"default": {"train": 18401, "validation": 1077, "test": 1176}},
         notes="Ten signers, who are in all splits.",
     )
-    BUILDER_CONFIGS = [CorpusConfig(name="default")]
-    DEFAULT_CONFIG_NAME = "default"
     LABEL_FILES = (r"(.*\.)?labels\.{split}", r"split_1\.txt")
 
     def signer_of(self, name: str) -> str | None:

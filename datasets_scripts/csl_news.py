@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from datasets_scripts.reading.corpus_builder import CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
 from datasets_scripts.reading.label_tables import TableRow, find_column, needed_columns, read_table
 from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus
-from modeling_sigma.io.text_files import read_text
+from modeling_sigma.io.json_text import read_json
+from modeling_sigma.io.reading_errors import listed
 
 
 class CslNews(PoseFileCorpus):
@@ -38,8 +37,6 @@ class CslNews(PoseFileCorpus):
         sizes={"default": {"train": 722711}},
         notes="Keypoints by RTMPose, in shares of the image. The texts come from subtitles and speech recognition.",
     )
-    BUILDER_CONFIGS = [CorpusConfig(name="default")]
-    DEFAULT_CONFIG_NAME = "default"
     LABEL_FILES = (r"CSL_News_Labels\.json", r"CSL_News_Labels\.[ct]sv", r"(.*\.)?labels\.train")
 
     def label_path(self, split: str) -> Path | None:
@@ -52,15 +49,13 @@ class CslNews(PoseFileCorpus):
         (text,) = needed_columns(path, rows, "text")
         name = find_column(rows[0].cells, ("pose", "video", "name"))
         if name is None:
-            raise ValueError(
-                f"{path}: expected the columns pose or video, and text, received {', '.join(rows[0].cells)}"
-            )
+            raise ValueError(f"{path}: expected the columns pose or video, and text, received {listed(rows[0].cells)}")
         return [ClipLabel(row.cells[name], row.cells[text]) for row in rows]
 
 
 def _json_rows(path: Path) -> list[TableRow]:
     try:
-        clips = json.loads(read_text(path, "labels"))
+        clips = read_json(path, "labels", list)
         return [
             TableRow(number, {column: str(cell) for column, cell in clip.items()})
             for number, clip in enumerate(clips, 1)

@@ -5,16 +5,14 @@ The file is not part of this project (MIT): MediaPipe Holistic, reduced to the 6
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from datasets_scripts.reading.clip_archives import frames_of_clip, kept_until_changed, read_clip_arrays
 from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder, CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
-from datasets_scripts.reading.named_arrays import read_named_arrays
 from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.model.skeleton_layouts import NUM_JOINTS
 
@@ -41,7 +39,11 @@ LANGUAGES = {
     "ukl": ("Ukrainian Sign Language", "Ukrainian"),
 }
 
-_OF_CLIPS = ("length", "path", "sign_language", "letter", "fps")
+_SHAPES = {
+    **dict.fromkeys(("length", "path", "sign_language", "letter", "fps"), ("clips",)),
+    "keypoints": ("length", NUM_JOINTS, 2),
+    "scores": ("length", NUM_JOINTS),
+}
 
 
 class Fingerspelling(CorpusBuilder):
@@ -73,6 +75,7 @@ class Fingerspelling(CorpusBuilder):
             "recognition."
         ),
     )
+    FILES = (FILE_NAME,)
     BUILDER_CONFIGS = [CorpusConfig(name=name) for name in ("all", *LANGUAGES)]
     DEFAULT_CONFIG_NAME = "all"
 
@@ -90,7 +93,7 @@ class Fingerspelling(CorpusBuilder):
         return ("train",)
 
     def list_clips(self, split: str) -> list[ClipEntry]:
-        arrays, chosen = self._arrays(), self.config.name
+        arrays, chosen = _read_arrays(*self.find_files()), self.config.name
         unknown = sorted(set(arrays["sign_language"].tolist()) - set(LANGUAGES))
         if unknown:
             raise ValueError(
@@ -105,9 +108,8 @@ class Fingerspelling(CorpusBuilder):
         ]
 
     def read_clip(self, entry: ClipEntry) -> PoseClip:
-        arrays, index = self._arrays(), int(entry.source)
-        stop = int(arrays["length"][: index + 1].sum())
-        frames = slice(stop - int(arrays["length"][index]), stop)
+        arrays, index = _read_arrays(*self.find_files()), int(entry.source)
+        frames = frames_of_clip(arrays["length"], index)
         # Visibilities of a body that turns away leave the range from 0 to 1: below is not found.
         scores = np.clip(arrays["scores"][frames].astype(np.float32), 0, 1)
         keypoints = PICTURE_SIZE * arrays["keypoints"][frames].astype(np.float32)
@@ -116,31 +118,12 @@ class Fingerspelling(CorpusBuilder):
         return PoseClip(keypoints, scores, "sigma_69", fps, PICTURE_SIZE, PICTURE_SIZE)
 
     def encode_clip(self, clip: PoseClip, entry: ClipEntry) -> dict[str, Any]:
-        code = str(self._arrays()["sign_language"][int(entry.source)])
+        code = str(_read_arrays(*self.find_files())["sign_language"][int(entry.source)])
         sign_language, spoken_language = LANGUAGES[code]
         row = super().encode_clip(clip, entry)
         return {**row, "sign_language": sign_language, "spoken_language": spoken_language}
 
-    def source_files(self, data_dir: str | None, options: dict[str, Any]) -> Iterable[str]:
-        return [] if data_dir is None else [f"{data_dir}/{FILE_NAME}"]
 
-    def _arrays(self) -> dict[str, np.ndarray]:
-        path = self.folder / FILE_NAME
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"expected {FILE_NAME} in {self.folder}: give the folder of the fingerspelling data"
-            )
-        return _read_arrays(path, path.stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=1)
-def _read_arrays(path: Path, changed: int) -> dict[str, np.ndarray]:
-    """The arrays of the file; `changed` is its time of change."""
-    arrays = read_named_arrays(path, (*_OF_CLIPS, "keypoints", "scores"))
-    num_clips, num_frames = len(arrays["length"]), int(arrays["length"].sum())
-    wrong = [name for name in _OF_CLIPS if arrays[name].shape != (num_clips,)]
-    wrong += [] if arrays["keypoints"].shape == (num_frames, NUM_JOINTS, 2) else ["keypoints"]
-    wrong += [] if arrays["scores"].shape == (num_frames, NUM_JOINTS) else ["scores"]
-    if wrong:
-        raise ValueError(f"{path}: expected {num_clips} clips of {num_frames} frames, {', '.join(wrong)} do not fit")
-    return arrays
+@kept_until_changed
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    return read_clip_arrays(path, _SHAPES)

@@ -23,9 +23,10 @@ from datasets_scripts.reading.corpus_builder import CorpusBuilder, CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
 from datasets_scripts.reading.label_cells import glosses_of, sentence_of
 from datasets_scripts.reading.label_tables import TableRow, column_names, find_column, read_table, split_of
-from datasets_scripts.reading.pose_files import clip_exists, file_of_clip, files_of, without_suffix
+from datasets_scripts.reading.pose_files import clip_exists, file_of_clip, files_of, unusable_path, without_suffix
 from datasets_scripts.reading.split_by_signer import split_by_clip, split_by_signer
 from datasets_scripts.schema import SPLITS
+from modeling_sigma.io.reading_errors import listed, shown
 from modeling_sigma.model.pose_clip import PoseClip
 
 
@@ -165,7 +166,6 @@ class Folder(CorpusBuilder):
     )
     BUILDER_CONFIG_CLASS = FolderConfig
     BUILDER_CONFIGS = [FolderConfig(name="default")]
-    DEFAULT_CONFIG_NAME = "default"
 
     @property
     def sign_language(self) -> str:
@@ -209,7 +209,7 @@ class Folder(CorpusBuilder):
         yield os.fspath(table)
         column = str(options.get("path_column") or find_column(column_names(rows), COLUMNS["path"]))
         for path in {row.cells.get(column, "").strip() for row in rows}:
-            if path:
+            if path and unusable_path(path) is None:
                 yield from files_of(_source(table, path, options.get("estimator")))
 
     def _split_generators(self, dl_manager: Any) -> Any:
@@ -246,7 +246,7 @@ class Folder(CorpusBuilder):
                 columns[meaning] = None
             elif given is not None:
                 raise ValueError(
-                    f"{self._table}: expected the column {given!r} ({meaning}_column), received {', '.join(names)}"
+                    f"{self._table}: expected the column {given!r} ({meaning}_column), received {listed(names)}"
                 )
             elif meaning in _TIMES:
                 time_column = find_time_column(names, known)
@@ -256,11 +256,11 @@ class Folder(CorpusBuilder):
         if columns["path"] is None:
             raise ValueError(
                 f"{self._table}: expected a column of paths ({', '.join(COLUMNS['path'])}), received "
-                f"{', '.join(names)}: rename it or give path_column="
+                f"{listed(names)}: rename it or give path_column="
             )
         if all(columns[meaning] is None for meaning in ("text", "gloss", "label")):
             raise ValueError(
-                f"{self._table}: expected a column text, gloss or label, received {', '.join(names)}: rename it or "
+                f"{self._table}: expected a column text, gloss or label, received {listed(names)}: rename it or "
                 "give text_column=, gloss_column= or label_column="
             )
         if columns["start"] is None or columns["end"] is not None:
@@ -271,7 +271,7 @@ class Folder(CorpusBuilder):
             )
         unused = [name for name in names if name not in columns.values()]
         if unused:
-            self.say(f"{self._table.name}: columns that are not used: {', '.join(unused)}")
+            self.say(f"{self._table.name}: columns that are not used: {listed(unused)}")
         if UNKNOWN in (self.sign_language, self.spoken_language):
             self.say("sign_language and spoken_language are unknown: name them, prompts and data card need them")
         return columns
@@ -281,6 +281,8 @@ class Folder(CorpusBuilder):
         where = f"{self._table}, line {row.line}"
         if not cells["path"]:
             raise ValueError(f"{where}: expected a path, received an empty cell")
+        if problem := unusable_path(cells["path"]):
+            raise ValueError(f"{where}: expected a path, received {problem}, {shown(cells['path'])}: correct it")
         entry = ClipEntry(
             sample_id=cells["id"] or without_suffix(cells["path"]),
             split=split_of(cells["split"], where) if columns["split"] else SPLITS[0],
@@ -296,7 +298,7 @@ class Folder(CorpusBuilder):
         )
         if duration[0] is not None and start[0] is not None:
             end = (start[0] + duration[0], duration[1] or start[1])
-        entry = with_span(entry, start, end)
+        entry = with_span(entry, start, end, where)
         if not cells["id"] and (entry.start, entry.end) != (None, None):
             until = cells["end"] or (f"{end[0]:g}" if duration[0] is not None else "")
             entry = replace(entry, sample_id=f"{entry.sample_id} {cells['start']}-{until}")

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 from datasets_scripts.reading.clip_times import time_of
-from datasets_scripts.reading.corpus_builder import CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
 from datasets_scripts.reading.label_tables import TableRow, column_names, find_column, needed_columns, read_table
 from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus
@@ -45,8 +44,6 @@ class How2Sign(PoseFileCorpus):
 }""",
         notes="The numbers of clips differ between the original and the realigned labels: say which you used.",
     )
-    BUILDER_CONFIGS = [CorpusConfig(name="default")]
-    DEFAULT_CONFIG_NAME = "default"
     LABEL_FILES = (r"(.*\.)?labels\.{split}", r"how2sign_realigned_{split}\.[ct]sv", r"how2sign_{split}\.[ct]sv")
 
     def signer_of(self, name: str) -> str | None:

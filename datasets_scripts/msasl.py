@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from datasets_scripts.reading.corpus_builder import CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
 from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus, first_words
-from modeling_sigma.io.text_files import read_text
+from modeling_sigma.io.json_text import read_json
 
 
 SIZES = (100, 200, 500, 1000)
@@ -81,10 +80,10 @@ class Msasl(PoseFileCorpus):
         try:
             return [
                 _official_label(clip, f"{split}_{row:05d}")
-                for row, clip in enumerate(json.loads(read_text(path, "labels")))
+                for row, clip in enumerate(read_json(path, "labels", list))
                 if clip["label"] < self.num_signs
             ]
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{path}: expected a list of clips with url, label, start and end ({type(error).__name__}: {error}): "
                 "is it MS-ASL's?"
@@ -98,7 +97,7 @@ class Msasl(PoseFileCorpus):
                 f"{self.FACTS.title}: no labels-{self.num_signs}.*: expected it, or MSASL_classes.json beside the "
                 f"label files, to know the {self.num_signs} signs"
             )
-        return first_words(json.loads(read_text(path, "labels")), self.num_signs)
+        return first_words(read_json(path, "labels", list), self.num_signs)
 
 
 def _official_label(clip: dict[str, Any], row_name: str) -> ClipLabel:

@@ -10,24 +10,21 @@ by one half). [`NslAlphabet`] puts all of that back into one place: pixels.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from datasets_scripts.reading.clip_archives import kept_until_changed, read_clip_arrays
 from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
-from datasets_scripts.reading.named_arrays import read_named_arrays
 from datasets_scripts.reading.timed_glosses import TimedClipEntry, TimedCorpusBuilder
 from datasets_scripts.schema import SPLITS
 from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.model.skeleton_layouts import LAYOUTS, NUM_JOINTS, PART_SLICES
 
 
-FILE_PATTERN = "nsl23_*.npz"
 SIGNERS = (1, 2, 3, 4)  # those of the file that everybody has
 
 _HANDS = ("left", "right")
@@ -109,6 +106,7 @@ class NslAlphabet(TimedCorpusBuilder):
             "recording is there twice, the second time cropped. Letters are romanised (KA, T_SHA)."
         ),
     )
+    FILES = ("nsl23_*.npz",)
     BUILDER_CONFIG_CLASS = NslAlphabetConfig
     BUILDER_CONFIGS = [*_configs("letters", SIGNERS), *_configs("continuous", (3, 4))]
     DEFAULT_CONFIG_NAME = "letters"
@@ -120,7 +118,7 @@ class NslAlphabet(TimedCorpusBuilder):
         list_entries = _letters if self.config.name.startswith("letters") else _recordings
         return [
             entry
-            for path in self._paths()
+            for path in self.find_files()
             for signer, entry in list_entries(path, _read_file(path), split)
             if self._split_of(signer) == split
         ]
@@ -128,9 +126,6 @@ class NslAlphabet(TimedCorpusBuilder):
     def read_clip(self, entry: ClipEntry) -> PoseClip:
         name, start, stop = entry.source.rsplit(":", 2)
         return _assemble(_read_file(self.folder / name), int(start), int(stop))
-
-    def source_files(self, data_dir: str | None, options: dict[str, Any]) -> Iterable[str]:
-        return [] if data_dir is None else map(str, Path(data_dir).glob(FILE_PATTERN))
 
     def _split_of(self, signer: int) -> str | None:
         config = self.config
@@ -143,14 +138,6 @@ class NslAlphabet(TimedCorpusBuilder):
         if len(splits) > 1:
             raise ValueError(f"expected every signer in one split, received {signer} in {' and '.join(splits)}")
         return splits[0] if splits else ("test" if chosen["test"] is None else None)
-
-    def _paths(self) -> list[Path]:
-        paths = sorted(self.folder.glob(FILE_PATTERN))
-        if not paths:
-            raise FileNotFoundError(
-                f"expected nsl23_signers_1-4.npz in {self.folder}: give the folder of the NSL data"
-            )
-        return paths
 
 
 def _letters(path: Path, arrays: dict[str, np.ndarray], split: str) -> Iterator[tuple[int, ClipEntry]]:
@@ -275,23 +262,19 @@ def _numbers(text: str) -> set[int]:
     return {int(name) for name in names}
 
 
+@kept_until_changed
 def _read_file(path: Path) -> dict[str, np.ndarray]:
-    return _cached_file(path, path.stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=4)
-def _cached_file(path: Path, changed: int) -> dict[str, np.ndarray]:
     """The arrays of a file and, for each part, in how many frames before each frame it is present (`*_before`)."""
     names = ("pose_present", "left_present", "right_present")
-    arrays = read_named_arrays(path, (*_OF_CLIPS, "classes", "recordings", *names, *_OF_PARTS))
-    num_clips, num_frames = len(arrays["length"]), int(arrays["length"].sum())
-    wrong = [name for name in _OF_CLIPS if arrays[name].shape != (num_clips,)]
-    wrong += [name for name in names if arrays[name].shape != (num_frames,)]
-    for name, shape in _OF_PARTS.items():
-        count = int(arrays[f"{name.split('_')[0]}_present"].sum())
-        wrong += [] if arrays[name].shape == (count, *shape) else [name]
-    if wrong:
-        raise ValueError(f"{path}: expected {num_clips} clips of {num_frames} frames, {', '.join(wrong)} do not fit")
+    arrays = read_clip_arrays(
+        path,
+        {
+            **dict.fromkeys(_OF_CLIPS, ("clips",)),
+            **dict.fromkeys(("classes", "recordings")),
+            **dict.fromkeys(names, ("length",)),
+            **{name: (f"{name.split('_')[0]}_present", *shape) for name, shape in _OF_PARTS.items()},
+        },
+    )
     for name in names:
         arrays[name.replace("present", "before")] = np.concatenate([[0], np.cumsum(arrays[name])])
     return arrays

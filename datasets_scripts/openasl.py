@@ -6,7 +6,6 @@ from functools import lru_cache
 from pathlib import Path
 
 from datasets_scripts.reading.clip_times import time_of
-from datasets_scripts.reading.corpus_builder import CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
 from datasets_scripts.reading.label_tables import TableRow, find_column, needed_columns, read_table, split_of
 from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus
@@ -42,8 +41,6 @@ class OpenAsl(PoseFileCorpus):
 }""",
         notes="The official table does not say who signs. Some of the videos are no longer on the web.",
     )
-    BUILDER_CONFIGS = [CorpusConfig(name="default")]
-    DEFAULT_CONFIG_NAME = "default"
     LABEL_FILES = (r"(.*\.)?labels\.{split}", r"openasl-v\d+\.\d+\.[ct]sv")
 
     def label_path(self, split: str) -> Path | None:

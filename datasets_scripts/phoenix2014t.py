@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from datasets_scripts.reading.corpus_builder import CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
 from datasets_scripts.reading.label_cells import glosses_of
 from datasets_scripts.reading.label_tables import needed_columns, read_table
@@ -43,8 +42,6 @@ class Phoenix2014T(PoseFileCorpus):
         sizes={"default": {"train": 7096, "validation": 519, "test": 642}},
         notes="Nine signers, who are in all splits.",
     )
-    BUILDER_CONFIGS = [CorpusConfig(name="default")]
-    DEFAULT_CONFIG_NAME = "default"
     LABEL_FILES = (r"PHOENIX-2014-T\.{split}\.corpus\.csv", r"(.*\.)?labels\.{split}")
 
     def labels(self, split: str, path: Path) -> list[ClipLabel]:

@@ -31,6 +31,8 @@ from modeling_sigma.model.pose_clip import PoseClip
 SIGN_LANGUAGE = "synthetic"
 SPOKEN_LANGUAGE = "English"
 
+NUM_SIGNERS = {"train": 20, "validation": 4, "test": 6}  # nobody signs in two splits
+
 _SIGN_SECONDS = 0.42  # of an average sign within a sentence
 _ISOLATED_SLOWNESS = 1.2
 _SENTENCE_REST_SECONDS, _ISOLATED_REST_SECONDS = 0.3, 0.12
@@ -97,11 +99,9 @@ class SyntheticSigns:
             Seed that decides the forms of the signs, the signers, and which sentences belong to which split.
         num_signs (`int`, *optional*, defaults to 48):
             Size of the vocabulary, 24 to 64.
-        num_train_signers, num_validation_signers, num_test_signers (`int`, *optional*, defaults to 20, 4 and 6):
-            Signers of each split. A signer belongs to one split.
 
     Raises:
-        ValueError: for a number of signs or signers out of range, or a negative seed.
+        ValueError: for a number of signs out of range, or a negative seed.
 
     Example:
 
@@ -115,20 +115,8 @@ class SyntheticSigns:
     ```
     """
 
-    def __init__(
-        self,
-        seed: int = 0,
-        num_signs: int = 48,
-        *,
-        num_train_signers: int = 20,
-        num_validation_signers: int = 4,
-        num_test_signers: int = 6,
-    ) -> None:
+    def __init__(self, seed: int = 0, num_signs: int = 48) -> None:
         _check_seed(seed)
-        num_signers = dict(zip(SPLITS, (num_train_signers, num_validation_signers, num_test_signers), strict=True))
-        for split, number in num_signers.items():
-            if number < 1:
-                raise ValueError(f"expected at least one signer for {split}, received {number}")
         self.seed = seed
         self.num_signs = num_signs
         self.grammar = SyntheticGrammar(seed, num_signs)
@@ -144,7 +132,7 @@ class SyntheticSigns:
         self._tables = self.vocabulary.motion_tables(self.glosses)
         forms = [self.vocabulary.forms[gloss] for gloss in self.glosses]
         self._durations = _SIGN_SECONDS * np.array([*(form.relative_duration for form in forms), 1.0])
-        self._signers = {split: self.signers(num_signers[split], seed=number) for number, split in enumerate(SPLITS)}
+        self._signers = {split: self.signers(n, seed=number) for number, (split, n) in enumerate(NUM_SIGNERS.items())}
 
     @property
     def forms(self) -> Mapping[str, SignForm]:
@@ -170,10 +158,6 @@ class SyntheticSigns:
             )
             for k in range(n)
         )
-
-    def split_signers(self, split: str) -> tuple[SyntheticSigner, ...]:
-        """The signers of a split."""
-        return self._signers[_check_split(split)]
 
     def sentence(self, index: int, *, split: str = "train", seed: int = 0) -> SyntheticSample:
         """The sentence number `index` of a split; the arguments are those of `generate_sentences`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from functools import cached_property
@@ -12,6 +11,7 @@ from datasets_scripts.reading.corpus_builder import CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
 from datasets_scripts.reading.label_tables import split_of
 from datasets_scripts.reading.pose_file_corpus import ClipLabel, PoseFileCorpus, first_words
+from modeling_sigma.io.json_text import read_json
 from modeling_sigma.io.text_files import read_text
 
 
@@ -97,10 +97,10 @@ class Wlasl(PoseFileCorpus):
                     ),
                     split_of(str(clip["split"]), f"{path}, {clip['video_id']}"),
                 )
-                for word in json.loads(read_text(path, "labels"))[: self.num_words]
+                for word in read_json(path, "labels", list)[: self.num_words]
                 for clip in word["instances"]
             ]
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError) as error:
             raise ValueError(
                 f"{path}: expected a list of words with instances ({type(error).__name__}: {error}): is it WLASL's?"
             ) from error

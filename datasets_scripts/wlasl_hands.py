@@ -7,17 +7,14 @@ Hands found: up to two hands per frame, in order of detection, **without** sayin
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from datasets_scripts.reading.clip_archives import frames_of_clip, kept_until_changed, read_clip_arrays
 from datasets_scripts.reading.clip_entry import ClipEntry
 from datasets_scripts.reading.corpus_builder import CorpusBuilder, CorpusConfig
-from datasets_scripts.reading.named_arrays import read_named_arrays
 from datasets_scripts.schema import SPLITS
 from datasets_scripts.wlasl import Wlasl
 from modeling_sigma.io.hand_tracking import track_hands
@@ -35,7 +32,11 @@ ASPECT_RATIO = 1.7
 SUBSETS = ("wlasl100", "wlasl300", "wlasl1000", "wlasl2000")
 
 _FILE_SPLITS = {"train": "train", "validation": "val", "test": "test"}
-_COLUMNS = ("xyz", "present", "length", "video_id", "subset", "label", "in_100", "in_300", "in_1000")
+_SHAPES = {
+    "xyz": ("present", 21, 3),
+    "present": ("length", 2),
+    **dict.fromkeys(("length", "video_id", "subset", "label", "in_100", "in_300", "in_1000"), ("clips",)),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +68,8 @@ class WlaslHandsSample:
     video_id: str
 
 
-def load_wlasl_hands(
-    data_dir: str | Path, subset: str = "wlasl100", split: str = "train", *, trim: bool = True
-) -> list[WlaslHandsSample]:
-    """The clips of one split, in the order of the file.
+def load_wlasl_hands(data_dir: str | Path, subset: str = "wlasl100", split: str = "train") -> list[WlaslHandsSample]:
+    """The clips of one split, in the order of the file, without the frames before the first and after the last hand.
 
     Args:
         data_dir (`str` or `Path`):
@@ -79,8 +78,6 @@ def load_wlasl_hands(
             `"wlasl100"`, `"wlasl300"`, `"wlasl1000"` or `"wlasl2000"`: so many classes.
         split (`str`, *optional*, defaults to `"train"`):
             `"train"`, `"validation"` or `"test"`: the official ones. About half of the official clips are missing.
-        trim (`bool`, *optional*, defaults to `True`):
-            Leave out the frames before the first and after the last seen hand. A clip without hands keeps all frames.
 
     Raises:
         FileNotFoundError: if a file is missing.
@@ -90,10 +87,10 @@ def load_wlasl_hands(
         raise ValueError(f"expected subset to be one of {SUBSETS}, received {subset!r}")
     if split not in SPLITS:
         raise ValueError(f"expected split to be one of {SPLITS}, received {split!r}")
-    archive = _read_archive(Path(data_dir))
+    archive = _archive_in(Path(data_dir))
     return [
         WlaslHandsSample(
-            archive.clip(index, trim),
+            archive.clip(index),
             archive.label(index),
             archive.word(index),
             subset,
@@ -153,7 +150,8 @@ class WlaslHands(CorpusBuilder):
         data_dir (`str`):
             The folder with `wlasl2000_hands_f16.npz` and `wlasl_class_list.txt`.
         trim (`bool`, *optional*, defaults to `True`):
-            See [`load_wlasl_hands`].
+            Whether to leave out the frames before the first and after the last seen hand. A clip without hands keeps
+            all frames.
         **kwargs:
             See [`datasets_scripts.reading.corpus_builder.CorpusBuilder`].
     """
@@ -174,6 +172,7 @@ class WlaslHands(CorpusBuilder):
             "comparable. Coordinates are shares of the image, about 1.7 times as wide as high."
         ),
     )
+    FILES = (FILE_NAME, CLASS_LIST_NAME)
     BUILDER_CONFIG_CLASS = WlaslHandsConfig
     BUILDER_CONFIGS = [WlaslHandsConfig(name=subset) for subset in SUBSETS]
     DEFAULT_CONFIG_NAME = "wlasl2000"
@@ -182,17 +181,14 @@ class WlaslHands(CorpusBuilder):
         return SPLITS
 
     def list_clips(self, split: str) -> list[ClipEntry]:
-        archive = _read_archive(self.folder)
+        archive = _archive_in(self.folder)
         return [
             ClipEntry(archive.video_id(index), split, str(index), archive.word(index))
             for index in archive.select(self.config.name, split)
         ]
 
     def read_clip(self, entry: ClipEntry) -> PoseClip:
-        return _read_archive(self.folder).clip(int(entry.source), self.config.trim)
-
-    def source_files(self, data_dir: str | None, options: dict[str, Any]) -> Iterable[str]:
-        return [] if data_dir is None else [f"{data_dir}/{FILE_NAME}", f"{data_dir}/{CLASS_LIST_NAME}"]
+        return _archive_in(self.folder).clip(int(entry.source), self.config.trim)
 
 
 class _Archive:
@@ -200,8 +196,6 @@ class _Archive:
 
     def __init__(self, columns: dict[str, np.ndarray], words: dict[int, str]) -> None:
         self._columns, self._words = columns, words
-        stops = np.cumsum(columns["length"].astype(np.int64))
-        self._frames = np.stack([stops - columns["length"], stops], axis=1)
         self._hands = np.concatenate([[0], np.cumsum(columns["present"].sum(axis=1))])
 
     def select(self, subset: str, split: str) -> list[int]:
@@ -212,12 +206,13 @@ class _Archive:
 
     def detections(self, index: int) -> np.ndarray:
         """`(T, 2, 21, 3)`, NaN where no hand was found."""
-        start, stop = self._frames[index]
-        clip = np.full((stop - start, 2, 21, 3), np.nan, np.float32)
-        clip[self._columns["present"][start:stop]] = self._columns["xyz"][self._hands[start] : self._hands[stop]]
+        frames = frames_of_clip(self._columns["length"], index)
+        present = self._columns["present"][frames]
+        clip = np.full((*present.shape, 21, 3), np.nan, np.float32)
+        clip[present] = self._columns["xyz"][self._hands[frames.start] : self._hands[frames.stop]]
         return clip
 
-    def clip(self, index: int, trim: bool) -> PoseClip:
+    def clip(self, index: int, trim: bool = True) -> PoseClip:
         hands = track_hands(self.detections(index))
         return hands_to_clip(_without_empty_ends(hands) if trim else hands)
 
@@ -240,18 +235,17 @@ def read_detections(data_dir: str | Path, subset: str, split: str) -> list[np.nd
         FileNotFoundError: if a file is missing.
         ValueError: for a file of other content.
     """
-    archive = _read_archive(Path(data_dir))
+    archive = _archive_in(Path(data_dir))
     return [archive.detections(index) for index in archive.select(subset, split)]
 
 
-def _read_archive(data_dir: Path) -> _Archive:
-    path = _find(data_dir, FILE_NAME)
-    return _cached_archive(path, _find(data_dir, CLASS_LIST_NAME), path.stat().st_mtime_ns)
+def _archive_in(data_dir: Path) -> _Archive:
+    return _read_archive(_find(data_dir, FILE_NAME))
 
 
-@lru_cache(maxsize=1)
-def _cached_archive(path: Path, class_list: Path, changed: int) -> _Archive:
-    return _Archive(_read_columns(path), load_class_list(class_list.parent))
+@kept_until_changed
+def _read_archive(path: Path) -> _Archive:
+    return _Archive(read_clip_arrays(path, _SHAPES), load_class_list(path.parent))
 
 
 def _without_empty_ends(hands: np.ndarray) -> np.ndarray:
@@ -262,14 +256,5 @@ def _without_empty_ends(hands: np.ndarray) -> np.ndarray:
 def _find(data_dir: Path, name: str) -> Path:
     path = data_dir / name
     if not path.is_file():
-        raise FileNotFoundError(f"expected {name} in {data_dir}: give the folder of the WLASL-hands data")
+        raise FileNotFoundError(f"expected {name} in {data_dir}: give the folder of WLASL-hands")
     return path
-
-
-def _read_columns(path: Path) -> dict[str, np.ndarray]:
-    columns = read_named_arrays(path, _COLUMNS)
-    num_clips, present = len(columns["length"]), columns["present"]
-    uneven = [name for name in _COLUMNS[2:] if columns[name].shape != (num_clips,)]
-    if uneven or present.shape != (columns["length"].sum(), 2) or columns["xyz"].shape != (present.sum(), 21, 3):
-        raise ValueError(f"{path}: expected {num_clips} clips in all arrays, received arrays that do not fit together")
-    return columns

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from datasets_scripts.reading.clip_times import find_time_column, time_of
-from datasets_scripts.reading.corpus_builder import CorpusConfig
 from datasets_scripts.reading.corpus_facts import CorpusFacts
 from datasets_scripts.reading.label_cells import sentence_of
 from datasets_scripts.reading.label_tables import column_names, find_column, read_table
@@ -48,8 +47,6 @@ class YoutubeAsl(PoseFileCorpus):
 }""",
         notes="11,093 videos, 984 hours, more than 2,519 signers, by the authors' count.",
     )
-    BUILDER_CONFIGS = [CorpusConfig(name="default")]
-    DEFAULT_CONFIG_NAME = "default"
     LABEL_FILES = (r"(.*\.)?labels\.train", r".*\.(tsv|csv)")
 
     def label_path(self, split: str) -> Path | None:

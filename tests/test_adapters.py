@@ -334,7 +334,7 @@ def test_a_head_says_what_it_is_for(base: str, tmp_path: Path, caplog: pytest.Lo
 def test_fewer_clips_of_each_text() -> None:
     few = first_clips_per_text(tiny_rows(13), 2)
     assert sorted(few["text"]) == sorted(2 * WORDS)
-    with pytest.raises(ValueError, match="at least one clip a text"):
+    with pytest.raises(ValueError, match="at least one clip per text"):
         first_clips_per_text(tiny_rows(4), 0)
 
 

@@ -97,7 +97,7 @@ def test_the_processor_of_a_model_without_a_tokenizer_is_its_extractor(name: str
 
 
 def test_a_processor_without_a_tokenizer_says_what_to_load(folder: Path) -> None:
-    with pytest.raises(ValueError, match="labeller: expected a tokenizer beside .* load it with AutoFeatureExtractor"):
+    with pytest.raises(ValueError, match="labeller: expected a tokenizer with .* load it with AutoFeatureExtractor"):
         SigmaProcessor.from_pretrained("labeller")
     with pytest.raises(OSError, match="nowhere"):
         SigmaProcessor.from_pretrained(folder / "nowhere")

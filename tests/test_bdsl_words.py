@@ -94,10 +94,10 @@ def test_other_files_are_refused(tmp_path: Path, changes: dict[str, Any], messag
 
 def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
     builder = BdslWords(data_dir=tmp_path, cache_dir=tmp_path / "cache")
-    with pytest.raises(FileNotFoundError, match="expected bdsl55_signer02.npz in"):
+    with pytest.raises(FileNotFoundError, match=r"expected bdsl55_signer\*.npz in"):
         builder.list_clips("train")
     (tmp_path / "bdsl55_signer09.npz").write_bytes(b"PK nothing")
-    with pytest.raises(ValueError, match="bdsl55_signer09.npz: expected a .npz archive, received a damaged"):
+    with pytest.raises(ValueError, match="bdsl55_signer09.npz: cannot be read as a .npz archive"):
         builder.list_clips("train")
 
 

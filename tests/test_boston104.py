@@ -81,7 +81,7 @@ def test_times_survive_a_build(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"points": None}, "missing are points"),
-        ({"word": np.zeros(7, np.int32)}, "4 clips of 40 frames and 8 words, word do not fit"),
+        ({"word": np.zeros(7, np.int32)}, "4 clips of 40 frames, word do not fit"),
         ({"points_order": np.array(["nose", "left", "right"])}, "expected the points left_hand, right_hand, nose"),
     ],
 )

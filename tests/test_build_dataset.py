@@ -1,5 +1,6 @@
 """`build-dataset`: what it writes opens with `datasets` alone, nothing is lost, and no kill changes a byte."""
 
+import errno
 import gzip
 import importlib.util
 import json
@@ -205,6 +206,72 @@ def test_splits_that_cannot_be_read_and_strictness(archive, tmp_path):
         path.unlink()
     with pytest.raises(FileNotFoundError, match="9 of 9 pose files not found"):
         build_dataset("archive", tmp_path / "out", archive)
+
+
+def failing(clips, error, times):
+    """Reading one of these clips fails a number of times each."""
+    left = dict.fromkeys(clips, times)
+
+    def read(path, *args, **kwargs):
+        name = Path(path).stem
+        if left.get(name):
+            left[name] -= 1
+            raise error
+        return load_clip(path, *args, **kwargs)
+
+    return read
+
+
+PASSING = [OSError(errno.EIO, "Input/output error"), OSError(errno.ETIMEDOUT, "timed out"), MemoryError()]
+
+
+@pytest.mark.parametrize("error", PASSING, ids=repr)
+def test_a_fault_that_passes_costs_nothing(error, archive, tmp_path, monkeypatch):
+    expected = build_dataset("archive", tmp_path / "undisturbed", archive, clips_per_shard=7)
+    monkeypatch.setattr("archive_corpus.load_clip", failing(["train_b_hello_1", "test_b_hello_2"], error, 2))
+    assert build_dataset("archive", tmp_path / "out", archive, clips_per_shard=7) == expected
+    assert contents(tmp_path / "out") == contents(tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize("error", PASSING, ids=repr)
+def test_what_a_passing_fault_leaves_out_comes_in_the_next_run(error, archive, tmp_path, monkeypatch, capsys):
+    build_dataset("archive", tmp_path / "undisturbed", archive, clips_per_shard=7)
+    out, clips = tmp_path / "out", ["train_b_hello_1", "test_b_hello_2"]
+    monkeypatch.setattr("archive_corpus.load_clip", failing(clips, error, 3))
+    command = ["build-dataset", "archive", "--data-dir", str(archive), "--out", str(out), "--clips-per-shard", "7"]
+    command += ["--num-proc", "1"]
+    assert cli.main(command) == 1
+    printed = capsys.readouterr().err
+    assert "2 clips could not be read for now: the same command takes them up again" in printed
+    report = json.loads((out / REPORT).read_text(encoding="utf-8"))
+    assert [problem["sample_id"] for problem in report["postponed"]] == clips
+    assert not set(clips) & {problem["sample_id"] for problem in report["set_aside"]}
+    assert "**Not finished**: 2 more" in (out / "README.md").read_text()
+    with pytest.raises(ValueError, match="found one that is being built: build it to its end"):
+        push_dataset(out, "org/name")
+    written = []
+    write = shard_writer.ShardWriter._write
+    monkeypatch.setattr(shard_writer.ShardWriter, "_write", lambda *args: written.append(args[2].name) or write(*args))
+    assert cli.main(command) == 0
+    assert written == ["train-00000-of-00005", "test-00000-of-00002"], "the others were there"
+    assert contents(out) == contents(tmp_path / "undisturbed")
+
+
+def test_a_cache_does_not_lack_clips_for_good(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr("archive_corpus.load_clip", failing(["train_b_hello_1"], OSError(errno.EIO, "I/O"), 3))
+    builder = Archive(cache_dir=tmp_path / "cache", data_dir=archive)
+    with pytest.raises(OSError, match="I/O"):
+        builder.download_and_prepare()
+    builder.download_and_prepare()
+    assert "train_b_hello_1" in builder.as_dataset(split="train")["sample_id"]
+
+
+def test_files_of_others_in_the_folder_stay(archive, tmp_path):
+    out = tmp_path / "out"
+    build_dataset("archive", out, archive, clips_per_shard=10)
+    (out / "data" / "notes.txt").write_text("mine")
+    build_dataset("archive", out, archive, clips_per_shard=100)
+    assert (out / "data" / "notes.txt").read_text() == "mine"
 
 
 # --- again, and after a kill

@@ -378,3 +378,57 @@ def test_inspect_reads_every_sample(shared_data: Path, tmp_path: Path, capsys: p
         assert cli.main(["inspect", *map(str, videos)]) == 1
         lines = capsys.readouterr().err.splitlines()
         assert len(lines) == len(videos) + 1 and all("rtmlib" in line for line in lines[:-1])
+
+
+def _write_text_inputs(folder: Path, content: str) -> None:
+    for name in ("texts.json", "groups.json", "card.json", "results.json", "run.yaml", "log.json", "clip.json"):
+        (folder / name).write_text(content)
+    for name in ("model/config.json", "index/index.json", "corpus/metadata.jsonl"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(content)
+    (folder / "labels.json").write_text('["a"]')
+    (folder / "corpus" / "a.npz").write_bytes(b"")
+
+
+ODD_TEXTS = {
+    "deep lists": "[" * 100_000,
+    "deep objects": '{"a":' * 100_000,
+    "surrogate": '["\\ud800"]',
+    "digits": "9" * 5000,
+    "number": "3",
+    "list": "[[]]",
+    "number for text": '{"name": 3}',
+    "list for text": '{"model_type": ["sigma"]}',
+}
+SLT, ISLR = "evaluate --task slt --predictions DIR/", "evaluate --task islr --predictions DIR/"
+
+
+@pytest.mark.parametrize("content", ODD_TEXTS.values(), ids=ODD_TEXTS)
+@pytest.mark.parametrize(
+    ("arguments", "file"),
+    [
+        (f"{SLT}texts.json --references DIR/labels.json", "texts.json"),
+        (f"{ISLR}labels.json --references DIR/texts.json", "texts.json"),
+        (f"{ISLR}labels.json --references DIR/labels.json --label-groups DIR/groups.json", "groups.json"),
+        ("card --facts DIR/card.json --out DIR/README.md", "card.json"),
+        ("card DIR/model --facts DIR/card.json", "model"),
+        ("predict --model DIR/model DIR/clip.json", "model"),
+        ("publish DIR/model a/b --dry-run", "model"),
+        ("search DIR/index hello", "index"),
+        ("inspect DIR/clip.json", "clip.json"),
+        ("view DIR/log.json --out DIR/a.png", "log.json"),
+        ("build-dataset folder --data-dir DIR/corpus --out DIR/out", "metadata.jsonl"),
+        ("finetune DIR/run.yaml", "run.yaml"),
+    ],
+    ids=lambda value: value.replace("DIR/", "") if " " in value else "",
+)
+def test_odd_text_inputs_end_in_one_line(arguments, file, content, tmp_path, capsys):
+    _write_text_inputs(tmp_path, content)
+    try:
+        code = cli.main([argument.replace("DIR/", f"{tmp_path}/") for argument in arguments.split()])
+    except SystemExit as error:  # argparse
+        code = error.code
+    said = capsys.readouterr().err.strip().split("\n")
+    assert code in (1, 2)
+    assert "error: " in said[-1] and file in said[-1] and len(said[-1]) < 3000
+    assert not any(line.startswith("Traceback") for line in said)

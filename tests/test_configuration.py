@@ -15,12 +15,21 @@ from tests.factories import tiny_config, tiny_text_config
 CONFIG_ERRORS = (ValueError, StrictDataclassError)
 
 
-def test_defaults_are_the_papers() -> None:
+def test_the_papers_objectives_have_a_name(tmp_path: Path) -> None:
+    config = SigmaConfig.from_paper(max_frames=64)
+    assert (config.local_temperature, config.alignment_source, config.lm_source) == (None, "fused", "fused")
+    assert config.max_frames == 64 and SigmaConfig.from_paper(lm_source="pose_only").lm_source == "pose_only"
+    config.save_pretrained(tmp_path)
+    assert SigmaConfig.from_pretrained(tmp_path).local_temperature is None
+
+
+def test_defaults_are_the_papers_but_for_what_was_measured() -> None:
     config = SigmaConfig()
     assert (config.fusion_layers, config.sgt_layers, config.alpha, config.beta) == (3, 1, 0.5, 0.5)
     assert (config.pad_mode, config.alignment_source, config.lm_source) == ("mask", "unimodal", "pose_only")
     assert (config.label_smoothing, config.max_frames, config.use_cls_token) == (0.2, 256, True)
-    assert config.local_temperature is None and config.share_fusion_weights is True
+    assert config.local_temperature == 0.05 and config.local_score_temperature is None
+    assert config.share_fusion_weights is True
     pose = config.pose_config
     assert pose.parts == ["body", "left_hand", "right_hand", "face"]
     assert (pose.joint_hidden_size, pose.spatial_hidden_sizes) == (64, [64, 128, 256])
@@ -71,6 +80,7 @@ def test_instances_share_nothing() -> None:
         ({"label_smoothing": 2}, "expected label_smoothing between 0 and 1, received 2"),
         ({"classifier_dropout": -1}, "expected classifier_dropout between 0 and 1"),
         ({"local_temperature": 0.0}, "expected local_temperature > 0 or None, received 0.0"),
+        ({"local_score_temperature": -1.0}, "expected local_score_temperature > 0 or None, received -1.0"),
         ({"pose_config": {"parts": ["face", "body"]}}, "expected parts to be some of .*, in this order, received"),
         ({"pose_config": {"parts": ["body", "body"]}}, "expected parts to be some of"),
         ({"pose_config": {"parts": ["feet"]}}, "expected parts to be some of"),

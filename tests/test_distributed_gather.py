@@ -69,15 +69,16 @@ class TinyAligner(nn.Module):
         return hierarchical_alignment_loss(global_loss, local_loss, 0.3)
 
     def alignment_of_own_rows(self, own: Batch, every: Batch) -> Tensor:
-        targets = gathered_positions(own["clip"].shape[0])
+        everyone = torch.arange(every["clip"].shape[0])
+        positives = gathered_positions(own["clip"].shape[0])[:, None] == everyone
         global_loss = contrastive_loss(
             global_alignment_logits(own["clip"], every["text"], self.logit_scale),
-            targets,
+            positives,
             global_alignment_logits(every["clip"], own["text"], self.logit_scale).T,
         )
         pose_to_text, _ = local_similarity(own["pose"], own["pose_mask"], every["words"], every["word_mask"])
         _, text_to_pose = local_similarity(every["pose"], every["pose_mask"], own["words"], own["word_mask"])
-        local_loss = contrastive_loss(pose_to_text, targets, text_to_pose)
+        local_loss = contrastive_loss(pose_to_text, positives, text_to_pose)
         return hierarchical_alignment_loss(global_loss, local_loss, 0.3)
 
 

@@ -1,5 +1,6 @@
 """Folders of videos to folders of clips: what is written, what is set aside, and that no kill changes the result."""
 
+import errno
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,7 @@ from modeling_sigma.extraction.estimators import ESTIMATORS
 from modeling_sigma.extraction.pose_extraction import PoseExtraction, extract_poses, find_videos, read_manifest
 from modeling_sigma.io import load_clip
 from modeling_sigma.io.reading_errors import DeviceError
-from modeling_sigma.jobs import atomic_files
+from modeling_sigma.jobs import atomic_files, retrying
 
 
 pytest.importorskip("av", reason="needs PyAV")
@@ -206,6 +208,120 @@ def test_what_a_power_failure_took_is_done_again(dots, videos, tmp_path, monkeyp
     assert {name: contents(tmp_path / "out")[name] for name in ("a.npz", "b.npz")} == {
         name: whole[name] for name in ("a.npz", "b.npz")
     }
+
+
+# --- faults that pass, and files of others
+
+
+class Unlucky(DotEstimator):
+    """Fails a number of times, whatever it sees, and then works."""
+
+    def __init__(self, error, num_failures):
+        super().__init__()
+        self.error, self.left = error, num_failures
+
+    def __call__(self, frame):
+        if self.left:
+            self.left -= 1
+            raise self.error
+        return super().__call__(frame)
+
+
+PASSING = [OSError(errno.EIO, "Input/output error"), OSError(errno.ESTALE, "Stale file handle"), MemoryError()]
+
+
+@pytest.mark.parametrize("error", PASSING, ids=repr)
+def test_a_fault_that_passes_costs_nothing(error, videos, tmp_path, monkeypatch):
+    monkeypatch.setattr(pose_extraction, "make_estimator", lambda name, **options: Unlucky(error, 1))
+    assert extract_poses(PoseExtraction(videos, tmp_path / "out", "dots"))["num_clips"] == 3
+
+
+@pytest.mark.parametrize("error", PASSING, ids=repr)
+def test_a_fault_that_lasts_for_a_run_is_tried_again_in_the_next(error, videos, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(ESTIMATORS, "dots", DotEstimator)
+    monkeypatch.setattr(DotEstimator, "options", {}, raising=False)
+    monkeypatch.setattr(pose_extraction, "with_retries", partial(retrying.with_retries, pauses=()))
+    unlucky = Unlucky(error, 1)
+    monkeypatch.setattr(pose_extraction, "make_estimator", lambda name, **options: unlucky)
+    (videos / "broken.mp4").unlink()
+    (videos / "nobody.mkv").unlink()
+    command = ["extract-poses", str(videos), "--out", str(tmp_path / "out"), "--estimator", "dots"]
+    assert cli.main(command) == 1
+    printed = capsys.readouterr().err
+    assert "extract-poses: a.mkv: " in printed and "the same command 1 of them that may only have had bad" in printed
+    failed = [line for line in read_manifest(tmp_path / "out") if "error" in line]
+    assert [(line["video"], line["is_passing"]) for line in failed] == [("a.mkv", True)]
+    assert cli.main(command) == 0
+    assert [line["video"] for line in read_manifest(tmp_path / "out") if "error" not in line] == [
+        "a.mkv",
+        "b.mkv",
+        "sub/c.mkv",
+    ]
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "gone"), PermissionError(13, "forbidden"), ValueError("odd")])
+def test_a_fault_of_the_video_is_not_tried_again(error, videos, tmp_path, monkeypatch):
+    monkeypatch.setattr(pose_extraction, "make_estimator", lambda name, **options: Unlucky(error, 1))
+    assert extract_poses(PoseExtraction(videos, tmp_path / "out", "dots"))["num_clips"] == 2
+    monkeypatch.setattr(pose_extraction, "make_estimator", lambda name, **options: DotEstimator())
+    assert extract_poses(PoseExtraction(videos, tmp_path / "out", "dots"))["num_clips"] == 2
+    assert extract_poses(PoseExtraction(videos, tmp_path / "out", "dots"), retry_failed=True)["num_clips"] == 3
+
+
+@pytest.mark.parametrize("num_bytes", [200, *range(244, 256)])
+def test_names_as_long_as_the_file_system_allows(num_bytes, dots, videos, tmp_path):
+    name = "ü" * ((num_bytes - 4) // 2) + "x" * (num_bytes % 2) + ".mkv"
+    assert len(os.fsencode(name)) == num_bytes
+    os.rename(videos / "a.mkv", videos / name)
+    extraction = PoseExtraction(videos, tmp_path / "out", "dots")
+    assert extract_poses(extraction)["num_clips"] == 3
+    before = contents(tmp_path / "out")
+    assert Path(name).with_suffix(".npz").name in before
+    assert extract_poses(extraction)["num_clips"] == 3 and contents(tmp_path / "out") == before
+
+
+def test_a_name_that_is_not_utf8(dots, videos, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(ESTIMATORS, "dots", DotEstimator)
+    monkeypatch.setattr(DotEstimator, "options", {}, raising=False)
+    for name in ("a.mkv", "broken.mp4"):
+        os.rename(os.fsencode(videos / name), os.fsencode(videos) + b"/caf\xe9" + name.encode())
+    command = ["extract-poses", str(videos), "--out", str(tmp_path / "out"), "--estimator", "dots", "--json"]
+    assert cli.main(command) == 1
+    failed = json.loads(capsys.readouterr().out)["failed"]
+    assert {line["video"] for line in failed} == {"caf\udce9broken.mp4", "nobody.mkv"}
+    assert "caf\udce9a.npz" in {path.name for path in (tmp_path / "out").iterdir()}
+    manifest = tmp_path / "out" / "manifest.jsonl"
+    assert b"caf\\udce9a.mkv" in manifest.read_bytes()
+    before = contents(tmp_path / "out")
+    assert cli.main(command) == 1 and contents(tmp_path / "out") == before
+
+
+def test_files_of_others_are_not_replaced(dots, videos, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "b.npz").write_bytes(b"somebody's")
+    with pytest.raises(ValueError, match=r"b\.npz: this extraction has not written this file, and would replace it"):
+        extract_poses(PoseExtraction(videos, out, "dots"))
+    assert (out / "b.npz").read_bytes() == b"somebody's"
+    (out / "b.npz").unlink()
+    extract_poses(PoseExtraction(videos, out, "dots"))
+    write_dot_video(videos / "d.mkv", dot_path(2))
+    (out / "d.npz").write_bytes(b"somebody's")
+    with pytest.raises(ValueError, match=r"d\.npz: this extraction has not written this file"):
+        extract_poses(PoseExtraction(videos, out, "dots"))
+    assert (out / "d.npz").read_bytes() == b"somebody's"
+
+
+def test_a_clip_stays_ours_while_its_video_is_broken(dots, videos, tmp_path):
+    out = tmp_path / "out"
+    extract_poses(PoseExtraction(videos, out, "dots"))
+    (videos / "b.mkv").write_bytes(b"?")
+    for _ in range(2):
+        assert extract_poses(PoseExtraction(videos, out, "dots"), retry_failed=True)["num_clips"] == 2
+    assert load_clip(out / "b.npz").scores.shape[0] == 5
+    write_dot_video(videos / "b.mkv", dot_path(6))
+    assert extract_poses(PoseExtraction(videos, out, "dots"))["num_clips"] == 3
+    assert len(load_clip(out / "b.npz")) == 6
 
 
 class Killed(BaseException):

@@ -5,6 +5,7 @@ import logging
 import math
 import os
 import pickle
+import re
 import traceback
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +53,28 @@ def folder(tmp_path: Path) -> Path:
     path = tmp_path / "mine"
     path.mkdir()
     return path
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "message"),
+    [
+        ("start", "1e308", "at 1e+308 to the end s, received a recording of"),
+        ("end", "9" * 400 + ":00", "expected seconds or hh:mm:ss"),
+        ("start", "9" * 5000, "expected seconds or hh:mm:ss"),
+        ("end", "inf", "expected seconds or hh:mm:ss"),
+        ("path", "x" * 300, "line 2: expected a path, received one with a name of 300 bytes"),
+        ("path", "a\0b", "line 2: expected a path, received one with a zero byte"),
+        ("path", "/", "line 2: expected a path, received slashes alone"),
+    ],
+)
+def test_cells_that_no_machine_can_hold_are_named(folder: Path, column: str, cell: str, message: str) -> None:
+    write_clips(folder, "a")
+    cells = {"path": "a", "text": "Hello", "start": "0", "end": "", column: cell}
+    (folder / "metadata.csv").write_text(f"{','.join(cells)}\n{','.join(cells.values())}\n")
+    with pytest.raises(ValueError, match=re.escape(message)):
+        builder = Folder(data_dir=folder, cache_dir=folder.parent / "cache", fps=25, **LANGUAGES)
+        for entry in builder.list_clips("train"):
+            builder.read_clip(entry)
 
 
 def test_a_table_of_clips_becomes_splits(folder: Path) -> None:

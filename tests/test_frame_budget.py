@@ -113,5 +113,5 @@ def test_mistakes_are_told() -> None:
         FrameBudgetSampler([10, 50], 4, 40)
     with pytest.raises(ValueError, match="at least 4 clips"):
         FrameBudgetSampler([10, 50], 4, num_parts=4)
-    with pytest.raises(ValueError, match="at least one clip a batch"):
+    with pytest.raises(ValueError, match="at least one clip per batch"):
         FrameBudgetSampler([10, 50], 0)

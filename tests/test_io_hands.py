@@ -1,12 +1,14 @@
 """Hands alone, as users' detectors make them: sides, order, and what is put into one clip."""
 
 import json
+import tracemalloc
 from types import SimpleNamespace as Result
 
 import numpy as np
 import pytest
 
 from modeling_sigma.io import clip_from_mediapipe, load_clip
+from modeling_sigma.io.hand_tracking import track_hands
 
 
 # A left hand, palm to the camera, in shares of the image: wrist, then thumb to little finger.
@@ -127,3 +129,16 @@ def test_json_of_hand_detectors(form, tmp_path):
     content = {"width": 1280, "height": 720, "frames": [frame(t) for t in range(20)]}
     (tmp_path / "a.json").write_text(json.dumps(content))
     check_sides(load_clip(tmp_path / "a.json"), (1280, 720))
+
+
+def test_tracking_takes_memory_in_proportion_to_the_frames():
+    num_frames = 4000
+    hands = np.tile(HAND[None, None], (num_frames, 2, 1, 1)) + np.array([0.3, 0.7])[:, None, None]
+    tracemalloc.start()
+    try:
+        tracked = track_hands(hands)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert tracked.shape == (num_frames, 2, 21, 3)
+    assert peak < 40 * hands.astype(np.float32).nbytes  # all distances would take 512 MB, 60 times as much as this

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modeling_sigma.io import load_clip, numpy_archive
+from modeling_sigma.io import load_clip
 from modeling_sigma.io.numpy_archive import save_clip
 from modeling_sigma.model.pose_clip import PoseClip
 
@@ -150,11 +150,11 @@ def test_changed_bytes_load_or_raise_value_errors(tmp_path):
 
 
 def test_arrays_too_large_are_not_decompressed(tmp_path, monkeypatch):
-    monkeypatch.setattr(numpy_archive, "MAX_BYTES", 1_000_000)
+    monkeypatch.setenv("SIGMA_READING_BUDGET", "0.01")
     path: Path = tmp_path / "a.npz"
     np.savez_compressed(path, **ONES, extra=np.zeros(1_000_000))
     assert path.stat().st_size < 10_000
-    with pytest.raises(ValueError, match=r"a.npz: expected arrays of at most 1,000,000 bytes, received larger ones"):
+    with pytest.raises(ValueError, match=r"a.npz: expected a file of 0.0 MB to take at most 6.0 MB of memory"):
         load_clip(path)
 
 

@@ -150,8 +150,7 @@ def test_other_content(data, message, tmp_path):
 
 
 def test_absurdly_many_frames(tmp_path):
-    frame = KEYPOINTS[0]
-    path = write(tmp_path / "a.pkl", {"keypoints": [frame] * 500_001, "scores": [SCORES[0]] * 500_001})
+    path = write(tmp_path / "a.pkl", {"keypoints": [None] * 500_001, "scores": [None] * 500_001})
     with pytest.raises(
         ValueError, match="expected 1 to 500,000 frames, received 500,001: cut the recording into clips"
     ):

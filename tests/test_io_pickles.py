@@ -444,11 +444,12 @@ def bombs():
 
 
 @pytest.mark.parametrize("raw", [raw for _, raw in bombs()], ids=[name for name, _ in bombs()])
-def test_memory_stays_bounded(raw):
+def test_memory_stays_bounded(raw, monkeypatch):
+    monkeypatch.setenv("SIGMA_READING_BUDGET", "0.03")
     tracemalloc.start()
     try:
         try:
-            load(raw, max_bytes=10_000_000)
+            load(raw)
         except ValueError:
             pass
         peak = tracemalloc.get_traced_memory()[1]
@@ -462,14 +463,22 @@ def test_lists_of_lists_of_lists_take_no_time():
         b"](" + b"h" + bytes([depth]) + (b"h" + bytes([depth])) * 99 + b"eq" + bytes([depth + 1])
         for depth in range(50)
     )
-    data = load(raw + b".")
-    assert len(data) == 100 and data[0] is data[99]
+    with pytest.raises(ValueError, match=r"pickle: expected a file of 0.0 MB to take at most 3,000,000 objects"):
+        load(raw + b".")
 
 
-def test_a_list_in_itself_loads_like_pickle_does():
-    raw = b"]q\x00h\x00a."
-    data = load(raw)
-    assert data[0] is data
+def test_the_same_array_again_and_again_counts_each_time():
+    clip = {"keypoints": [np.zeros((1, 133, 2), np.float32)] * 50_000}
+    assert len(load(pickle.dumps(clip))["keypoints"]) == 50_000
+    clip["keypoints"] *= 20
+    with pytest.raises(ValueError, match="to take at most 600 MB of memory"):
+        load(pickle.dumps(clip))
+
+
+@pytest.mark.parametrize("raw", [b"]q\x00h\x00a.", b"]q\x00(]h\x00aNe.", b"}q\x00K\x01h\x00s."])
+def test_nothing_holds_itself(raw):
+    with pytest.raises(ValueError, match="a list or dictionary that holds itself"):
+        load(raw)
 
 
 def sample_pickle() -> bytes:
@@ -512,16 +521,15 @@ def test_random_instructions_load_or_raise_value_errors(codes):
         assert str(error).startswith("pickle: ")
 
 
-def test_gzip_bombs_stop_at_the_limit(tmp_path):
+def test_gzip_bombs_stop_at_the_limit(tmp_path, monkeypatch):
+    monkeypatch.setenv("SIGMA_READING_BUDGET", "0.01")
     path = tmp_path / "bomb.pkl"
     path.write_bytes(gzip.compress(b"\x80\x04\x8e" + (50_000_000).to_bytes(8, "little") + bytes(50_000_000) + b"."))
     assert path.stat().st_size < 100_000
     with pytest.raises(
-        ValueError, match=r"bomb.pkl: expected at most 1,000,000 bytes, received more: raise max_bytes"
+        ValueError, match=r"bomb.pkl: expected a file of 0.0 MB to take at most 6.0 MB .* SIGMA_READING_BUDGET=4"
     ):
-        load_restricted_pickle(path, max_bytes=1_000_000)
-    with pytest.raises(ValueError, match="at most 10 bytes"):
-        load(pickle.dumps("x" * 100), max_bytes=10)
+        load_restricted_pickle(path)
 
 
 def test_messages_name_the_file_and_stay_printable(tmp_path):
@@ -565,7 +573,7 @@ def test_other_data_is_no_label_file(data, tmp_path):
         load_label_file(path)
 
 
-def test_label_files_run_nothing_and_have_a_limit(tmp_path):
+def test_label_files_run_nothing_and_have_a_limit(tmp_path, monkeypatch):
     path = tmp_path / "labels.test"
     path.write_bytes(gzip.compress(pickle.dumps({"a": Attack(os.mkdir, str(tmp_path / "harm"))})))
     with pytest.raises(UnsafePickleError, match="mkdir"):
@@ -573,8 +581,9 @@ def test_label_files_run_nothing_and_have_a_limit(tmp_path):
     assert not (tmp_path / "harm").exists()
     path.write_bytes(gzip.compress(pickle.dumps({str(i): LABELS["a"] for i in range(1000)})))
     assert len(load_label_file(path)) == 1000
-    with pytest.raises(ValueError, match="at most 5,000 bytes"):
-        load_label_file(path, max_bytes=5_000)
+    monkeypatch.setenv("SIGMA_READING_BUDGET", "0.00001")
+    with pytest.raises(ValueError, match=r"labels.test: .* SIGMA_READING_BUDGET=4"):
+        load_label_file(path)
 
 
 @pytest.mark.data

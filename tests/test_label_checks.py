@@ -4,18 +4,18 @@ import pytest
 
 from datasets_scripts.auditing.label_checks import (
     count_labels,
-    damages,
     is_mojibake,
     one_letter_apart,
-    same_but_for_writing,
+    spelling_variants,
+    text_problems,
 )
 
 
-def test_labels_that_are_the_same_but_for_writing():
+def test_spelling_variants():
     counts = {"ICE-CREAM": 9, "ice cream": 1, "IceCream": 2, "WATER": 3, "Café": 1, "Cafe\u0301": 2, "?": 1, "!": 1}
-    assert same_but_for_writing(counts) == [["Cafe\u0301", "Café"], ["ICE-CREAM", "IceCream", "ice cream"]]
-    assert same_but_for_writing({"ＡＢＣ": 1, "abc": 1}) == [["abc", "ＡＢＣ"]]
-    assert same_but_for_writing({"书": 3, "本": 2, "schön": 1, "schon": 1}) == []
+    assert spelling_variants(counts) == [["Cafe\u0301", "Café"], ["ICE-CREAM", "IceCream", "ice cream"]]
+    assert spelling_variants({"ＡＢＣ": 1, "abc": 1}) == [["abc", "ＡＢＣ"]]
+    assert spelling_variants({"书": 3, "本": 2, "schön": 1, "schon": 1}) == []
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_many_labels_are_fast():
     ],
 )
 def test_damages(text, found):
-    assert list(damages(text)) == found
+    assert list(text_problems(text)) == found
 
 
 def test_mojibake_of_every_script_is_found():

@@ -107,7 +107,7 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected label groups with source, groups, twins: make them with"):
         LabelGroups.load(path)
     path.write_text("no")
-    with pytest.raises(ValueError, match="expected label groups in JSON"):
+    with pytest.raises(ValueError, match="groups.json: expected JSON"):
         LabelGroups.load(path)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets_scripts.auditing.label_checks import damages
+from datasets_scripts.auditing.label_checks import text_problems
 from datasets_scripts.reading.clip_times import frame_rate_of, time_of
 from datasets_scripts.reading.label_cells import glosses_of, sentence_of
 from datasets_scripts.reading.label_tables import find_column, read_table
@@ -97,9 +97,13 @@ def test_a_printed_list_is_no_sentence() -> None:
 
 
 def test_the_audit_sees_printed_lists() -> None:
-    assert list(damages("['HELLO',")) == list(damages("'WORLD']")) == ["a piece of a printed list"]
-    assert list(damages("['HELLO', 'WORLD']")) == ["a piece of a printed list"]
-    assert not [*damages("[UNKNOWN]"), *damages("don't [laughs] 'quoted'"), *damages("'tis the dogs'")]
+    assert list(text_problems("['HELLO',")) == list(text_problems("'WORLD']")) == ["a piece of a printed list"]
+    assert list(text_problems("['HELLO', 'WORLD']")) == ["a piece of a printed list"]
+    assert not [
+        *text_problems("[UNKNOWN]"),
+        *text_problems("don't [laughs] 'quoted'"),
+        *text_problems("'tis the dogs'"),
+    ]
 
 
 @pytest.mark.parametrize("delimiter", ["\t", ",", ";", "|"])

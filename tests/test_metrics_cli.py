@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from modeling_sigma.cli import evaluate
+from modeling_sigma.jobs import progress
 from modeling_sigma.metrics import ROUGE_VARIANTS, recognition_scores, translation_scores, word_error_rates
 from modeling_sigma.metrics.edit_distance import COSTS
 from modeling_sigma.metrics.text_normalization import PRESETS
@@ -95,18 +96,15 @@ def test_comparison(files: Any, capsys: pytest.CaptureFixture[str], task: str) -
     assert "10 resamples" in table and f"{25 * sign:+.2f}" in table
 
 
-def test_progress_goes_to_a_terminal_alone(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_resampling_shows_its_progress_on_a_terminal(
+    files: Any, is_terminal: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    progress = evaluate._Progress()
-    progress(1, 1)
-    assert capsys.readouterr().err == ""
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    progress = evaluate._Progress()
-    for done in range(1, 1001):
-        progress(done, 1000)
-    written = capsys.readouterr().err
-    assert written.count("\r") == 100 and written.endswith("resample 1000 of 1000\n")
+    argv = files(predictions="one\ntwo\n", references="one\nthree\n")
+    monkeypatch.setattr(progress, "_DELAY", 0.0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: is_terminal, raising=False)
+    assert evaluate.run(parse(*argv, "--task", "slt", "--bootstrap", 20)) == 0
+    assert ("/20" in capsys.readouterr().err) is is_terminal
 
 
 def test_undefined_rates_are_null_in_json() -> None:

@@ -88,7 +88,7 @@ def test_intervals_on_demand() -> None:
         (([[1.0]], ["a", "b"]), "expected 1 pose_texts"),
         (([[1.0, 2.0]], ["a"], ["a", "b"]), "expected a match for every text, received none for text 1"),
         (([[1.0], [2.0]], ["a", "b"], ["a"]), "expected a match for every clip, received none for clip 1"),
-        (([[1.0]], None, ["a"]), "expected `pose_texts` beside `texts`"),
+        (([[1.0]], None, ["a"]), "expected `pose_texts` together with `texts`"),
     ],
 )
 def test_bad_similarities(arguments: tuple[object, ...], message: str) -> None:

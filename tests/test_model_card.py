@@ -2,6 +2,7 @@
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from modeling_sigma.hub.card_facts import (
     read_facts,
     read_measurements,
 )
-from modeling_sigma.hub.model_card import build_card, num_parameters_of, write_results
+from modeling_sigma.hub.model_card import RESULTS_FILE, add_result, build_card, num_parameters_of, write_results
 from modeling_sigma.hub.publish import plan_publication
 from modeling_sigma.metrics import recognition_scores, retrieval_scores, translation_scores, word_error_rates
 from modeling_sigma.training.recipes.demo_card import demo_facts, demo_measurements
@@ -193,7 +194,7 @@ def test_files_are_checked(measurement: Measurement, tmp_path: Path) -> None:
     path = tmp_path / "file.json"
     for text, message in (
         ("[", "expected JSON"),
-        ("{}", "expected a JSON list, received a dict"),
+        ("{}", "as a list in JSON, received an object"),
         ("[3]", "expected result 0 as an object, received int"),
         ('[{"task": "slt"}]', "result 0 does not state dataset, split, num_samples, scores, signature, command"),
     ):
@@ -271,3 +272,10 @@ def test_the_demo_can_be_published(tmp_path: Path, capsys: pytest.CaptureFixture
     report = json.loads(capsys.readouterr().out)
     assert report["license"] == "apache-2.0" and report["left_out"] == ["unseen_clip.npz"]
     assert {"card.json", "results.json", "README.md"} <= set(report["files"])
+
+
+def test_results_that_are_added_at_once_are_all_there(measurement: Measurement, tmp_path: Path) -> None:
+    splits = [f"test-{number}" for number in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda split: add_result(tmp_path, replace(measurement, split=split)), splits))
+    assert sorted(one.split for one in read_measurements(tmp_path / RESULTS_FILE)) == sorted(splits)

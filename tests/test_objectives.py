@@ -43,6 +43,16 @@ def test_global_scale_is_clamped_and_learned() -> None:
     assert log_scale.grad is not None and log_scale.grad.item() == pytest.approx(1 / 0.07, rel=1e-6)
 
 
+def test_a_scale_beyond_the_limit_can_come_back() -> None:
+    # Wrong pairs: the loss wants a smaller scale, and must be able to say so.
+    pose, text = torch.eye(2), torch.eye(2).flip(0)
+    log_scale = torch.tensor(10.0, requires_grad=True)
+    logits = global_alignment_logits(pose, text, log_scale)
+    assert logits.max().item() == pytest.approx(100.0, rel=1e-6)
+    contrastive_loss(logits).backward()
+    assert log_scale.grad is not None and log_scale.grad.item() == pytest.approx(100.0, rel=1e-3)
+
+
 def test_global_logits_stay_in_full_precision_under_autocast() -> None:
     torch.manual_seed(0)
     pose, text = torch.randn(4, 16), torch.randn(3, 16)
@@ -93,26 +103,51 @@ def test_contrastive_loss_of_slices_averages_to_the_whole() -> None:
     per_pose, per_text = torch.randn(6, 6), torch.randn(6, 6)
     whole = contrastive_loss(per_pose, logits_per_text=per_text)
     halves = [
-        contrastive_loss(per_pose[rows], torch.arange(6)[rows], per_text[rows]) for rows in (slice(0, 3), slice(3, 6))
+        contrastive_loss(per_pose[rows], torch.eye(6, dtype=torch.bool)[rows], per_text[rows])
+        for rows in (slice(0, 3), slice(3, 6))
     ]
     torch.testing.assert_close(sum(halves) / 2, whole)
 
 
+def test_equal_sentences_are_positives_by_hand() -> None:
+    # Clips 0 and 1 have one sentence. Rows (3, 1, 0), (2, 2, 0), (0, 0, 2); targets (1/2, 1/2, 0) twice, (0, 0, 1).
+    # Row 0: log(e^3 + e + 1) - 2 = 1.169846; row 1: log(2 e^2 + 1) - 2 = 0.758624; both without the log 2 = 0.693147
+    # of their targets. Row 2: log(2 + e^2) - 2 = 0.239545. Mean (0.476699 + 0.065477 + 0.239545) / 3 = 0.260574.
+    # Columns: (3, 2, 0): log(e^3 + e^2 + 1) - 2.5 = 0.849012; (1, 2, 0): log(e + e^2 + 1) - 1.5 = 0.907606;
+    # (0, 0, 2): 0.239545. Mean (0.155865 + 0.214459 + 0.239545) / 3 = 0.203290.
+    logits = torch.tensor([[3.0, 1.0, 0.0], [2.0, 2.0, 0.0], [0.0, 0.0, 2.0]])
+    same = torch.tensor([[1, 1, 0], [1, 1, 0], [0, 0, 1]]).bool()
+    assert contrastive_loss(logits, same).item() == pytest.approx((0.260573 + 0.203290) / 2, abs=1e-5)
+
+
+def test_perfect_features_reach_zero_whatever_the_batch_repeats() -> None:
+    # 16 sentences once and 8 twice: 8 pairs of equal ones among 32.
+    texts = torch.cat([torch.arange(24), torch.arange(8)])
+    same = texts[:, None] == texts[None, :]
+    logits = (30.0 * same).requires_grad_()
+    loss = contrastive_loss(logits, same)
+    assert loss.item() == pytest.approx(0.0, abs=1e-5)
+    assert torch.autograd.grad(loss, logits)[0].abs().max() < 1e-6
+    # The diagonal alone: log 2 in half of the rows, and equal sentences are pulled apart.
+    loss = contrastive_loss(logits)
+    assert loss.item() == pytest.approx(0.347, abs=1e-3)
+    assert torch.autograd.grad(loss, logits)[0].abs().max() > 1e-2
+
+
 @pytest.mark.parametrize(
-    ("per_pose", "targets", "per_text", "message"),
+    ("per_pose", "positives", "per_text", "message"),
     [
         (torch.zeros(2, 3), None, None, "as many clips as sentences"),
-        (torch.zeros(2, 2), torch.tensor([0, 1]), None, "logits_per_text"),
-        (torch.zeros(2, 3), None, torch.zeros(2, 3), "targets"),
+        (torch.zeros(2, 3), None, torch.zeros(2, 3), "positives"),
         (torch.zeros(2, 2), None, torch.zeros(3, 2), "one shape"),
-        (torch.zeros(2, 2), torch.tensor([0]), torch.zeros(2, 2), "targets"),
+        (torch.zeros(2, 2), torch.tensor([0]), torch.zeros(2, 2), "positives"),
     ],
 )
 def test_contrastive_loss_refuses(
-    per_pose: torch.Tensor, targets: torch.Tensor | None, per_text: torch.Tensor | None, message: str
+    per_pose: torch.Tensor, positives: torch.Tensor | None, per_text: torch.Tensor | None, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        contrastive_loss(per_pose, targets, per_text)
+        contrastive_loss(per_pose, positives, per_text)
 
 
 @settings(max_examples=25, deadline=None)

@@ -124,5 +124,5 @@ def test_label_smoothing_of_the_arguments_counts(tmp_path: Path) -> None:
 
 
 def test_generate_without_clips_says_what_is_missing() -> None:
-    with pytest.raises(ValueError, match="expected pose_values to write a text of, received max_new_tokens"):
+    with pytest.raises(ValueError, match="expected pose_values to write text for, received max_new_tokens"):
         factories.tiny_model().generate(max_new_tokens=2)

@@ -189,7 +189,10 @@ def _truncate(bundle: Path) -> None:
     [
         (lambda b: (b / "config.json").unlink(), r"expected a bundle, found no config\.json"),
         (lambda b: (b / "config.json").write_text("{"), r"config\.json: expected JSON"),
-        (lambda b: (b / "config.json").write_text("[]"), "expected a JSON object, found a list"),
+        (
+            lambda b: (b / "config.json").write_text("[]"),
+            "expected a configuration as an object in JSON, received a list",
+        ),
         (
             lambda b: _change_json(b / "config.json", model_type="bert"),
             "expected a Sigma model, found model_type 'bert'",

@@ -1,18 +1,21 @@
 """Ranking clips and texts: the pipeline, the stored index, `sigma-slu index` and `sigma-slu search`."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 from transformers import pipeline
 
 from modeling_sigma import SigmaForConditionalGeneration, SigmaForPreTraining, SigmaModel, save_bundle
 from modeling_sigma.cli.main import main
 from modeling_sigma.inference.embedding_index import EmbeddingIndex, model_fingerprint
 from modeling_sigma.io import save_clip
+from modeling_sigma.jobs.atomic_files import lone_writer
 from modeling_sigma.model.pipeline_retrieval_sigma import SignTextRetrievalPipeline
 from tests.factories import random_clips, tiny_model, tiny_processor
 
@@ -257,3 +260,30 @@ def test_command_mistakes(
     ):
         assert main(arguments) == 1
         assert message in capsys.readouterr().err
+
+
+def test_an_index_is_whole_or_not_there(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "index"
+    command = ["index", "--texts", str(folder / "texts.txt"), "--model", str(folder / "model"), "--out", str(out)]
+    with lone_writer(out):
+        assert main(command) == 1
+    assert "index: another process is writing here: wait for it, or choose another folder" in capsys.readouterr().err
+    assert main(command) == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert main([*command[:3], "--model", str(folder / "nothing"), "--out", str(out)]) == 1
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    other = EmbeddingIndex.load(out)
+    _index(num_rows=30, entries=other.entries * 10).save(tmp_path / "other")
+    for name in before:  # a copy of two indexes
+        mixed = shutil.copytree(out, tmp_path / f"mixed-{name}")
+        shutil.copyfile(tmp_path / "other" / name, mixed / name)
+        with pytest.raises(ValueError, match="the index is damaged .*are of two indexes.*: build it again"):
+            EmbeddingIndex.load(mixed)
+    facts = json.loads((out / "index.json").read_text(encoding="utf-8"))
+    del facts["vectors"]  # as 0.1.0 wrote it
+    vectors = load_file(out / "embeddings.safetensors")
+    save_file(vectors, out / "embeddings.safetensors")
+    (out / "index.json").write_text(json.dumps(facts))
+    assert EmbeddingIndex.load(out).entries == other.entries

@@ -14,7 +14,9 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+from modeling_sigma.model.fusion_sigma import FusionLayer
 from modeling_sigma.model.modeling_sigma_heads import SigmaForConditionalGeneration, SigmaForSequenceClassification
+from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining
 from modeling_sigma.model.outputs_sigma import SigmaEncoderOutput
 from modeling_sigma.model.text_backbone_sigma import EncoderPass, build_stack, shift_right, text_backbone_state
 from tests.factories import tiny_config, tiny_inputs, tiny_model, tiny_text_config
@@ -181,6 +183,37 @@ def test_sigma_never_shares_input_and_output_matrix() -> None:
     model.load_text_backbone(text_model)
     assert model.lm_head.weight.data_ptr() != model.shared.weight.data_ptr()
     assert torch.allclose(model.lm_head.weight, model.shared.weight * 32**-0.5)
+
+
+def test_norms_of_the_fusion_start_from_the_backbones() -> None:
+    # Norms far from 1, as trained ones are: 1 in their place would multiply the logits of attention by dozens.
+    text_model = _text_model("mt5")
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in text_model.named_parameters():
+        if name.endswith("layer_norm.weight"):
+            parameter.data = 0.1 + 0.1 * torch.rand(parameter.shape, generator=generator)
+    model = SigmaForPreTraining(tiny_config(text_config=text_model.config))
+    model.load_text_backbone(text_model)
+    reads, writes = text_model.decoder.block[0].layer[1], text_model.encoder.final_layer_norm
+    for fusion in model.fusion.layers:
+        assert torch.equal(fusion.pose_norm.weight, reads.layer_norm.weight)
+        assert torch.equal(fusion.text_norm.weight, writes.weight)
+    assert torch.equal(model.matching_encoder.final_layer_norm.weight, writes.weight)
+    # The map is then the one that the backbone's own cross-attention computes of these states.
+    poses, texts = torch.randn(1, 4, 32, generator=generator), torch.randn(1, 3, 32, generator=generator)
+    fusion, attention = model.fusion.layers[0], reads.EncDecAttention
+    own = fusion.attention.q(fusion.pose_norm(poses)) @ fusion.attention.k(fusion.text_norm(texts)).transpose(1, 2)
+    expected = attention.q(reads.layer_norm(poses)) @ attention.k(writes(texts)).transpose(1, 2)
+    assert torch.equal(own, expected) and expected.abs().max() > 1e-6
+
+
+def test_the_fusion_stays_finite_in_half_precision() -> None:
+    layer = FusionLayer(tiny_config()).half().eval()
+    layer.attention.o.weight.data.fill_(100.0)
+    states = torch.full((1, 2, 32), 60000.0, dtype=torch.float16)
+    mask = torch.ones(1, 2)
+    for read in layer(states, mask, states, mask):
+        assert read.dtype == torch.float16 and torch.isfinite(read).all()
 
 
 def test_a_label_head_copies_what_it_has(tmp_path: Path) -> None:

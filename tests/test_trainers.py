@@ -14,14 +14,22 @@ import torch
 from torch import nn
 from training_factories import label_task, losses, tiny_arguments, tiny_rows, tiny_trainer
 
+from modeling_sigma.jobs.atomic_files import lone_writer
 from modeling_sigma.metrics import recognition_scores, translation_scores, word_error_rates
 from modeling_sigma.metrics.trainer_metrics import decode_token_ids
-from modeling_sigma.model.label_trie_sigma import LabelTrie
+from modeling_sigma.model.frame_batch_norm_sigma import FrameBatchNorm
 from modeling_sigma.model.modeling_sigma_heads import SigmaForSequenceClassification
 from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining
-from modeling_sigma.training.optimization.batch_normalization import GatheredBatchNorm1d, synchronize_batch_norm
+from modeling_sigma.training.arguments import DataArguments, ModelArguments
+from modeling_sigma.training.data.clip_dataset import ClipDataset
+from modeling_sigma.training.optimization.batch_normalization import synchronize_batch_norm
 from modeling_sigma.training.optimization.optimizer_groups import part_of
+from modeling_sigma.training.run import training_run
+from modeling_sigma.training.run.callbacks import RunRecorder
 from modeling_sigma.training.run.checkpoints import last_complete_checkpoint, remove_incomplete_checkpoints
+from modeling_sigma.training.run.interruptions import command_to_resume
+from modeling_sigma.training.run.run_folder import RunFolder
+from modeling_sigma.training.run.training_run import run_training
 from modeling_sigma.training.task import choose_task
 from modeling_sigma.training.trainers import SigmaPreTrainer, SigmaSeq2SeqTrainer
 
@@ -116,6 +124,13 @@ def test_accumulated_language_modelling_of_pretraining_is_the_mean_over_tokens(t
     assert runs[0] == pytest.approx(runs[1], abs=2e-6)
 
 
+def test_the_scale_of_the_global_alignment_is_brought_back_after_a_step(tmp_path: Path) -> None:
+    trainer = tiny_trainer(tmp_path, "pretrain", max_steps=1)
+    trainer.model.logit_scale.weight.data.fill_(6.0)
+    trainer.train()
+    assert trainer.model.logit_scale.weight.item() <= math.log(100) + 1e-6
+
+
 def test_pretraining_evaluates_terms_and_retrieval(tmp_path: Path) -> None:
     scores = tiny_trainer(tmp_path, "pretrain").evaluate()
     assert scores["eval_num_poses"] == 13 and 0 < scores["eval_pose_to_text_r10"] <= 100
@@ -127,11 +142,9 @@ def test_written_labels_can_be_constrained(tmp_path: Path) -> None:
     tokenizer = factories.tiny_tokenizer()
     labels = sorted({row["text"] for row in tiny_rows()})
     texts = []
-    for options in (None, {"prefix_allowed_tokens_fn": LabelTrie.from_labels(labels, tokenizer)}):
-        trainer = tiny_trainer(
-            tmp_path, "islr", generation_max_length=40, generation_num_beams=1,
-            trainer_fields={"generation_options": options},
-        )  # fmt: skip
+    for is_constrained in (False, True):
+        task = choose_task("islr", constrain_labels=is_constrained)
+        trainer = tiny_trainer(tmp_path, task, generation_max_length=40, generation_num_beams=1)
         output = trainer.predict(trainer.eval_dataset)
         texts.append(set(decode_token_ids(output.predictions, tokenizer)))
     assert not texts[0] & set(labels) and texts[1] <= set(labels)
@@ -240,6 +253,18 @@ def test_resumed_run_equals_the_undisturbed_one(stop_at: int, matrix_rate: float
 
 
 # --- parts
+
+
+@pytest.mark.parametrize("max_steps", [3, 4, 6], ids=str)
+def test_a_finished_run_is_not_trained_further(max_steps: int, tmp_path: Path) -> None:
+    """Four steps an epoch: it ended within an epoch, with one, and within the next."""
+    fields: dict[str, Any] = {"max_steps": max_steps, "save_strategy": "steps", "save_steps": 1}
+    trainer = tiny_trainer(tmp_path, **fields)
+    trainer.train()
+    resumed = tiny_trainer(tmp_path, **fields)
+    resumed.train(resume_from_checkpoint=str(last_complete_checkpoint(tmp_path)))
+    assert resumed.state.global_step == max_steps
+    torch.testing.assert_close(_weights(resumed.model), _weights(trainer.model), atol=0, rtol=0)
 
 
 def test_parts_have_learning_rates_of_their_own(tmp_path: Path) -> None:
@@ -367,6 +392,85 @@ def test_steps_that_are_no_number_are_skipped_and_counted(value: float, tmp_path
     assert all(torch.isfinite(tensor).all() for tensor in trainer.model.state_dict().values())
 
 
+def _spoil(trainer: Any, value: float) -> None:
+    """From the second batch on, the second clip has a frame in which one coordinate is `value`."""
+    collate, batches = trainer.data_collator, []
+
+    def spoilt(samples: Any) -> Any:
+        batch = collate(samples)
+        batches.append(batch["sample_ids"])
+        if len(batches) == 2:
+            batch["pose_values"][1, 2, 3, 0] = value
+        return batch
+
+    trainer.data_collator, trainer.seen = spoilt, batches
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_clip_that_is_no_number_stops_before_the_model_sees_it(value: float, tmp_path: Path) -> None:
+    trainer = tiny_trainer(tmp_path)
+    _spoil(trainer, value)
+    with pytest.raises(ValueError, match="batch of step 2 has values that are not finite, and nothing has") as error:
+        trainer.train()
+    assert f"clips with such values: {trainer.seen[1][1]}. Mend these clips" in " ".join(str(error.value).split())
+    assert all(torch.isfinite(tensor).all() for tensor in trainer.model.state_dict().values())
+
+
+def test_a_step_with_a_clip_that_is_no_number_is_left_out(tmp_path: Path) -> None:
+    trainer = tiny_trainer(tmp_path, on_non_finite="skip", max_steps=3)
+    states: list[dict[str, torch.Tensor]] = []
+    step = trainer.training_step
+    trainer.training_step = lambda *args: (states.append(_weights(trainer.model)), step(*args))[1]
+    _spoil(trainer, math.nan)
+    trainer.train()
+    torch.testing.assert_close(states[2], states[1], atol=0, rtol=0)
+    assert trainer.guard.num_skipped == 1
+    assert all(torch.isfinite(tensor).all() for tensor in trainer.model.state_dict().values())
+
+
+def test_an_evaluation_set_without_clips_is_refused(tmp_path: Path) -> None:
+    trainer = tiny_trainer(tmp_path)
+    with pytest.raises(ValueError, match="expected an eval_dataset with clips, received one without clips"):
+        trainer.evaluate(ClipDataset(tiny_rows().select([])))
+    task = choose_task("slt")
+    with pytest.raises(ValueError, match="expected clips in the validation split, received none: add clips, or leave"):
+        run_training(
+            task, {"train": tiny_rows(), "validation": tiny_rows().select([])}, ModelArguments(), DataArguments(),
+            tiny_arguments(tmp_path),
+        )  # fmt: skip
+
+
+def test_two_runs_do_not_write_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_run, "_PATIENCE", 0)
+    with lone_writer(tmp_path), pytest.raises(ValueError, match="another process is writing here"):
+        run_training(
+            choose_task("slt"), {"train": tiny_rows()}, ModelArguments(), DataArguments(), tiny_arguments(tmp_path)
+        )
+
+
+def test_a_full_disk_does_not_end_the_run_for_a_line_of_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "log.jsonl").mkdir()  # cannot be written to, even by root
+    trainer = tiny_trainer(tmp_path, trainer_fields={"callbacks": [RunRecorder(RunFolder(tmp_path))]})
+    trainer.train()
+    assert trainer.state.global_step == 4 and "log.jsonl cannot be written" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["/bin/sigma-slu", "finetune", "c.yaml"], "sigma-slu finetune c.yaml --resume true"),
+        (["f.py", "c.yaml", "--overwrite", "--seed", "1"], "f.py c.yaml --seed 1 --resume true"),
+        (["f.py", "--overwrite", "true", "c.yaml", "--resume=true"], "f.py c.yaml --resume true"),
+        (["f.py", "a b.yaml", "--resume", "true"], "f.py 'a b.yaml' --resume true"),
+        (["f.py", "c.yaml", "--hub_token", "hf_x"], "the same command and --resume true"),
+    ],
+)
+def test_the_command_to_go_on(arguments: list[str], command: str) -> None:
+    assert command_to_resume(arguments) == command
+
+
 def test_out_of_memory_names_the_batch(tmp_path: Path) -> None:
     trainer = tiny_trainer(tmp_path, frames_per_batch=56)
 
@@ -401,14 +505,13 @@ def test_full_disk_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pytes
 # --- BatchNorm
 
 
-def test_gathered_batch_norm_alone_is_batch_norm() -> None:
+def test_synchronised_batch_norm_alone_is_batch_norm() -> None:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 2))
-    plain = nn.BatchNorm1d(4)
-    assert synchronize_batch_norm(model, "cpu") is model and isinstance(model[0], GatheredBatchNorm1d)
+    model, plain = nn.Sequential(FrameBatchNorm(4), nn.Linear(4, 2)), nn.BatchNorm1d(4)
+    synchronize_batch_norm(model)
     values = torch.randn(7, 4)
     torch.testing.assert_close(model[0](values), plain(values))
-    torch.testing.assert_close(model[0].state_dict(), plain.state_dict())
+    torch.testing.assert_close(dict(model[0].state_dict()), dict(plain.state_dict()))
 
 
 def test_arguments_are_checked(tmp_path: Path) -> None:

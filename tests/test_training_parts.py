@@ -14,6 +14,7 @@ import torch
 from training_factories import WORDS, label_task, tiny_arguments, tiny_rows, tiny_trainer
 
 from modeling_sigma.hub.bundle import save_bundle
+from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, ModelKind
 from modeling_sigma.model.modeling_sigma_heads import (
     SigmaForConditionalGeneration,
     SigmaForCTC,
@@ -40,6 +41,16 @@ SIZES = {
 
 
 # --- tasks
+
+
+def test_a_new_kind_of_model_has_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry in the table of kinds is enough, whatever Auto class loads it."""
+    kind = ModelKind("SigmaForToys", "toys", "AutoModelForToys", head="toys", tasks=("islr",), label_layer="toy_layer")
+    monkeypatch.setitem(MODEL_KINDS, kind.class_name, kind)
+    task = choose_task("islr", "toys")
+    assert (task.kind, task.best_metric) == (kind, ("top1_per_instance", True))
+    task.set_labels(["one", "two"])
+    assert task.texts(np.array([[0.1, 0.9]]), processor=None) == ["two"]
 
 
 def test_targets_of_the_tasks() -> None:
@@ -215,7 +226,7 @@ def test_another_runs_checkpoints_are_not_mixed(tmp_path: Path) -> None:
     trainer.train()
     assert last_complete_checkpoint(tmp_path) == tmp_path / "checkpoint-1"
     args = tiny_arguments(tmp_path, do_train=True)
-    with pytest.raises(ValueError, match="go on with --resume, start again with --overwrite"):
+    with pytest.raises(ValueError, match="continue with --resume, start again with --overwrite"):
         run_training(choose_task("slt"), {"train": tiny_rows(4)}, ModelArguments(), DataArguments(), args)
     state = tmp_path / "checkpoint-1" / "trainer_state.json"
     state.write_text(state.read_text()[:100])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoConfig
 
+from datasets_scripts.building.build import build_dataset
 from modeling_sigma.metrics import recognition_scores, translation_scores
 from modeling_sigma.training.run.checkpoints import is_complete
 
@@ -132,6 +135,145 @@ def test_killed_run_goes_on_as_if_nothing_had_happened(tmp_path: Path, cache: Pa
     assert sorted(whole) == list(range(1, 15))
     assert resumed == pytest.approx(whole, abs=1e-6)
     assert before == pytest.approx({step: whole[step] for step in before}, abs=1e-6)
+
+
+def test_a_run_that_is_asked_to_stop_saves_the_step_and_says_how_to_go_on(tmp_path: Path, cache: Path) -> None:
+    """SIGTERM at some step, far from any checkpoint; with dropout and augmentation, the losses stay the same."""
+    config = _config(tmp_path, cache, dropout=0.2, steps=14)
+    options = [config, "--per_device_train_batch_size", "8"]
+    _run(_command("finetune", *options, "--output_dir", str(tmp_path / "whole")))
+    command = _command("finetune", *options, "--output_dir", str(tmp_path / "asked"))
+    process = subprocess.Popen(
+        command, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    log = tmp_path / "asked" / "log.jsonl"
+    while process.poll() is None and (not log.exists() or len(log.read_text().splitlines()) < 4):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    message = process.communicate(timeout=60)[1].strip().splitlines()[-1]
+    assert process.returncode == 128 + signal.SIGTERM
+    steps = sorted(_losses(tmp_path / "asked"))
+    assert 4 <= len(steps) < 14 and is_complete(tmp_path / "asked" / f"checkpoint-{steps[-1]}")
+    assert f"asked to stop (SIGTERM) after step {steps[-1]}" in message and "checkpoint" in message
+    go_on = shlex.split(message.partition("go on with: ")[2])
+    assert go_on == ["finetune.py", *options, "--output_dir", str(tmp_path / "asked"), "--resume", "true"]
+    _run(_command("finetune", *go_on[1:]))
+    assert _losses(tmp_path / "asked") == pytest.approx(_losses(tmp_path / "whole"), abs=1e-6)
+
+
+def test_evaluation_is_cut_short_for_a_request_to_stop(tmp_path: Path, cache: Path) -> None:
+    config = _config(tmp_path, cache, steps=4)
+    options = [config, "--output_dir", str(tmp_path), "--per_device_train_batch_size", "8", "--eval_strategy", "steps",
+               "--eval_steps", "2", "--per_device_eval_batch_size", "1", "--generation_max_length", "200"]  # fmt: skip
+    process = subprocess.Popen(
+        _command("finetune", *options),
+        env=_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    log = tmp_path / "log.jsonl"
+    while process.poll() is None and (not log.exists() or len(log.read_text().splitlines()) < 2):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    message = process.communicate(timeout=60)[1].strip().splitlines()[-1]
+    assert process.returncode == 128 + signal.SIGTERM, message
+    assert "after step 2" in message and is_complete(tmp_path / "checkpoint-2")
+    _run(_command("finetune", *options, "--resume", "true"))
+    assert sorted(_losses(tmp_path)) == [1, 2, 3, 4]
+
+
+TWO = (
+    "-m",
+    "accelerate.commands.launch",
+    "--config_file",
+    str(ROOT / "examples" / "accelerate" / "two_cpu_processes.yaml"),
+)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
+def test_a_rank_that_dies_ends_the_others(tmp_path: Path, cache: Path) -> None:
+    config = _config(tmp_path, cache, steps=400)
+    options = [config, "--output_dir", str(tmp_path), "--per_device_train_batch_size", "4", "--save_strategy", "steps",
+               "--save_steps", "2"]  # fmt: skip
+    process = subprocess.Popen(
+        _command("finetune", *options, launcher=TWO), env=_environment(), stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while process.poll() is None and not is_complete(tmp_path / "checkpoint-4"):
+        time.sleep(0.05)
+    ranks = [pid for pid in _children(process.pid) if "finetune.py" in Path(f"/proc/{pid}/cmdline").read_text()]
+    assert len(ranks) == 2
+    os.kill(ranks[1], signal.SIGKILL)
+    killed_at = time.monotonic()
+    message = process.communicate(timeout=60)[1]
+    assert time.monotonic() - killed_at < 60 and process.returncode != 0
+    assert not any(Path(f"/proc/{pid}").exists() for pid in ranks)
+    assert "another process of this run ended after step" in message and "is complete; go on with: " in message
+    last = max(int(path.name.split("-")[1]) for path in tmp_path.glob("checkpoint-*") if is_complete(path))
+    _run(_command("finetune", *options, "--resume", "true", "--max_steps", str(last + 2), launcher=TWO))
+
+
+@pytest.mark.parametrize("numbers", [(1, 2), (2, 1)], ids=str)
+def test_a_run_goes_on_with_another_number_of_processes(numbers: tuple[int, int], tmp_path: Path, cache: Path) -> None:
+    """With as many parts to a step as before, accumulated or on several processes, the losses are the same. (But for
+    BatchNorm, which sees the clips of all processes at once, but not those of accumulated batches.)"""
+    config = _config(tmp_path, cache, steps=7, rate=1e-4)
+
+    def run(folder: str, number: int, *options: str) -> str:
+        command = _command(
+            "finetune", config, "--output_dir", str(tmp_path / folder), "--per_device_train_batch_size", "4",
+            "--gradient_accumulation_steps", str(2 // number), "--freeze_batch_norm", "true", "--lr_scheduler_type",
+            "constant", *options, launcher=TWO if number == 2 else (),
+        )  # fmt: skip
+        return _run(command).stderr
+
+    run("whole", numbers[0])
+    run("moved", numbers[0], "--save_strategy", "steps", "--save_steps", "3", "--max_steps", "3")
+    said = run("moved", numbers[1], "--resume", "true")
+    assert f"was written by {numbers[0]} processes, and now there are {numbers[1]}: weights" in said
+    assert _losses(tmp_path / "moved") == pytest.approx(_losses(tmp_path / "whole"), abs=1e-4)
+
+
+def test_a_corrupt_shard_is_one_line_before_training(tmp_path: Path, cache: Path) -> None:
+    build_dataset("synthetic", tmp_path / "data", config_name="isolated", num_train=20, num_validation=4, num_test=4)
+    shard = tmp_path / "data" / "data" / "train-00000-of-00001.parquet"
+    whole = shard.read_bytes()
+    options = ["--corpus", str(tmp_path / "data"), "--validation_split", "none", "--test_split", "none",
+               "--output_dir", str(tmp_path / "run"), "--do_train", "true"]  # fmt: skip
+    for damaged in (whole[: len(whole) // 2], whole[:2000] + b"?" * 2000 + whole[4000:], b""):
+        shard.write_bytes(damaged)
+        environment = {**_environment(), "HF_DATASETS_CACHE": str(tmp_path / "cache")}
+        done = subprocess.run(
+            _command("finetune", *options), env=environment, capture_output=True, text=True, timeout=600
+        )
+        last = done.stderr.strip().splitlines()[-1]
+        assert done.returncode == 1 and last.startswith("sigma-slu finetune: error: "), done.stderr[-2000:]
+        assert shard.name in last, last
+
+
+@pytest.mark.parametrize("written", ["checkpoint", "model"])
+def test_a_disk_that_fills_up(written: str, tmp_path: Path, cache: Path) -> None:
+    """What cannot be written is named, an older model stays whole, and nothing half is left."""
+    config = _config(tmp_path, cache, steps=2)
+    strategy = ["--save_strategy", "steps", "--save_steps", "2"] if written == "checkpoint" else []
+    options = [config, "--output_dir", str(tmp_path / "run"), "--per_device_train_batch_size", "8", *strategy]
+    _run(_command("finetune", *options))
+    model = (tmp_path / "run" / "model.safetensors").read_bytes()
+    done = subprocess.run(
+        _command("finetune", *options, "--max_steps", "4", "--resume", "true"), env=_environment(),
+        capture_output=True, text=True, timeout=600,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)),
+    )  # fmt: skip
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 1 and last.startswith("sigma-slu finetune: error: ") and "could not be written" in last
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == model
+    AutoConfig.from_pretrained(tmp_path / "run", trust_remote_code=False)
+    assert not (tmp_path / "run" / ".unfinished").exists()
 
 
 def test_run_on_a_full_disk(tmp_path: Path, cache: Path) -> None:

@@ -70,7 +70,6 @@ def tiny_trainer(
     augmentation: dict[str, float] | None = AUGMENTATION,
     model: Any = None,
     processor: Any = None,
-    trainer_fields: dict[str, Any] | None = None,
     **fields: Any,
 ) -> Any:
     """A trainer of a tiny model without dropout. `fields` are those of the arguments."""
@@ -86,7 +85,6 @@ def tiny_trainer(
         processing_class=processor or factories.tiny_processor(max_frames=14, augmentation=augmentation),
         train_dataset=data,
         eval_dataset=data,
-        **(trainer_fields or {}),
     )
 
 

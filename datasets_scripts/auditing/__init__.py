@@ -1,4 +1,4 @@
-"""Faults of a data set: duplicates, odd lengths, signers in two splits, labels that contradict each other.
+"""Finds faults of a data set: duplicates, odd lengths, signers in two splits, labels that contradict each other.
 
-It reads rows of the schema, wherever they come from. Not here: mending them.
+It reads rows of the schema, wherever they come from. Not here: repairing them.
 """

@@ -21,6 +21,7 @@ from datasets_scripts.auditing.label_groups import make_label_groups, recording_
 from datasets_scripts.auditing.near_duplicates import motion_signature, near_pairs
 from datasets_scripts.auditing.sign_agreement import SignedWord, signed_word, words_signed_differently
 from datasets_scripts.schema import decode_clip
+from modeling_sigma.jobs.progress import no_progress
 from modeling_sigma.model.pose_transforms import MIN_REFERENCE_POINTS, SCORE_THRESHOLD, select_joints
 from modeling_sigma.model.skeleton_layouts import PART_SLICES
 
@@ -28,6 +29,7 @@ from modeling_sigma.model.skeleton_layouts import PART_SLICES
 TASKS = ("islr", "cslr", "slt")
 _MAX_PAIRS = 100_000  # of two splits: a data set of copies must not fill the memory
 _MAX_SIGNED_WORDS = 2_000  # each is compared with each, a minute in all
+_NUM_SHOWN = 3  # examples of each finding in the text for people
 
 
 @dataclass
@@ -44,7 +46,7 @@ def audit_dataset(
     task: str | None = None,
     tokenizer: Callable[..., Any] | None = None,
     limits: AuditLimits | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int], None] = no_progress,
     name: str = "this data set",
 ) -> dict[str, Any]:
     """Audits a data set.
@@ -59,7 +61,7 @@ def audit_dataset(
         limits ([`AuditLimits`], *optional*):
             Thresholds beyond which something is reported.
         progress (*optional*):
-            Function that is called with the number of rows read so far.
+            A function that is called with the number of rows read so far, and in all (0 if they are streamed).
         name (`str`, *optional*):
             Name of the data set, for the signature of scores by its label groups.
 
@@ -111,7 +113,7 @@ def audit_dataset(
     return report
 
 
-def format_audit(report: Mapping[str, Any], num_examples: int = 3) -> str:
+def format_audit(report: Mapping[str, Any]) -> str:
     """An audit as text for people: a line for each check, with some examples."""
     sizes = ", ".join(f"{split} {count:,}" for split, count in report["num_clips"].items())
     lines = [f"{sum(report['num_clips'].values()):,} clips ({sizes}), audited as {report['task']}"]
@@ -122,8 +124,8 @@ def format_audit(report: Mapping[str, Any], num_examples: int = 3) -> str:
             continue
         lines.append(f"  {'ok' if count == 0 else format(count, ','):<9}{result['title']}")
         if count:
-            lines += [f"             {_as_text(example)}" for example in result["examples"][:num_examples]]
-            if count > num_examples:
+            lines += [f"             {_as_text(example)}" for example in result["examples"][:_NUM_SHOWN]]
+            if count > _NUM_SHOWN:
                 lines.append("             ...")
             lines.append(f"           > {result['advice']}")
     return "\n".join(lines)
@@ -133,8 +135,9 @@ def _as_text(example: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in example.items())
 
 
-def _collect(splits: Mapping[str, Iterable[Mapping[str, Any]]], progress: Callable[[int], None] | None) -> _Collected:
+def _collect(splits: Mapping[str, Any], progress: Callable[[int, int], None]) -> _Collected:
     collected = _Collected()
+    num_rows = sum(len(rows) for rows in splits.values() if hasattr(rows, "__len__"))
     hands = slice(PART_SLICES["left_hand"].start, PART_SLICES["right_hand"].stop)
     for split, rows in splits.items():
         for row in rows:
@@ -164,8 +167,7 @@ def _collect(splits: Mapping[str, Iterable[Mapping[str, Any]]], progress: Callab
             if kept.signer_id and kept.text and len(collected.signed_words) <= _MAX_SIGNED_WORDS:
                 word = signed_word(clip, kept.text, kept.signer_id)
                 collected.signed_words += [] if word is None else [word]
-            if progress is not None:
-                progress(len(collected.rows))
+            progress(len(collected.rows), num_rows)
     return collected
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from datasets_scripts.auditing.audit_row import AuditRow
-from datasets_scripts.auditing.label_checks import count_labels, damages, one_letter_apart, same_but_for_writing
+from datasets_scripts.auditing.label_checks import count_labels, one_letter_apart, spelling_variants, text_problems
 from datasets_scripts.auditing.label_groups import labels_of_one_recording, recordings_in_train_too
 
 
@@ -25,14 +25,14 @@ class AuditLimits:
 
     Args:
         min_frames, max_frames (`int`):
-            Shortest and longest clip that is not reported. Shorter clips say little; the feature extractor leaves out
-            frames of longer ones.
+            The numbers of frames below and above which a clip is reported. Shorter clips say little, and the feature
+            extractor leaves out frames of longer ones.
         min_hand_share (`float`):
-            Least share of a clip's frames in which a hand must be seen.
+            The smallest share of a clip's frames in which a hand must be seen.
         max_text_tokens (`int`):
-            Number of tokens beyond which a text is cut off in training.
+            The number of tokens at which training truncates a text.
         num_examples (`int`):
-            Number of examples listed for each check; all findings are counted.
+            The number of examples listed for each check; all findings are counted.
     """
 
     min_frames: int = 8
@@ -43,7 +43,7 @@ class AuditLimits:
 
 
 def check(title: str, examples: Sequence[Mapping[str, Any]], advice: str) -> Check:
-    """What a check found; each example is a flat dict, read as it stands."""
+    """What a check found; each example is a flat dict that needs no explanation."""
     return {"title": title, "num_findings": len(examples), "advice": advice, "examples": list(examples)}
 
 
@@ -182,7 +182,7 @@ def spellings(rows: Sequence[AuditRow], task: str) -> Check:
     title = "labels in two spellings"
     if not counts:
         return not_checked(title, "no glosses or labels")
-    groups = same_but_for_writing(counts)
+    groups = spelling_variants(counts)
     found: list[dict[str, Any]] = [
         {"same but for case, spaces or punctuation": ", ".join(f"{label!r} ({counts[label]})" for label in group)}
         for group in groups
@@ -200,13 +200,13 @@ def damaged_texts(rows: Sequence[AuditRow]) -> Check:
     for row in rows:
         if not row.text and row.gloss:
             continue
-        for damage in damages(row.text):
-            found.append({"split": row.split, "clip": row.sample_id, "damage": damage, "text": row.text[:80]})
+        for problem in text_problems(row.text):
+            found.append({"split": row.split, "clip": row.sample_id, "damage": problem, "text": row.text[:80]})
     return check("damaged texts", found, "repair them, or say that figures are on the raw text")
 
 
 def tokens(rows: Sequence[AuditRow], tokenizer: Any, limits: AuditLimits) -> Check:
-    """Texts that a tokenizer does not know or that are cut off."""
+    """Texts with characters that a tokenizer does not know, and texts that training truncates."""
     title = f"texts with unknown tokens or more than {limits.max_text_tokens} tokens"
     if tokenizer is None:
         return not_checked(title, "name a tokenizer to check this")

@@ -1,4 +1,4 @@
-"""What an audit keeps of each row, while it reads a data set once."""
+"""What an audit keeps of each row while it reads a data set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass
 class AuditRow:
-    """What is kept of a row; `recording` is equal for clips that are equal in every frame."""
+    """What is kept of a row; clips that are equal in every frame have the same `recording`."""
 
     split: str
     sample_id: str

@@ -10,17 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 
 
-# A word of at least this many letters may be a typing error of a word that is one letter apart; shorter words are too
-# often simply different.
+# Only words of at least this many letters are compared: shorter words one letter apart are mostly different words.
 _MIN_LETTERS = 5
-# A spelling counts as an error of another if it is rare, and the other is so many times more frequent.
+# A word counts as a misspelling of another if it is used at most so often, and the other this many times as often.
 _MAX_RARE, _MIN_RATIO = 2, 5
 
 # `['HELLO',` and `'WORLD']`: a list that a program wrote into a table.
 _PRINTED_LIST = re.compile(r"""^\[['"]|['"]\]$""")
 
 
-def same_but_for_writing(counts: Mapping[str, int]) -> list[list[str]]:
+def spelling_variants(counts: Mapping[str, int]) -> list[list[str]]:
     """Labels that differ only in case, spaces, hyphens, other punctuation, or the way a character is composed.
 
     Args:
@@ -33,8 +32,8 @@ def same_but_for_writing(counts: Mapping[str, int]) -> list[list[str]]:
     Example:
 
     ```python
-    >>> from datasets_scripts.auditing.label_checks import same_but_for_writing
-    >>> same_but_for_writing({"ICE-CREAM": 9, "ice cream": 1, "WATER": 3})
+    >>> from datasets_scripts.auditing.label_checks import spelling_variants
+    >>> spelling_variants({"ICE-CREAM": 9, "ice cream": 1, "WATER": 3})
     [['ICE-CREAM', 'ice cream']]
 
     ```
@@ -49,7 +48,7 @@ def same_but_for_writing(counts: Mapping[str, int]) -> list[list[str]]:
 def one_letter_apart(counts: Mapping[str, int]) -> list[tuple[str, str]]:
     """Rare labels that are one letter away from a frequent one: missing, extra, wrong or swapped with its neighbour.
 
-    Not counted are differences in a digit ("PERSON1", "PERSON2") and an "s" at the end.
+    Differences in a digit ("PERSON1", "PERSON2") or in a final "s" do not count.
 
     Args:
         counts (`dict[str, int]`):
@@ -79,19 +78,19 @@ def one_letter_apart(counts: Mapping[str, int]) -> list[tuple[str, str]]:
     for bucket in buckets.values():
         for one, other in combinations(sorted(bucket, key=lambda word: counts[words[word]]), 2):
             rare, frequent = counts[words[one]], counts[words[other]]
-            if rare <= _MAX_RARE and frequent >= _MIN_RATIO * rare and _is_one_letter(one, other):
+            if rare <= _MAX_RARE and frequent >= _MIN_RATIO * rare and _are_one_letter_apart(one, other):
                 pairs.add((words[one], words[other]))
     return sorted(pairs)
 
 
-def damages(text: str) -> Iterator[str]:
-    """What is wrong with the characters of a text, each in a few words; nothing for a sound one.
+def text_problems(text: str) -> Iterator[str]:
+    """Yields what is wrong with the characters of a text, each problem in a few words.
 
     Example:
 
     ```python
-    >>> from datasets_scripts.auditing.label_checks import damages
-    >>> list(damages("donâ€™t  go"))
+    >>> from datasets_scripts.auditing.label_checks import text_problems
+    >>> list(text_problems("donâ€™t  go"))
     ['bytes read in the wrong encoding', 'spaces at the ends or several in a row']
 
     ```
@@ -127,7 +126,7 @@ def is_mojibake(text: str) -> bool:
 
 
 def count_labels(labels: Iterable[str]) -> Counter[str]:
-    """How often each label that is not empty is used."""
+    """How often each label is used; empty ones are not counted."""
     return Counter(label for label in labels if label.strip())
 
 
@@ -137,7 +136,7 @@ def _letters(label: str) -> str:
     return "".join(character for character in folded if character.isalnum() or unicodedata.category(character) == "Mn")
 
 
-def _is_one_letter(rare: str, frequent: str) -> bool:
+def _are_one_letter_apart(rare: str, frequent: str) -> bool:
     if len(rare) > len(frequent):
         longer, shorter = rare, frequent
     else:

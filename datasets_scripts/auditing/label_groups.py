@@ -1,4 +1,4 @@
-"""Recordings that stand under two labels, or in two splits: identical frame by frame, so that no threshold decides."""
+"""Recordings with two labels, or in two splits: identical frame by frame, so that no threshold is needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from modeling_sigma.model.pose_clip import PoseClip
 
 
 def recording_key(clip: PoseClip) -> bytes | None:
-    """Equal for clips that are equal in every frame; None where nothing was found, which says nothing."""
+    """A key that is equal for clips that are equal in every frame; None for clips without any keypoint."""
     if not (clip.scores > 0).any():
         return None
     digest = hashlib.blake2b(digest_size=16)
@@ -25,13 +25,13 @@ def recording_key(clip: PoseClip) -> bytes | None:
 
 
 def make_label_groups(rows: Sequence[AuditRow], source: str) -> LabelGroups:
-    """The labels that share a recording of train, and the clips of other splits whose recording is in train too.
+    """The labels that share a train recording, and the clips of other splits whose recording is in train too.
 
     Args:
         rows (sequence of [`AuditRow`]):
-            All splits.
+            The rows of all splits.
         source (`str`):
-            Name of the data set, for signatures.
+            The name of the data set, for signatures.
     """
     train = _train_recordings(rows)
     labels = {tuple(sorted({row.text for row in clips})) for clips in train.values()}
@@ -47,7 +47,7 @@ def make_label_groups(rows: Sequence[AuditRow], source: str) -> LabelGroups:
 
 
 def labels_of_one_recording(rows: Sequence[AuditRow]) -> list[dict[str, Any]]:
-    """Pairs of clips of train that are one recording under two labels."""
+    """Pairs of train clips that are the same recording with two labels."""
     return [
         {"clips": f"{one.sample_id}, {other.sample_id}", "texts": f"{one.text!r}, {other.text!r}"}
         for clips in _train_recordings(rows).values()

@@ -1,4 +1,4 @@
-"""Finds clips that show the same recording: equal motion, at any place and size in the picture."""
+"""Finds clips that show the same recording: the same motion, at any place and size in the image."""
 
 from __future__ import annotations
 
@@ -40,10 +40,11 @@ class Pair:
 
 
 def motion_signature(clip: PoseClip) -> np.ndarray | None:
-    """A fixed number of values that say how the hands move, without where and how large they are in the picture.
+    """A fixed number of values that describe how the hands move, whatever their place and size in the image.
 
-    Wrists and fingertips, between the first and the last frame with a hand, are brought to 16 moments, centred and
-    scaled to unit size. Times without detection are bridged. A hand that is never seen stays at the centre.
+    The paths of wrists and fingertips, from the first to the last frame with a hand, are resampled at 16 moments,
+    centred, and scaled to unit size. Frames without a detection are interpolated. A hand that is never seen stays at
+    the centre.
 
     Args:
         clip ([`PoseClip`]):
@@ -67,23 +68,21 @@ def motion_signature(clip: PoseClip) -> np.ndarray | None:
             resampled[:, joint, axis] = np.interp(moments, times, points[times, joint, axis])
     resampled[:, is_known] -= resampled[:, is_known].mean(axis=(0, 1))
     if np.ptp(resampled, axis=0).max() <= 1e-6 * max(np.abs(resampled).max(), 1e-12):
-        return None  # a still picture is like any other
+        return None  # clips without motion would all look alike
     size = np.sqrt(np.square(resampled).mean())
     return (resampled / size).astype(np.float32).ravel()
 
 
-def near_pairs(first: np.ndarray, second: np.ndarray, threshold: float = THRESHOLD) -> Iterator[Pair]:
-    """The pairs of rows, one of each array, that are nearer to each other than `threshold`.
+def near_pairs(first: np.ndarray, second: np.ndarray) -> Iterator[Pair]:
+    """The pairs of rows, one of each array, that are nearer to each other than `THRESHOLD`.
 
     Args:
         first (`np.ndarray` of shape `(N, D)`), second (`np.ndarray` of shape `(M, D)`):
             Signatures.
-        threshold (`float`, *optional*):
-            Root mean square difference.
     """
     if not len(first) or not len(second):
         return
-    limit = threshold**2 * first.shape[1]
+    limit = THRESHOLD**2 * first.shape[1]
     second_squares = np.square(second).sum(axis=1)
     for start in range(0, len(first), _ROWS_AT_A_TIME):
         rows = first[start : start + _ROWS_AT_A_TIME]

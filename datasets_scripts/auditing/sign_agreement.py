@@ -1,8 +1,8 @@
-"""Do two people sign one word alike? Asked of the joints themselves, before a model is blamed for what it cannot know.
+"""Do two people sign a word in the same way? The joints answer, before a model is blamed for what it cannot know.
 
-For each person and word: do the person's own clips of the word find one another (one sign, well recorded), and where
-does the word stand when the clips are compared with everybody else's? Own clips that agree and a poor rank, in two
-measures of distance, say that this person may use another sign for the word, or that it is labelled wrongly.
+For each person and word: are the person's own clips of the word nearest to each other (one sign, well recorded), and
+which rank has the word when these clips are compared with those of all other people? If the own clips agree and the
+rank is poor in two measures of distance, this person may use another sign for the word, or its label may be wrong.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from modeling_sigma.model.pose_transforms import normalize_joints, select_joints
 from modeling_sigma.model.skeleton_layouts import PART_SLICES
 
 
-# A rank beyond this in both measures is poor; own clips agree if at least this share of them finds another first.
+# A rank above this in both measures is poor; own clips agree if at least this share of them is nearest to another one.
 POOR_RANK = 10
 OWN_SHARE = 0.7
 
@@ -48,7 +48,7 @@ class SignedWord:
 
 
 def signed_word(clip: PoseClip, word: str, signer: str) -> SignedWord | None:
-    """The features by which a clip is compared; None where no hand moves."""
+    """The features by which a clip is compared; None if no hand moves."""
     motion = motion_signature(clip)
     if motion is None:
         return None
@@ -57,7 +57,7 @@ def signed_word(clip: PoseClip, word: str, signer: str) -> SignedWord | None:
     frames = np.flatnonzero((hands[..., 2] > 0).any(axis=1))
     moments = frames[np.linspace(0, len(frames) - 1, _NUM_FRAMES).round().astype(int)]
     shapes = hands[moments, :, :2].reshape(_NUM_FRAMES, -1)
-    # A hand's size follows its distance from the camera: unit size over the clip.
+    # The size of a hand depends on its distance from the camera: scale it to unit size over the clip.
     return SignedWord(word, signer, shapes / max(float(np.sqrt(np.square(shapes).mean())), 1e-9), motion)
 
 

@@ -7,7 +7,6 @@ all. A run that was killed resumes where it stopped, and ends with the same byte
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -26,7 +25,8 @@ from datasets_scripts.schema import SPLITS
 from modeling_sigma import __version__
 from modeling_sigma.hub.bundle_files import is_plain_file
 from modeling_sigma.hub.public_contents import public_content, secret_problems
-from modeling_sigma.io.reading_errors import DeviceError, one_line
+from modeling_sigma.io.json_text import parsed_json, read_json
+from modeling_sigma.io.reading_errors import DeviceError, PassingError, one_line
 from modeling_sigma.jobs.atomic_files import sync_file, write_json
 from modeling_sigma.jobs.progress import no_progress
 from modeling_sigma.jobs.result_folder import Note, ResultFolder, is_whole
@@ -52,7 +52,8 @@ def build_dataset(
 
     `out_dir` gets `data/SPLIT-NUMBER-of-COUNT.parquet` with the columns of `datasets_scripts.schema.features`,
     `README.md` (the data card), `lengths.png` and `build_report.json`. Clips that are missing or cannot be read are
-    left out, and the report names each of them.
+    left out, and the report names each of them. So are, for now, clips that could not be read for a reason that may
+    pass, such as a failing disk (`postponed` in the report): the same call takes them up again.
 
     Args:
         corpus (`str`):
@@ -97,7 +98,7 @@ def build_dataset(
         if _is_finished(folder, state):
             progress(num_clips, num_clips)
             writer.results.finish()
-            report: dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+            report: dict[str, Any] = read_json(folder / REPORT, "the report of a build", dict)
             return report
         notes = _write_shards(writer, shards, folder / "data", num_proc, progress)
         report = _report(corpus, builder, clips, [notes[shard.name] for shard in shards])
@@ -127,6 +128,8 @@ def push_dataset(
         ValueError: for a folder without a finished data set, and for a Hub that refuses or cannot be reached.
     """
     path = Path(folder)
+    if (path / _WORK).is_dir():
+        raise ValueError(f"{folder}: expected a finished data set, found one that is being built: build it to its end")
     contents, shards = _checked_files(path)
     api = api or HfApi()
     try:
@@ -171,7 +174,7 @@ def _checked_files(folder: Path) -> tuple[dict[str, bytes], list[str]]:
     contents = {name: public_content(name, (folder / name).read_bytes()) for name in small if name not in linked}
     if not linked:
         try:
-            files = {f"data/{shard['file']}": shard for shard in json.loads(contents[REPORT])["shards"]}
+            files = {f"data/{shard['file']}": shard for shard in parsed_json(contents[REPORT])["shards"]}
         except (KeyError, TypeError) as error:
             raise ValueError(f"{folder / REPORT}: expected the report of a build: build the data set again") from error
         linked = [name for name in files if not _is_built(folder / name, files[name])]
@@ -208,9 +211,9 @@ def _state(shards: list[Shard], builder: CorpusBuilder) -> dict[str, Any]:
 
 def _is_finished(folder: Path, state: Mapping[str, Any]) -> bool:
     path = folder / _STATE
-    if not path.is_file() or json.loads(path.read_text(encoding="utf-8")) != state:
+    if not path.is_file() or read_json(path, "the state of a build") != state:
         return False
-    report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    report = read_json(folder / REPORT, "the report of a build", dict)
     files = [(folder / "data" / shard["file"], shard["num_bytes"]) for shard in report["shards"]]
     return all(file.is_file() and file.stat().st_size == size for file, size in files)
 
@@ -244,6 +247,7 @@ def _report(
 ) -> dict[str, Any]:
     """What `build_report.json` says."""
     set_aside = [problem for note in notes for problem in note["set_aside"]]
+    postponed = [problem for note in notes for problem in note.get("postponed", ())]
     missing = [
         {"split": problem.split, "sample_id": problem.sample_id, "reason": problem.reason}
         for problem in builder.problems
@@ -259,6 +263,12 @@ def _report(
             raise ValueError(
                 f"{builder.FACTS.title}, {split}: none of the {len(aside)} clips can be read, the first: "
                 f"{aside[0]['reason']}"
+            )
+        later = [problem for problem in postponed if problem["split"] == split]
+        if later and not counts["num_clips"]:
+            raise PassingError(
+                f"{builder.FACTS.title}, {split}: none of the {len(later)} clips can be read now, the first: "
+                f"{later[0]['reason']}: the same command tries again"
             )
         splits[split] = {
             "num_missing": sum(problem["split"] == split for problem in missing),
@@ -279,6 +289,7 @@ def _report(
         },
         "missing": missing,
         "set_aside": set_aside,
+        "postponed": postponed,
         "shards": [
             {
                 "file": f"{note['name']}.parquet",
@@ -312,12 +323,13 @@ def _split_of(shard_name: str) -> str:
 def _finish(
     folder: Path, writer: ShardWriter, builder: CorpusBuilder, report: dict[str, Any], state: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Puts the finished files in their places, the state last. Every step may be repeated after a kill."""
+    """Puts the finished files in their places, the state last. Every step may be repeated after a kill. With clips
+    that are postponed there is no state, and the notes stay for the next run."""
     (folder / _STATE).unlink(missing_ok=True)
     staged, data = writer.staged, folder / "data"
     wanted = {shard["file"] for shard in report["shards"]}
     data.mkdir(exist_ok=True)
-    for path in data.iterdir():
+    for path in data.glob("*-of-*.parquet"):
         if path.name not in wanted or (staged / path.name).is_file():
             path.unlink()  # of an older build
     for name in sorted(wanted):
@@ -327,6 +339,7 @@ def _finish(
         sync_file(data / name)  # before the report says that it is there
     write_card(folder, builder, report, writer.results.scratch)
     write_json(folder / REPORT, report, writer.results.scratch)
-    write_json(folder / _STATE, state, writer.results.scratch)
-    writer.results.finish()
+    if not report["postponed"]:
+        write_json(folder / _STATE, state, writer.results.scratch)
+        writer.results.finish()
     return report

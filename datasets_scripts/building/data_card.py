@@ -14,6 +14,9 @@ from datasets_scripts.building.length_histogram import draw_length_histogram
 from datasets_scripts.reading.corpus_builder import CorpusBuilder
 from datasets_scripts.reading.corpus_facts import CorpusFacts
 from datasets_scripts.schema import DECODING_RECIPE, STEP
+from modeling_sigma.io.json_fields import check_fields
+from modeling_sigma.io.json_text import read_json
+from modeling_sigma.io.reading_errors import naming_file
 from modeling_sigma.jobs.atomic_files import atomic_file, write_text
 
 
@@ -208,7 +211,10 @@ def _left_out(report: Mapping[str, Any]) -> str:
         [split, str(counts["num_missing"]), str(counts["num_set_aside"])] for split, counts in report["splits"].items()
     ]
     table = _table(["split", "labels without a clip", "clips that cannot be read"], rows)
-    if not report["missing"] and not report["set_aside"]:
+    if report["postponed"]:
+        number = len(report["postponed"])
+        table += f"\n\n**Not finished**: {number} more could not be read for now; building again takes them up."
+    elif not report["missing"] and not report["set_aside"]:
         return f"{table}\n\nNothing."
     return f"{table}\n\n`build_report.json` names each of them with the reason. Published figures may be on all clips."
 
@@ -229,7 +235,9 @@ def _read_extractions(builder: CorpusBuilder) -> list[Mapping[str, Any]]:
     for folder in (builder.config.pose_dir, builder.config.data_dir):
         path = Path(folder or "") / "extraction.json"
         if folder is not None and path.is_file():
-            made_by: list[Mapping[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["made_by"]
+            made_by: list[Mapping[str, Any]] = read_json(path, "the record of an extraction", dict).get("made_by", [])
+            with naming_file(path, "the record of an extraction"):
+                check_fields({"made_by": made_by}, {"made_by": list[dict[str, Any]]})
             return made_by
     return []
 

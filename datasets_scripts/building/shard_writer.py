@@ -19,7 +19,7 @@ from datasets_scripts.building.clip_statistics import count_clips
 from datasets_scripts.corpora import CORPORA
 from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder
 from modeling_sigma import __version__
-from modeling_sigma.io.reading_errors import one_line
+from modeling_sigma.io.reading_errors import is_passing, one_line
 from modeling_sigma.jobs.result_folder import Note, ResultFolder, is_whole
 
 
@@ -76,9 +76,9 @@ class ShardWriter:
         return partial(self._write, self.make_builder())
 
     def finished(self, shard: Shard, final_dir: Path) -> Note | None:
-        """The note of a shard that is there already, from the same sources: staged, or moved to `final_dir`."""
+        """The note of a shard that is there already, from the same sources and whole: staged, or in `final_dir`."""
         note = self.results.read_note(shard.name)
-        if note is None or note["fingerprint"] != shard.fingerprint:
+        if note is None or note["fingerprint"] != shard.fingerprint or note.get("postponed"):
             return None
         paths = [folder / f"{shard.name}.parquet" for folder in (self.staged, final_dir)]
         is_there = note["num_bytes"] == 0 or any(is_whole(path, note["num_bytes"], note["sha256"]) for path in paths)
@@ -87,13 +87,15 @@ class ShardWriter:
     def _write(self, builder: CorpusBuilder, shard: Shard) -> Note:
         rows: list[dict[str, Any]] = []
         set_aside: list[dict[str, str]] = []
+        postponed: list[dict[str, str]] = []
         for entry in shard.entries:
             try:
                 rows.append(builder.encode(entry))
-            except (ValueError, OSError) as error:
-                reason = one_line(error).replace(f"{builder.config.data_dir}{os.sep}", "")
+            except (ValueError, OSError, MemoryError) as error:
+                reason = one_line(error).replace(f"{builder.config.data_dir}{os.sep}", "") or type(error).__name__
                 builder.report(entry.split, entry.sample_id, reason)
-                set_aside.append({"split": entry.split, "sample_id": entry.sample_id, "reason": reason})
+                problem = {"split": entry.split, "sample_id": entry.sample_id, "reason": reason}
+                (postponed if is_passing(error) else set_aside).append(problem)
         path = self.staged / f"{shard.name}.parquet"
         path.unlink(missing_ok=True)  # of other sources
         size, digest = (
@@ -105,6 +107,7 @@ class ShardWriter:
             "num_bytes": size,
             "sha256": digest,
             "set_aside": set_aside,
+            "postponed": postponed,
             "statistics": count_clips(rows),
         }
         self.results.write_note(shard.name, note)

@@ -28,6 +28,9 @@ _TOLERANCE_SECONDS, _TOLERANCE_SHARE = 1.0, 0.1
 # Numbers are read in another unit than seconds only if the recording's labels then last this long.
 _MIN_SECONDS = 0.4
 
+# No recording has as many frames.
+_FAR = 1e12
+
 _CLOCK = re.compile(r"(?:(\d+) days? )?(?:(\d+):)?(\d+):(\d+(?:[.,]\d*)?)")
 _NUMBER = re.compile(r"([+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[+-]?\d+)?) ?(s|sec|seconds|ms|msec|milliseconds)?", re.I)
 _UNSET = (None, 0.0, -1.0)
@@ -78,16 +81,19 @@ def time_of(value: str, unit: str | None, where: str) -> tuple[float | None, str
         return None, "seconds" if unit == "milliseconds" else unit
     clock, number = _CLOCK.fullmatch(text), _NUMBER.fullmatch(text)
     if clock is not None:
-        days, hours, minutes = (int(part or 0) for part in clock.group(1, 2, 3))
-        return float(clock.group(4).replace(",", ".")) + 60 * (minutes + 60 * (hours + 24 * days)), "seconds"
-    if number is None or not math.isfinite(float(number.group(1).replace(",", "."))):
+        days, hours, minutes = (float(part or 0) for part in clock.group(1, 2, 3))
+        time = float(clock.group(4).replace(",", ".")) + 60 * (minutes + 60 * (hours + 24 * days))
+        unit = "seconds"
+    elif number is not None:
+        time = float(number.group(1).replace(",", "."))
+        unit = _UNIT_WORDS[number.group(2).lower()] if number.group(2) else unit
+    else:
+        time = math.nan
+    if not math.isfinite(time):
         raise ValueError(
             f"{where}: expected seconds or hh:mm:ss, received {shown(value)}: correct it, or leave it empty for a "
             "whole recording"
         )
-    time = float(number.group(1).replace(",", "."))
-    if number.group(2):
-        unit = _UNIT_WORDS[number.group(2).lower()]
     return (time / 1000, "seconds") if unit == "milliseconds" else (time, unit)
 
 
@@ -113,15 +119,19 @@ def frame_rate_of(value: str, where: str) -> float | None:
 
 
 def with_span(
-    entry: ClipEntry, start: tuple[float | None, str | None], end: tuple[float | None, str | None]
+    entry: ClipEntry, start: tuple[float | None, str | None], end: tuple[float | None, str | None], where: str = ""
 ) -> ClipEntry:
-    """A clip with its times, as [`time_of`] gives them. 0 to 0, and -1 to -1, mean the whole recording."""
+    """A clip with its times, as [`time_of`] gives them. 0 to 0, and -1 to -1, mean the whole recording.
+
+    Raises:
+        ValueError: for times in two units; `where` says in which file and line.
+    """
     (first, start_unit), (last, end_unit) = start, end
     if first in _UNSET and last in _UNSET:
         return replace(entry, start=None, end=None)
     if first is not None and last is not None and start_unit != end_unit:
         raise ValueError(
-            f"{entry.sample_id}: expected start and end in one unit, received {start_unit or 'no unit'} and "
+            f"{where or entry.sample_id}: expected start and end in one unit, received {start_unit or 'no unit'} and "
             f"{end_unit or 'no unit'}: write both in seconds, or give time_unit="
         )
     return replace(entry, start=first, end=last, time_unit=start_unit if first is not None else end_unit)
@@ -170,8 +180,8 @@ def cut_out(clip: PoseClip, entry: ClipEntry, say: Callable[[str], None]) -> Pos
             f"{entry.source}: expected {entry.sample_id} to start at 0 s or later and to end after that, "
             f"received {first:g} to {last:g} {'s' if unit == 'seconds' else unit}: correct its times"
         )
-    start = round(first * rate)
-    stop = len(clip) if entry.end is None else round(entry.end * rate)
+    start = round(min(first * rate, _FAR))
+    stop = len(clip) if entry.end is None else round(min(entry.end * rate, _FAR))
     if start >= min(stop, len(clip)):
         until = "the end" if entry.end is None else f"{entry.end:g}"
         raise ValueError(

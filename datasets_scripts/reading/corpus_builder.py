@@ -24,7 +24,8 @@ from datasets_scripts.reading.corpus_facts import CorpusFacts
 from datasets_scripts.reading.recordings import read_recording
 from datasets_scripts.schema import SPLITS, encode_sample, features
 from modeling_sigma.io.load_clip import load_clip
-from modeling_sigma.io.reading_errors import one_line
+from modeling_sigma.io.reading_errors import is_passing, one_line
+from modeling_sigma.jobs.retrying import with_retries
 from modeling_sigma.model.pose_clip import PoseClip
 
 
@@ -95,8 +96,12 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
     """
 
     FACTS: ClassVar[CorpusFacts]
+    # Of a corpus in a few large files: their names or patterns.
+    FILES: ClassVar[tuple[str, ...]] = ()
     VERSION = datasets.Version("1.1.0")
     BUILDER_CONFIG_CLASS = CorpusConfig
+    BUILDER_CONFIGS = [CorpusConfig(name="default")]
+    DEFAULT_CONFIG_NAME = "default"
     # Rows are some ten kilobytes: small batches keep the memory of a build low.
     DEFAULT_WRITER_BATCH_SIZE = 256
 
@@ -153,7 +158,7 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
 
     def source_files(self, data_dir: str | None, options: dict[str, Any]) -> Iterable[str]:
         """Files whose time of change decides whether a cache is stale; missing ones are skipped."""
-        return ()
+        return [] if data_dir is None else [str(path) for name in self.FILES for path in Path(data_dir).glob(name)]
 
     # --- what every corpus does
 
@@ -176,12 +181,12 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
         return cut_out(clip, entry, self.say)
 
     def encode(self, entry: ClipEntry) -> dict[str, Any]:
-        """The row of a clip.
+        """The row of a clip. What fails for a reason that may pass is tried again.
 
         Raises:
-            ValueError, OSError: if the clip cannot be read.
+            ValueError, OSError, MemoryError: if the clip cannot be read.
         """
-        return self.encode_clip(self.read_clip(entry), entry)
+        return self.encode_clip(with_retries(lambda: self.read_clip(entry)), entry)
 
     def encode_clip(self, clip: PoseClip, entry: ClipEntry) -> dict[str, Any]:
         """The row of a clip that has been read."""
@@ -224,6 +229,18 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
         if not path.is_dir():
             raise FileNotFoundError(f"{path}: no such folder: get {self.FACTS.title} from {self.FACTS.homepage}")
         return path
+
+    def find_files(self) -> list[Path]:
+        """The files that `FILES` names, each pattern's in alphabetical order.
+
+        Raises:
+            FileNotFoundError: if there is none for a name or pattern.
+        """
+        found = {name: sorted(self.folder.glob(name)) for name in self.FILES}
+        for name, paths in found.items():
+            if not paths:
+                raise FileNotFoundError(f"expected {name} in {self.folder}: give the folder of {self.FACTS.title}")
+        return [path for paths in found.values() for path in paths]
 
     def report(self, split: str, sample_id: str, reason: str) -> None:
         """Notes a clip that is left out; with `on_problem="raise"`, stops.
@@ -288,6 +305,8 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
             try:
                 row = self.encode(entry)
             except (ValueError, OSError) as error:
+                if is_passing(error):
+                    raise  # the cache would lack the clip for good
                 self.report(entry.split, entry.sample_id, one_line(error))
                 damaged.append((entry, one_line(error)))
                 continue

@@ -58,7 +58,7 @@ def glosses_of(value: Any, where: str = "labels") -> tuple[str, ...]:
     items = printed_items(value, where)
     if items is not None:
         return tuple(items)
-    text = value.strip()
+    text = " ".join(value.split())  # in long runs of spaces, the search for what is between glosses would take hours
     if text in _NO_TEXT:
         return ()
     if "," in text and not re.search(r"\s", text):

@@ -7,12 +7,15 @@ import io
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modeling_sigma.io.reading_errors import shown
+from modeling_sigma.io.json_text import parsed_json
+from modeling_sigma.io.reading_budget import reading_budget, take_objects
+from modeling_sigma.io.reading_errors import listed, naming_file, one_line, shown
 from modeling_sigma.io.text_files import read_text
 
 
@@ -29,11 +32,14 @@ DELIMITERS = (",", ";", *_UNQUOTED_DELIMITERS)
 
 _QUOTED_CELL = re.compile('"(?:[^"]|"")*"', re.DOTALL)
 
+# The row, its dictionary, and what a corpus makes of it.
+_OBJECTS_PER_ROW = 5
+
 # The number of the line that a row begins in, and its cells.
 _Line = tuple[int, list[str]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TableRow:
     """One row: its line in the file, from 1, and its cells by column."""
 
@@ -61,12 +67,17 @@ def read_table(
             line that is no JSON object. The message names the line.
         OSError: if the file cannot be read.
     """
-    name = os.fspath(path)
-    text = read_text(path, "labels")
+    with reading_budget(path):
+        text = read_text(path, "labels")
+        with naming_file(path, "labels"):
+            return _table_of(os.fspath(path), text, delimiter, quoted)
+
+
+def _table_of(name: str, text: str, delimiter: str | None, quoted: bool | None) -> list[TableRow]:
     marked = re.match(r"sep=(.)\n", text)  # which spreadsheets write for one another
     if marked:
         text, delimiter = "\n" + text[marked.end() :], delimiter or marked.group(1)
-    if Path(path).suffix.lower() in (".jsonl", ".ndjson"):
+    if Path(name).suffix.lower() in (".jsonl", ".ndjson"):
         return _json_lines(name, text)
     header = next((line for line in text.split("\n") if line.strip()), "")
     if delimiter is None:
@@ -99,8 +110,8 @@ def needed_columns(path: str | os.PathLike[str], rows: Sequence[TableRow], *name
     columns = column_names(rows)
     found = [find_column(columns, (name,)) for name in names]
     if None in found:
-        received = ", ".join(columns) or "an empty table"
-        raise ValueError(f"{os.fspath(path)}: expected the columns {', '.join(names)}, received {received}")
+        received = listed(columns) or "an empty table"
+        raise ValueError(f"{os.fspath(path)}: expected the columns {listed(names)}, received {received}")
     return [column for column in found if column is not None]
 
 
@@ -136,10 +147,11 @@ def _rows(name: str, lines: Iterable[_Line], delimiter: str) -> list[TableRow]:
             _check_columns(name, line, columns)
         elif len(cells) != len(columns) and any(cell.strip() for cell in cells[len(columns) :] or ["short"]):
             raise ValueError(
-                f"{name}, line {line}: expected {len(columns)} cells ({', '.join(columns)}), received {len(cells)}: "
+                f"{name}, line {line}: expected {len(columns)} cells ({listed(columns)}), received {len(cells)}: "
                 f"put text with {delimiter!r} into double quotes"
             )
         else:
+            take_objects(2 * len(cells) + _OBJECTS_PER_ROW)
             rows.append(TableRow(line, {column: cell for column, cell in zip(columns, cells) if column}))
     return rows
 
@@ -172,9 +184,9 @@ def _json_lines(name: str, text: str) -> list[TableRow]:
             continue
         where = f"{name}, line {number}"
         try:
-            value = json.loads(line)
+            value = parsed_json(line)
         except ValueError as error:
-            raise ValueError(f"{where}: expected a JSON object, received {shown(line)} ({error})") from None
+            raise ValueError(f"{where}: expected a JSON object, received {shown(line)} ({one_line(error)})") from None
         if not isinstance(value, dict):
             raise ValueError(f"{where}: expected a JSON object, received {type(value).__name__}")
         rows.append(TableRow(number, {column: cell_text(cell) for column, cell in value.items()}))
@@ -189,6 +201,6 @@ def cell_text(value: Any) -> str:
 
 
 def _check_columns(name: str, line: int, columns: list[str]) -> None:
-    twice = next((column for column in columns if column and columns.count(column) > 1), None)
+    twice = next((column for column, count in Counter(columns).items() if column and count > 1), None)
     if twice is not None:
         raise ValueError(f"{name}, line {line}: two columns are called {shown(twice)}: rename one")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
+from modeling_sigma.io.numpy_archive import read_arrays
+from modeling_sigma.io.reading_budget import file_bytes, reading_budget
+from modeling_sigma.io.reading_errors import naming_file
 
 
 def read_named_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -14,14 +17,13 @@ def read_named_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]
 
     Raises:
         ValueError: if one is missing, or the file is damaged or of another kind; it names the file.
+        OSError: if there is no such file or it cannot be read.
     """
-    try:
-        with zipfile.ZipFile(path):
-            pass  # numpy takes anything else for a pickle
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [name for name in names if name not in archive.files]
+    with reading_budget(path):
+        raw = file_bytes(path)
+        with naming_file(path, "a .npz archive"):
+            arrays = read_arrays(raw, names)
+            missing = [name for name in names if name not in arrays]
             if missing:
-                raise ValueError(f"{path}: expected arrays {', '.join(names)}, missing are {', '.join(missing)}")
-            return {name: archive[name] for name in names}
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
-        raise ValueError(f"{path}: expected a .npz archive, received a damaged or other file ({error})") from error
+                raise ValueError(f"expected arrays {', '.join(names)}, missing are {', '.join(missing)}")
+            return arrays

@@ -20,6 +20,9 @@ from modeling_sigma.io.numpy_file import is_frame_folder
 _AMBIGUOUS = (".npy", ".json", ".parquet", ".csv")
 _PLAIN = tuple(suffix for suffix in READERS if suffix not in _AMBIGUOUS)
 
+# Bytes of a file's name, and of the extension that may be added to it.
+_LONGEST_NAME, _LONGEST_SUFFIX = 255, 8
+
 # What `:` becomes where a file system or a script does not allow it.
 _COLON_SPELLINGS = (":", "%", "_", "-", "")
 
@@ -145,6 +148,20 @@ def file_of_clip(folder: str, name: str, prefers_video: bool = False) -> str:
     if suffix not in VIDEO_SUFFIXES or not file.is_file():
         candidates += [file.with_name(stem + other) for stem in stems for other in (*_AMBIGUOUS, *VIDEO_SUFFIXES)]
     return os.fspath(next((candidate for candidate in candidates if candidate.exists()), path))
+
+
+def unusable_path(name: str) -> str | None:
+    """Why there can be no file of this name, whatever the folder; None for an ordinary name."""
+    try:
+        parts = os.fsencode(name).split(b"/")
+    except UnicodeEncodeError:
+        return "half of a character"
+    if not name.strip("/\\"):
+        return "slashes alone"
+    if "\0" in name:
+        return "one with a zero byte"
+    longest = max(map(len, parts))
+    return f"one with a name of {longest:,} bytes" if longest > _LONGEST_NAME - _LONGEST_SUFFIX else None
 
 
 def spellings(name: str) -> tuple[str, ...]:

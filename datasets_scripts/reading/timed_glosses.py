@@ -1,4 +1,4 @@
-"""Corpora that know when each gloss is signed: two more columns, and entries that hold the frames."""
+"""Corpora that know when each gloss is signed: two more columns, and clip entries with the frames of each gloss."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class TimedClipEntry(ClipEntry):
 
     Args:
         gloss_spans (`tuple[tuple[int, int], ...]`):
-            For each gloss its first frame and the one after its last, counted from the clip's first: as the spans of
-            `continuous-sign-recognition`.
+            For each gloss, its first frame and the frame after its last, counted from the start of the clip, as in the
+            spans of `continuous-sign-recognition`.
     """
 
     gloss_spans: tuple[tuple[int, int], ...] = ()
 
 
 class TimedCorpusBuilder(CorpusBuilder):
-    """A corpus whose rows have two columns more than the schema, both as long as `gloss`: `gloss_start`, the first
-    frame of each gloss, and `gloss_end`, the frame after its last. Both are empty where there are no glosses.
+    """A corpus whose rows have two columns beyond the schema, both as long as `gloss`: `gloss_start`, the first frame
+    of each gloss, and `gloss_end`, the frame after its last. Both are empty if there are no glosses.
     """
 
     def encode_clip(self, clip: PoseClip, entry: ClipEntry) -> dict[str, Any]:

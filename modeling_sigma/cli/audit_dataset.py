@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
+
+from modeling_sigma.jobs.atomic_files import write_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,21 +39,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Audits the data set; returns 1 if `--strict` is given and something was found, else 0."""
-    from tqdm import tqdm
-
     from datasets_scripts.auditing.audit import AuditLimits, audit_dataset, format_audit
+    from modeling_sigma.jobs.progress import ProgressBar
 
     limits = AuditLimits(args.min_frames, args.max_frames, max_text_tokens=args.max_tokens)
     tokenizer = _tokenizer(args.tokenizer) if args.tokenizer else None
-    with tqdm(unit="clip", disable=not sys.stderr.isatty(), leave=False) as bar:
-
-        def show(done: int) -> None:
-            bar.update(done - bar.n)
-
-        report = audit_dataset(_splits(args), args.task, tokenizer, limits, show, name=_name(args))
+    with ProgressBar("clip") as bar:
+        report = audit_dataset(_splits(args), args.task, tokenizer, limits, bar.show, name=_name(args))
     text = json.dumps(report, indent=2, ensure_ascii=False)
     if args.out is not None:
-        args.out.write_text(text + "\n", encoding="utf-8")
+        write_text(args.out, text + "\n")
     if args.label_groups is not None:
         _write_label_groups(report, args.label_groups)
     print(text if args.json else format_audit(report))

@@ -55,7 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Builds, pushes if asked to, and returns 0. Clips that are left out go into the report; they are no failure."""
+    """Builds, and pushes if asked to. Clips that are missing or damaged go into the report and are no failure.
+
+    Returns 1 if clips could not be read for a reason that may pass, such as a failing disk, else 0. Nothing is pushed
+    then.
+    """
     from datasets.utils import logging
 
     from datasets_scripts.building.build import REPORT, build_dataset, push_dataset
@@ -79,7 +83,9 @@ def run(args: argparse.Namespace) -> int:
             progress=bar.show,
             **options,
         )
-    url = push_dataset(args.out, args.push, is_public=args.public) if args.push else None
+    postponed = report["postponed"]
+    is_pushed = args.push and not postponed
+    url = push_dataset(args.out, args.push, is_public=args.public) if is_pushed else None
     if args.json:
         print(json.dumps({**report, "url": url} if url else report, indent=2, ensure_ascii=False))
     else:
@@ -95,7 +101,15 @@ def run(args: argparse.Namespace) -> int:
             f"cannot be read: see {args.out / REPORT}",
             file=sys.stderr,
         )
-    return 0
+    for problem in postponed[:_NUM_SHOWN]:
+        print(f"sigma-slu build-dataset: postponed: {problem['sample_id']}: {problem['reason']}", file=sys.stderr)
+    if postponed:
+        print(
+            f"sigma-slu build-dataset: {len(postponed)} clips could not be read for now: the same command takes them "
+            f"up again{'; nothing was sent' if args.push else ''}",
+            file=sys.stderr,
+        )
+    return 1 if postponed else 0
 
 
 def _option(text: str) -> tuple[str, Any]:

@@ -6,6 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
+from modeling_sigma.jobs.atomic_files import write_text
+
 
 _EXAMPLES = """
 examples:
@@ -34,8 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the card, or the file to fill in, and returns 0."""
+    from modeling_sigma.hub.bundle_config import read_config
     from modeling_sigma.hub.card_facts import BLANK_FACTS, FACTS_FILE, RESULTS_FILE, read_facts, read_measurements
     from modeling_sigma.hub.model_card import build_card, num_parameters_of
+    from modeling_sigma.io.reading_errors import naming_file
 
     folder: Path | None = args.folder
     if folder is None and (args.init or args.facts is None or args.out is None):
@@ -53,15 +57,14 @@ def run(args: argparse.Namespace) -> int:
         )
     results_path = args.results or (folder or Path()) / RESULTS_FILE
     has_results = args.results is not None or (folder is not None and results_path.is_file())
-    config_path = None if folder is None else folder / "config.json"
-    config = json.loads(config_path.read_text(encoding="utf-8")) if config_path and config_path.is_file() else None
-    card = build_card(
-        read_facts(facts_path),
-        read_measurements(results_path) if has_results else [],
-        model_name=args.name or "ORG/NAME",
-        config=config,
-        num_parameters=None if folder is None else num_parameters_of(folder),
-    )
+    has_config = folder is not None and (folder / "config.json").is_file()
+    config = read_config(folder, "config.json") if folder is not None and has_config else None
+    facts, results = read_facts(facts_path), read_measurements(results_path) if has_results else []
+    num_parameters = None if folder is None else num_parameters_of(folder)
+    with naming_file(facts_path, "facts for a model card"):
+        card = build_card(
+            facts, results, model_name=args.name or "ORG/NAME", config=config, num_parameters=num_parameters
+        )
     out = args.out or (folder or Path()) / "README.md"
     _write(out, str(card).rstrip("\n") + "\n", args.force)
     print(f"Wrote {out}" + ("." if has_results else "; it says that nothing has been measured."))
@@ -71,4 +74,4 @@ def run(args: argparse.Namespace) -> int:
 def _write(path: Path, text: str, force: bool) -> None:
     if path.exists() and not force:
         raise ValueError(f"{path} already exists: --force replaces it")
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)

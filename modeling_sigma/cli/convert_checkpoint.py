@@ -58,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
         convert_uni_sign,
         load_foreign_checkpoint,
     )
-    from modeling_sigma.hub.bundle import save_bundle
+    from modeling_sigma.hub.bundle import KEY_FILE, WEIGHT_FILES, save_bundle
+    from modeling_sigma.jobs.atomic_folders import atomic_folder
     from modeling_sigma.model.feature_extraction_sigma import SigmaFeatureExtractor
 
     silence_transformers()
@@ -69,10 +70,12 @@ def run(args: argparse.Namespace) -> int:
     license, note = LICENSES[args.kind]
     model.config.weights_license = license  # stays with whatever is trained from these weights
     processor = _load_processor(args.tokenizer or args.text_config)
-    folder = save_bundle(model, processor or SigmaFeatureExtractor(), args.out)
-    if not (folder / "README.md").exists():
-        card = CARD.format(file=Path(args.file).name, kind=args.kind, license=license, note=note)
-        (folder / "README.md").write_text(card, encoding="utf-8")
+    has_card = (Path(args.out) / "README.md").exists()
+    with atomic_folder(Path(args.out), KEY_FILE, WEIGHT_FILES) as folder:
+        save_bundle(model, processor or SigmaFeatureExtractor(), folder)
+        if not has_card:
+            card = CARD.format(file=Path(args.file).name, kind=args.kind, license=license, note=note)
+            (folder / "README.md").write_text(card, encoding="utf-8")
     if args.json:
         facts = {"out": args.out, "has_tokenizer": processor is not None, "license": note}
         print(json.dumps({**facts, **vars(report)}, indent=2))

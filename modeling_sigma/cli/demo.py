@@ -29,7 +29,8 @@ def run(args: argparse.Namespace) -> int:
     from transformers.utils import logging
 
     from datasets_scripts.synthetic import SyntheticSigns
-    from modeling_sigma.hub.bundle import save_bundle
+    from modeling_sigma.hub.bundle import KEY_FILE, WEIGHT_FILES, save_bundle
+    from modeling_sigma.jobs.atomic_folders import atomic_folder
     from modeling_sigma.registration import register_sigma
     from modeling_sigma.training.recipes.synthetic_demo import (
         DemoRecipe,
@@ -55,18 +56,20 @@ def run(args: argparse.Namespace) -> int:
     about = f"An invented sign language, {size / 1e6:.1f} million parameters, {torch.get_num_threads()} threads, "
     about += f"{recipe.precision}."
     print(about, file=sys.stderr if args.json else sys.stdout)
-    train_demo(model, processor, language, recipe, progress)
-    results: dict[str, Any] = evaluate_demo(model, processor, language, recipe, progress)
-    out = save_bundle(model, processor, args.out)
-    samples = [language.sentence(1000 + index, split="test", seed=recipe.seed) for index in range(3)]
-    results["translations"] = _translate_from_disk(out, samples)
-    picture = _save_strip(out, samples[0])
-    results["seconds"] = round(time.monotonic() - started, 1)
-    _write_card(out, model, results, recipe, torch.get_num_threads())
+    out = Path(args.out)
+    with atomic_folder(out, KEY_FILE, WEIGHT_FILES) as folder:  # locked from the start: the work takes minutes
+        train_demo(model, processor, language, recipe, progress)
+        results: dict[str, Any] = evaluate_demo(model, processor, language, recipe, progress)
+        save_bundle(model, processor, folder)
+        samples = [language.sentence(1000 + index, split="test", seed=recipe.seed) for index in range(3)]
+        results["translations"] = _translate_from_disk(folder, samples)
+        picture = _save_strip(folder, samples[0])
+        results["seconds"] = round(time.monotonic() - started, 1)
+        _write_card(folder, model, results, recipe, torch.get_num_threads())
     if args.json:
         print(json.dumps(results, ensure_ascii=False, indent=2))
     else:
-        _print_results(results, out, picture)
+        _print_results(results, out, out / picture.name)
     return 0
 
 

@@ -10,11 +10,12 @@ import json
 import math
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from modeling_sigma.cli.score_table import format_report
+from modeling_sigma.jobs.progress import ProgressBar
 
 
 TASKS = ("slt", "cslr", "islr")
@@ -131,7 +132,8 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"expected --bootstrap of at least 0, received {args.bootstrap}: 1000 is usual")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        report = evaluate(args)
+        with ProgressBar("resample") as bar:
+            report = evaluate(args, bar.show)
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         print(f"sigma-slu evaluate: warning: {message}", file=sys.stderr)
     if args.json:
@@ -165,14 +167,21 @@ def _check_sources(args: argparse.Namespace) -> None:
         args.usage_error("expected --predictions and --references, or --model and --dataset")
 
 
-def evaluate(args: argparse.Namespace) -> dict[str, Any]:
+def evaluate(args: argparse.Namespace, progress: Callable[[int, int], None]) -> dict[str, Any]:
     """The scores of the files, or of the model and data set, that the arguments name.
+
+    Args:
+        args (`argparse.Namespace`):
+            The parsed arguments of `sigma-slu evaluate`.
+        progress (`Callable[[int, int], None]`):
+            Called with the number of resamples done and in all.
 
     Returns:
         `dict`: what `translation_scores`, `word_error_rates` or `recognition_scores` returns. `--compare` adds
         `comparison`, whose `scores` come from `paired_bootstrap`; `--label-groups` adds `by_label_groups`, which
         `label_group_scores` returns; `--model` adds `data`, the names of the model and the data set.
     """
+    from modeling_sigma.io.reading_errors import naming_file
     from modeling_sigma.metrics import LabelGroups, label_group_scores
     from modeling_sigma.metrics.prediction_files import (
         PREDICTION_FIELDS,
@@ -186,20 +195,21 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         pairs = pair_samples(read_sample_texts(path, PREDICTION_FIELDS[args.task]), references)
         return _plain(pairs[0], args.task), _plain(pairs[1], args.task)
 
-    progress = _Progress()
     groups = None if args.label_groups is None else LabelGroups.load(args.label_groups)
     found = None
     if args.model is None:
         references = read_sample_texts(args.references, REFERENCE_FIELDS[args.task])
         pairs = read_pairs(args.predictions)
     else:
-        found = _predict(args, progress)
+        found = _predict(args)
         references = SampleTexts(f"{args.dataset} ({args.split})", found.references, found.sample_ids)
         pairs = found.predictions, found.references
     other_pairs = None if args.compare is None else read_pairs(args.compare)  # so that errors come before the work
-    progress.say(f"scoring {len(pairs[0])} samples")
+
     constraint = {} if found is None else {"vocabulary": found.labels, "is_constrained": found.labels is not None}
-    report = _scoring(args, progress, args.bootstrap).scores(pairs, constraint)
+    source = args.model or f"{args.predictions}, {args.references}"
+    with naming_file(source, "predictions and references"):
+        report = _scoring(args, progress, args.bootstrap).scores(pairs, constraint)
     if found is not None:
         report["data"] = {"model": args.model, "dataset": args.dataset, "config": args.config, "split": args.split}
     if groups is not None:
@@ -208,7 +218,6 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         if references.sample_ids is None:
             warnings.warn("the references have no sample ids: scores without twins are left out", stacklevel=2)
     if other_pairs is not None:
-        progress.say("comparing the two systems")
         num_resamples = args.bootstrap or DEFAULT_NUM_RESAMPLES
         report["comparison"] = {
             "other_predictions": str(args.compare),
@@ -240,7 +249,7 @@ def _measurement(report: Mapping[str, Any], args: argparse.Namespace) -> Any:
     )
 
 
-def _predict(args: argparse.Namespace, progress: _Progress) -> Any:
+def _predict(args: argparse.Namespace) -> Any:
     """The model's predictions on the data set, saved if `--save-predictions` asks for it."""
     from modeling_sigma.cli.predict import read_labels
     from modeling_sigma.cli.quiet_libraries import silence_transformers
@@ -251,7 +260,7 @@ def _predict(args: argparse.Namespace, progress: _Progress) -> Any:
     usable_device(args.device)  # before the data set is built
     labels = None if args.labels is None else read_labels(args.labels)
     dataset = load_split(args.dataset, args.config, args.split, args.data_dir)
-    progress.say(f"predicting {len(dataset)} clips")
+
     found = predict_corpus(
         args.model,
         dataset,
@@ -267,7 +276,7 @@ def _predict(args: argparse.Namespace, progress: _Progress) -> Any:
     return found
 
 
-def _scoring(args: argparse.Namespace, progress: _Progress, num_resamples: int) -> Any:
+def _scoring(args: argparse.Namespace, progress: Callable[[int, int], None], num_resamples: int) -> Any:
     from modeling_sigma.inference.scoring import Scoring
 
     names = ("task", "preset", "rouge_variant", "bleurt_checkpoint", "costs", "unit", "seed")
@@ -280,21 +289,6 @@ def _plain(values: list[Any], task: str) -> list[Any]:
     if task != "cslr":
         return values
     return [" ".join(map(str, value)) if isinstance(value, list) else value for value in values]
-
-
-class _Progress:
-    """Shows progress on standard error if that is a terminal, else nothing."""
-
-    def __init__(self) -> None:
-        self.is_shown = sys.stderr.isatty()
-
-    def say(self, text: str) -> None:
-        if self.is_shown:
-            print(text, file=sys.stderr)
-
-    def __call__(self, done: int, total: int) -> None:
-        if self.is_shown and (done == total or done % max(total // 100, 1) == 0):
-            print(f"\rresample {done} of {total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
 
 def _without_nan(value: Any) -> Any:

@@ -91,10 +91,12 @@ def run(args: argparse.Namespace) -> int:
         print(f"{summary['num_clips']:,} of {summary['num_videos']:,} videos became clips in {args.out}{share}")
     for report in failed[:_NUM_SHOWN]:
         print(f"sigma-slu extract-poses: {report['error']}", file=sys.stderr)
+    num_passing = sum(bool(report.get("is_passing")) for report in failed)
     if failed:
         print(
             f"sigma-slu extract-poses: {len(failed)} of {summary['num_videos']} videos failed: see "
-            f"{args.out / MANIFEST}; --retry-failed tries them again",
+            f"{args.out / MANIFEST}; --retry-failed tries them again"
+            + (f", the same command {num_passing} of them that may only have had bad luck" if num_passing else ""),
             file=sys.stderr,
         )
     return 1 if failed else 0

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+
+if TYPE_CHECKING:
+    from modeling_sigma.inference.embedding_index import EmbeddingIndex
 
 
 _EXAMPLES = """
@@ -34,9 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Writes the index; returns 1 if some clips could not be read, else 0."""
     from modeling_sigma.cli.quiet_libraries import silence_transformers
-    from modeling_sigma.inference.embedding_index import build_index
-    from modeling_sigma.inference.load_pipeline import load_pipeline
-    from modeling_sigma.io.text_files import read_lines
+    from modeling_sigma.inference.embedding_index import ENTRIES
+    from modeling_sigma.jobs.atomic_folders import atomic_folder
     from modeling_sigma.jobs.torch_devices import usable_device
 
     if (args.texts is None) == (not args.files):
@@ -45,6 +49,18 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"expected --batch-size of at least 1, received {args.batch_size}")
     silence_transformers()
     usable_device(args.device)  # before the clips are read
+    with atomic_folder(args.out, key_file=ENTRIES) as folder:  # locked from the start: the work may take hours
+        index, num_failed = _write_index(args, folder)
+    print(f"Wrote {args.out}: {len(index)} {index.kind}, vectors of {index.embeddings.shape[1]} numbers.")
+    return 1 if num_failed else 0
+
+
+def _write_index(args: argparse.Namespace, folder: Path) -> tuple[EmbeddingIndex, int]:
+    """The index that is now in `folder`, and the number of clips that could not be read."""
+    from modeling_sigma.inference.embedding_index import build_index
+    from modeling_sigma.inference.load_pipeline import load_pipeline
+    from modeling_sigma.io.text_files import read_lines
+
     num_failed = 0
     if args.texts is not None:
         entries = read_lines(args.texts, "texts, one per line")
@@ -56,20 +72,20 @@ def run(args: argparse.Namespace) -> int:
     pipe = load_pipeline(args.model, "sign-text-retrieval", args.device)
     kind = "clips" if args.texts is None else "texts"
     index = build_index(pipe, items, entries, kind, str(args.model), args.batch_size)
-    index.save(args.out)
-    print(f"Wrote {args.out}: {len(index)} {kind}, vectors of {index.embeddings.shape[1]} numbers.")
-    return 1 if num_failed else 0
+    index.save(folder)
+    return index, num_failed
 
 
 def _read_clips(args: argparse.Namespace) -> tuple[list[Any], list[str], int]:
     from modeling_sigma.io import load_clip
     from modeling_sigma.io.clip_paths import clip_paths
+    from modeling_sigma.jobs.retrying import with_retries
 
     paths = [path for file in args.files for path in clip_paths(file)]
     clips, entries, num_failed = [], [], 0
     for path in paths:
         try:
-            clips.append(load_clip(path))
+            clips.append(with_retries(partial(load_clip, path)))
             entries.append(str(path))
         except (ValueError, OSError, ImportError) as error:
             if args.debug:

@@ -227,6 +227,8 @@ def _picture_paths(paths: list[Path], out: Path | None) -> dict[Path, Path]:
 def _inspect_file(path: Path, person: int, picture: Path | None) -> dict[str, Any]:
     from modeling_sigma.io import load_clip, load_label_file
     from modeling_sigma.io.load_clip import VIDEO_SUFFIXES, load_recording
+    from modeling_sigma.io.many_clips import split_name
+    from modeling_sigma.io.reading_budget import reading_budget
     from modeling_sigma.io.reading_errors import naming_file
 
     if _is_label_file(path):
@@ -235,16 +237,18 @@ def _inspect_file(path: Path, person: int, picture: Path | None) -> dict[str, An
     if path.suffix.lower() in VIDEO_SUFFIXES:
         clip = load_clip(path, person=person)
     else:
-        recording = load_recording(path)
-        with naming_file(path, "a clip"):
-            clip, people = recording.clip(person), inspect_people(recording, person)
+        with reading_budget(split_name(path)[0]):
+            recording = load_recording(path)
+            with naming_file(path, "a clip"):
+                clip, people = recording.clip(person), inspect_people(recording, person)
     report = {"file": str(path), "kind": "clip", **inspect_clip(clip), "people": people}
     if picture is not None:
+        from modeling_sigma.jobs.atomic_files import atomic_file
         from modeling_sigma.viz.skeleton_strip import draw_skeleton_strip
 
-        picture.parent.mkdir(parents=True, exist_ok=True)
         caption = f"{clip.layout}, {len(clip)} frames"
-        draw_skeleton_strip(clip, num_frames=8, title=path.name, captions=caption).save(picture, format="PNG")
+        with atomic_file(picture) as temporary:
+            draw_skeleton_strip(clip, num_frames=8, title=path.name, captions=caption).save(temporary, format="PNG")
         report["png"] = str(picture)
     return report
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,12 +94,13 @@ def _predict_files(
 ) -> list[dict[str, Any]]:
     from modeling_sigma.io import load_clip
     from modeling_sigma.io.reading_errors import naming_file
+    from modeling_sigma.jobs.retrying import with_retries
 
     results: list[dict[str, Any]] = [{"file": file} for file in files]
     clips, rows = [], []
     for row, file in enumerate(files):
         try:
-            clip = load_clip(file, person=args.person)
+            clip = with_retries(partial(load_clip, file, person=args.person))
             with naming_file(file, "a clip"):
                 predictor.check_seen(clip)
             clips.append(clip)

@@ -56,7 +56,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _draw(out: Path, query: Any, results: list[dict[str, Any]]) -> None:
     from modeling_sigma.io import load_clip
+    from modeling_sigma.jobs.atomic_files import atomic_file
     from modeling_sigma.viz.retrieval_examples import RetrievalExample, draw_retrieval_examples
 
     found = [(entry["text"] if "text" in entry else load_clip(entry["clip"]), entry["score"]) for entry in results[:4]]
-    draw_retrieval_examples([RetrievalExample(query, found)]).save(out)
+    picture = draw_retrieval_examples([RetrievalExample(query, found)])
+    with atomic_file(out) as temporary:
+        picture.save(temporary)

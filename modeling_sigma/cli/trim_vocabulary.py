@@ -51,8 +51,9 @@ def run(args: argparse.Namespace) -> int:
 
     from modeling_sigma.cli.quiet_libraries import silence_transformers
     from modeling_sigma.conversion.vocabulary_trimming import LANGUAGES, trim_vocabulary
-    from modeling_sigma.hub.bundle import save_bundle
+    from modeling_sigma.hub.bundle import KEY_FILE, WEIGHT_FILES, save_bundle
     from modeling_sigma.inference.model_config import saved_kind
+    from modeling_sigma.jobs.atomic_folders import atomic_folder
 
     if Path(args.out).resolve() == Path(args.model).resolve():
         raise ValueError("expected --out to differ from --model: writing there would lose the whole model")
@@ -64,11 +65,13 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"{args.model}: expected a model that reads text, this label head has no vocabulary to trim")
     processor = transformers.AutoProcessor.from_pretrained(args.model, trust_remote_code=False)
     report = trim_vocabulary(model, processor, texts, args.languages or LANGUAGES, args.size)
-    folder = save_bundle(model, processor, args.out)
-    card = Path(args.model) / "README.md"
-    if card.is_file() and not (folder / "README.md").exists():
-        shutil.copyfile(card, folder / "README.md")  # its license stays
-    facts: dict[str, Any] = {"out": str(folder), "num_texts": len(texts), **asdict(report)}
+    out, card = Path(args.out), Path(args.model) / "README.md"
+    has_card = (out / "README.md").exists()
+    with atomic_folder(out, KEY_FILE, WEIGHT_FILES) as folder:
+        save_bundle(model, processor, folder)
+        if card.is_file() and not has_card:
+            shutil.copyfile(card, folder / "README.md")  # its license stays
+    facts: dict[str, Any] = {"out": str(out), "num_texts": len(texts), **asdict(report)}
     if args.json:
         print(json.dumps({**facts, "removed_share": report.removed_share}, indent=2))
         return 0
@@ -76,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"tokens      {report.num_tokens_before:>13,} -> {report.num_tokens:>13,}")
     print(f"parameters  {report.num_parameters_before:>13,} -> {report.num_parameters:>13,}", end="")
     print(f"  ({report.removed_share:.1%} removed)")
-    print(f"Saved to {folder}. Texts in other scripts or languages need the whole model.")
+    print(f"Saved to {out}. Texts in other scripts or languages need the whole model.")
     return 0
 
 

@@ -6,9 +6,14 @@ import sys
 
 
 def user_errors() -> tuple[type[Exception], ...]:
-    """The types of these errors. A library's own count only if it is imported: no error is worth an import."""
-    if "huggingface_hub" not in sys.modules:
-        return (ValueError, OSError, ImportError, MemoryError)
-    from huggingface_hub.errors import StrictDataclassError  # a configuration with a field of the wrong type
+    """The types of these errors. Those of a library are added only once it is imported: importing it is slow."""
+    found: list[type[Exception]] = [ValueError, OSError, ImportError, MemoryError]
+    if "huggingface_hub" in sys.modules:
+        from huggingface_hub.errors import StrictDataclassError  # a configuration with a field of the wrong type
 
-    return (ValueError, OSError, ImportError, MemoryError, StrictDataclassError)
+        found.append(StrictDataclassError)
+    if "safetensors" in sys.modules:
+        from safetensors import SafetensorError  # damaged weights, or a full disk while they are written
+
+        found.append(SafetensorError)
+    return tuple(found)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from modeling_sigma.jobs.atomic_files import atomic_file
 
 
 _EXAMPLES = """
@@ -63,16 +67,21 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--align needs --model DIR: a model that was pre-trained on pairs of clips and texts")
     if not args.file.exists():
         raise FileNotFoundError(f"{args.file}: no such file or folder")
+    # What saves the picture is made first: whatever cannot be drawn leaves an older picture as it was.
+    save: Callable[[Path], object]
     if args.references is not None:
-        image = _confusions(args)
+        save = _confusions(args).save
     elif is_still and args.model is None:
+        from modeling_sigma.io.reading_errors import naming_file
         from modeling_sigma.viz.training_curves import draw_training_curves, read_curves
 
-        image = draw_training_curves(read_curves(args.file), title=args.title, dark=args.dark)
+        curves = read_curves(args.file)
+        with naming_file(args.file, "a training log"):
+            save = draw_training_curves(curves, title=args.title, dark=args.dark).save
     else:
-        image = _clip_picture(args)
-    if image is not None:
-        image.save(args.out)
+        save = _clip_picture(args)
+    with atomic_file(args.out) as temporary:
+        save(temporary)
     print(f"Wrote {args.out}.")
     return 0
 
@@ -101,22 +110,21 @@ def _confusions(args: argparse.Namespace) -> Any:
     )
 
 
-def _clip_picture(args: argparse.Namespace) -> Any:
+def _clip_picture(args: argparse.Namespace) -> Callable[[Path], object]:
     from modeling_sigma.io import load_clip
 
     clip = load_clip(args.file, person=args.person)
     style: dict[str, Any] = {"title": args.title, "dark": args.dark}
     if args.model is not None:
-        return _model_picture(args, clip, style)
+        return cast(Callable[[Path], object], _model_picture(args, clip, style).save)
     size = {} if args.height is None else {"height": args.height}
     if args.out.suffix.lower() == ".png":
         from modeling_sigma.viz.skeleton_strip import draw_skeleton_strip
 
-        return draw_skeleton_strip(clip, num_frames=args.frames, captions=args.caption, **size, **style)
+        return draw_skeleton_strip(clip, num_frames=args.frames, captions=args.caption, **size, **style).save
     from modeling_sigma.viz.skeleton_animation import save_animation
 
-    save_animation(args.out, clip, fps=args.fps, captions=args.caption, **size, **style)
-    return None
+    return partial(save_animation, clip=clip, fps=args.fps, captions=args.caption, **size, **style)
 
 
 def _model_picture(args: argparse.Namespace, clip: Any, style: dict[str, Any]) -> Any:

@@ -19,13 +19,15 @@ from typing import Any
 from modeling_sigma.extraction.clip_from_video import estimate_clip
 from modeling_sigma.extraction.estimator_protocol import PoseEstimator
 from modeling_sigma.extraction.estimators import make_estimator
+from modeling_sigma.io.json_fields import check_fields
+from modeling_sigma.io.json_text import read_json, read_json_lines
 from modeling_sigma.io.load_clip import VIDEO_SUFFIXES
 from modeling_sigma.io.numpy_archive import save_clip
-from modeling_sigma.io.reading_errors import DeviceError, MissingExtraError, one_line
-from modeling_sigma.io.text_files import read_lines
+from modeling_sigma.io.reading_errors import DeviceError, MissingExtraError, is_passing, one_line
 from modeling_sigma.jobs.atomic_files import sync_file, write_json, write_text
 from modeling_sigma.jobs.progress import no_progress
 from modeling_sigma.jobs.result_folder import ResultFolder, is_whole
+from modeling_sigma.jobs.retrying import with_retries
 from modeling_sigma.jobs.worker_processes import TaskMaker, WorkerDeath, run_in_processes
 
 
@@ -105,7 +107,8 @@ def extract_poses(
         engine (`Callable`, *optional*):
             What runs the work: processes on this machine, or `modeling_sigma.jobs.ray_engine.run_on_ray`.
         retry_failed (`bool`, *optional*, defaults to `False`):
-            Whether to retry videos that failed in an earlier run.
+            Whether to retry videos that failed in an earlier run. Those that failed for a reason that may pass, such
+            as a failing disk, are always retried.
         progress (*optional*):
             Called with the number of videos done and in all, at the start and after each video.
 
@@ -113,8 +116,8 @@ def extract_poses(
         `dict`: the content of `extraction.json`, and `failed`, the reports of the videos that could not be read.
 
     Raises:
-        ValueError: if there are no videos, if two would become one file, if the folder was made with other settings or
-            is being written, or if the estimator cannot run on this machine.
+        ValueError: if there are no videos, if two would become one file, if the folder was made with other settings,
+            is being written or holds other files of the same names, or if the estimator cannot run on this machine.
         OSError: if a folder cannot be read or written.
     """
     videos = find_videos(extraction.video_dir)
@@ -122,11 +125,14 @@ def extract_poses(
         _check_settings(extraction)
         reports = _known_reports(extraction)
         waiting = [video for video in videos if not _is_done(extraction, video, reports.get(video), retry_failed)]
+        _check_files(extraction, waiting)
         done = len(videos) - len(waiting)
         progress(done, len(videos))
         for video, result in engine(extraction.make_task, waiting, num_proc):
             if isinstance(result, WorkerDeath):
                 result = _death_report(extraction, video, result)
+            if "error" in result and (file := _file_of(reports.get(video))):
+                result["kept_file"] = file
             reports[video] = result
             done += 1
             progress(done, len(videos))
@@ -164,11 +170,38 @@ def read_manifest(folder: Path) -> list[Report]:
     if not path.is_file():
         return []
     try:
-        return [json.loads(line) for line in read_lines(path, "reports")]
+        reports = read_json_lines(path, "reports")
+        for report in reports:
+            check_fields({"report": report}, {"report": dict[str, Any]})
+            check_fields(report, {"video": str, "file": str | None, "versions": dict[str, Any]})
+            if "video" not in report:
+                raise ValueError("a report of no video")
+        return reports
     except ValueError as error:
         raise ValueError(
             f"{path}: cannot be read ({one_line(error)}): remove it to extract everything again"
         ) from error
+
+
+def _file_of(report: Report | None) -> str | None:
+    """The clip that this report or an earlier one of the same video speaks of."""
+    return None if report is None else report.get("file", report.get("kept_file"))
+
+
+def _check_files(extraction: PoseExtraction, waiting: Sequence[str]) -> None:
+    """Keeps files that this extraction has not written from being replaced."""
+    manifest = read_manifest(extraction.out_dir)
+    if not manifest and (extraction.out_dir / SUMMARY).is_file():
+        return  # the manifest was removed to extract everything again
+    ours = {_file_of(report) for report in manifest}
+    others = [video for video in waiting if not extraction.results.has_note(video) and _clip_name(video) not in ours]
+    clips = [clip for clip in map(_clip_name, others) if (extraction.out_dir / clip).exists()]
+    if clips:
+        more = f" (and {len(clips) - 1} more)" if len(clips) > 1 else ""
+        raise ValueError(
+            f"{extraction.out_dir / clips[0]}: this extraction has not written this file{more}, and would replace it: "
+            "move it away, or choose another folder"
+        )
 
 
 def _clip_name(video: str) -> str:
@@ -180,14 +213,19 @@ def _extract(extraction: PoseExtraction, model: PoseEstimator, video: str) -> Re
     report: Report = {"video": video}
     try:
         report["video_bytes"] = path.stat().st_size
-        clip = estimate_clip(path, model, extraction.person)
+        clip = with_retries(lambda: estimate_clip(path, model, extraction.person))
     except (MissingExtraError, DeviceError):  # this is not the video's fault
         raise
-    except (ValueError, OSError) as error:
-        report["error"] = one_line(error).replace(os.fspath(path), video)
-    else:
-        target = extraction.out_dir / _clip_name(video)
-        num_bytes, digest = extraction.results.write_result(target, partial(save_clip, clip=clip))
+    except (ValueError, OSError, MemoryError) as error:
+        message = one_line(error).replace(os.fspath(path), video)
+        report["error"] = message if video in message else f"{video}: {type(error).__name__} {message}".strip()
+        if is_passing(error):
+            report["is_passing"] = True
+        report.update(_maker(model))
+        extraction.results.write_note(video, report)
+        return report
+
+    def note(num_bytes: int, digest: str) -> None:
         report.update(
             file=_clip_name(video),
             file_bytes=num_bytes,
@@ -197,10 +235,16 @@ def _extract(extraction: PoseExtraction, model: PoseEstimator, video: str) -> Re
             fps=clip.fps,
             width=clip.width,
             height=clip.height,
+            **_maker(model),
         )
-    report.update(estimator=model.name, layout=model.layout, versions=dict(getattr(model, "versions", {})))
-    extraction.results.write_note(video, report)
+        extraction.results.write_note(video, report)
+
+    extraction.results.write_result(extraction.out_dir / _clip_name(video), partial(save_clip, clip=clip), note)
     return report
+
+
+def _maker(model: PoseEstimator) -> dict[str, Any]:
+    return {"estimator": model.name, "layout": model.layout, "versions": dict(getattr(model, "versions", {}))}
 
 
 def _death_report(extraction: PoseExtraction, video: str, death: WorkerDeath) -> Report:
@@ -210,6 +254,8 @@ def _death_report(extraction: PoseExtraction, video: str, death: WorkerDeath) ->
         "error": f"{video}: {death.reason}",
         "estimator": extraction.estimator,
     }
+    if death.is_passing:
+        report["is_passing"] = True
     extraction.results.write_note(video, report)
     return report
 
@@ -219,7 +265,7 @@ def _check_settings(extraction: PoseExtraction) -> None:
     begun = extraction.results.work / "settings.json"
     for path in (begun, extraction.out_dir / SUMMARY):
         if path.is_file():
-            earlier = json.loads(path.read_text(encoding="utf-8"))
+            earlier = read_json(path, "the settings of an extraction", dict)
             for name, value in extraction.settings.items():
                 if earlier.get(name) != value:
                     raise ValueError(
@@ -244,7 +290,7 @@ def _is_done(extraction: PoseExtraction, video: str, report: Report | None, retr
     if report is None or report.get("video_bytes") != (extraction.video_dir / video).stat().st_size:
         return False
     if "error" in report:
-        return not retry_failed
+        return not retry_failed and not report.get("is_passing")
     clip = extraction.out_dir / report["file"]
     return clip.is_file() and clip.stat().st_size == report["file_bytes"]
 

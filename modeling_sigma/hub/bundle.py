@@ -10,10 +10,17 @@ from transformers import PreTrainedModel
 
 import modeling_sigma
 import modeling_sigma.model
+from modeling_sigma.hub.bundle_config import read_config
+from modeling_sigma.io.json_text import read_json
 from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, PIPELINE_KINDS, served_pipelines
 
 
 _EXTRACTOR_FILE, _PROCESSOR_FILE = "preprocessor_config.json", "processor_config.json"
+
+
+# The file without which nobody takes a folder for a model, and older weights that must not stay beside new ones.
+KEY_FILE = "config.json"
+WEIGHT_FILES = ("model*.safetensors", "model*.safetensors.index.json", "pytorch_model*.bin*")
 
 
 def save_bundle(
@@ -68,7 +75,7 @@ def remote_code(folder: str | Path) -> dict[str, bytes]:
         `dict[str, bytes]`: file name -> content.
     """
     folder = Path(folder)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_config(folder, "config.json")
     classes = auto_map(has_tokenizer=(folder / _PROCESSOR_FILE).is_file())
     config["auto_map"] = classes
     config["custom_pipelines"] = custom_pipelines(config["architectures"][0])
@@ -78,7 +85,7 @@ def remote_code(folder: str | Path) -> dict[str, bytes]:
     processor_classes = {auto: classes[auto] for auto in ("AutoFeatureExtractor", "AutoProcessor")}
     for name in (_EXTRACTOR_FILE, _PROCESSOR_FILE):
         if (folder / name).is_file():
-            content = json.loads((folder / name).read_text(encoding="utf-8"))
+            content = read_json(folder / name, "the configuration of an extractor or processor", dict)
             content["auto_map"] = processor_classes
             if "feature_extractor" in content:  # what AutoFeatureExtractor reads where both files are there
                 content["feature_extractor"]["auto_map"] = processor_classes
@@ -116,7 +123,7 @@ def custom_pipelines(architecture: str) -> dict[str, dict[str, Any]]:
 
 
 def _update_json(path: Path, **fields: Any) -> None:
-    path.write_bytes(_json_bytes({**json.loads(path.read_text(encoding="utf-8")), **fields}))
+    path.write_bytes(_json_bytes({**read_json(path, "a configuration", dict, is_finite=False), **fields}))
 
 
 def _json_bytes(content: dict[str, Any]) -> bytes:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from packaging.version import InvalidVersion, Version
-
-import modeling_sigma
+from modeling_sigma.hub.bundle_config import check_version, read_config
 from modeling_sigma.hub.bundle_files import bundle_files, code_files, is_plain_file
 from modeling_sigma.hub.weight_checks import adapter_problems, damaged_weights, weight_problems
 from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, ModelKind
@@ -64,10 +61,13 @@ def check_bundle(folder: str | Path) -> CheckedBundle:
             f"{folder}: expected the folder of a model, found {'a file' if folder.exists() else 'nothing'}"
         )
     is_adapter = _is_adapter(folder)
-    config = _read_config(folder, "adapter_config.json" if is_adapter else "config.json")
+    name = "adapter_config.json" if is_adapter else "config.json"
+    if (folder / name).is_file() and not is_plain_file(folder / name):
+        raise ValueError(f"{folder} cannot be published: {_LINK.format(name)}")
+    config = read_config(folder, name)
     check_version(config, folder)
     if is_adapter and (folder / "config.json").is_file():  # the first configuration is PEFT's, which has no version
-        check_version(_read_config(folder, "config.json"), folder)
+        check_version(read_config(folder, "config.json"), folder)
     problems = [*_pickles(folder), *(_adapter_problems(config) if is_adapter else _model_problems(folder, config))]
     unreadable = weight_problems(folder, "adapter_model" if is_adapter else "model")
     sent = [] if unreadable else bundle_files(folder, config, is_adapter)
@@ -80,45 +80,8 @@ def check_bundle(folder: str | Path) -> CheckedBundle:
     return CheckedBundle(folder, config, tuple(map(Path, sent)), tuple(map(Path, left_out)))
 
 
-def check_version(config: Mapping[str, Any], source: str | Path) -> None:
-    """Refuses a configuration that a newer version of this package wrote.
-
-    Raises:
-        ValueError: if it is newer, or its version cannot be read.
-    """
-    written_by = config.get("sigma_slu_version")
-    if written_by is None:
-        return
-    try:
-        is_newer = Version(str(written_by)) > Version(modeling_sigma.__version__)
-    except InvalidVersion as error:
-        raise ValueError(f"{source}: expected a version in sigma_slu_version, found {written_by!r}") from error
-    if is_newer:
-        raise ValueError(
-            f"{source} was written by sigma-slu {written_by}, and this is {modeling_sigma.__version__}: "
-            "install a newer one (see its README)"
-        )
-
-
 def _is_adapter(folder: Path) -> bool:
     return (folder / "adapter_config.json").is_file()
-
-
-def _read_config(folder: Path, name: str) -> dict[str, Any]:
-    advice = "make one with modeling_sigma.save_bundle(model, processor, folder)"
-    if not (folder / name).is_file():
-        raise ValueError(f"{folder}: expected a bundle, found no config.json: {advice}")
-    if not is_plain_file(folder / name):
-        raise ValueError(f"{folder} cannot be published: {_LINK.format(name)}")
-    try:
-        config = json.loads((folder / name).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{folder / name}: expected JSON ({error})") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{folder / name}: expected a JSON object, found a {type(config).__name__}")
-    if name == "config.json" and config.get("model_type") != "sigma":
-        raise ValueError(f"{folder}: expected a Sigma model, found model_type {config.get('model_type')!r}: {advice}")
-    return config
 
 
 def _links(folder: Path, names: Sequence[str]) -> Iterator[str]:

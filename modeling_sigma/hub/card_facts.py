@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_type_hints
+
+from modeling_sigma.io.json_fields import check_fields
+from modeling_sigma.io.json_text import read_json
+from modeling_sigma.io.reading_errors import naming_file
 
 
 FACTS_FILE, RESULTS_FILE = "card.json", "results.json"
@@ -103,6 +106,9 @@ class Measurement:
             raise ValueError(f"{where}: expected num_samples of at least 1, received {self.num_samples}")
         if not self.scores:
             raise ValueError(f"{where}: expected at least one score")
+        for name, ends in self.intervals.items():
+            if len(ends) != 2:
+                raise ValueError(f"{where}: expected two ends of the interval of {name}, received {len(ends)}")
         for scores in (self.scores, *self.baselines.values()):
             for name, value in scores.items():
                 if name not in METRICS:
@@ -234,13 +240,7 @@ def read_measurements(path: str | Path) -> list[Measurement]:
 
 
 def _read_json(path: str | Path, kind: type) -> Any:
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected JSON ({error})") from error
-    if not isinstance(content, kind):
-        raise ValueError(f"{path}: expected a JSON {kind.__name__}, received a {type(content).__name__}")
-    return content
+    return read_json(path, "facts for a model card", kind, is_finite=False)
 
 
 def _build(cls: Any, values: Mapping[str, Any], path: str | Path) -> Any:
@@ -248,10 +248,14 @@ def _build(cls: Any, values: Mapping[str, Any], path: str | Path) -> Any:
     unknown = sorted(set(values) - known)
     if unknown:
         raise ValueError(f"{path}: expected the fields {', '.join(sorted(known))}, received {', '.join(unknown)}")
-    try:
-        return cls(**values)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    with naming_file(path, "facts for a model card"):
+        try:
+            built = cls(**values)
+        except (AttributeError, TypeError):  # of a field of another type: which one, is said next
+            built = None
+        check_fields(values, get_type_hints(cls))
+        assert built is not None
+        return built
 
 
 def _spelt_anew(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,10 +14,12 @@ from tabulate import tabulate
 import modeling_sigma
 from modeling_sigma.hub.card_facts import METRICS, RESULTS_FILE, TASKS, CardFacts, Measurement, read_measurements
 from modeling_sigma.hub.licenses import LICENSES, choose_license, inherited_license
+from modeling_sigma.jobs.atomic_files import lone_writer, write_json
 from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS
 
 
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
+_PATIENCE = 60.0  # seconds to wait for another process that adds a result
 
 # Task -> the pipeline of a model without labels of its own.
 _PIPELINES = {
@@ -101,7 +102,7 @@ def write_results(folder: str | Path, measurements: Sequence[Measurement]) -> Pa
     """Writes results into a model folder, where `sigma-slu card` finds them."""
     path = Path(folder) / RESULTS_FILE
     entries = [{name: value for name, value in asdict(one).items() if value} for one in measurements]
-    path.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(path, entries)
     return path
 
 
@@ -112,8 +113,9 @@ def add_result(folder: str | Path, measurement: Measurement) -> Path:
     def test_of(one: Measurement) -> tuple[Any, ...]:
         return one.task, one.dataset, one.dataset_config, one.split
 
-    others = read_measurements(path) if path.exists() else []
-    return write_results(folder, [one for one in others if test_of(one) != test_of(measurement)] + [measurement])
+    with lone_writer(Path(folder), _PATIENCE):  # several tests of a model may end at once
+        others = read_measurements(path) if path.exists() else []
+        return write_results(folder, [one for one in others if test_of(one) != test_of(measurement)] + [measurement])
 
 
 def _eval_results(measurements: Sequence[Measurement]) -> Iterator[EvalResult]:

@@ -13,6 +13,7 @@ from safetensors import safe_open
 
 from modeling_sigma.hub.bundle_checks import CheckedBundle, is_hub_name
 from modeling_sigma.hub.private_facts import find_secrets, is_secret, without_paths
+from modeling_sigma.io.json_text import parsed_json
 
 
 # What loaders write into the header of a file of weights.
@@ -63,13 +64,13 @@ def secret_problems(name: str, content: bytes) -> Iterator[str]:
     for line, start in find_secrets(text):
         yield f"{name}, line {line}: {start} looks like a secret: take it out, and replace it where it was valid"
     if name.endswith(".json") and name != _VOCABULARY:
-        for field in _secret_fields(json.loads(text)):
+        for field in _secret_fields(parsed_json(text)):
             yield f"{name}: the field {field} looks like a secret: take it out, and replace it where it was valid"
 
 
 def public_json(content: bytes) -> bytes:
     """A JSON file without paths of this machine; the same bytes if it holds none."""
-    fields = json.loads(content)
+    fields = parsed_json(content)
     public = _without_paths(fields)
     return content if public == fields else (json.dumps(public, indent=2, ensure_ascii=False) + "\n").encode()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from modeling_sigma.hub.licenses import choose_license, inherited_license
 from modeling_sigma.hub.private_facts import without_paths, without_secrets
 from modeling_sigma.hub.public_contents import public_contents, public_json
 from modeling_sigma.hub.sending import NUM_TRIES, HubSender, PublishError
+from modeling_sigma.io.json_text import parsed_json
 
 
 __all__ = ["NUM_TRIES", "Publication", "PublishError", "Published", "plan_publication", "publish"]
@@ -137,11 +137,11 @@ def plan_publication(
     text = contents[CARD].decode("utf-8")
     try:
         card: Any = ModelCard(text, ignore_metadata_errors=False)
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: the header between the `---` lines is not valid YAML ({error})") from error
     inherited = inherited_license(bundle.config)
     if inherited is None and "config.json" in contents:  # an adapter's first configuration is PEFT's
-        inherited = inherited_license(json.loads(contents["config.json"]))
+        inherited = inherited_license(parsed_json(contents["config.json"]))
     stated = card.data.license
     chosen: str | None = None
     if needs_license or stated or license or inherited:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from modeling_sigma.io.json_text import parsed_json
 from modeling_sigma.model.lone_parameters_sigma import RENAMED_PARAMETERS
 from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS
 from modeling_sigma.registration import defined_class
@@ -58,7 +58,7 @@ def weight_files(folder: Path, stem: str = "model") -> list[str]:
     if (folder / single).exists() or not (folder / index).is_file():
         return [single]
     try:
-        names = sorted(set(json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"].values()))
+        names = sorted(set(parsed_json((folder / index).read_bytes())["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{index} is damaged ({type(error).__name__}: {error})") from error
     foreign = [name for name in names if Path(name).name != name or not name.endswith(".safetensors")]

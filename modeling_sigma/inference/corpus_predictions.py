@@ -12,6 +12,7 @@ from typing import Any
 
 from modeling_sigma.inference.load_pipeline import load_pipeline
 from modeling_sigma.inference.model_config import saved_kind
+from modeling_sigma.jobs.atomic_files import write_text
 from modeling_sigma.jobs.progress import ProgressBar
 
 
@@ -59,14 +60,14 @@ class CorpusPredictions:
                 f"sample: {sample_id}, prediction: {prediction[0] if isinstance(prediction, list) else prediction}\n"
                 for sample_id, prediction in zip(self.sample_ids, self.predictions)
             ]
-            path.write_text("".join(lines), encoding="utf-8")
+            write_text(path, "".join(lines))
             return
         entries = list(self._entries())
         if path.suffix.lower() == ".json":
             text = json.dumps(entries, ensure_ascii=False, indent=2) + "\n"
         else:
             text = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
-        path.write_text(text, encoding="utf-8")
+        write_text(path, text)
 
     def _entries(self) -> Iterator[dict[str, Any]]:
         for row, sample_id in enumerate(self.sample_ids):

@@ -10,15 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 import modeling_sigma
-from modeling_sigma.hub.bundle_checks import check_version
+from modeling_sigma.hub.bundle_config import check_version
+from modeling_sigma.io.json_fields import check_fields
+from modeling_sigma.io.json_text import read_json
+from modeling_sigma.jobs.atomic_files import write_text
+from modeling_sigma.jobs.atomic_folders import atomic_folder
 
 
 KINDS = ("clips", "texts")
-_VECTORS, _ENTRIES = "embeddings.safetensors", "index.json"
+_FIELDS = {"entries": list[str], "kind": str, "model": str, "fingerprint": str}
+_VECTORS, ENTRIES = "embeddings.safetensors", "index.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,19 +102,24 @@ class EmbeddingIndex:
         return np.take_along_axis(found, order, axis=1), np.take_along_axis(rows, order, axis=1)
 
     def save(self, folder: str | Path) -> Path:
-        """Writes the folder. The list of entries comes last, so that half an index does not load."""
+        """Writes the folder, whole or not at all.
+
+        Raises:
+            ValueError: if another process writes there.
+        """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / _ENTRIES).unlink(missing_ok=True)
-        save_file({"embeddings": self.embeddings}, folder / _VECTORS)
+        digest = hashlib.sha256(self.embeddings.tobytes()).hexdigest()[:16]
         facts = {
             "sigma_slu_version": modeling_sigma.__version__,
             "kind": self.kind,
             "model": self.model,
             "fingerprint": self.fingerprint,
+            "vectors": digest,
             "entries": self.entries,
         }
-        (folder / _ENTRIES).write_text(json.dumps(facts, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        with atomic_folder(folder, key_file=ENTRIES) as staged:
+            save_file({"embeddings": self.embeddings}, staged / _VECTORS, {"vectors": digest})
+            write_text(staged / ENTRIES, json.dumps(facts, ensure_ascii=False, indent=1) + "\n", sync=False)
         return folder
 
     @classmethod
@@ -120,15 +130,22 @@ class EmbeddingIndex:
             ValueError: if it is no index, is damaged, or was written by a newer version.
         """
         folder = Path(folder)
-        if not (folder / _ENTRIES).is_file():
-            raise ValueError(f"{folder}: expected an index, found no {_ENTRIES}: build one with `sigma-slu index`")
+        if not (folder / ENTRIES).is_file():
+            raise ValueError(f"{folder}: expected an index, found no {ENTRIES}: build one with `sigma-slu index`")
         try:
-            facts: dict[str, Any] = json.loads((folder / _ENTRIES).read_text(encoding="utf-8"))
+            facts: dict[str, Any] = read_json(folder / ENTRIES, "the entries of an index", dict)
             check_version(facts, folder)
-            vectors = load_file(folder / _VECTORS)["embeddings"]
+            check_fields(facts, _FIELDS)
+            with safe_open(folder / _VECTORS, framework="numpy") as file:
+                stated = (file.metadata() or {}).get("vectors")
+                vectors = file.get_tensor("embeddings")
+            if facts.get("vectors") != stated:  # copied or read while another process replaced the index
+                raise KeyError(f"{_VECTORS} and {ENTRIES} are of two indexes")
             fields: dict[str, Any] = {name: facts[name] for name in ("entries", "kind", "model", "fingerprint")}
             return cls(embeddings=vectors, **fields)
-        except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            if isinstance(error, ValueError) and str(folder) in str(error):
+                raise
             raise ValueError(f"{folder}: the index is damaged ({error}): build it again") from error
 
     def search_with(self, pipe: Any, query: Any, kind: str, top_k: int = 10) -> list[dict[str, Any]]:

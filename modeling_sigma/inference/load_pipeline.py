@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from modeling_sigma.inference.model_config import saved_kind
+from modeling_sigma.inference.model_config import naming_model, saved_kind
 from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, PIPELINE_KINDS, served_pipelines
 from modeling_sigma.registration import defined_class
 
@@ -60,10 +60,11 @@ def load_pipeline(name_or_path: str | Path, task: str | None = None, device: Any
     if device is not None:
         device = usable_device(str(device))
     auto_class = getattr(transformers, served[task])
-    model = auto_class.from_pretrained(name_or_path, trust_remote_code=False, dtype=dtype or "auto")
-    if kind.has_labels and not model.config.use_prompt:  # such a model comes without a tokenizer
-        extractor = transformers.AutoFeatureExtractor.from_pretrained(name_or_path, trust_remote_code=False)
-        reader = {"feature_extractor": extractor}
-    else:
-        reader = {"processor": transformers.AutoProcessor.from_pretrained(name_or_path, trust_remote_code=False)}
+    with naming_model(name_or_path):
+        model = auto_class.from_pretrained(name_or_path, trust_remote_code=False, dtype=dtype or "auto")
+        if kind.has_labels and not model.config.use_prompt:  # such a model comes without a tokenizer
+            extractor = transformers.AutoFeatureExtractor.from_pretrained(name_or_path, trust_remote_code=False)
+            reader = {"feature_extractor": extractor}
+        else:
+            reader = {"processor": transformers.AutoProcessor.from_pretrained(name_or_path, trust_remote_code=False)}
     return defined_class(PIPELINE_KINDS[task])(model=model, task=task, device=device, **reader)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from modeling_sigma.io.reading_errors import one_line
 from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, ModelKind
 
 
@@ -19,6 +22,7 @@ def load_model_config(name_or_path: str | Path) -> Any:
     """
     from transformers import AutoConfig
 
+    from modeling_sigma.hub.bundle_config import read_config
     from modeling_sigma.hub.weight_checks import weight_problems
 
     path = Path(name_or_path)
@@ -29,7 +33,10 @@ def load_model_config(name_or_path: str | Path) -> Any:
     if not path.exists() and not _can_be_a_hub_name(str(name_or_path)):
         raise ValueError(f"{name_or_path}: expected a model, found no such folder: check the path")
     try:
-        config = AutoConfig.from_pretrained(name_or_path, trust_remote_code=False)
+        with naming_model(name_or_path):
+            if path.is_dir():
+                read_config(path, "config.json")
+            config = AutoConfig.from_pretrained(name_or_path, trust_remote_code=False)
     except OSError as error:
         if path.is_dir():
             raise
@@ -46,6 +53,27 @@ def load_model_config(name_or_path: str | Path) -> Any:
     if problems:
         raise ValueError(f"{name_or_path} cannot be loaded: {'; '.join(problems)}")
     return config
+
+
+@contextmanager
+def naming_model(name_or_path: str | Path) -> Iterator[None]:
+    """Says which model it was whose files hold something else than they should, wherever that shows.
+
+    Raises:
+        ValueError: in place of the errors that come of wrong types and values, missing fields and absurd nesting.
+    """
+    from huggingface_hub.errors import StrictDataclassError
+
+    wrong_content = (AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError)
+    try:
+        yield
+    except (StrictDataclassError, *wrong_content) as error:
+        if isinstance(error, ValueError) and str(name_or_path) in str(error):
+            raise
+        raise ValueError(
+            f"{name_or_path}: cannot be loaded ({type(error).__name__}: {one_line(error)[:200]}): one of its files "
+            "holds something else than it should: save or download the model again"
+        ) from error
 
 
 def _can_be_a_hub_name(name: str) -> bool:

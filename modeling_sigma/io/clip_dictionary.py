@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 
 from modeling_sigma.io.detections import Detection, check_num_frames, nobody
 from modeling_sigma.io.many_clips import ManyClips
-from modeling_sigma.io.point_arrays import layout_of_points, recording_of_array, recording_of_parts
+from modeling_sigma.io.point_arrays import as_array, layout_of_points, recording_of_array, recording_of_parts
+from modeling_sigma.io.reading_budget import check_time, take_bytes, take_objects
 from modeling_sigma.io.reading_errors import shown
 from modeling_sigma.io.recording import Recording
 from modeling_sigma.io.stated_facts import stated_facts
@@ -29,6 +31,7 @@ _PARTS = {
 _NAMES = ("frame_dir", "name", "clip", "video", "video_name", "video_id", "sample_id", "id")
 # Rows of numbers are longer than any other axis: 42 points of x and y.
 _SHORTEST_ROW = 84
+_LONGEST_NAME = 60
 _LABELS = ("text", "gloss", "video_path", "translation")
 
 
@@ -232,7 +235,7 @@ def _named_clips(contents: Any, path: str | os.PathLike[str]) -> ManyClips:
 
 def _one_clip(content: Mapping[Any, Any]) -> Recording:
     stated = stated_facts(content)
-    layout = str(content["layout"]) if content.get("layout") is not None else None
+    layout = _layout_name(content)
     keypoints, scores = _get(content, _KEYPOINTS), _get(content, _SCORES)
     if keypoints is None:
         return recording_of_parts({name: _window(part, content) for name, part in _parts(content).items()}, **stated)
@@ -257,6 +260,15 @@ def _one_clip(content: Mapping[Any, Any]) -> Recording:
     check_num_frames(len(keypoints))
     frames = _frames(keypoints, _window(scores, content), int(content.get("start") or 0))
     return Recording(frames, layout or layout_of_points(frames[0][1].shape[1]), **stated)
+
+
+def _layout_name(content: Mapping[Any, Any]) -> str | None:
+    name = content.get("layout")
+    if isinstance(name, np.ndarray) and name.size == 1:
+        name = name.item()
+    if name is not None and (type(name) is not str or len(name) > _LONGEST_NAME):
+        raise ValueError(f"expected the name of a layout, received {shown(name)}: correct it")
+    return name
 
 
 def _window(values: Any, content: Mapping[Any, Any]) -> Any:
@@ -288,7 +300,8 @@ def _per_frame(values: Any, name: str) -> Any:
 
 def _stacked(frames: Any) -> np.ndarray:
     """One array from a list of frames; frames without anybody (None, empty) become zeros."""
-    arrays = [np.zeros(0) if frame is None else np.asarray(frame) for frame in frames]
+    take_objects(4 * len(frames))
+    arrays = [np.zeros(0) if frame is None else as_array(frame) for frame in frames]
     shapes = {array.shape for array in arrays if array.size}
     if len(shapes) != 1:
         raise ValueError(
@@ -296,11 +309,15 @@ def _stacked(frames: Any) -> np.ndarray:
             "beside them if the number of persons changes"
         )
     shape = shapes.pop()
+    take_bytes(len(arrays) * math.prod(shape) * 8)
     return np.stack([array if array.size else np.zeros(shape, np.float32) for array in arrays])
 
 
 def _frames(keypoints: Any, scores: Any, start: int) -> list[Detection]:
-    frames = [_detection(k, s, start + t) for t, (k, s) in enumerate(zip(keypoints, scores, strict=True))]
+    frames = []
+    for t, (k, s) in enumerate(zip(keypoints, scores, strict=True), start):
+        check_time()
+        frames.append(_detection(k, s, t))
     sizes = {frame[1].shape[1] for frame in frames if len(frame[1])}
     if len(sizes) > 1:
         raise ValueError(f"expected one number of keypoints in all frames, received {sorted(sizes)}: extract it again")
@@ -313,7 +330,7 @@ def _detection(keypoints: Any, scores: Any, t: int) -> Detection:
         return keypoints, scores
     arrays = []
     for name, values in (("keypoints", keypoints), ("scores", scores)):
-        array = np.zeros(0) if values is None else np.asarray(values)
+        array = np.zeros(0) if values is None else as_array(values)
         if array.dtype.kind not in "fiu":
             raise ValueError(
                 f"expected {name} of frame {t} as an array of numbers, received {type(values).__name__} of dtype "

@@ -7,15 +7,23 @@ from typing import Any
 
 import numpy as np
 
+from modeling_sigma.io.reading_budget import take_bytes
 from modeling_sigma.model.keypoint_arrays import hide_invalid
 from modeling_sigma.model.pose_clip import PoseClip
 
+
+# x, y and a score as float32, at the least.
+_BYTES_PER_KEYPOINT = 12
 
 # One frame: keypoints (N, K, 2) and scores (N, K) of the N persons seen in it.
 Detection = tuple[np.ndarray, np.ndarray]
 
 # About five hours at 25 frames per second: more is a damaged or hostile file that could ask for any amount of memory.
 MAX_FRAMES = 500_000
+
+
+# Finding out who is who compares all people of a frame with one another.
+MAX_PEOPLE = 200
 
 
 def nobody(num_keypoints: int) -> Detection:
@@ -42,6 +50,18 @@ def check_num_frames(num_frames: int) -> None:
     """
     if not 0 < num_frames <= MAX_FRAMES:
         raise ValueError(f"expected 1 to {MAX_FRAMES:,} frames, received {num_frames:,}: cut the recording into clips")
+
+
+def check_num_people(num_people: int) -> None:
+    """Refuses a frame with absurdly many people.
+
+    Raises:
+        ValueError: if there are more than `MAX_PEOPLE`.
+    """
+    if num_people > MAX_PEOPLE:
+        raise ValueError(
+            f"expected at most {MAX_PEOPLE} people in a frame, received {num_people:,}: raise the detector's threshold"
+        )
 
 
 def check_person_exists(person: int, num_persons: int) -> None:
@@ -74,6 +94,7 @@ def clip_of(
     infinite was not found: it gets score 0 and coordinates 0. `stated` holds the other fields of `PoseClip`.
     """
     num_keypoints = frames[0][1].shape[1]
+    take_bytes(len(frames) * num_keypoints * _BYTES_PER_KEYPOINT)
     nothing = np.zeros((num_keypoints, 3), np.float32)
     picked = [
         (frame[0][pick], frame[1][pick]) if pick is not None else (nothing[:, :2], nothing[:, 2])

@@ -10,21 +10,22 @@ import math
 import os
 import struct
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from modeling_sigma.io.detections import check_num_frames
+from modeling_sigma.io.detections import check_num_frames, check_num_people
 from modeling_sigma.io.dot_pose_names import NAMINGS, PointName
+from modeling_sigma.io.reading_budget import check_time, file_bytes, take_bytes, take_objects
 from modeling_sigma.io.reading_errors import naming_file, shown
 from modeling_sigma.io.recording import Recording, detections_of
 from modeling_sigma.model.keypoint_arrays import hide_invalid
 from modeling_sigma.model.skeleton_layouts import get_layout
 
 
-# Version 0.0 has frames of any number of persons, down to two bytes each; this many points need half a gigabyte.
-_MAX_POINTS_OF_VERSION_0 = 20_000_000
+# Version 0.0 has frames of any number of persons, down to two bytes each, and pose-format takes a tenth of a
+# millisecond for each part of each person.
+_OBJECTS_PER_PART = 50
 
 
 def read_dot_pose(path: str | os.PathLike[str]) -> Recording:
@@ -48,7 +49,7 @@ def read_dot_pose(path: str | os.PathLike[str]) -> Recording:
     from pose_format.pose_header import PoseHeader
     from pose_format.utils.reader import BufferReader
 
-    raw = Path(path).read_bytes()
+    raw = file_bytes(path)
     with naming_file(path, "a .pose file"):
         reader = BufferReader(raw)
         header = PoseHeader.read(reader)
@@ -57,6 +58,8 @@ def read_dot_pose(path: str | os.PathLike[str]) -> Recording:
         _check_body(header, raw, reader.read_offset)
         body = NumPyPoseBody.read(header, reader)
         check_num_frames(len(body.data))
+        check_num_people(body.data.shape[1])
+        take_bytes(body.confidence[..., :1].size * len(columns) * 12)
         data = np.ma.filled(body.data[..., axes], 0)  # (T, N, points, 2)
         confidence = np.ma.filled(body.confidence, 0)
         keypoints, scores = _arrange(data, confidence, columns)
@@ -112,10 +115,14 @@ def _check_body(header: Any, raw: bytes, offset: int) -> None:
     version = round(header.version, 3)
     if version == 0:
         _, num_frames = struct.unpack_from("<HH", raw, offset)
-        if num_frames * num_points > _MAX_POINTS_OF_VERSION_0:
-            raise ValueError(
-                f"expected a clip, received {num_frames} frames of {num_points} points: cut it into clips"
-            )
+        take_bytes(num_frames * num_points * 8 * num_numbers)  # also for frames without anybody, as float64
+        person_size = 2 + 4 * sum(len(component.points) * len(component.format) for component in header.components)
+        place = offset + 4
+        for _ in range(num_frames):
+            check_time()
+            (num_people,) = struct.unpack_from("<H", raw, place)
+            take_objects(_OBJECTS_PER_PART * len(header.components) * (num_people + 1))
+            place += 2 + num_people * person_size
     elif version == 0.1:
         # The number of frames is taken from the file's length, so a file that is cut short would be misread.
         _, num_frames, num_people = struct.unpack_from("<HHH", raw, offset)

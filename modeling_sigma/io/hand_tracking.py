@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
 import numpy as np
 
+from modeling_sigma.io.reading_budget import check_time
 
+
+_NUM_JOINTS = 21
 _WRIST, _THUMB_BASE, _MIDDLE_BASE = 0, 2, 9
 _INDEX_BASE, _LITTLE_BASE = 5, 17
 _FINGER_BASES, _FINGER_TIPS = (5, 9, 13, 17), (8, 12, 16, 20)
@@ -82,19 +88,24 @@ def count_jumps(hands: np.ndarray, distance: float = 0.15) -> int:
 def _best_readings(hands: np.ndarray, found: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Whether slot 1 is the left hand, `(T,)` bool, by dynamic programming over frames with hands."""
     evidence = _left_evidence(hands, found, labels)
-    distances = _pairwise_distances(hands[..., :2].reshape(2 * len(hands), -1))  # of detection 2 * frame + slot
+    points = hands[..., :2].reshape(2 * len(hands), -1).astype(np.float64)  # of detection 2 * frame + slot
     frames = np.flatnonzero(found.any(axis=1)).tolist()
 
+    # The readings of a frame ask for the same few distances: the last ones are kept.
+    @lru_cache(maxsize=16)
     def jump(last: int, now: int) -> float:
         if last < 0:
             return _APPEARANCE
-        return min(distances[last, now] / (_STEP * (now // 2 - last // 2) ** 0.5), _APPEARANCE)
+        apart = points[last] - points[now]
+        distance = math.sqrt(apart @ apart / _NUM_JOINTS)
+        return min(distance / (_STEP * (now // 2 - last // 2) ** 0.5), _APPEARANCE)
 
     # For either reading of the current frame: the cost of the best path, and the detections that were the left and the
     # right hand when last seen (-1: never).
     costs, last_seen = [0.0, 0.0], [(-1, -1), (-1, -1)]
     came_from = []
     for frame in frames:
+        check_time()
         new_costs, new_last_seen, sources = [], [], []
         for reading in (0, 1):
             slots = (reading, 1 - reading)  # of the left and of the right hand
@@ -141,11 +152,3 @@ def hand_shape(hands: np.ndarray) -> np.ndarray:
     length = np.linalg.norm(hands[..., _MIDDLE_BASE, :] - wrist, axis=-1) * np.linalg.norm(palm, axis=-1)
     bend = (palm * (fingers + 2 * thumb)).sum(axis=-1) / np.maximum(length, 1e-12)
     return np.tanh(-3 * bend)
-
-
-def _pairwise_distances(points: np.ndarray) -> np.ndarray:
-    """Root mean square distance of the joints: `(N, 42)` -> `(N, N)`."""
-    points = points.astype(np.float64)
-    squares = np.square(points).sum(axis=1)
-    products = squares[:, None] + squares - 2 * points @ points.T
-    return np.sqrt(np.maximum(products, 0) / (points.shape[1] / 2))

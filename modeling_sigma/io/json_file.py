@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from modeling_sigma.io.clip_dictionary import clips_of
 from modeling_sigma.io.detections import Detection, nobody
+from modeling_sigma.io.json_text import parsed_json
 from modeling_sigma.io.many_clips import ManyClips
 from modeling_sigma.io.mediapipe_json import recording_of_mediapipe_frames
 from modeling_sigma.io.mediapipe_landmarks import is_list_of_landmarks
 from modeling_sigma.io.openpose_json import LAYOUT, detection_of_people
 from modeling_sigma.io.point_arrays import layout_of_points
+from modeling_sigma.io.reading_budget import check_time, file_bytes
 from modeling_sigma.io.reading_errors import naming_file, shown
 from modeling_sigma.io.recording import Recording
 from modeling_sigma.io.stated_facts import stated_facts
 
 
-# A number takes about ten bytes of text and a hundred bytes of memory.
-MAX_BYTES = 1 << 28
 _COCO_PARTS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
 _FRAMES = ("frames", "results", "predictions", "data", "landmarks")
 
@@ -42,24 +40,9 @@ def read_json_file(path: str | os.PathLike[str]) -> Recording | ManyClips:
         ValueError: for other content (the message says what it seems to be), or for a damaged file.
         OSError: if there is no such file or it cannot be read.
     """
-    if os.path.getsize(path) > MAX_BYTES:
-        raise ValueError(
-            f"{os.fspath(path)}: expected a clip of at most {MAX_BYTES:,} bytes, received a larger file: cut it into "
-            "clips, or save them as .npz"
-        )
-    raw = Path(path).read_bytes()
+    raw = file_bytes(path)
     with naming_file(path, "a JSON file"):
-        return _recording_of(_parsed(raw), path)
-
-
-def _parsed(raw: bytes) -> Any:
-    """The content of the file; a list if every line holds JSON of its own."""
-    try:
-        return json.loads(raw)
-    except json.JSONDecodeError as error:
-        if not error.msg.startswith("Extra data"):
-            raise
-        return [json.loads(line) for line in raw.splitlines() if line.strip()]
+        return _recording_of(parsed_json(raw, may_have_lines=True), path)
 
 
 def _recording_of(content: Any, path: str | os.PathLike[str]) -> Recording | ManyClips:
@@ -143,6 +126,7 @@ def _mmpose(frames: list[Any], stated: dict[str, Any]) -> Recording:
 def _instances(frames: Sequence[list[Any]], stated: dict[str, Any]) -> Recording:
     detections: list[Detection | None] = []
     for t, people in enumerate(frames):
+        check_time()
         points = [_person(person, t) for person in people]
         sizes = {len(person) for person in points}
         if len(sizes) > 1:
@@ -199,6 +183,7 @@ def _arrays(value: Any) -> Any:
         return {key: _arrays(item) for key, item in value.items()}
     if not isinstance(value, list) or not value:
         return value
+    check_time()
     try:
         array = np.array(value, np.float64)
     except (ValueError, TypeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ import numpy as np
 
 from modeling_sigma.io.many_clips import ManyClips
 from modeling_sigma.io.mediapipe_landmarks import LARGEST_SHARE
+from modeling_sigma.io.parquet_pages import unpacked_bytes
 from modeling_sigma.io.point_arrays import layout_of_parts
+from modeling_sigma.io.reading_budget import check_time, take_bytes, take_objects
 from modeling_sigma.io.reading_errors import naming_file, shown
 from modeling_sigma.io.recording import Recording, detections_of
 from modeling_sigma.model.skeleton_layouts import get_layout
@@ -21,12 +24,13 @@ from modeling_sigma.model.skeleton_layouts import get_layout
 if TYPE_CHECKING:
     import pyarrow
 
-# A row takes about 40 bytes of memory.
-MAX_ROWS = 30_000_000
-MAX_BYTES = 1 << 31
+# Memory for a cell, and for a point of the clip, while both are turned into arrays.
+_BYTES_PER_CELL, _BYTES_PER_POINT = 24, 48
 _PARTS = ("pose", "face", "left_hand", "right_hand")
 _LONG = ("frame", "type", "landmark_index", "x", "y")
 _WIDE = re.compile(r"([xy])_(pose|face|left_hand|right_hand)_(\d{1,3})")
+# A slice of each column.
+_OBJECTS_PER_CLIP = 50
 # The columns that name the clip of a row, if a table holds several.
 _CLIP = ("sequence_id", "clip", "video_id", "path", "participant_id")
 _LABELS = {"text", "gloss", "sentence", "translation", "label", "phrase", "sign"}
@@ -53,7 +57,7 @@ def read_landmark_table(path: str | os.PathLike[str]) -> Recording | ManyClips:
             raise ValueError(_advice(names))
         clip_column = next((name for name in _CLIP if name in names), None)
         wanted = [*(wide or _LONG), *(["frame"] if wide and "frame" in names else []), *filter(None, [clip_column])]
-        table = _read(path, list(dict.fromkeys(wanted)))
+        table = _read(path, list(dict.fromkeys(wanted)), clip_column)
         if table.num_rows == 0:
             raise ValueError("expected landmarks, received a table without rows: export it again")
         make = _recording_of_frames if wide else _recording_of_rows
@@ -68,31 +72,36 @@ def _column_names(path: str | os.PathLike[str]) -> list[str]:
         return [name.strip().strip('"') for name in header.split(_delimiter(header))]
     import pyarrow.parquet
 
-    file = pyarrow.parquet.ParquetFile(path)
-    facts = file.metadata
-    num_bytes = sum(facts.row_group(number).total_byte_size for number in range(facts.num_row_groups))
-    if facts.num_rows > MAX_ROWS or num_bytes > MAX_BYTES:
-        raise ValueError(
-            f"expected at most {MAX_ROWS:,} rows and {MAX_BYTES:,} bytes, received {facts.num_rows:,} and "
-            f"{num_bytes:,}: split the table"
-        )
-    return list(file.schema_arrow.names)
+    return list(pyarrow.parquet.read_schema(path).names)
 
 
-def _read(path: str | os.PathLike[str], columns: list[str]) -> pyarrow.Table:
-    import pyarrow.csv
-    import pyarrow.parquet
-
+def _read(path: str | os.PathLike[str], columns: list[str], clip_column: str | None) -> pyarrow.Table:
+    # Every text once, however often it stands in the table.
+    texts = [name for name in ("type", clip_column) if name in columns]
     if Path(path).suffix.lower() != ".csv":
-        return pyarrow.parquet.read_table(path, columns=columns, use_threads=False)
-    if os.path.getsize(path) > MAX_BYTES // 2:
-        raise ValueError(f"expected a table of at most {MAX_BYTES // 2:,} bytes, received a larger one: split it")
-    return pyarrow.csv.read_csv(
+        return _read_parquet(path, columns, texts)
+    import pyarrow.csv
+
+    take_bytes(os.path.getsize(path))
+    table = pyarrow.csv.read_csv(
         path,
         pyarrow.csv.ReadOptions(use_threads=False),
         pyarrow.csv.ParseOptions(delimiter=_delimiter(_header(path))),
         pyarrow.csv.ConvertOptions(include_columns=columns),
     )
+    take_bytes(table.num_rows * len(columns) * _BYTES_PER_CELL)
+    check_time()
+    return table
+
+
+def _read_parquet(path: str | os.PathLike[str], columns: list[str], texts: list[str]) -> pyarrow.Table:
+    import pyarrow.parquet
+
+    with Path(path).open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as raw:
+        take_bytes(unpacked_bytes(raw, columns))
+    file = pyarrow.parquet.ParquetFile(path, read_dictionary=texts)
+    take_bytes(file.metadata.num_rows * len(columns) * _BYTES_PER_CELL)
+    return file.read(columns, use_threads=False)
 
 
 def _header(path: str | os.PathLike[str]) -> str:
@@ -107,20 +116,20 @@ def _delimiter(header: str) -> str:
 
 def _clips(table: pyarrow.Table, column: str) -> Iterator[tuple[Any, pyarrow.Table]]:
     """The rows of each clip. As a rule they are contiguous, and then nothing is copied."""
-    values = np.asarray(table.column(column).to_numpy(zero_copy_only=False))
-    starts = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
-    names = values[starts]
-    if len(set(names.tolist())) == len(names):
-        for start, end, name in zip(starts, np.r_[starts[1:], len(values)], names, strict=True):
-            yield name, table.slice(start, end - start)
-        return
-    for name in dict.fromkeys(names.tolist()):
-        yield name, table.take(np.flatnonzero(values == name))
+    names, numbers = _encoded(table.column(column))
+    if (np.diff(numbers) < 0).any():
+        order = np.argsort(numbers, kind="stable")
+        table, numbers = table.take(order), numbers[order]
+    table = table.combine_chunks()
+    starts = np.flatnonzero(np.r_[True, numbers[1:] != numbers[:-1]])
+    take_objects(_OBJECTS_PER_CLIP * len(starts))
+    for name, start, end in zip(names, starts, np.r_[starts[1:], len(numbers)], strict=True):
+        yield name, table.slice(start, end - start)
 
 
 def _recording_of_rows(table: pyarrow.Table) -> Recording:
     columns = {name: table.column(name).to_numpy(zero_copy_only=False) for name in _LONG if name != "type"}
-    parts = _encoded(table.column("type"))
+    parts = _parts_of(table.column("type"))
     landmarks = _whole_numbers(columns["landmark_index"], "landmark_index")
     frames, t = np.unique(_whole_numbers(columns["frame"], "frame"), return_inverse=True)
     points = np.stack([_floats(columns[name], name) for name in ("x", "y")], axis=-1)
@@ -144,7 +153,7 @@ def _recording_of_rows(table: pyarrow.Table) -> Recording:
         return found
 
     num_face = int(landmarks[rows["face"]].max()) + 1 if len(rows["face"]) else 0
-    return _recording({name for name in _PARTS if len(rows[name])}, num_face, points_of)
+    return _recording({name for name in _PARTS if len(rows[name])}, num_face, len(frames), points_of)
 
 
 def _recording_of_frames(table: pyarrow.Table) -> Recording:
@@ -165,12 +174,13 @@ def _recording_of_frames(table: pyarrow.Table) -> Recording:
         return found
 
     num_face = max((int(match.group(3)) + 1 for match in matches if match.group(2) == "face"), default=0)
-    return _recording({match.group(2) for match in matches}, num_face, points_of)
+    return _recording({match.group(2) for match in matches}, num_face, table.num_rows, points_of)
 
 
-def _recording(parts: set[str], num_face: int, points_of: Any) -> Recording:
+def _recording(parts: set[str], num_face: int, num_frames: int, points_of: Any) -> Recording:
     sizes = {"pose": 33, "face": 478 if num_face > 468 else 468, "left_hand": 21, "right_hand": 21}
     layout = get_layout(layout_of_parts({name: size for name, size in sizes.items() if name in parts}))
+    take_bytes(num_frames * layout.num_keypoints * _BYTES_PER_POINT)
     keypoints = np.concatenate([points_of(name, size) for name, size in layout.components], axis=1)
     found = np.isfinite(keypoints).all(-1)
     keypoints = np.where(found[..., None], keypoints, 0).astype(np.float32)
@@ -178,19 +188,31 @@ def _recording(parts: set[str], num_face: int, points_of: Any) -> Recording:
     return Recording(detections_of(keypoints, found.astype(np.float32)), layout.name, coordinates=unit)
 
 
-def _encoded(types: pyarrow.ChunkedArray) -> np.ndarray:
+def _parts_of(types: pyarrow.ChunkedArray) -> np.ndarray:
     """The index of each row's type among the parts."""
+    names, numbers = _encoded(types)
+    other = next((name for name in names if name not in _PARTS), None)
+    if other is not None or types.null_count:
+        raise ValueError(f"expected type as one of {', '.join(_PARTS)}, received {shown(other)}: rename it")
+    return np.array([_PARTS.index(name) for name in names])[numbers]
+
+
+def _encoded(values: pyarrow.ChunkedArray) -> tuple[list[Any], np.ndarray]:
+    """The different values of a column, in the order of their first rows, and each row's index among them."""
     import pyarrow
 
-    encoded = types.combine_chunks()
+    encoded = values.combine_chunks()
     if not isinstance(encoded, pyarrow.DictionaryArray):
         encoded = encoded.dictionary_encode()
-    names = encoded.dictionary.to_pylist()
-    other = next((name for name in names if name not in _PARTS), None)
-    if other is not None or encoded.null_count:
-        raise ValueError(f"expected type as one of {', '.join(_PARTS)}, received {shown(other)}: rename it")
-    places = np.array([_PARTS.index(name) for name in names])
-    return places[encoded.indices.to_numpy(zero_copy_only=False)]
+    names = [*encoded.dictionary.to_pylist(), None]
+    numbers = encoded.indices.fill_null(len(names) - 1).to_numpy(zero_copy_only=False)
+    if not encoded.null_count:
+        names.pop()
+    used, firsts, places = np.unique(numbers, return_index=True, return_inverse=True)
+    order = np.argsort(firsts, kind="stable")
+    ranks = np.empty(len(order), np.int64)
+    ranks[order] = np.arange(len(order))
+    return [names[used[place]] for place in order], ranks[places]
 
 
 def _whole_numbers(values: np.ndarray, name: str) -> np.ndarray:

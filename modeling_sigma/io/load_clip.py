@@ -17,6 +17,7 @@ from modeling_sigma.io.numpy_archive import read_numpy_archive
 from modeling_sigma.io.numpy_file import is_frame_folder, read_frame_folder, read_numpy_file
 from modeling_sigma.io.openpose_json import read_openpose_folder
 from modeling_sigma.io.pickle_file import read_pickle
+from modeling_sigma.io.reading_budget import reading_budget
 from modeling_sigma.io.reading_errors import naming_file
 from modeling_sigma.io.recording import Recording
 from modeling_sigma.io.skels_text import read_skels
@@ -50,7 +51,7 @@ _SIGNATURES: tuple[tuple[bytes, Reader], ...] = (
     (b"PAR1", read_landmark_table),
     (b"\x1f\x8b", read_pickle),  # gzip
     *((bytes([0x80, protocol]), read_pickle) for protocol in range(2, 6)),
-    (b"\x9a\x99\x99=", read_dot_pose),  # version 0.1 as float32
+    (b"\xcd\xcc\xcc=", read_dot_pose),  # version 0.1 as float32
     (b"\xcd\xccL>", read_dot_pose),  # version 0.2
 )
 
@@ -120,9 +121,10 @@ def load_clip(path: str | os.PathLike[str], person: int = 0, estimator: Any = No
         from modeling_sigma.extraction import estimate_clip
 
         return estimate_clip(file, estimator, person)
-    recording = load_recording(path)
-    with naming_file(path, "a clip"):
-        return recording.clip(person)
+    with reading_budget(file):
+        recording = load_recording(path)
+        with naming_file(path, "a clip"):
+            return recording.clip(person)
 
 
 def load_recording(path: str | os.PathLike[str]) -> Recording:
@@ -133,13 +135,16 @@ def load_recording(path: str | os.PathLike[str]) -> Recording:
         ValueError: as `load_clip`.
     """
     file, name = split_name(path)
-    found = _read(file)
-    with naming_file(path, "a clip"):
-        if isinstance(found, ManyClips):
-            return found.choose(name)
-        if name is not None:
-            raise ValueError(f"expected the name of a file, received one with '::{name}': this file holds one clip")
-        return found
+    with reading_budget(file):
+        found = _read(file)
+        with naming_file(path, "a clip"):
+            if isinstance(found, ManyClips):
+                return found.choose(name)
+            if name is not None:
+                raise ValueError(
+                    f"expected the name of a file, received one with '::{name}': this file holds one clip"
+                )
+            return found
 
 
 def clip_names(path: str | os.PathLike[str]) -> list[str] | None:
@@ -149,7 +154,8 @@ def clip_names(path: str | os.PathLike[str]) -> list[str] | None:
         FileNotFoundError: if there is no such file or folder.
         ValueError: as `load_clip`.
     """
-    found = _read(Path(path))
+    with reading_budget(path):
+        found = _read(Path(path))
     return list(found) if isinstance(found, ManyClips) and len(found) > 1 else None
 
 

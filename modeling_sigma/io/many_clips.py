@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from modeling_sigma.io.reading_budget import reading_budget
 from modeling_sigma.io.recording import Recording
 
 
@@ -46,7 +47,8 @@ class ManyClips(Mapping[str, Recording]):
             raise ValueError("expected clips, received a file without any: nothing was written into it")
 
     def __getitem__(self, name: str) -> Recording:
-        return self._make(self._contents[name])
+        with reading_budget(self.path):
+            return self._make(self._contents[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._contents)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from modeling_sigma.io.detections import check_num_frames
 from modeling_sigma.io.mediapipe_landmarks import (
     MediapipeFrame,
     is_list_of_landmarks,
@@ -15,6 +16,7 @@ from modeling_sigma.io.mediapipe_landmarks import (
     recording_of_landmarks,
 )
 from modeling_sigma.io.mediapipe_results import hands_of
+from modeling_sigma.io.reading_budget import check_time
 from modeling_sigma.io.recording import Recording
 
 
@@ -58,7 +60,11 @@ def recording_of_mediapipe_frames(frames: Sequence[Any], **stated: Any) -> Recor
     """
     if not all(frame is None or isinstance(frame, dict) for frame in frames):
         return None
-    found = [_frame_of(frame or {}) for frame in frames]
+    check_num_frames(len(frames))
+    found = []
+    for frame in frames:
+        check_time()
+        found.append(_frame_of(frame or {}))
     if not any(frame.parts or frame.hands for frame in found):
         return None
     return recording_of_landmarks(found, stated.get("width"), stated.get("height"), stated.get("fps"))

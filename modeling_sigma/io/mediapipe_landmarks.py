@@ -12,6 +12,7 @@ from modeling_sigma.io.detections import Detection, nobody
 from modeling_sigma.io.dot_pose_names import MEDIAPIPE_BODY, MEDIAPIPE_HAND
 from modeling_sigma.io.hand_tracking import track_hands
 from modeling_sigma.io.point_arrays import layout_of_parts
+from modeling_sigma.io.reading_budget import take_bytes
 from modeling_sigma.io.reading_errors import shown
 from modeling_sigma.io.recording import Recording
 from modeling_sigma.model.keypoint_arrays import hide_invalid
@@ -86,6 +87,7 @@ def recording_of_landmarks(
     stated: dict[str, Any] = {"width": width, "height": height, "coordinates": "pixels"} if is_known else {}
     if not is_known and largest <= LARGEST_SHARE and (points < 0).mean() < _SHARE_BELOW_0:
         stated["coordinates"] = "shares"
+    take_bytes(sum(bool(frame.parts) for frame in frames) * get_layout(layout).num_keypoints * 12)
     detections = [frame_detection(frame, layout, unit) for frame in frames]
     return Recording(detections, layout, fps, **stated)
 
@@ -180,6 +182,7 @@ def _numbers(landmark: Any) -> tuple[float, float, float, float]:
 
 
 def _with_tracked_hands(frames: Sequence[MediapipeFrame]) -> list[MediapipeFrame]:
+    take_bytes(len(frames) * 2 * 21 * 3 * 32)  # as float64, and three copies while they are tracked
     points = np.full((len(frames), 2, 21, 3), np.nan)
     labels = np.full((len(frames), 2), np.nan)
     for t, frame in enumerate(frames):

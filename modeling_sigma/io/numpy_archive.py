@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,14 @@ import numpy as np
 from modeling_sigma.io.clip_dictionary import clips_of
 from modeling_sigma.io.many_clips import ManyClips
 from modeling_sigma.io.numpy_file import array_of_bytes, holds_objects
+from modeling_sigma.io.reading_budget import check_time, file_bytes, take_bytes, take_objects
 from modeling_sigma.io.reading_errors import naming_file
 from modeling_sigma.io.recording import Recording
 from modeling_sigma.model.pose_clip import PoseClip
 
 
-# The limit for all arrays together, decompressed. Four hours in the largest layout fit.
-MAX_BYTES = 1 << 30
+# What the archive's list and our arrays hold for a member.
+_OBJECTS_OF_MEMBER = 20
 
 
 def read_numpy_archive(path: str | os.PathLike[str]) -> Recording | ManyClips:
@@ -33,9 +35,9 @@ def read_numpy_archive(path: str | os.PathLike[str]) -> Recording | ManyClips:
         ValueError: for other content, or a damaged file.
         OSError: if there is no such file or it cannot be read.
     """
-    raw = Path(path).read_bytes()
+    raw = file_bytes(path)
     with naming_file(path, "a .npz clip"):
-        arrays = _arrays_of(raw)
+        arrays = read_arrays(raw)
         return clips_of(arrays["arr_0"] if list(arrays) == ["arr_0"] else arrays, path)
 
 
@@ -75,17 +77,32 @@ def save_clip(path: str | os.PathLike[str], clip: PoseClip) -> None:
         np.savez_compressed(file, keypoints=keypoints, scores=scores, layout=np.array(clip.layout), **known)
 
 
-def _arrays_of(raw: bytes) -> dict[str, np.ndarray]:
-    size = 0
+def read_arrays(raw: bytes, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    """The arrays in the content of a `.npz` file, read-only: those of these names, by default all.
+
+    Notes beside the keypoints are often Python objects: they are left out, unless they are asked for, or there is
+    nothing else.
+
+    Raises:
+        ValueError, zipfile.BadZipFile: for Python objects, or a damaged file.
+    """
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        for member in archive.infolist():
-            size += member.file_size
-            if size > MAX_BYTES:
-                raise ValueError(f"expected arrays of at most {MAX_BYTES:,} bytes, received larger ones")
+        members = archive.infolist()
         arrays = {}
-        for name in archive.namelist():
-            content = archive.read(name)
-            # Notes beside the keypoints are often Python objects: they are left out, unless there is nothing else.
-            if not holds_objects(content) or len(archive.namelist()) == 1 or "keypoint" in name:
-                arrays[name.removesuffix(".npy")] = array_of_bytes(content)
+        for member in members:
+            name = member.filename.removesuffix(".npy")
+            if names is not None and name not in names:
+                continue
+            content = _content(archive, member)
+            if names or not holds_objects(content) or len(members) == 1 or "keypoint" in name:
+                arrays[name] = array_of_bytes(content)
         return arrays
+
+
+def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError("expected an archive as numpy writes it, received another compression: save it with numpy")
+    take_bytes(member.file_size)  # no more than that is read, whatever the archive holds
+    take_objects(_OBJECTS_OF_MEMBER)
+    check_time()
+    return archive.read(member)

@@ -7,6 +7,7 @@ import math
 import os
 import re
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -14,10 +15,13 @@ from modeling_sigma.io.clip_dictionary import clips_of
 from modeling_sigma.io.detections import check_num_frames
 from modeling_sigma.io.many_clips import ManyClips
 from modeling_sigma.io.point_arrays import recording_of_array
+from modeling_sigma.io.reading_budget import check_time, file_bytes, take_bytes
 from modeling_sigma.io.reading_errors import naming_file
 from modeling_sigma.io.recording import Recording
 
 
+# Twice what numpy reads.
+_LONGEST_HEADER = 20_000
 _FRAME_NAME = re.compile(r"\d+\.npy")
 
 
@@ -28,7 +32,7 @@ def read_numpy_file(path: str | os.PathLike[str]) -> Recording | ManyClips:
         ValueError: for other content, python objects, or a damaged file.
         OSError: if there is no such file or it cannot be read.
     """
-    raw = Path(path).read_bytes()
+    raw = file_bytes(path)
     with naming_file(path, "a .npy clip"):
         array = array_of_bytes(raw)
         return clips_of(array[None] if array.ndim == 1 else array, path)
@@ -53,7 +57,8 @@ def read_frame_folder(folder: str | os.PathLike[str]) -> Recording:
     rows = []
     for file in files:
         with naming_file(file, "a .npy frame"):
-            rows.append(array_of_bytes(file.read_bytes()).ravel())
+            check_time()
+            rows.append(array_of_bytes(file_bytes(file)).ravel())
     with naming_file(folder, "a folder of .npy frames"):
         lengths = sorted({len(row) for row in rows})
         if len(lengths) != 1:
@@ -64,21 +69,24 @@ def read_frame_folder(folder: str | os.PathLike[str]) -> Recording:
 
 
 def array_of_bytes(raw: bytes) -> np.ndarray:
-    """The array in a `.npy` file. Nothing in it is run, and it takes no more memory than the file has bytes.
+    """The array in a `.npy` file, read-only. Nothing in it is run, and it takes no memory of its own.
 
     Raises:
         ValueError: for python objects, other content, or a file that is cut short.
     """
-    shape, dtype, start = _header(raw)
+    shape, dtype, start, order = _header(raw)
     if dtype.hasobject:
         raise ValueError(
             "expected an array of numbers, received python objects, which could run code: save keypoints (T, K, 2) "
             "with dtype float32, or a dictionary of arrays with numpy.savez"
         )
     expected = math.prod(shape) * dtype.itemsize
+    if dtype.itemsize < 4:
+        take_bytes(4 * math.prod(shape))  # points are at least float32
     if len(raw) - start < expected:
         raise ValueError(f"expected {expected:,} bytes of numbers, received {len(raw) - start:,}: it is cut short")
-    return np.load(io.BytesIO(raw), allow_pickle=False)
+    numbers = np.frombuffer(raw, dtype, math.prod(shape), start) if expected else np.empty(0, dtype)
+    return numbers.reshape(shape, order=order)
 
 
 def holds_objects(raw: bytes) -> bool:
@@ -86,20 +94,19 @@ def holds_objects(raw: bytes) -> bool:
     return bool(_header(raw)[1].hasobject)
 
 
-def _header(raw: bytes) -> tuple[tuple[int, ...], np.dtype, int]:
-    """Shape, dtype, and the position at which the numbers begin."""
+def _header(raw: bytes) -> tuple[tuple[int, ...], np.dtype, int, Literal["C", "F"]]:
+    """Shape, dtype, the position at which the numbers begin, and their order."""
     file = io.BytesIO(raw)
     read = np.lib.format.read_array_header_1_0
     if np.lib.format.read_magic(file) != (1, 0):
         read = np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
-    return shape, dtype, file.tell()
+    shape, is_fortran, dtype = read(file)
+    return shape, dtype, file.tell(), "F" if is_fortran else "C"
 
 
 def _is_row(file: Path) -> bool:
     try:
-        with file.open("rb") as opened:
-            array = np.load(opened, allow_pickle=False, mmap_mode=None) if file.stat().st_size < 1 << 20 else None
-    except (ValueError, OSError, EOFError):
+        with file.open("rb") as opened, naming_file(file, "a .npy frame"):
+            return len(_header(opened.read(_LONGEST_HEADER))[0]) == 1
+    except (ValueError, OSError):
         return False
-    return array is not None and array.ndim == 1

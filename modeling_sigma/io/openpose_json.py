@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from pathlib import Path
@@ -10,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from modeling_sigma.io.detections import Detection, check_num_frames
+from modeling_sigma.io.detections import Detection, check_num_frames, check_num_people
+from modeling_sigma.io.json_text import parsed_json
+from modeling_sigma.io.reading_budget import check_time, file_bytes, take_bytes
 from modeling_sigma.io.reading_errors import naming_file
 from modeling_sigma.io.recording import Recording
 from modeling_sigma.model.skeleton_layouts import get_layout
@@ -72,6 +73,8 @@ def detection_of_people(people: Any) -> Detection:
     """
     if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
         raise ValueError("expected OpenPose's {'people': [{...}]}, received other JSON: remove the file")
+    check_num_people(len(people))
+    take_bytes(len(people) * get_layout(LAYOUT).num_keypoints * 24)
     persons = [_read_person(person) for person in people]
     values = np.stack(persons) if persons else np.zeros((0, get_layout(LAYOUT).num_keypoints, 3), np.float32)
     return values[..., :2], values[..., 2]
@@ -101,9 +104,10 @@ def _frame_files(folder: Path) -> list[Path]:
 
 
 def _read_frame(file: Path) -> Detection:
-    raw = file.read_bytes()
+    check_time()
+    raw = file_bytes(file)
     with naming_file(file, "an OpenPose frame"):
-        frame = json.loads(raw)
+        frame = parsed_json(raw)
         return detection_of_people(frame.get("people") if isinstance(frame, dict) else None)
 
 

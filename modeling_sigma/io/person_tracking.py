@@ -21,6 +21,7 @@ from statistics import median
 import numpy as np
 
 from modeling_sigma.io.detections import Detection, check_person_exists
+from modeling_sigma.io.reading_budget import check_time
 
 
 # Keypoints with at least this score locate a person; the others do so only if a person has none such.
@@ -76,10 +77,14 @@ def follow_people(frames: Sequence[Detection]) -> list[Track]:
     Returns:
         `list[Track]`: the people by decreasing weight; empty if nobody is seen.
     """
-    people = [_people(frame) for frame in frames]
+    people = []
+    for frame in frames:
+        check_time()
+        people.append(_people(frame))
     never_two = max(map(len, people), default=0) <= 1
     everyone: list[_Followed] = []
     for t, seen in enumerate(people):
+        check_time()
         matches = everyone[: len(seen)] if never_two else _matches(_remembered(everyone, t), seen, t)
         for person, match in zip_longest(seen, matches):
             if match is None:

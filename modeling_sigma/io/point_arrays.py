@@ -5,11 +5,13 @@ Tutorials and competitions store MediaPipe's landmarks in two orders, and often 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from modeling_sigma.io.detections import Detection, check_num_frames, check_person_exists
+from modeling_sigma.io.detections import Detection, check_num_frames, check_num_people, check_person_exists
+from modeling_sigma.io.reading_budget import take_bytes
 from modeling_sigma.io.recording import Recording, detections_of
 from modeling_sigma.model.clip_making import as_pose_clip
 from modeling_sigma.model.clip_shapes import axis_order, explain_number, explain_shape
@@ -111,7 +113,9 @@ def recording_of_parts(parts: dict[str, Any], **stated: Any) -> Recording:
     layout = get_layout(
         layout_of_parts({name: array.shape[1] if array.ndim > 1 else 0 for name, array in arrays.items()})
     )
-    keypoints = np.zeros((num_frames.pop(), layout.num_keypoints, 2), np.float32)
+    shape = (num_frames.pop(), layout.num_keypoints)
+    take_bytes(shape[0] * shape[1] * 12)
+    keypoints = np.zeros((*shape, 2), np.float32)
     scores = np.zeros(keypoints.shape[:2], np.float32)
     start = 0
     for name, size in layout.components:
@@ -232,7 +236,9 @@ def _points_and_scores(points: np.ndarray, scores: Any, layout: str) -> Detectio
     if points.ndim == 3:
         points, scores = points[:, None], None if scores is None else scores[:, None]
     check_num_frames(len(points))
+    check_num_people(points.shape[1])
     check_person_exists(0, points.shape[1])
+    take_bytes(2 * math.prod(points.shape[:3]) * 12)  # of each person, and of all
     people = [
         as_pose_clip({"keypoints": points[:, n], "scores": None if scores is None else scores[:, n], "layout": layout})
         for n in range(points.shape[1])
@@ -254,9 +260,28 @@ def _is_depth(points: np.ndarray) -> bool:
     return not third.any()
 
 
+def as_array(values: Any) -> np.ndarray:
+    """The array of nested lists of numbers and arrays; one of objects if there is text among them.
+
+    Raises:
+        ValueError: for lists of different lengths.
+    """
+    # Numpy would make all texts as long as the longest of them.
+    return np.asarray(values, object if type(values) in (list, tuple) and _holds_text(values) else None)
+
+
+def _holds_text(values: list[Any] | tuple[Any, ...]) -> bool:
+    for value in values:
+        if isinstance(value, (str, bytes, bytearray)) or getattr(value, "dtype", np.dtype(float)).kind in "SU":
+            return True
+        if type(value) in (list, tuple) and _holds_text(value):
+            return True
+    return False
+
+
 def _numbers(values: Any, name: str) -> np.ndarray:
     try:
-        array = np.asarray(values)
+        array = as_array(values)
     except ValueError as error:
         raise ValueError(f"expected {name} as one array, received frames of different sizes") from error
     if array.dtype.kind not in "fiu":

@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from modeling_sigma.io.detections import Detection, check_num_frames, check_person_exists, clip_of
+from modeling_sigma.io.detections import (
+    Detection,
+    check_num_frames,
+    check_num_people,
+    check_person_exists,
+    clip_of,
+)
 from modeling_sigma.io.person_tracking import Track, follow_people
 from modeling_sigma.model.pose_clip import PoseClip
 
@@ -30,7 +36,7 @@ class Recording:
             The fields of `PoseClip` of these names, if the file or its format states them.
 
     Raises:
-        ValueError: for no frames or absurdly many.
+        ValueError: for no frames or absurdly many, or absurdly many people in one.
     """
 
     frames: Sequence[Detection]
@@ -43,6 +49,7 @@ class Recording:
 
     def __post_init__(self) -> None:
         check_num_frames(len(self.frames))
+        check_num_people(max(len(scores) for _, scores in self.frames))
 
     def people(self) -> list[Track]:
         """Everybody in the clip. The signer, the person seen most often, largest and best, comes first."""

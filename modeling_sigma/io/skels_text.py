@@ -9,8 +9,10 @@ import numpy as np
 
 from modeling_sigma.io.detections import MAX_FRAMES
 from modeling_sigma.io.many_clips import ManyClips
+from modeling_sigma.io.reading_budget import take_bytes, take_objects
 from modeling_sigma.io.reading_errors import naming_file
 from modeling_sigma.io.recording import Recording, detections_of
+from modeling_sigma.io.text_files import read_lines
 from modeling_sigma.model.skeleton_layouts import get_layout
 
 
@@ -19,6 +21,8 @@ from modeling_sigma.model.skeleton_layouts import get_layout
 LAYOUT = "openpose_137"
 _NUM_JOINTS, _NUM_BODY = 50, 8
 _ROW = 3 * _NUM_JOINTS
+# A place in the file and a name.
+_OBJECTS_PER_CLIP = 5
 # Enough for numbers with 20 digits.
 _MAX_LINE = MAX_FRAMES * (_ROW + 1) * 20 // 100
 
@@ -41,6 +45,7 @@ def read_skels(path: str | os.PathLike[str]) -> ManyClips:
             if len(line) == _MAX_LINE:
                 raise ValueError("expected one line per clip, received a line without end: this is no .skels file")
             if line.strip():
+                take_objects(_OBJECTS_PER_CLIP)
                 places.append((place, len(line)))
             place += len(line)
     with naming_file(path, "a .skels file"):
@@ -60,7 +65,7 @@ def read_skels(path: str | os.PathLike[str]) -> ManyClips:
 def _names(file: Path, num_clips: int) -> list[str]:
     beside = file.with_suffix(".files")
     if beside.is_file():
-        names = [line.strip() for line in beside.read_text(encoding="utf-8").split("\n") if line.strip()]
+        names = read_lines(beside, "names of clips, one per line")
         if len(names) == num_clips:
             return names
         raise ValueError(f"expected {num_clips} names in {beside.name}, received {len(names)}: they belong together")
@@ -75,6 +80,8 @@ def _check_first(file: Path, place: tuple[int, int]) -> None:
 
 def _recording_of_line(line: bytes) -> Recording:
     words = line.split()
+    take_objects(len(words))
+    take_bytes(len(words) // _ROW * 24 * get_layout(LAYOUT).num_keypoints)
     try:
         numbers = np.array(words, np.float64)
     except ValueError as error:

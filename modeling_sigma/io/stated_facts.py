@@ -42,7 +42,9 @@ def stated_facts(content: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _positive(value: Any, name: str) -> float:
-    number = np.asarray(value)
+    if type(value) in (list, tuple) and len(value) == 1:
+        (value,) = value
+    number = np.asarray(value if isinstance(value, (int, float, np.generic, np.ndarray)) else None)
     if number.size != 1 or number.dtype.kind not in "fiu":
         raise ValueError(f"expected {name} as one number, received {number.dtype} of shape {number.shape}: remove it")
     if not (np.isfinite(number.item()) and number.item() > 0):

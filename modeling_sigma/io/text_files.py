@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+
+from modeling_sigma.io.reading_budget import file_bytes
 
 
 def read_text(path: str | os.PathLike[str], content: str) -> str:
@@ -25,11 +26,11 @@ def read_text(path: str | os.PathLike[str], content: str) -> str:
     if os.path.isdir(path):
         raise IsADirectoryError(f"{name}: expected a file of {content}, received a folder: name a file in it")
     try:
-        raw = Path(path).read_bytes()
+        raw = file_bytes(path)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{name}: expected a file of {content}, found no such file: check the path") from error
     try:
-        text = raw.decode(_encoding(raw))
+        text = decoded(raw)
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise ValueError(
@@ -43,6 +44,15 @@ def read_lines(path: str | os.PathLike[str], content: str) -> list[str]:
     """The lines of a file without spaces around them; empty lines are skipped. See [`read_text`]."""
     # Not splitlines(), which also splits at characters that sentences and file names may hold.
     return [line.strip() for line in read_text(path, content).split("\n") if line.strip()]
+
+
+def decoded(raw: bytes) -> str:
+    """Text without its byte order mark, from UTF-8 or UTF-16.
+
+    Raises:
+        UnicodeDecodeError: for another encoding.
+    """
+    return raw.decode(_encoding(raw))
 
 
 def _encoding(raw: bytes) -> str:

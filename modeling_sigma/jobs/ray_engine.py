@@ -62,7 +62,11 @@ def run_on_ray(
     try:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
-        rows = ray.data.from_items([{"item": item} for item in items], override_num_blocks=len(items)).map_batches(
+        rows = ray.data.from_items(
+            # As JSON: Arrow takes no names of files that are not UTF-8.
+            [{"item": json.dumps(item)} for item in items],
+            override_num_blocks=len(items),
+        ).map_batches(
             _Actor,
             fn_constructor_args=(make_task,),
             batch_size=1,
@@ -74,7 +78,7 @@ def run_on_ray(
             result = json.loads(row["result"])
             if "raised" in result:
                 raise ValueError(result["raised"])
-            yield row["item"], result["returned"]
+            yield json.loads(row["item"]), result["returned"]
     finally:
         if is_ours:
             ray.shutdown()
@@ -86,10 +90,10 @@ class _Actor:
         self._task: Callable[[str], dict[str, Any]] | None = None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
-        item = str(batch["item"][0])
+        item = str(batch["item"][0])  # as JSON
         try:
             self._task = self._task or self._make_task(0)
-            result: dict[str, Any] = {"returned": self._task(item)}
+            result: dict[str, Any] = {"returned": self._task(json.loads(item))}
         except (ValueError, OSError, ImportError) as error:  # Ray would wrap it, and retry
             result = {"raised": one_line(error)}
         return {"item": [item], "result": [json.dumps(result)]}

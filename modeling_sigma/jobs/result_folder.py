@@ -1,8 +1,8 @@
 """A folder that a long job fills, clip by clip or shard by shard. Kill the job anywhere, and the next run resumes it.
 
 1. `writing()` keeps other processes out.
-2. For every item, a worker writes its file (`write_result`) and then a note of what became of it (`write_note`). The
-   next run keeps what the notes describe and does the rest.
+2. For every item, a worker writes its file (`write_result`) and a note of what became of it (`write_note`). The next
+   run keeps what the notes describe and does the rest.
 3. The job writes its summary of all notes, and `finish()` removes the notes.
 
 Files appear whole or not at all, so a kill between any two steps does not change the result.
@@ -11,7 +11,6 @@ Files appear whole or not at all, so a kill between any two steps does not chang
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modeling_sigma.jobs.atomic_files import atomic_file, lone_writer, write_json
+from modeling_sigma.io.json_text import read_json
+from modeling_sigma.jobs.atomic_files import atomic_file, fitting_name, lone_writer, write_json
 
 
 Note = dict[str, Any]
@@ -60,7 +60,9 @@ class ResultFolder:
             shutil.rmtree(self.scratch, ignore_errors=True)
             yield
 
-    def write_result(self, path: Path, write: Callable[[Path], object]) -> tuple[int, str]:
+    def write_result(
+        self, path: Path, write: Callable[[Path], object], note: Callable[[int, str], None] | None = None
+    ) -> tuple[int, str]:
         """Writes the file of an item.
 
         Args:
@@ -68,6 +70,9 @@ class ResultFolder:
                 The file to write, in this folder.
             write (`Callable[[Path], object]`):
                 A function that writes to the path that it is given: a temporary file with the same extension.
+            note (`Callable[[int, str], None]`, *optional*):
+                A function that is given what is returned here, and writes the note just before the file gets its name.
+                Then every file that this job has written has a note, and one without is somebody else's.
 
         Returns:
             `tuple[int, str]`: the number of bytes and the SHA-256, for the note. Only after `sync_file` does the file
@@ -77,7 +82,10 @@ class ResultFolder:
         with atomic_file(path, self.scratch, sync=False) as temporary:
             write(temporary)
             content = temporary.read_bytes()
-        return len(content), hashlib.sha256(content).hexdigest()
+            facts = len(content), hashlib.sha256(content).hexdigest()
+            if note is not None:
+                note(*facts)
+        return facts
 
     def write_note(self, name: str, note: Note) -> None:
         """Writes the note of what became of an item, once its file is there."""
@@ -86,6 +94,10 @@ class ResultFolder:
     def read_note(self, name: str) -> Note | None:
         """The note of an item, if there is one."""
         return _read(self._note_path(name))
+
+    def has_note(self, name: str) -> bool:
+        """Whether there is a note of an item, even one that lost its content in a power failure."""
+        return self._note_path(name).is_file()
 
     def notes(self) -> list[Note]:
         """All notes of the unfinished job."""
@@ -101,7 +113,8 @@ class ResultFolder:
         return self.work / "notes"
 
     def _note_path(self, name: str) -> Path:
-        return self._notes / f"{name}.json"
+        path = self._notes / f"{name}.json"
+        return path.with_name(fitting_name(path.name))
 
 
 def is_whole(path: Path, num_bytes: int, sha256: str) -> bool:
@@ -113,7 +126,7 @@ def is_whole(path: Path, num_bytes: int, sha256: str) -> bool:
 
 def _read(path: Path) -> Note | None:
     try:
-        note: Note = json.loads(path.read_text(encoding="utf-8"))
+        note: Note = read_json(path, "a note", dict)
     except (FileNotFoundError, ValueError):  # not there, or lost its content in a power failure
         return None
     return note

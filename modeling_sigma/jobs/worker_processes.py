@@ -16,11 +16,11 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
-from modeling_sigma.io.reading_errors import DeviceError, MissingExtraError
+from modeling_sigma.io.reading_errors import DeviceError, MissingExtraError, PassingError
 
 
 Item = TypeVar("Item")
@@ -30,7 +30,15 @@ Result = TypeVar("Result")
 TaskMaker = Callable[[int], Callable[[Item], Result]]
 
 # The exceptions that keep their type on the way from a worker to here, the most specific first.
-_KINDS: tuple[type[Exception], ...] = (MissingExtraError, DeviceError, ValueError, FileNotFoundError, OSError)
+_KINDS: tuple[type[Exception], ...] = (
+    MissingExtraError,
+    DeviceError,
+    ValueError,
+    FileNotFoundError,
+    PassingError,
+    OSError,
+    MemoryError,
+)
 
 
 @dataclass(frozen=True)
@@ -40,9 +48,12 @@ class WorkerDeath:
     Args:
         reason (`str`):
             What happened, such as "the process died working on it (exit code -11)", which is a segmentation fault.
+        is_passing (`bool`, *optional*, defaults to `False`):
+            Whether somebody else has killed it, as systems do that run out of memory: trying again may help.
     """
 
     reason: str
+    is_passing: bool = field(default=False, compare=False)
 
 
 @dataclass
@@ -76,7 +87,7 @@ def run_in_processes(
         `tuple`: an item with its result, or with a [`WorkerDeath`]; a new worker replaces a dead one.
 
     Raises:
-        ValueError, OSError: what a task raises if the user can mend it. The workers end.
+        ValueError, OSError, MemoryError: what a task raises if the user can mend it. The workers end.
         RuntimeError: if a task fails otherwise. The workers end.
     """
     if num_proc < 1:
@@ -164,10 +175,12 @@ def _bury(
     if not worker.is_ready:
         raise RuntimeError(f"a worker process died while it started (exit code {worker.process.exitcode})")
     reason = f"the process died working on it (exit code {worker.process.exitcode})"
+    is_passing = worker.process.exitcode == -getattr(signal, "SIGKILL", 0)
     if worker.deadline < time.monotonic():
         reason = f"the process had not finished it after {timeout:g} seconds"
+        is_passing = False
     for item in worker.items:
-        yield item, WorkerDeath(reason)
+        yield item, WorkerDeath(reason, is_passing)
 
 
 def _serve(connection: Connection, make_task: TaskMaker[Any, Any], number: int, num_proc: int) -> None:

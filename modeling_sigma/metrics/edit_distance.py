@@ -189,7 +189,7 @@ def align(
 
 
 def resolve_costs(costs: str | EditCosts) -> EditCosts:
-    """Costs given by name or as they are."""
+    """The costs, given by name or as [`EditCosts`]."""
     if isinstance(costs, str):
         if costs not in COSTS:
             raise ValueError(

@@ -76,10 +76,10 @@ def correct_spellings(text: str) -> str:
 
 
 def join_spelled_letters(text: str) -> str:
-    """Joins finger-spelled letters into one compound: `A S` is `A+S`, also beside `SCH` and `NN`.
+    """Joins finger-spelled letters, and `SCH` and `NN` among them, into one compound: `A S` becomes `A+S`.
 
-    The scripts do it in passes over the sentence, from left to right and without overlap. One of them opens a compound
-    before the pair that it joins: `S T U R M` becomes `S T+U+R+M`.
+    The scripts do it in passes over the sentence, from left to right and without overlap. One of them starts a new
+    compound before the pair that it joins: `S T U R M` becomes `S T+U+R+M`.
     """
     text = re.sub(r"^([A-Z]) (?=[A-Z][+ ])", r"\1+", text)
     text = re.sub(r"[+ ]([A-Z]) ([A-Z]) ", r" \1+\2 ", text)
@@ -104,7 +104,7 @@ def strip_prefix(prefix: str) -> Callable[[str], str]:
 
 
 def strip_last_plusplus(text: str) -> str:
-    """Strips `-PLUSPLUS`, the mark of a repeated movement; of a compound's marks the last one alone."""
+    """Strips `-PLUSPLUS`, the mark of a repeated movement; in a compound, only the last one."""
     return re.sub(r"(?<=\w)-PLUSPLUS\b(?!\S*-PLUSPLUS\b)", "", text)
 
 
@@ -114,7 +114,7 @@ def strip_raum(text: str) -> str:
 
 
 def merge_repeated(text: str) -> str:
-    """Merges a run of one gloss into a single one, of capital letters also at the edge of a compound: `A+B B`."""
+    """Merges a run of one gloss into a single one; in capitals also at the edge of a compound, as in `A+B B`."""
     text = " ".join(text.split())
     for _ in range(4):  # a pass halves a run
         text = re.sub(r"(?<![\w-])([A-Z]+) \1(?![\w-])", r"\1", text)

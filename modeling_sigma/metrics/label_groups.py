@@ -1,8 +1,8 @@
 """Label groups: words that share a recording, and the scores of isolated signs that count them as one.
 
-In some corpora one recording stands under several words. No model can tell such words apart by that recording, so a
-score by groups stands beside the strict one. `sigma-slu audit-dataset --label-groups FILE` makes the groups, from the
-train split alone.
+In some corpora, one recording is listed under several words. No model can tell such words apart by that recording, so
+a score by groups is reported with the strict one. `sigma-slu audit-dataset --label-groups FILE` makes the groups, from
+the train split alone.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modeling_sigma.io.text_files import read_text
+from modeling_sigma.io.json_fields import check_fields
+from modeling_sigma.io.json_text import read_json
+from modeling_sigma.io.reading_errors import naming_file
+from modeling_sigma.jobs.atomic_files import write_text
 from modeling_sigma.metrics.bootstrap import DEFAULT_SEED, Progress, bootstrap_intervals
 from modeling_sigma.metrics.recognition import Label, RecognitionStatistics
 from modeling_sigma.metrics.signature import make_signature
 
 
-_FIELDS = ("source", "groups", "twins")
+_FIELDS = {"source": str, "groups": list[list[str]], "twins": dict[str, list[str]]}
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,8 @@ class LabelGroups:
         source (`str`):
             Where the groups come from, for the signature.
         groups (`tuple[tuple[str, ...], ...]`):
-            The labels of each train recording that stands under several. They are not joined any further: where one
-            recording stands under a and b and another under b and c, a is not c.
+            The labels of each train recording that has several. Groups are not merged: if one recording has the labels
+            a and b, and another b and c, then a does not count as c.
         twins (`dict[str, tuple[str, ...]]`):
             Split to the sample ids of its clips whose recording is in train too.
     """
@@ -49,21 +52,20 @@ class LabelGroups:
             ValueError: for a file of other content.
             OSError: if it cannot be read.
         """
-        try:
-            data = json.loads(read_text(Path(path), "label groups (JSON)"))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}: expected label groups in JSON, received something else ({error})") from error
+        data = read_json(path, "label groups")
         if not isinstance(data, dict) or any(name not in data for name in _FIELDS):
             raise ValueError(
                 f"{path}: expected label groups with {', '.join(_FIELDS)}: make them with "
                 "sigma-slu audit-dataset --label-groups"
             )
+        with naming_file(path, "label groups"):
+            check_fields(data, _FIELDS)
         twins = {split: tuple(sample_ids) for split, sample_ids in data["twins"].items()}
         return cls(data["source"], tuple(tuple(group) for group in data["groups"]), twins)
 
     def save(self, path: str | Path) -> None:
         """Writes the groups as JSON."""
-        Path(path).write_text(json.dumps(self.as_dict(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        write_text(Path(path), json.dumps(self.as_dict(), ensure_ascii=False, indent=1) + "\n")
 
     def as_dict(self) -> dict[str, Any]:
         """The content of the file."""

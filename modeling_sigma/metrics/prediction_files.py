@@ -14,13 +14,14 @@ label.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modeling_sigma.io.json_text import read_json, read_json_lines
+from modeling_sigma.io.reading_budget import reading_budget, take_objects
 from modeling_sigma.io.text_files import read_text
 
 
@@ -74,10 +75,12 @@ def read_sample_texts(path: str | Path, fields: Sequence[str] = ("text",)) -> Sa
         OSError: for a file that cannot be read.
     """
     path = Path(path)
-    content = read_text(path, "texts (plain, JSON or JSON lines)")
-    suffix = path.suffix.lower()
+    what, suffix = "texts (plain, JSON or JSON lines)", path.suffix.lower()
     if suffix in (".json", ".jsonl"):
-        return _from_json(_parse_json(content, path, lines=suffix == ".jsonl"), fields, path)
+        return _from_json((read_json if suffix == ".json" else read_json_lines)(path, what), fields, path)
+    with reading_budget(path):
+        content = read_text(path, what)
+        take_objects(content.count("\n"))
     lines = content.split("\n")  # not splitlines(), which also splits at characters that sentences may hold
     if lines[-1] == "":
         lines.pop()
@@ -129,20 +132,13 @@ def _from_dump(lines: list[str], path: Path) -> SampleTexts:
     return SampleTexts(str(path), texts, sample_ids)
 
 
-def _parse_json(content: str, path: Path, lines: bool) -> Any:
-    try:
-        return [json.loads(line) for line in content.split("\n") if line.strip()] if lines else json.loads(content)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"expected JSON in {path}, received something else ({error}): check the file") from error
-
-
 def _from_json(data: Any, fields: Sequence[str], path: Path) -> SampleTexts:
     if isinstance(data, dict):
         values = [_value(entry, fields, path) for entry in data.values()]
         return SampleTexts(str(path), values, list(data))
     if not isinstance(data, list):
         raise ValueError(
-            f"expected a list or an object in {path}, received {type(data).__name__}: give one entry a sample"
+            f"expected a list or an object in {path}, received {type(data).__name__}: give one entry per sample"
         )
     ids = [_sample_id(entry) for entry in data]
     named = [sample_id for sample_id in ids if sample_id is not None]

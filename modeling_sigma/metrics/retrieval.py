@@ -133,7 +133,9 @@ def _find_matches(
     """Which clip belongs to which text, shape `(num_poses, num_texts)`."""
     if pose_texts is None:
         if texts is not None:
-            raise ValueError("expected `pose_texts` beside `texts`, received none: say which sentence each clip has")
+            raise ValueError(
+                "expected `pose_texts` together with `texts`, received none: say which sentence each clip has"
+            )
         pose_texts = range(shape[0])
     texts = pose_texts if texts is None else texts
     for sentences, count, name in ((pose_texts, shape[0], "pose_texts"), (texts, shape[1], "texts")):

@@ -48,7 +48,7 @@ def separate_characters(text: str) -> str:
     return " ".join("".join(text.split()))
 
 
-# In the references alone, as the field does: the tokenizer of the models writes the ASCII signs.
+# In the references only, as the field does: the models' tokenizer writes the ASCII signs.
 _CSL_DAILY_PUNCTUATION = str.maketrans({"，": ",", "？": "?"})
 
 

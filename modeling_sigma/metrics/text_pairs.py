@@ -1,4 +1,4 @@
-"""Predictions beside their references: checked, normalised, and the empty ones told."""
+"""Predictions paired with their references: checked, normalised, and empty ones counted."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def make_text_pairs(
 
 
 def warn_if_unsegmented(pairs: TextPairs, fix: str) -> None:
-    """Warns where most references are sentences of a script without spaces: each would be scored as a single word."""
+    """Warns if most references are in a script without spaces: each sentence would be scored as a single word."""
     if sum(map(_is_unsegmented, pairs.references)) > len(pairs) / 2:
         warnings.warn(
             "most references are in a script without spaces, so that each sentence counts as a single word: " + fix,

@@ -35,7 +35,7 @@ def build_compute_metrics(
 
     Args:
         processing_class:
-            The tokenizer, or a processor that has one as its `tokenizer`. May be None where nothing is decoded.
+            The tokenizer, or a processor with a `tokenizer`; None if nothing is decoded.
         task (`str`):
             - `"slt"`: scores of [`translation_scores`] on generated token ids;
             - `"cslr"`: rates of [`word_error_rates`] on generated token ids;
@@ -50,9 +50,9 @@ def build_compute_metrics(
             Turns the predictions into texts instead of the tokenizer, for example a CTC decoder. Label ids still go
             through the tokenizer.
 
-    Texts are compared with `evaluation.references` (`list[str]`) where a trainer adds them, as ours do, else with the
-    decoded label ids. These are cut off where the labels are, and lack what the tokenizer does not know: only the
-    first gives the scores of `sigma-slu evaluate`.
+    Texts are compared with `evaluation.references` (`list[str]`) if the trainer adds them, as ours do, else with the
+    decoded label ids. These are truncated, and lack what the tokenizer does not know: only the former give the scores
+    of `sigma-slu evaluate`.
 
     Returns:
         `Callable`: takes an `EvalPrediction` and returns numbers only, as trainers log nothing else. The signature

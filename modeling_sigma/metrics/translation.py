@@ -64,7 +64,7 @@ class TranslationStatistics:
         pairs = make_text_pairs(predictions, references, preset, "slt")
         warn_if_unsegmented(pairs, "use the preset 'csl_daily', which separates characters")
         rouge_l, num_unscorable = rouge_l_scores(pairs.predictions, pairs.references, variant)
-        # Empty texts are told already; the rest is a variant that does not know the script.
+        # Empty texts have had their warning; the other pairs are in a script that the variant does not know.
         num_unreadable = num_unscorable - pairs.num_empty_predictions - pairs.num_empty_references
         if num_unreadable > len(pairs) / 2:
             warnings.warn(
@@ -191,5 +191,5 @@ def _bleurt_scores(pairs: TextPairs, checkpoint: str) -> NDArray[np.float64]:
             "https://github.com/google-research/bleurt, or leave the checkpoint out"
         ) from error
     scores = bleurt_score.BleurtScorer(checkpoint).score(references=pairs.references, candidates=pairs.predictions)
-    # An empty prediction scores zero here too, whatever the model makes of it.
+    # An empty prediction scores zero here too, whatever score BLEURT gives it.
     return np.array([score if text.strip() else 0.0 for score, text in zip(scores, pairs.predictions)], np.float64)

@@ -1,4 +1,4 @@
-"""What kind of thing an input of clips is: a clip, an array of some library, a pair of arrays, frames."""
+"""What kind of input was given: a clip, an array of some library, a pair of arrays, frames."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def are_frames(items: list[Any]) -> bool:
 
 
 def is_empty(item: Any) -> bool:
-    """Whether a frame, or a clip, is told to hold nobody."""
+    """Whether a frame, or a clip, is marked as holding nobody."""
     if isinstance(item, float) and item != item:  # what tables make of None
         return True
     return item is None or (isinstance(item, (list, tuple)) and not len(item)) or (is_array(item) and 0 in item.shape)

@@ -1,7 +1,7 @@
 """The one place that makes a [`PoseClip`] from what people have: arrays, tensors, lists of frames, dicts, rows, paths.
 
-Where a keypoint was not found, everybody writes something else: a mask, None, NaN, zeros, -1, or no frame at all. Here
-all of it becomes score 0 and coordinates (0, 0).
+Where a keypoint was not found, each tool writes something different: a mask, None, NaN, zeros, -1, or no frame at
+all. Here all of it becomes score 0 and coordinates (0, 0).
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def _rows(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _stacked(values: Any, name: str) -> np.ndarray:
-    """The values as an array, masked or not; frames of a list that are None or empty become NaN."""
+    """The values as an array, masked or not; empty or None frames in a list become NaN."""
     values = to_numpy(values)
     if isinstance(values, np.ndarray) and values.dtype.names:
         raise ValueError(

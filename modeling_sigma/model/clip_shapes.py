@@ -1,4 +1,4 @@
-"""What is wrong with the shape of an array of keypoints, and which call puts it right."""
+"""Says what is wrong with the shape of an array of keypoints, and which call fixes it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from .skeleton_layouts import LAYOUTS
 
 
 _SIZES = {layout.num_keypoints: name for name, layout in LAYOUTS.items()}
-# Numbers of points of bodies, hands and faces alone: neither a layout of ours nor a number of frames.
+# Numbers of keypoints of separate bodies, hands and faces: neither a layout of ours nor a number of frames.
 _OF_PARTS = {17, 18, 21, 25, 26, 33, 68, 70, 468, 478}
 _MEDIAPIPE = "MediaPipe has 33 + 21 + 21 (75) points for pose and hands, 33 + 468 + 21 + 21 (543) with the face"
 
 
 def explain_shape(shape: tuple[int, ...]) -> str:
-    """What was expected, what came, and what to do, for an array that is no `(T, K, 2)` or `(T, K, 3)`."""
+    """What was expected, what came, and what to do, for an array that is not `(T, K, 2)` or `(T, K, 3)`."""
     return f"expected (T, K, 3) or (T, K, 2) keypoints, received {shape}: {_advice(shape)}"
 
 

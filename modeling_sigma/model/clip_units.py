@@ -29,7 +29,7 @@ _HOW_TO_STATE_IT = (
 
 @functools.cache
 def warn_once(message: str) -> None:
-    """Warns of an assumption, and of the same one no second time."""
+    """Warns of an assumption, once for each."""
     logger.warning(message)
 
 
@@ -73,7 +73,7 @@ def x_factor(clip: PoseClip, learnt_aspect_ratio: float | None) -> float:
             A clip in any unit.
         learnt_aspect_ratio (`float`, *optional*):
             1.0 for a model that learnt isotropic coordinates, or the aspect ratio of the images whose shares it has
-            learnt. None where nobody has recorded it: x stays as it is.
+            learnt. None where it was not recorded: x stays as it is.
     """
     if learnt_aspect_ratio is None:
         warn_once(

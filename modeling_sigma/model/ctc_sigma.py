@@ -1,4 +1,4 @@
-"""All of CTC but the model: the gloss vocabulary, the loss, and decoding frame scores into glosses with times.
+"""All of CTC except the model: the gloss vocabulary, the loss, and decoding frame scores into glosses with times.
 
 The loss names clips that are too short for their glosses instead of becoming NaN. Decoding follows the best path or
 searches with prefix beams.
@@ -108,6 +108,7 @@ def ctc_frames_needed(labels: Tensor) -> Tensor:
     return lengths + repeats.sum(dim=1)
 
 
+@torch.compiler.disable  # torch's own loss has shapes that depend on values
 def ctc_loss(
     logits: Tensor,
     num_frames: Tensor,
@@ -209,7 +210,7 @@ def _describe_short(is_short: Tensor, num_frames: Tensor, lengths: Tensor, neede
 
 @dataclass(frozen=True)
 class GlossSpan:
-    """Where a gloss was found.
+    """A gloss that was recognised, and where.
 
     Args:
         label (`int`):
@@ -229,7 +230,7 @@ class GlossSpan:
 
 @dataclass(frozen=True)
 class GlossHypothesis:
-    """A reading of a clip.
+    """One reading of a clip: its glosses in order.
 
     Args:
         labels (`list[int]`):

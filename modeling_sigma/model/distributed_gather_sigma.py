@@ -100,8 +100,8 @@ def gathered_positions(
             Defaults to all ranks.
 
     Returns:
-        `torch.LongTensor` of shape `(batch_size,)`: the `targets` of [`~objectives_sigma.contrastive_loss`] and the
-        `positive_index` of [`~objectives_sigma.draw_hard_negatives`] for this rank's rows.
+        `torch.LongTensor` of shape `(batch_size,)`: the `positive_index` of
+        [`~objectives_sigma.draw_hard_negatives`] for this rank's rows.
     """
     positions = torch.arange(batch_size, device=device)
     if _world_size(group) == 1:

@@ -198,7 +198,7 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         return_tensors: str | None = "pt",
         **kwargs: Any,
     ) -> BatchFeature:
-        """Pads clips that were read one by one into a batch; `DataCollatorWithPadding` calls it.
+        """Pads clips that were processed one by one into a batch; `DataCollatorWithPadding` calls it.
 
         Args:
             processed_features (list of dicts, or a dict of lists):

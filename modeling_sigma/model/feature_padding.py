@@ -36,7 +36,8 @@ def pad_features(
         frame, and the other entries.
 
     Raises:
-        ValueError: if there is no clip, one without `pose_values`, or one longer than `length`.
+        ValueError: if there is no clip, one without `pose_values` or without a real frame, or one longer than
+            `length`.
     """
     clips = [_unbatched(clip) for clip in _listed(features)]
     values = [clip.pop("pose_values") for clip in clips]
@@ -53,6 +54,8 @@ def pad_features(
     for row, (value, mask) in enumerate(zip(values, masks, strict=True)):
         batch["pose_values"][row, : len(value)] = value
         batch["pose_attention_mask"][row, : len(value)] = mask
+        if not batch["pose_attention_mask"][row].any():
+            raise ValueError(f"expected at least one real frame per clip, received none in clip {row}: leave it out")
     for name in clips[0]:
         entries = [np.asarray(clip[name]) for clip in clips]
         if fills is not None and name in fills and entries[0].ndim == 1:

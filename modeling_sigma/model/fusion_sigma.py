@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from .configuration_sigma import SigmaConfig
-from .text_backbone_sigma import EncoderPass, build_cross_attention, build_norm
+from .text_backbone_sigma import EncoderPass, build_cross_attention, build_norm, clamp_half
 
 
 class FusionLayer(nn.Module):
@@ -49,7 +49,7 @@ class FusionLayer(nn.Module):
         scores = (queries @ keys.transpose(2, 3)).float()  # (B, H, S, L); no 1 / sqrt(d), as in T5
         to_pose = self._read(scores, text_mask, self.attention.v(text))
         to_text = self._read(scores.transpose(2, 3), pose_mask, self.attention.v(pose))
-        return pose_states + to_pose, text_states + to_text
+        return clamp_half(pose_states + to_pose), clamp_half(text_states + to_text)
 
     def _read(self, scores: torch.Tensor, mask: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         lowest = torch.finfo(scores.dtype).min
@@ -62,7 +62,7 @@ class FusionLayer(nn.Module):
 
 
 class SignAwareFusion(nn.Module):
-    """The top k layers of both encoders, with a fusion in front of each.
+    """The top k layers of both encoders, with a fusion before each.
 
     Args:
         config ([`SigmaConfig`]):

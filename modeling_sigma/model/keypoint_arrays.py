@@ -37,7 +37,7 @@ def check_scores(scores: np.ndarray) -> None:
     if highest > MAX_SCORE:
         raise ValueError(
             f"expected x, y and a score from 0 (not found) to 1, received scores up to {highest:.3g}: divide "
-            "percentages by 100; of x, y, z pass x and y alone, array[..., :2]"
+            "percentages by 100; of x, y and z pass x and y only, array[..., :2]"
         )
 
 
@@ -71,7 +71,7 @@ def sums_are_finite(*arrays: np.ndarray) -> bool:
 
 
 def to_numpy(values: Any) -> Any:
-    """A torch tensor, also pose-format's masked one, of any device and precision as an array; all else as it is."""
+    """Torch tensors of any device and precision, pose-format's masked ones too, as arrays; all else unchanged."""
     held = getattr(values, "__dict__", {})
     if {"tensor", "mask"} <= held.keys():  # which is True where a value is valid
         return np.ma.array(to_numpy(held["tensor"]), mask=~to_numpy(held["mask"]).astype(bool))

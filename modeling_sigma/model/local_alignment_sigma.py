@@ -126,12 +126,15 @@ def local_similarity(
     if chunk_size is not None and chunk_size < 1:
         raise ValueError(f"expected `chunk_size` of at least 1 clip, received {chunk_size}")
     pose_mask, word_mask = pose_mask.bool(), word_mask.bool()
-    if chunk_size is None:
+    is_traced = torch.compiler.is_compiling()
+    if is_traced:
+        chunk_size = len(pose_mask)  # a compiler plans the memory itself
+    elif chunk_size is None:
         chunk_size = max(1, _COSINES_PER_BLOCK // (pose_mask.shape[1] * word_mask.numel()))
     inputs = (pose_features, word_features, pose_mask, word_mask, chunk_size, do_normalize)
 
     with torch.autocast(device_type=pose_features.device.type, enabled=False):
-        if row_strategy == "max":
+        if row_strategy == "max" and not is_traced:
             over_words, over_frames = row_maxima(*inputs)
         else:
             over_words, over_frames = _dense_rows(*inputs, row_strategy, temperature)
@@ -152,7 +155,8 @@ def _dense_rows(
     strategy: str,
     temperature: float | None,
 ) -> tuple[Tensor, Tensor]:
-    """What `row_maxima` returns, for the other row strategies: plain autograd, one block's cosines at a time."""
+    """What `row_maxima` returns by plain autograd, one block's cosines at a time: for the other row strategies, and
+    for graphs that are traced."""
     dtype = computing_dtype(pose, words)
     pose, words = pose.to(dtype), words.to(dtype)
     if do_normalize:
@@ -164,6 +168,8 @@ def _dense_rows(
         over_frames = _row(cosines, mask[:, :, None, None], 1, strategy, temperature)  # (c, J, W)
         return over_words, over_frames
 
+    if torch.compiler.is_compiling():
+        return rows_of_block(pose, pose_mask, words)
     # Recomputing a block in the backward pass keeps one block's cosines in memory instead of all.
     blocks = [
         checkpoint(rows_of_block, frames, mask, words, use_reentrant=False, preserve_rng_state=False)
@@ -173,7 +179,9 @@ def _dense_rows(
 
 
 def _row(cosines: Tensor, mask: Tensor, dim: int, strategy: str, temperature: float | None) -> Tensor:
-    """Reduce `dim` by a row strategy other than the maximum; finite where nothing is real."""
+    """Reduce `dim` by a row strategy; finite where nothing is real."""
+    if strategy == "max":
+        return _filled_with_lowest(cosines, mask).amax(dim).where(mask.any(dim), 0.0)
     if strategy == "mean":
         return _masked_mean(cosines, mask, dim)
     if strategy == "softmax":

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from .objectives_sigma import MAX_LOG_SCALE
+
 
 # Names in checkpoints of version 0.1.0, as a `key_mapping` of `from_pretrained`.
 RENAMED_PARAMETERS = {
@@ -23,7 +25,7 @@ class LearnedToken(nn.Module):
 
     Args:
         hidden_size (`int`):
-            Its width.
+            Width of the vector.
     """
 
     def __init__(self, hidden_size: int) -> None:
@@ -32,7 +34,7 @@ class LearnedToken(nn.Module):
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """`states` `(B, S, D)` -> the token of each stream, `(B, 1, D)`, on their device and in their dtype."""
-        return self.weight.to(states).expand(len(states), 1, -1)
+        return self.weight.to(states).expand(states.shape[0], 1, -1)
 
 
 class LogitScale(nn.Module):
@@ -40,7 +42,7 @@ class LogitScale(nn.Module):
 
     Args:
         initial (`float`):
-            Its value at the start.
+            Initial value of the logarithm.
     """
 
     def __init__(self, initial: float) -> None:
@@ -50,3 +52,8 @@ class LogitScale(nn.Module):
     def forward(self) -> torch.Tensor:
         """The logarithm, a tensor of shape `()`."""
         return self.weight
+
+    @torch.no_grad()
+    def clamp_(self) -> None:
+        """Bring the scale back to at most 100, after a step of the optimiser. [`SigmaPreTrainer`] does so."""
+        self.weight.clamp_(max=MAX_LOG_SCALE)

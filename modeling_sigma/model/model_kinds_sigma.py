@@ -55,7 +55,7 @@ class ModelKind:
 
     @property
     def has_labels(self) -> bool:
-        """Whether it chooses among labels: it may then come without a tokenizer, and writes nothing."""
+        """Whether it chooses among labels: it may then have no tokenizer, and writes no text."""
         return self.label_layer is not None
 
     @property

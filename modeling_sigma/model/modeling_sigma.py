@@ -116,7 +116,7 @@ class SigmaPreTrainedModel(CheckedPush, PreTrainedModel):
 
     @property
     def untrained_weights(self) -> list[str]:
-        """Weights that the checkpoint lacked and that are as random still: pipelines refuse to answer with them."""
+        """Weights that the checkpoint lacked and that are still random: pipelines refuse to answer with them."""
         if not self._random_sums:
             return []
         state = self.state_dict()
@@ -124,7 +124,7 @@ class SigmaPreTrainedModel(CheckedPush, PreTrainedModel):
         return list(self._random_sums) if all(is_same) else []
 
     def _build_pose_stream(self) -> None:
-        """Adds the pose encoder, the text encoder that reads it, and the [CLS]. Words are the subclass's."""
+        """Adds the pose encoder, the text encoder that reads it, and the [CLS]. Subclasses add the word embeddings."""
         config = self.config
         self.pose_encoder = SigmaPoseEncoder(config.pose_config, config.hidden_size)
         self.encoder = build_stack(config.text_config, is_decoder=False)
@@ -144,7 +144,7 @@ class SigmaPreTrainedModel(CheckedPush, PreTrainedModel):
         elif isinstance(module, GraphConvolutionBlock):
             init.copy_(module.adjacency, torch.from_numpy(module.initial_adjacency))
         elif isinstance(module, nn.Conv2d):
-            # torch's own start (He, for the ReLU behind): the paper sets linear maps only.
+            # torch's own start (He, for the ReLU that follows): the paper sets linear maps only.
             init.kaiming_uniform_(module.weight, a=5**0.5)
             init.zeros_(module.bias)
         elif isinstance(module, LearnedToken):
@@ -221,7 +221,7 @@ class SigmaPreTrainedModel(CheckedPush, PreTrainedModel):
         prompt_input_ids: torch.Tensor | None = None,
         prompt_attention_mask: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The pose stream in front of the text encoder.
+        """The pose stream that goes into the text encoder.
 
         Args:
             pose_values (`torch.Tensor` of shape `(batch_size, num_frames, 69, 3)`):
@@ -255,7 +255,7 @@ class SigmaPreTrainedModel(CheckedPush, PreTrainedModel):
             if not self.config.use_prompt:
                 raise ValueError("received prompt_input_ids, but this model's configuration says use_prompt=False")
             if prompt_input_ids.shape[0] != batch_size:
-                raise ValueError(f"expected {batch_size} prompts, one a clip, received {prompt_input_ids.shape[0]}")
+                raise ValueError(f"expected {batch_size} prompts, one per clip, received {prompt_input_ids.shape[0]}")
             if prompt_attention_mask is None:
                 prompt_attention_mask = torch.ones_like(prompt_input_ids)
             pieces.insert(0, self.shared(prompt_input_ids).to(pose_embeds))
@@ -281,7 +281,7 @@ class SigmaPreTrainedModel(CheckedPush, PreTrainedModel):
         prompt_attention_mask: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> SigmaEncoderOutput:
-        """Pose stream through the text encoder, no text involved. For the arguments see `embed_poses`."""
+        """Runs the pose stream through the text encoder; no text is read. For the arguments see `embed_poses`."""
         stream, mask, pose_embeds = self.embed_poses(
             pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask
         )
@@ -304,14 +304,14 @@ class SigmaPreTrainedModel(CheckedPush, PreTrainedModel):
         return logits
 
     def take_recording(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """`output_hidden_states` and `output_attentions` out of `kwargs`, or as the configuration says."""
+        """`output_hidden_states` and `output_attentions` from `kwargs`, or from the configuration."""
         names = ("output_hidden_states", "output_attentions")
         asked = {name: kwargs.pop(name, None) for name in names}
         return {name: getattr(self.config, name) if value is None else value for name, value in asked.items()}
 
 
 class SigmaModel(SigmaPreTrainedModel):
-    """Two encoders, one for clips and one for sentences, that agree about pairs: retrieval and word-frame alignment.
+    """Two encoders, one for clips and one for sentences, aligned on pairs: retrieval and word-frame alignment.
 
     Source: arXiv:2509.21223, section on hierarchical alignment learning.
     """
@@ -372,7 +372,8 @@ class SigmaModel(SigmaPreTrainedModel):
         if text_attention_mask is None:
             text_attention_mask = torch.ones_like(text_input_ids)
         tokens = self.shared(text_input_ids)
-        mask = torch.cat([text_attention_mask.new_ones(len(tokens), 1), text_attention_mask], dim=1).to(tokens.device)
+        text_cls_mask = text_attention_mask.new_ones(tokens.shape[0], 1)
+        mask = torch.cat([text_cls_mask, text_attention_mask], dim=1).to(tokens.device)
         stream = torch.cat([self.text_cls_token(tokens), tokens], dim=1)
         return EncoderPass(self.text_encoder, stream, mask, **recording)
 
@@ -385,7 +386,7 @@ class SigmaModel(SigmaPreTrainedModel):
         prompt_attention_mask: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
-        """Clips alone; no text is read. For the arguments see `forward`.
+        """Embeds clips; no text is read. For the arguments see `forward`.
 
         Returns:
             `BaseModelOutputWithPooling`: `pooler_output` `(batch_size, hidden_size)` holds one unit vector per clip.
@@ -399,7 +400,7 @@ class SigmaModel(SigmaPreTrainedModel):
     def get_text_features(
         self, text_input_ids: torch.Tensor, text_attention_mask: torch.Tensor | None = None, **kwargs: Any
     ) -> BaseModelOutputWithPooling:
-        """Sentences alone.
+        """Embeds sentences; no clip is read.
 
         Returns:
             `BaseModelOutputWithPooling`: `pooler_output` `(batch_size, hidden_size)` holds one unit vector per
@@ -442,7 +443,7 @@ class SigmaModel(SigmaPreTrainedModel):
             pose_attention_mask (`torch.LongTensor` of shape `(num_clips, num_frames)`, *optional*):
                 1 = real frame, 0 = padding.
             prompt_input_ids, prompt_attention_mask (`torch.LongTensor` of shape `(num_clips, prompt_length)`, *optional*):
-                Tokens in front of the frames.
+                Tokens before the frames.
             text_input_ids, text_attention_mask (`torch.LongTensor` of shape `(num_texts, text_length)`):
                 Sentences; `num_texts` may differ from `num_clips`.
             text_word_ids (`torch.LongTensor` of shape `(num_texts, text_length)`, *optional*):
@@ -453,7 +454,7 @@ class SigmaModel(SigmaPreTrainedModel):
             output_alignment (`bool`, *optional*, defaults to `False`):
                 Also return the cosine of each word with each frame of its own clip (as many clips as texts).
             labels (*optional*):
-                What a processor makes beside the tokens of a text; not read.
+                What a processor returns with the tokens of a text; not read.
             output_hidden_states, output_attentions (`bool`, *optional*):
                 Also return the states between the layers, or the attention weights, of both encoders.
 
@@ -501,7 +502,8 @@ class SigmaModel(SigmaPreTrainedModel):
     def _local_similarity(
         self, frames: torch.Tensor, frame_mask: torch.Tensor, words: torch.Tensor, word_mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        strategies = (self.config.local_row_strategy, self.config.local_score_strategy)
+        config = self.config
+        strategies = (config.local_row_strategy, config.local_score_strategy, config.local_score_temperature)
         return local_similarity(frames, frame_mask, words, word_mask, *strategies)
 
     def _word_ids(
@@ -525,7 +527,7 @@ def saved_by_another(config: SigmaConfig, name: str) -> str | None:
 
 
 def given(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Those that are not None: what is left out has its default elsewhere."""
+    """The arguments that are not None; the others keep the defaults of the function called."""
     return {name: value for name, value in kwargs.items() if value is not None}
 
 
@@ -543,7 +545,7 @@ def without_text_arguments(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def required_text(text_input_ids: torch.Tensor | None) -> torch.Tensor:
-    """The sentences of a model that cannot do without.
+    """The sentences of a model that requires them.
 
     Raises:
         ValueError: without any, or for another shape than `(batch_size, text_length)`.

@@ -22,7 +22,7 @@ from .text_backbone_sigma import build_stack, shift_right
 
 logger = logging.get_logger(__name__)
 
-# What the processor makes of a text beside `labels`: pre-training reads it.
+# What the processor makes of a text besides `labels`: pre-training reads it.
 TARGET_TEXT = ("text_input_ids", "text_attention_mask", "text_word_ids")
 
 
@@ -68,7 +68,7 @@ class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        """As in transformers, for everything that the processor makes: the tokens of a target text are left aside, as
+        """As in transformers, for everything that the processor makes: the tokens of a target text are ignored, as
         `labels` are.
 
         A `max_length` that is given without `max_new_tokens` counts, although the model's own limit is in new tokens.
@@ -79,7 +79,7 @@ class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
         """
         if inputs is None and kwargs.get("pose_values") is None and kwargs.get("encoder_outputs") is None:
             raise ValueError(
-                f"expected pose_values to write a text of, received {', '.join(kwargs) or 'nothing'}: pass what the "
+                f"expected pose_values to write text for, received {', '.join(kwargs) or 'nothing'}: pass what the "
                 "processor makes of clips, generate(**processor(poses=clips))"
             )
         kwargs = {name: value for name, value in kwargs.items() if name not in TARGET_TEXT}
@@ -118,7 +118,7 @@ class SigmaForConditionalGeneration(SigmaPreTrainedModel, GenerationMixin):
             pose_attention_mask (`torch.LongTensor` of shape `(batch_size, num_frames)`, *optional*):
                 1 = real frame, 0 = padding.
             prompt_input_ids, prompt_attention_mask (`torch.LongTensor` of shape `(batch_size, prompt_length)`, *optional*):
-                Tokens in front of the frames: "Translate sign language video to English: ".
+                Tokens before the frames: "Translate sign language video to English: ".
             labels (`torch.LongTensor` of shape `(batch_size, target_length)`, *optional*):
                 Target tokens; -100 is ignored. Decoder inputs are made from them when not given.
             decoder_input_ids, decoder_attention_mask (`torch.LongTensor` of shape `(batch_size, target_length)`, *optional*):
@@ -224,7 +224,7 @@ def default_generation_config(config: SigmaConfig) -> GenerationConfig:
 
 
 class _LabelHead(SigmaPreTrainedModel):
-    """What heads with one row per label share. With `use_prompt=False` they have no vocabulary matrix."""
+    """What the label heads share. With `use_prompt=False` they have no vocabulary matrix."""
 
     _keys_to_ignore_on_load_unexpected = [
         *SigmaPreTrainedModel._keys_to_ignore_on_load_unexpected,
@@ -232,7 +232,7 @@ class _LabelHead(SigmaPreTrainedModel):
         r"^lm_head\.",
         r"^shared\.",
     ]
-    # The Trainer is to divide the loss by the number of accumulated batches: labels are counted here, not there.
+    # Labels are counted here: the Trainer must divide the loss by the number of accumulated batches, not by labels.
     accepts_loss_kwargs = False
 
     def _build_label_layer(self) -> nn.Linear:
@@ -293,7 +293,7 @@ class SigmaForSequenceClassification(_LabelHead):
             pose_attention_mask (`torch.LongTensor` of shape `(batch_size, num_frames)`, *optional*):
                 1 = real frame, 0 = padding.
             prompt_input_ids, prompt_attention_mask (`torch.LongTensor` of shape `(batch_size, prompt_length)`, *optional*):
-                Tokens in front of the frames.
+                Tokens before the frames.
             labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
                 Label numbers in [0, num_labels); -100 is ignored.
         """  # noqa: E501
@@ -356,9 +356,9 @@ class SigmaForCTC(_LabelHead):
             pose_values (`torch.FloatTensor` of shape `(batch_size, num_frames, 69, 3)`):
                 Normalised x, y and score in [-1, 1] from [`SigmaFeatureExtractor`].
             pose_attention_mask (`torch.LongTensor` of shape `(batch_size, num_frames)`, *optional*):
-                1 = real frame, 0 = padding behind the clip.
+                1 = real frame, 0 = padding after the clip.
             prompt_input_ids, prompt_attention_mask (`torch.LongTensor` of shape `(batch_size, prompt_length)`, *optional*):
-                Tokens in front of the frames.
+                Tokens before the frames.
             labels (`torch.LongTensor` of shape `(batch_size, num_glosses)`, *optional*):
                 Gloss numbers in the order of signing, in [0, num_labels) without the blank; -100 is ignored.
 

@@ -47,7 +47,7 @@ class SigmaForPreTraining(SigmaModel):
     lm_head: nn.Module
     _tied_weights_keys = {"lm_head.weight": "shared.weight"}  # if the configuration says tie_word_embeddings
     _keys_to_ignore_on_load_unexpected = LABEL_HEAD_KEYS
-    # The Trainer is to divide the loss by the number of accumulated batches: it is a mean over pairs, not tokens.
+    # A mean over pairs, not tokens: the Trainer must divide the loss by the number of accumulated batches.
     accepts_loss_kwargs = False
 
     def _build_objectives(self) -> None:
@@ -94,12 +94,20 @@ class SigmaForPreTraining(SigmaModel):
     @torch.no_grad()
     def load_text_backbone(self, text_model: PreTrainedModel) -> None:
         """As in [`SigmaModel`]. The fusion starts from the decoder's first cross-attention; the matching encoder from
-        the top of the text encoder and the decoder's cross-attentions."""
+        the top of the text encoder and the decoder's cross-attentions.
+
+        Their norms start with them: attention has no 1 / sqrt(d) in T5, so norms of 1 where the backbone has 0.15
+        would multiply its logits by up to 44.
+        """
         super().load_text_backbone(text_model)
         cross = [block.layer[1] for block in self.decoder.block]
         fusion: Any
         for fusion in self.fusion.layers:
             fusion.attention.load_state_dict(cross[0].EncDecAttention.state_dict())
+            # Where the backbone's cross-attention finds its queries and its keys.
+            fusion.pose_norm.load_state_dict(cross[0].layer_norm.state_dict())
+            fusion.text_norm.load_state_dict(self.text_encoder.final_layer_norm.state_dict())
+        self.matching_encoder.final_layer_norm.load_state_dict(self.text_encoder.final_layer_norm.state_dict())
         top = self.text_encoder.block[-len(self.matching_encoder.block) :]
         block: Any
         for block, source, reading in zip(self.matching_encoder.block, top, cross, strict=False):
@@ -169,6 +177,11 @@ class SigmaForPreTraining(SigmaModel):
 
         aligned = fused if config.alignment_source == "fused" else unimodal
         word_ids = self._word_ids(text_input_ids, texts, text_word_ids)
+        # Equal sentences are right for each other's clips, and never negatives.
+        same_texts = same_text(
+            gather_ragged(text_input_ids, pad_value=config.text_config.pad_token_id),
+            gather_ragged(texts.attention_mask[:, 1:].contiguous()),
+        )
         masks = (poses.attention_mask, texts.attention_mask)
         pose_cls, text_cls = map(cls_of, aligned, masks)
         logits = global_alignment_logits(gather_ragged(pose_cls), gather_ragged(text_cls), self.logit_scale())
@@ -176,10 +189,10 @@ class SigmaForPreTraining(SigmaModel):
             ("global_alignment_loss", "local_alignment_loss", "matching_loss", "lm_loss")
         )
         if config.use_global_alignment:
-            terms["global_alignment_loss"] = contrastive_loss(logits)
+            terms["global_alignment_loss"] = contrastive_loss(logits, same_texts)
         if config.use_local_alignment:
             frames = frames_of(aligned[0], poses.attention_mask, pose_values.shape[1])
-            terms["local_alignment_loss"] = self._local_alignment_loss(*frames, aligned[1], word_ids)
+            terms["local_alignment_loss"] = self._local_alignment_loss(*frames, aligned[1], word_ids, same_texts)
         matching_logits = matching_labels = None
         if config.use_matching:
             # The similarities that choose the negatives are those of the pose-only path, as at inference.
@@ -189,10 +202,8 @@ class SigmaForPreTraining(SigmaModel):
                     gather_ragged(cls_of(states.detach(), mask)) for states, mask in zip(unimodal, masks)
                 )
                 pair_logits = global_alignment_logits(pose_alone, text_alone, self.logit_scale().detach())
-            all_ids = gather_ragged(text_input_ids, pad_value=self.config.text_config.pad_token_id)
-            all_masks = gather_ragged(texts.attention_mask[:, 1:].contiguous())
             terms["matching_loss"], matching_logits, matching_labels = self._matching(
-                poses, texts, pair_logits, same_text(all_ids, all_masks), negatives_generator
+                poses, texts, pair_logits, same_texts, negatives_generator
             )
         decoded = lm_logits = None
         if config.use_language_modelling:
@@ -235,42 +246,42 @@ class SigmaForPreTraining(SigmaModel):
         return aligned + grounded
 
     def _local_alignment_loss(
-        self, frames: torch.Tensor, frame_mask: torch.Tensor, text_states: torch.Tensor, word_ids: torch.Tensor
+        self,
+        frames: torch.Tensor,
+        frame_mask: torch.Tensor,
+        text_states: torch.Tensor,
+        word_ids: torch.Tensor,
+        same_texts: torch.Tensor,
     ) -> torch.Tensor:
         words, word_mask = pool_words(text_states[:, 1:], word_ids)
         parts = (frames, frame_mask, words, word_mask)
         pose_to_text, text_to_pose = self._local_similarity(*(gather_ragged(part.contiguous()) for part in parts))
-        return contrastive_loss(
-            pose_to_text,
-            targets=_diagonal(pose_to_text),
-            logits_per_text=text_to_pose,
-            temperature=self.config.local_temperature,
-        )
+        return contrastive_loss(pose_to_text, same_texts, text_to_pose, self.config.local_temperature)
 
     def _matching(
         self,
         poses: EncoderPass,
         texts: EncoderPass,
         similarity: torch.Tensor,
-        duplicates: torch.Tensor,
+        same_texts: torch.Tensor,
         generator: torch.Generator | None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The matching loss over own pairs, hard negative clips for own texts, and hard negative texts for own clips.
 
-        `poses` and `texts` stand below the fused layers; `similarity` and `duplicates` are of the gathered batch.
+        `poses` and `texts` stand below the fused layers; `similarity` and `same_texts` are of the gathered batch.
         """
         own = gathered_positions(len(poses.hidden_states), poses.hidden_states.device)
-        positive = _diagonal(similarity)
-        negative_texts = draw_hard_negatives(similarity, positive, duplicates, generator)[own]
-        negative_clips = draw_hard_negatives(similarity.T, positive, duplicates.T, generator)[own]
-        has_text, has_clip = negative_texts >= 0, negative_clips >= 0
-        clip_index = torch.cat([own, negative_clips[has_clip], own[has_text]])
-        text_index = torch.cat([own, own[has_clip], negative_texts[has_text]])
-        labels = torch.zeros_like(clip_index)
-        labels[: len(own)] = 1
-        if len(labels) == len(own):
+        positive = torch.arange(len(similarity), device=similarity.device)
+        negative_texts = draw_hard_negatives(similarity, positive, same_texts, generator)[own]
+        negative_clips = draw_hard_negatives(similarity.T, positive, same_texts, generator)[own]
+        clip_index = torch.cat([own, negative_clips.clamp(min=0), own])
+        text_index = torch.cat([own, own, negative_texts.clamp(min=0)])
+        # Shapes do not depend on the draw: a pair that does not exist is the first one, without a label.
+        wrong = torch.where(torch.cat([negative_clips, negative_texts]) >= 0, 0, -100)
+        has_wrong = (wrong == 0).any()
+        labels = torch.cat([torch.where(has_wrong, 1, -100).expand(len(own)), wrong])
+        if own.device.type == "cpu" and not torch.compiler.is_compiling() and not has_wrong:
             logger.warning_once("a batch without any wrong pair (one clip, or one sentence) trains no matching")
-            labels[:] = -100
 
         # Only states of the chosen pairs go on: gathered by index, not computed again.
         all_poses, all_texts = (
@@ -301,7 +312,3 @@ def _token_mean(logits: torch.Tensor, labels: torch.Tensor, smoothing: float) ->
     """Cross-entropy as the mean over the counted labels of all ranks."""
     total = label_smoothed_cross_entropy(logits, labels, smoothing, num_items_in_batch=1)
     return mean_over_ranks(total, (labels != -100).sum().to(total.device))
-
-
-def _diagonal(square: torch.Tensor) -> torch.Tensor:
-    return torch.arange(len(square), device=square.device)

@@ -24,7 +24,7 @@ class SigmaPipeline(CheckedPush, Pipeline):
     """Reads clips with a processor, or with a feature extractor alone where the model needs no text.
 
     A model answers whatever it is given, and as confidently, when the detector found nobody. Such clips are refused
-    unless `allow_unseen` is true. Nor does a model answer with weights that nobody has trained.
+    unless `allow_unseen` is true. Nor does a model answer with untrained weights.
     """
 
     _load_processor: bool | None = True
@@ -50,7 +50,7 @@ class SigmaPipeline(CheckedPush, Pipeline):
             return []
         if not isinstance(inputs, (str, Iterator, Dataset)):  # those transformers reads one by one
             clips, is_batch = split_clips(inputs)
-            # transformers takes every list for a batch: frames in a list become the clip that they are.
+            # transformers treats every list as a batch: frames in a list become one clip.
             inputs = clips if is_batch else as_pose_clip(clips[0]) if isinstance(inputs, list) else inputs
         return super().__call__(inputs, *args, **kwargs)
 

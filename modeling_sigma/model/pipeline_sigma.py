@@ -18,7 +18,7 @@ from .pose_transforms import even_frame_indices
 
 
 class _WritingPipeline(SigmaPipeline):
-    """What pipelines share whose model may write text."""
+    """What pipelines with a generative model share."""
 
     _pipeline_calls_generate = True
     # As the paper decodes. What a checkpoint's own generation_config.json says comes first.
@@ -76,7 +76,7 @@ class SignLanguageTranslationPipeline(LongClips, _WritingPipeline):
 
 
 class _SignRecognitionPipeline(_WritingPipeline):
-    """What isolated and continuous recognition share: label heads need clips only, models that write a prompt too."""
+    """What isolated and continuous recognition share: label heads need clips only, generative models a prompt too."""
 
     _load_processor = None
     _load_feature_extractor = None
@@ -217,7 +217,7 @@ class ContinuousSignRecognitionPipeline(_SignRecognitionPipeline):
 
     Returns:
         `dict` for each clip: `"glosses"`, a list of `str`, and `"text"`, the same between spaces. With frame scores
-        also `"spans"`, a list of `{"gloss", "start", "end", "score"}`: frames of the clip, `end` the first one behind;
+        also `"spans"`, a list of `{"gloss", "start", "end", "score"}`: frames of the clip, `end` exclusive;
         and `"start_seconds"`, `"end_seconds"` where the frame rate is known. [`GlossSpan`] says what a span is. A list
         of such dicts, best first, of a model that writes with `num_return_sequences > 1`.
     """

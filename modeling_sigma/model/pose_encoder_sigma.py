@@ -1,16 +1,15 @@
-"""The pose encoder: 69 joints in four parts -> one vector a frame."""
+"""The pose encoder: 69 joints in four parts -> one vector per frame."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
 from .configuration_sigma import SigmaPoseConfig
-from .graph_convolution_sigma import FramePacking, GraphConvolutionChain, PaddedFrames, build_adjacency
+from .frame_layouts_sigma import FRAME_LAYOUTS, DenseFrames, FrameLayout, PackedFrames
+from .graph_convolution_sigma import GraphConvolutionChain, build_adjacency
 from .skeleton_layouts import NUM_JOINTS, PART_ANCHORS, PART_EDGES, PART_SIZES, PART_SLICES
 
 
@@ -45,16 +44,21 @@ class PartEncoder(nn.Module):
 
 
 class SigmaPoseEncoder(nn.Module):
-    """Part-wise ST-GCNs: `pose_values` -> one vector a frame.
+    """Part-wise ST-GCNs: `pose_values` -> one vector per frame.
 
     Every part goes through a spatial chain; the body's feature of the joint that the part hangs on is added (without
     gradient); a temporal chain and the mean over joints follow. The parts' vectors are joined and projected.
+
+    Attributes:
+        frame_layout (`"auto"`, `"packed"` or `"dense"`):
+            How the frames of a batch are laid out; the numbers are the same. `"auto"`, the default, packs on CPUs and
+            is dense on accelerators and in traced graphs. It is not saved.
 
     An encoder none of whose parameters trains computes in evaluation mode: its running statistics are frozen, too.
 
     Args:
         config ([`SigmaPoseConfig`]):
-            Sizes.
+            Configuration with the sizes of the encoder.
         hidden_size (`int`):
             Width of the result: `d_model` of the text backbone.
 
@@ -70,6 +74,7 @@ class SigmaPoseEncoder(nn.Module):
         joined_size = len(config.parts) * config.temporal_hidden_sizes[-1]
         self.part_bias = nn.Parameter(torch.zeros(joined_size))
         self.projection = nn.Linear(joined_size, hidden_size)
+        self.frame_layout: FrameLayout = "auto"
 
     def forward(self, pose_values: torch.Tensor, pose_attention_mask: torch.Tensor | None = None) -> torch.Tensor:
         """Encodes a padded batch of clips.
@@ -92,23 +97,32 @@ class SigmaPoseEncoder(nn.Module):
             self.eval()
         if pose_attention_mask is None:
             pose_attention_mask = torch.ones(pose_values.shape[:2], dtype=torch.bool, device=pose_values.device)
-        if torch.compiler.is_compiling() and not self.training:  # no shape may depend on values in a traced graph
-            return self._encode(pose_values, pose_attention_mask, PaddedFrames)
-        pack = partial(FramePacking, margin=self.config.temporal_kernel_size // 2)
+        if not self._packs(pose_values.device):
+            return self._encode(pose_values, pose_attention_mask)
         on_cpu = pose_values.device.type == "cpu"
         frame_bytes = self.config.temporal_hidden_sizes[-1] * self.part_bias.element_size()
         clips_a_turn = max(1, TURN_BYTES // (pose_values.shape[1] * frame_bytes))
         if on_cpu and len(pose_values) > clips_a_turn and not self.training and not torch.is_grad_enabled():
             turns = zip(pose_values.split(clips_a_turn), pose_attention_mask.split(clips_a_turn), strict=True)
-            return torch.cat([self._encode(values, mask, pack) for values, mask in turns])
-        return self._encode(pose_values, pose_attention_mask, pack)
+            return torch.cat([self._encode(values, mask) for values, mask in turns])
+        return self._encode(pose_values, pose_attention_mask)
 
-    def _encode(
-        self, pose_values: torch.Tensor, pose_attention_mask: torch.Tensor, pack: Callable[[torch.Tensor], Any]
-    ) -> torch.Tensor:
-        packing, hands_packing = pack(pose_attention_mask), pack(pose_attention_mask.repeat(2, 1))
+    def _packs(self, device: torch.device) -> bool:
+        if self.frame_layout not in FRAME_LAYOUTS:
+            raise ValueError(f"expected frame_layout to be one of {FRAME_LAYOUTS}, received {self.frame_layout!r}")
+        if self.frame_layout == "auto":
+            return device.type == "cpu" and not torch.compiler.is_compiling()
+        return self.frame_layout == "packed"
+
+    def _lay_out(self, mask: torch.Tensor) -> PackedFrames | DenseFrames:
+        if self._packs(mask.device):
+            return PackedFrames(mask, margin=self.config.temporal_kernel_size // 2)
+        return DenseFrames(mask)
+
+    def _encode(self, pose_values: torch.Tensor, pose_attention_mask: torch.Tensor) -> torch.Tensor:
+        clips, hands = self._lay_out(pose_attention_mask), self._lay_out(pose_attention_mask.repeat(2, 1))
         # The dtype to compute in: that of a parameter that nothing quantises, matrices may be stored as integers.
-        frames = packing.pack(pose_values).to(self.part_bias.dtype)  # (N, 69, 3)
+        frames = clips.pack(pose_values).to(self.part_bias.dtype)  # (N, 69, 3)
 
         part_features = []
         anchors: torch.Tensor | None = None
@@ -118,17 +132,17 @@ class SigmaPoseEncoder(nn.Module):
             joints = torch.stack([self._part_joints(frames, part) for part in parts])  # (P, N, V, 3)
             values = encoder.joint_projection(joints)
             # Both hands run as one batch: all left ones, then all right ones.
-            part_packing = packing if len(parts) == 1 else hands_packing
-            values = encoder.spatial_chain(values.flatten(0, 1), part_packing)
+            layout = clips if len(parts) == 1 else hands
+            values = encoder.spatial_chain(values.flatten(0, 1), layout)
             if name == "body":
                 anchors = values.detach()
             elif anchors is not None:
                 anchor = torch.cat([anchors[:, PART_ANCHORS[part]] for part in parts])  # (P * N, C)
                 values = values + anchor.unsqueeze(1)
-            values = encoder.temporal_chain(values, part_packing).mean(dim=1)  # (P * N, C)
+            values = encoder.temporal_chain(values, layout).mean(dim=1)  # (P * N, C)
             part_features.extend(values.chunk(len(parts)))
         joined = torch.cat(part_features, dim=-1) + self.part_bias  # (N, parts * C)
-        return packing.unpack(self.projection(joined))
+        return clips.unpack(self.projection(joined))
 
     def _part_joints(self, frames: torch.Tensor, part: str) -> torch.Tensor:
         joints = frames[:, PART_SLICES[part]]
@@ -138,7 +152,8 @@ class SigmaPoseEncoder(nn.Module):
 
 
 def check_pose_inputs(pose_values: torch.Tensor, pose_attention_mask: torch.Tensor | None) -> None:
-    """Whether shapes fit and every clip has a frame.
+    """Whether shapes fit, and on CPUs whether every clip has a frame; elsewhere that would wait for the device, and
+    the extractor and the collator have seen to it.
 
     Raises:
         ValueError: if not.
@@ -155,5 +170,7 @@ def check_pose_inputs(pose_values: torch.Tensor, pose_attention_mask: torch.Tens
             f"expected pose_attention_mask of shape {tuple(pose_values.shape[:2])} like pose_values, received "
             f"{tuple(pose_attention_mask.shape)}"
         )
-    if not torch.compiler.is_compiling() and not pose_attention_mask.any(dim=1).all():
+    if torch.compiler.is_compiling() or pose_attention_mask.device.type != "cpu":
+        return
+    if not pose_attention_mask.any(dim=1).all():
         raise ValueError("expected at least one real frame a clip, received a row of zeros in pose_attention_mask")

@@ -1,4 +1,4 @@
-"""From keypoints to the numbers that the model reads: select 69 joints, normalise, choose frames. Pure numpy.
+"""From keypoints to model input: select 69 joints, normalise, choose frames. Pure numpy.
 
 Source: arXiv:2509.21223, pose pre-processing (taken over from Uni-Sign). Departures: float64 throughout, a
 deterministic choice of frames in evaluation, and references of scale for clips without a body.
@@ -32,7 +32,7 @@ _HEAD_IN_FACE = ((0, 17), (1, 8), (2, 0))
 
 
 def select_joints(clip: PoseClip) -> tuple[np.ndarray, np.ndarray]:
-    """The 69 joints of Sigma out of a detector's keypoints.
+    """Selects Sigma's 69 joints from a detector's keypoints.
 
     Args:
         clip ([`PoseClip`]):
@@ -106,7 +106,7 @@ def normalize_joints(
     box: str = "extremes",
     frames: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Makes a clip independent of where, how large and on which image the signer stands.
+    """Makes a clip independent of the signer's place and size in the image, and of the image's shape.
 
     One square box is laid around the clip. The body is placed inside the box, from -1 to 1. Hands and face are
     relative to their own origin (wrist, nose tip) in the same frame, in units of the box's side.

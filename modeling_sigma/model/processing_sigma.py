@@ -19,7 +19,7 @@ from .word_spans_sigma import WordSegmenter, joined_spans, word_of_each_token, w
 
 logger = logging.get_logger(__name__)
 
-# What a caller may set of the tokenizer's work on texts; the rest decides what the processor returns.
+# Tokenizer options that a caller may set; the processor sets the others itself.
 TEXT_OPTIONS = ("padding", "truncation", "max_length", "pad_to_multiple_of", "padding_side", "add_special_tokens")
 PROMPT_TEMPLATE = "Translate sign language video to {language}: "
 
@@ -33,7 +33,7 @@ class SigmaProcessor(CheckedPush, ProcessorMixin):
         tokenizer (`PreTrainedTokenizerBase`):
             The text backbone's tokenizer.
         prompt_template (`str`, *optional*):
-            Text in front of the frames; `{language}` is the spoken language to write.
+            Text before the frames; `{language}` is the spoken language to write.
         max_text_length (`int`, *optional*, defaults to 50):
             Longest target in tokens, the closing one included.
         entities (`list[str]`, *optional*):
@@ -77,13 +77,13 @@ class SigmaProcessor(CheckedPush, ProcessorMixin):
             if found[0] is None or any(found[1:]):
                 raise
             raise ValueError(
-                f"{pretrained_model_name_or_path}: expected a tokenizer beside the feature extractor, found none: a "
+                f"{pretrained_model_name_or_path}: expected a tokenizer with the feature extractor, found none: a "
                 "label head without a prompt needs none, load it with AutoFeatureExtractor"
             ) from error
 
     @property
     def pad_token_id(self) -> int:
-        """The tokenizer's: here is where trainers look for it."""
+        """The tokenizer's; trainers look for it here."""
         return int(self.tokenizer.pad_token_id)
 
     @property
@@ -174,7 +174,7 @@ class SigmaProcessor(CheckedPush, ProcessorMixin):
         return_tensors: str | None = "pt",
         **kwargs: Any,
     ) -> BatchFeature:
-        """A batch of clips, prompts and texts that were read one by one; what `DataCollatorWithPadding` and
+        """A batch of clips, prompts and texts that were processed one by one; what `DataCollatorWithPadding` and
         `DataCollatorForSeq2Seq` call.
 
         Args:

@@ -15,9 +15,9 @@ def frames_of(states: torch.Tensor, mask: torch.Tensor, num_frames: int) -> tupl
 
 
 def repeat_last_frame(pose_values: torch.Tensor, pose_attention_mask: torch.Tensor) -> torch.Tensor:
-    """Fills the padding behind each clip with its last real frame (`pad_mode="repeat"`)."""
+    """Fills the padding after each clip with its last real frame (`pad_mode="repeat"`)."""
     lengths = pose_attention_mask.long().sum(dim=1, keepdim=True)  # (B, 1)
-    frame = torch.arange(pose_values.shape[1], device=pose_values.device).expand(len(lengths), -1)
+    frame = torch.arange(pose_values.shape[1], device=pose_values.device).expand(lengths.shape[0], -1)
     frame = torch.minimum(frame, (lengths - 1).clamp(min=0))  # (B, T)
     return pose_values.gather(1, frame[:, :, None, None].expand_as(pose_values))
 

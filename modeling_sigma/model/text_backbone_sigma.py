@@ -34,9 +34,9 @@ def build_stack(text_config: PreTrainedConfig, *, is_decoder: bool, num_layers: 
 
     Args:
         text_config (`MT5Config` or `T5Config`):
-            Sizes.
+            Configuration with the sizes of the stack.
         is_decoder (`bool`):
-            Which of the two.
+            Whether it is a decoder stack.
         num_layers (`int`, *optional*):
             Number of blocks, if not the configuration's.
     """
@@ -62,6 +62,14 @@ def build_cross_attention(text_config: PreTrainedConfig) -> nn.Module:
 def build_norm(text_config: PreTrainedConfig) -> nn.Module:
     """The backbone's RMS norm."""
     return _NORMS[text_config.model_type](text_config.d_model, eps=text_config.layer_norm_epsilon)
+
+
+def clamp_half(states: torch.Tensor) -> torch.Tensor:
+    """Float16 states kept from infinity, as the backbone's own blocks keep theirs; other dtypes as they are."""
+    if states.dtype != torch.float16:
+        return states
+    limit = torch.finfo(torch.float16).max - 1000
+    return states.clamp(-limit, limit)
 
 
 def stack_dtype(stack: PreTrainedModel) -> torch.dtype:
@@ -104,7 +112,7 @@ class EncoderPass:
         hidden_states (`torch.Tensor` of shape `(B, S, D)`):
             Embeddings, or states that an earlier pass stopped with.
         attention_mask (`torch.Tensor` of shape `(B, S)`):
-            1 = read.
+            1 = read, 0 = padding.
         is_input (`bool`, *optional*, defaults to `True`):
             Whether `hidden_states` are embeddings, which get the stack's dropout.
         output_hidden_states (`bool`, *optional*, defaults to `False`):
@@ -190,9 +198,9 @@ def run_decoder_tree(
         stack (`MT5Stack` or `T5Stack`):
             The decoder.
         embeddings (`torch.Tensor` of shape `(B, N, D)`):
-            Of the tokens, for each of B clips; token 0 is the root.
+            Embeddings of the tokens, for each of B clips; token 0 is the root.
         parents (`list[int]` of length N):
-            The token in front of each, which must come earlier in the list; -1 for the root.
+            The token before each, which must come earlier in the list; -1 for the root.
         encoder_states, encoder_attention_mask (`torch.Tensor` of shape `(B, S, D)` and `(B, S)`):
             What the tokens attend to.
 

@@ -1,4 +1,4 @@
-"""Why a model reads nothing of a clip, in words that help."""
+"""Explains why a model can read nothing in a clip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words out of sub-words, by an exact pooling matrix.
+"""Pools sub-words into words with an exact pooling matrix.
 
 Source: arXiv:2509.21223, section on hierarchical alignment learning (word clusters).
 Departure: an exact matrix per sentence; the reference offsets the clusters, cuts them to the shortest sentence of the
@@ -21,7 +21,8 @@ def word_pooling_matrix(text_word_ids: Tensor) -> Tensor:
 
     Returns:
         `torch.FloatTensor` of shape `(batch_size, num_words, text_length)`: 1 where the token belongs to the word,
-        else 0. `num_words` is what the longest sentence needs, and at least 1. The row of a word without tokens is 0.
+        else 0. `num_words` is what the longest sentence needs, and at least 1; on accelerators and in traced graphs,
+        where no shape may depend on values, it is `text_length`. The row of a word without tokens is 0.
 
     Raises:
         ValueError: for ids that are not a matrix of integers.
@@ -43,7 +44,9 @@ def word_pooling_matrix(text_word_ids: Tensor) -> Tensor:
             "expected integer `text_word_ids` of shape (batch_size, text_length), received "
             f"{text_word_ids.dtype} of shape {tuple(text_word_ids.shape)}"
         )
-    num_words = max(1, int(text_word_ids.max()) + 1) if text_word_ids.numel() else 1
+    num_words = text_word_ids.shape[1]
+    if text_word_ids.device.type == "cpu" and not torch.compiler.is_compiling():
+        num_words = max(1, int(text_word_ids.max()) + 1) if text_word_ids.numel() else 1
     words = torch.arange(num_words, device=text_word_ids.device)
     return (text_word_ids[:, None, :] == words[None, :, None]).to(torch.float32)  # (B, W, L)
 

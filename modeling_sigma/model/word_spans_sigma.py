@@ -108,7 +108,7 @@ def word_of_each_token(text_length: int, offsets: np.ndarray, spans: Sequence[tu
     for row, (start, stop) in enumerate(offsets):
         inside = word_of_character[start:stop]
         found = inside[inside >= 0]
-        # A token of white space alone opens the word behind it.
+        # A token of white space alone opens the word after it.
         numbers[row] = found[0] if len(found) else word_of_character[stop]
     # Truncation may cut words off, never leave holes; a segmenter may skip characters: number what is there.
     present = np.unique(numbers[numbers >= 0])

@@ -1,4 +1,4 @@
-"""What a run can be told beyond transformers' arguments: typed fields, from a YAML file and the command line.
+"""Options of a run beyond transformers' own: typed fields, from a YAML file and the command line.
 
 Imports neither torch nor transformers before something is parsed: `sigma-slu finetune --help` shows these fields.
 """
@@ -6,7 +6,6 @@ Imports neither torch nor transformers before something is parsed: `sigma-slu fi
 from __future__ import annotations
 
 import difflib
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -16,8 +15,12 @@ from typing import Any, Literal
 from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS
 
 
-# What `--head` can be: whatever answers one of the tasks that are fine-tuned for.
+# The values of `--head`: all heads that can be fine-tuned.
 HEADS = tuple(kind.head for kind in MODEL_KINDS.values() if kind.head and "pretrain" not in kind.tasks)
+
+
+# Characters of a configuration: YAML is read slowly.
+_MAX_CONFIG = 200_000
 
 
 def described(text: str, default: Any = None, **metadata: Any) -> Any:
@@ -29,7 +32,7 @@ def described(text: str, default: Any = None, **metadata: Any) -> Any:
 
 @dataclass
 class ModelArguments:
-    """Which model is trained: a Sigma checkpoint, a new Sigma around a T5 / mT5, or a new one from sizes alone."""
+    """Which model is trained: a Sigma checkpoint, a new Sigma around a T5 / mT5, or a new one of given sizes."""
 
     _argument_group_name = "model"
 
@@ -41,14 +44,14 @@ class ModelArguments:
         "fields of SigmaConfig, as JSON on the command line; with `model` they change its configuration"
     )
     tokenizer: str | None = described(
-        "tokenizer of a new model: `words` (one piece a word of the training texts), `unigram` (trained on them), a "
+        "tokenizer of a new model: `words` (one token per word of the training texts), `unigram` (trained on them), a "
         "folder, or a name on the Hub; by default that of `text_model`, else `words`"
     )
-    vocabulary_size: int = described("pieces of a `unigram` tokenizer", 8000)
+    vocabulary_size: int = described("number of tokens of a `unigram` tokenizer", 8000)
     feature_extractor: dict | str | None = described("fields of SigmaFeatureExtractor that differ from its defaults")
     max_text_length: int | None = described("longest target in tokens (default: the checkpoint's, or 50)")
     head: str = described(
-        "what answers; auto: the head of `model` where it chooses among labels and fits the task, else generation",
+        "the head that answers; auto: that of `model` if it chooses among labels and serves the task, else generation",
         "auto",
         choices=("auto", *HEADS),
     )
@@ -70,29 +73,27 @@ class DataArguments:
         "wlasl_hands, ...), a folder made by `sigma-slu build-dataset`, or a name on the Hub",
         ["synthetic"],
     )
-    data_dir: list[str] | None = described("folder of each corpus's own files; one for all, or one a corpus")
+    data_dir: list[str] | None = described("folder of each corpus's own files; one for all, or one per corpus")
     corpus_options: dict | str | None = described("other options of the corpus builders")
-    validation_corpus: str | None = described(
-        "the corpus that is validated and tested on (default: the last of `corpus`)"
-    )
+    validation_corpus: str | None = described("corpus to validate and test on (default: the last of `corpus`)")
     train_split: str = described("split to train on; slices such as train[:10%%] work", "train")
     validation_split: str = described("split that chooses the checkpoint; none: do not validate", "validation")
-    test_split: str = described("split that is looked at once, at the end; none: do not test", "test")
-    max_train_clips: int | None = described("train on the first N clips alone")
-    max_validation_clips: int | None = described("validate on the first N clips alone")
-    max_test_clips: int | None = described("test on the first N clips alone")
-    language: str | None = described("spoken language of the prompt (default: the corpus's own, clip by clip)")
+    test_split: str = described("split that is scored once, at the end; none: do not test", "test")
+    max_train_clips: int | None = described("train on the first N clips only")
+    max_validation_clips: int | None = described("validate on the first N clips only")
+    max_test_clips: int | None = described("test on the first N clips only")
+    language: str | None = described("spoken language of the prompt (default: each clip's own)")
     augmentation: dict | str | None = described(
-        "fields of PoseAugmentation, applied in training alone; none: no augmentation (default: the checkpoint's)"
+        "fields of PoseAugmentation, applied in training only; none: no augmentation (default: the checkpoint's)"
     )
     constrain_labels: bool = described(
-        "isolated signs that are written: nothing but labels of the training split can be", False
+        "isolated signs with a generative head: write only labels of the training split", False
     )
     preset: str = described("normalisation of texts before they are scored, see `sigma-slu evaluate --help`", "none")
 
     def __post_init__(self) -> None:
         self.corpus_options = as_mapping("corpus_options", self.corpus_options)
-        if self.augmentation is not None:  # which would leave it to the checkpoint
+        if self.augmentation is not None:  # None leaves it to the checkpoint
             self.augmentation = {} if self.augmentation == "none" else as_mapping("augmentation", self.augmentation)
         if not self.corpus:
             raise ValueError("expected at least one corpus, received none")
@@ -104,31 +105,31 @@ class DataArguments:
 
 @dataclass
 class AdapterArguments:
-    """What of a trained model an adapter changes."""
+    """What an adapter changes in a trained model."""
 
     _argument_group_name = "adapter"
 
     adapter: Literal["none", "lora"] = described(
-        "train every weight, or low-rank changes of a trained `model`", "none"
+        "none: train every weight; lora: train low-rank changes of a trained `model`", "none"
     )
     lora_rank: int = described("rank of the adapter's changes", 8)
     lora_alpha: float | None = described("scale of the changes, times the rank (default: twice the rank)")
     lora_dropout: float = described("dropout before the adapter's changes", 0.0)
     pose_encoder: Literal["full", "frozen", "lora"] = described(
-        "the pose encoder trains in full, stays as it is, or gets low-rank changes and trains its norms", "lora"
+        "train the pose encoder in full, freeze it, or train low-rank changes of it and its norms", "lora"
     )
     modules_to_save: list[str] = described("further modules that train in full, for example lm_head", [])
 
 
 @dataclass
 class ClipTrainingFields:
-    """What the training of clips can be told beyond transformers' arguments."""
+    """Options of training on clips beyond transformers' own."""
 
     _argument_group_name = "training"
 
     frames_per_batch: int | None = described(
-        "most frames, padding included, on a device at once: batches hold fewer long clips and more short ones, at "
-        "most per_device_train_batch_size"
+        "largest number of frames in a device's batch, padding included: batches hold fewer long clips and more short "
+        "ones, at most per_device_train_batch_size"
     )
     length_grouping: bool = described("put clips of similar length into one batch", True)
     pose_learning_rate: float | None = described("learning rate of the pose encoder (default: learning_rate)")
@@ -140,25 +141,27 @@ class ClipTrainingFields:
     freeze: list[str] = described("parts that are not trained: pose_encoder, text_backbone, embeddings, heads", [])
     freeze_batch_norm: bool = described("keep the pose encoder's running statistics (few clips)", False)
     sync_batch_norm: bool = described("statistics over the batches of all processes together", True)
-    ema_decay: float | None = described("keep and evaluate a moving average of the weights, for example 0.999")
+    ema_decay: float | None = described("keep and evaluate a moving average of the weights, with this decay: 0.999")
     on_non_finite: Literal["stop", "skip"] = described(
-        "what a NaN or infinite loss does: stop, or skip and count", "stop"
+        "on a NaN or infinite loss: stop, or skip the step and count it", "stop"
     )
-    early_stopping_patience: int | None = described("stop after so many evaluations without a better one")
-    resume: bool = described("go on from the last complete checkpoint of output_dir, if there is one", False)
+    early_stopping_patience: int | None = described("stop after this many evaluations without a better score")
+    resume: bool = described("continue from the last complete checkpoint of output_dir, if there is one", False)
     overwrite: bool = described("start again although output_dir holds the checkpoints of another run", False)
 
 
 def as_mapping(name: str, value: dict[str, Any] | str | None) -> dict[str, Any]:
-    """A field that is a mapping in YAML and JSON on the command line.
+    """A field that is a mapping in YAML, and JSON on the command line.
 
     Raises:
         ValueError: for anything else.
     """
     if isinstance(value, str):
+        from modeling_sigma.io.json_text import parsed_json
+
         try:
-            value = json.loads(value)
-        except json.JSONDecodeError as error:
+            value = parsed_json(value)
+        except ValueError as error:
             raise ValueError(f"expected {name} as JSON, for example '{{\"a\": 1}}', received {value!r}") from error
     if value is not None and not isinstance(value, dict):
         raise ValueError(f"expected {name} as a mapping, received {value!r}")
@@ -172,9 +175,9 @@ def parse_arguments(classes: Sequence[type], argv: Sequence[str] | None = None, 
 
     Args:
         classes (`Sequence[type]`):
-            Dataclasses.
+            The dataclasses to fill.
         argv (`Sequence[str]`, *optional*):
-            Arguments; the process's by default.
+            The arguments; by default those of the process.
         **kwargs:
             Passed to `HfArgumentParser`, such as `description`.
 
@@ -194,13 +197,18 @@ def read_config(path: str | Path, classes: Sequence[type]) -> dict[str, Any]:
     """The fields of a YAML file.
 
     Raises:
-        ValueError: if it is no mapping, or has a field that none of `classes` has.
+        ValueError: if it is not a mapping, or has a field that none of `classes` has.
     """
     import yaml
 
+    from modeling_sigma.io.text_files import read_text
+
+    text = read_text(path, "a configuration (YAML)")
+    if len(text) > _MAX_CONFIG:
+        raise ValueError(f"{path}: expected at most {_MAX_CONFIG:,} characters, received {len(text):,}: is it YAML?")
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # the last for a date or number that there is not
         raise ValueError(f"{path}: expected YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected fields and values, received {type(content).__name__}")
@@ -210,6 +218,6 @@ def read_config(path: str | Path, classes: Sequence[type]) -> dict[str, Any]:
             similar = difflib.get_close_matches(str(name), known, n=1)
             hint = f": did you mean {similar[0]}?" if similar else ""
             raise ValueError(f"{path}: unknown field {name!r}{hint}")
-    # A single value where a list is meant is that list; numbers such as 1e-4 are strings in YAML and are parsed.
+    # A single value stands for a list of one; YAML reads numbers such as 1e-4 as strings, which are parsed later.
     lists = {entry.name for cls in classes for entry in fields(cls) if str(entry.type).startswith("list[")}
     return {n: [v] if n in lists and not isinstance(v, list) and v is not None else v for n, v in content.items()}

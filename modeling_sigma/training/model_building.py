@@ -1,4 +1,4 @@
-"""The model and the processor of a run: from a checkpoint, around a text model, or from sizes alone."""
+"""The model and the processor of a run: from a checkpoint, around a text model, or new, of given sizes."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def build_model(
 
     Args:
         arguments ([`ModelArguments`]):
-            Where to start.
+            Which model to start from, or the sizes of a new one.
         task ([`Task`]):
-            What is learnt; its labels are numbered already, for heads that choose.
+            What is learnt. For heads that choose a label, its labels are numbered already.
         rows (`datasets.Dataset`):
             The training split: a new tokenizer is made for its texts and prompts.
         augmentation (`dict`, *optional*):
-            What training may do to a clip; part of the saved feature extractor. Empty: nothing. By default as the
-            checkpoint's extractor says.
+            Augmentation in training, saved with the feature extractor; empty for none. By default that of the
+            checkpoint's extractor.
 
     Raises:
         ValueError, OSError: for a checkpoint, tokenizer or configuration that cannot be used.
@@ -42,7 +42,7 @@ def build_model(
     fields = as_mapping("model_config", arguments.model_config)
     if task.labels is not None:
         fields["id2label"] = dict(enumerate(task.labels))
-        fields["label2id"] = {name: number for number, name in enumerate(task.labels)}
+        fields["label2id"] = {label: number for number, label in enumerate(task.labels)}
     if arguments.model is not None:
         config = _changed_config(arguments.model, fields)
         if writes and not config.use_prompt:
@@ -66,7 +66,7 @@ def build_model(
 
 
 def _keep_known_labels(model: Any, name: str, kind: ModelKind) -> None:
-    """Labels that the checkpoint's head of the same kind has, too, start from what it knows of them."""
+    """Copies the weights of labels that the checkpoint's head, if it is of the same kind, has too."""
     old_config = AutoConfig.from_pretrained(name, trust_remote_code=False)
     old_numbers = {label: number for number, label in old_config.id2label.items()}
     known = {label: number for number, label in model.config.id2label.items() if label in old_numbers}
@@ -126,7 +126,7 @@ def _new_processor(arguments: ModelArguments, config: Any, tokenizer: Any, augme
 
 
 def _processor_of(arguments: ModelArguments, config: Any, augmentation: dict[str, Any] | None) -> Any:
-    """The checkpoint's, with the fields that the run changes. Its estimator may be another one now."""
+    """The checkpoint's processor, with the fields that the run changes. The clips may come from another estimator."""
     name = str(arguments.model)
     if config.use_prompt:
         processor = AutoProcessor.from_pretrained(name, trust_remote_code=False)

@@ -1,7 +1,7 @@
-"""What a run learns, and how it is judged: the one object that knows what follows from a task and a head.
+"""What a run learns, and how it is judged: one object that knows all that follows from a task and a head.
 
-A task owns its target (the text, the glosses, a label), its model class and trainer, the batches that both read, the
-scores that judge it, and the form in which predictions are written. Recipes, the demo and the benchmarks ask it.
+A task owns its target (the text, the glosses or a label), its model class and trainer, the batches that both read, the
+scores that judge it, and the format in which predictions are written. Recipes, the demo and the benchmarks use it.
 
 Not here: which classes of models exist (`model_kinds_sigma.py`), how a model trains (`trainers.py`).
 """
@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoConfig
 
+from modeling_sigma.jobs.atomic_files import write_text
 from modeling_sigma.metrics.recognition import word_error_rates
 from modeling_sigma.metrics.retrieval import retrieval_scores
 from modeling_sigma.metrics.text_normalization import get_preset
@@ -48,14 +49,14 @@ class Task:
         preset (`str`, *optional*, defaults to `"none"`):
             How texts are normalised before they are scored.
         constrain_labels (`bool`, *optional*, defaults to `False`):
-            In evaluation, write nothing but targets of the training split (isolated signs).
+            In evaluation, write only targets of the training split (isolated signs).
 
     Raises:
         ValueError: for an unknown preset.
 
     Attributes:
         labels (`list[str]`, *optional*):
-            Names of the labels in the order of their numbers, for heads that choose; see `number_labels`.
+            Names of the labels in the order of their numbers, for heads that choose a label; see `number_labels`.
     """
 
     trainer_class: Any = SigmaTrainer
@@ -81,10 +82,14 @@ class Task:
     # --- targets
 
     def target(self, clip: Any) -> str:
-        """What a model learns to answer for a clip: a [`ClipSample`], or a row of a corpus.
+        """The text or glosses that a model learns to write for a clip.
+
+        Args:
+            clip ([`ClipSample`] or `Mapping`):
+                A clip, or its row in a corpus.
 
         Raises:
-            ValueError: for a clip without it.
+            ValueError: for a clip without a target.
         """
         row = clip if isinstance(clip, Mapping) else vars(clip)
         target = " ".join(row["gloss"]) if self.name == "cslr" else row["text"]
@@ -100,18 +105,18 @@ class Task:
         return [self.target(row) for row in text_rows(rows)]
 
     def references(self, rows: Any) -> list[str]:
-        """The target of each clip of a split, in one line as in the files that `sigma-slu evaluate` reads."""
+        """The target of each clip of a split on one line, as in the files that `sigma-slu evaluate` reads."""
         return [" ".join(target.split()) for target in self.targets(rows)]
 
     def prompt_languages(self, rows: Any) -> list[str]:
-        """The spoken languages that prompts for these clips name."""
+        """The spoken languages that the prompts of these clips name."""
         return [self.language] if self.language else list(rows.unique("spoken_language"))
 
     def number_labels(self, splits: Mapping[str, Any]) -> None:
-        """Numbers the labels of all splits, where the head chooses among labels.
+        """Numbers the labels of all splits, if the head chooses among labels.
 
-        A corpus's label set is known beforehand, and a clip of a sign that training lacks counts as a mistake, not as
-        a clip less. Warns of such labels.
+        Labels without a training clip are numbered too, with a warning: clips of them count as mistakes, and are not
+        left out of the score.
         """
         if not self.kind.has_labels:
             return
@@ -129,7 +134,7 @@ class Task:
             )
 
     def set_labels(self, labels: Iterable[str]) -> None:
-        """These labels, in the order of their numbers."""
+        """Sets the labels, given in the order of their numbers."""
         self.labels = list(labels)
         self._label_numbers = {label: number for number, label in enumerate(self.labels)}
 
@@ -147,14 +152,17 @@ class Task:
     # --- batches
 
     def collate(self, processor: Any, samples: Sequence[Any]) -> dict[str, Any]:
-        """The tensors of some [`ClipSample`]s, and their `sample_ids` (`list[str]`) for messages, which trainers take
-        out again. A clip with a generator is augmented by it.
+        """Makes a batch of clips.
 
         Args:
             processor ([`SigmaProcessor`] or [`SigmaFeatureExtractor`]):
-                The model's.
+                The model's processor, or its feature extractor if it has no tokenizer.
             samples (`Sequence[ClipSample]`):
-                The clips.
+                The clips. Those with a generator are augmented with it.
+
+        Returns:
+            `dict`: the tensors that the model reads, and `sample_ids` (`list[str]`), which trainers remove and name in
+            messages.
         """
         generators = [sample.generator for sample in samples]
         arguments: dict[str, Any] = {"poses": [sample.clip for sample in samples]}
@@ -172,13 +180,9 @@ class Task:
 
     # --- training and scores
 
-    def trainer_options(self, processor: Any, rows: Any) -> dict[str, Any]:
-        """Further arguments of the trainer, given the clips that it trains on."""
-        return {}
-
     @property
     def best_metric(self) -> tuple[str, bool]:
-        """The metric of the validation split that chooses the best checkpoint, and whether more of it is better."""
+        """The metric on the validation split that chooses the best checkpoint, and whether higher is better."""
         return {
             "pretrain": ("loss", False),
             "islr": ("top1_per_instance", True),
@@ -187,36 +191,45 @@ class Task:
         }[self.name]
 
     def scores(self, evaluation: Any, processor: Any) -> dict[str, float]:
-        """The scores of an `EvalPrediction`, whose `references` are the texts of the clips: label ids are cut off at
-        `max_text_length`, and lack what the tokenizer does not know."""
+        """The scores of an `EvalPrediction` against its `references`, the texts of the clips. Label ids would not do:
+        they are truncated at `max_text_length`, and lack what the tokenizer does not know."""
         tokenizer = getattr(processor, "tokenizer", None)
         return build_compute_metrics(tokenizer, self.name, self.preset, label_names=self.labels)(evaluation)
 
     def texts(self, predictions: NDArray[Any], processor: Any) -> list[str] | None:
-        """The predictions of a trainer as texts, one per clip; None for a task without texts."""
+        """A trainer's predictions as texts, one per clip; None for a task that writes no text."""
         return None
 
     def write_predictions(self, predictions: Any, rows: Any, processor: Any, folder: Path, split: str) -> None:
-        """Writes `predictions_SPLIT.txt` and `references_SPLIT.txt`, one clip a line, for `sigma-slu evaluate`."""
+        """Writes `predictions_SPLIT.txt` and `references_SPLIT.txt`, one line per clip, for `sigma-slu evaluate`."""
         texts = self.texts(predictions, processor)
         if texts is None:
             return
         for name, lines in (("predictions", texts), ("references", self.references(rows))):
             content = "".join(" ".join(line.split()) + "\n" for line in lines)
-            (folder / f"{name}_{split}.txt").write_text(content, encoding="utf-8")
+            write_text(folder / f"{name}_{split}.txt", content)
 
 
 class WritingTask(Task):
-    """A task for models that write: the target is tokens."""
+    """A task for generative models: the target is a sequence of tokens."""
 
     trainer_class = SigmaSeq2SeqTrainer
 
     def _with_targets(self, batch: dict[str, Any], samples: Sequence[Any]) -> dict[str, Any]:
-        # These models need the text as labels alone.
+        # Generative models need the text only as labels.
         return {name: value for name, value in batch.items() if not name.startswith("text_")}
 
-    def trainer_options(self, processor: Any, rows: Any) -> dict[str, Any]:
-        """Warns of characters that the tokenizer cannot write: a model never learns them."""
+    def generation_options(self, processor: Any, rows: Any) -> dict[str, Any]:
+        """Further arguments for `generate` in evaluation: with `constrain_labels`, only labels of the training split.
+
+        Warns about characters that the tokenizer cannot write: no model can learn them.
+
+        Args:
+            processor ([`SigmaProcessor`]):
+                The model's processor.
+            rows (`datasets.Dataset`):
+                The training split.
+        """
         texts, tokenizer = sorted(set(self.targets(rows))), processor.tokenizer
         unknown = [text for text in texts if tokenizer.unk_token_id in tokenizer(text, verbose=False)["input_ids"]]
         if unknown:
@@ -229,7 +242,7 @@ class WritingTask(Task):
             )
         if self.name != "islr" or not self.constrain_labels:
             return {}
-        return {"generation_options": {"prefix_allowed_tokens_fn": LabelTrie.from_labels(texts, tokenizer)}}
+        return {"prefix_allowed_tokens_fn": LabelTrie.from_labels(texts, tokenizer)}
 
     def texts(self, predictions: NDArray[Any], processor: Any) -> list[str]:
         return decode_token_ids(predictions, processor)
@@ -247,7 +260,7 @@ class LabelTask(Task):
 
 
 class CTCTask(Task):
-    """A task for heads that spell glosses by CTC; predictions are the best path of every clip."""
+    """A task for CTC heads, which recognise glosses; predictions are the best path of every clip."""
 
     trainer_class = SigmaCTCTrainer
 
@@ -268,14 +281,14 @@ class CTCTask(Task):
         return _numbers(rates)
 
     def texts(self, predictions: NDArray[Any], processor: Any) -> list[str]:
-        """Best paths as gloss lines: repeated numbers count once, blanks and padding (negative) not at all."""
+        """Best paths as lines of glosses: repeated numbers are merged, blanks and padding (negative) dropped."""
         glosses = self.labels or []
         paths = ([number for number, _ in groupby(row) if number > BLANK_ID] for row in predictions.tolist())
         return [" ".join(glosses[number] for number in path) for path in paths]
 
 
 class PreTrainingTask(Task):
-    """Alignment, sign-text matching and language modelling in one; judged by its losses and by retrieval."""
+    """Alignment, sign-text matching and language modelling together; judged by the losses and by retrieval."""
 
     trainer_class = SigmaPreTrainer
 
@@ -287,15 +300,6 @@ class PreTrainingTask(Task):
         return {**{name: value for name, value in means.items() if value == value}, **retrieval}
 
 
-# What a model takes and gives is what transformers' Auto classes tell apart.
-TASK_OF_AUTO_CLASS: dict[str, type[Task]] = {
-    "AutoModelForPreTraining": PreTrainingTask,
-    "AutoModelForSeq2SeqLM": WritingTask,
-    "AutoModelForSequenceClassification": LabelTask,
-    "AutoModelForCTC": CTCTask,
-}
-
-
 def choose_task(name: str, head: str = "auto", model: str | None = None, **options: Any) -> Task:
     """The task of a run.
 
@@ -303,8 +307,8 @@ def choose_task(name: str, head: str = "auto", model: str | None = None, **optio
         name (`str`):
             `"islr"`, `"cslr"`, `"slt"` or `"pretrain"`.
         head (`str`, *optional*, defaults to `"auto"`):
-            What answers: a head of the table of model kinds. `"auto"` keeps the head of `model` where it chooses among
-            labels and serves the task, else writes.
+            The head that answers, by its name in the table of model kinds. `"auto"` keeps the head of `model` if it
+            chooses among labels and serves the task, else takes `"generation"`.
         model (`str`, *optional*):
             The checkpoint that the run starts from.
         **options:
@@ -314,8 +318,8 @@ def choose_task(name: str, head: str = "auto", model: str | None = None, **optio
         ValueError: for a head that does not serve the task.
     """
     if name == "pretrain":
-        kind = kind_with_head("pretrain")
-    elif head != "auto":
+        return PreTrainingTask(name, kind_with_head("pretrain"), **options)
+    if head != "auto":
         kind = kind_with_head(head)
     else:
         own = None if model is None else kind_of(model)
@@ -323,21 +327,23 @@ def choose_task(name: str, head: str = "auto", model: str | None = None, **optio
     if name not in kind.tasks:
         serves = " or ".join(kind.tasks)
         raise ValueError(f"expected task {serves} for the head {kind.head}, received {name}: use --head generation")
-    return TASK_OF_AUTO_CLASS[kind.auto_class](name, kind, **options)
+    if not kind.has_labels:
+        return WritingTask(name, kind, **options)
+    return (CTCTask if name == "cslr" else LabelTask)(name, kind, **options)
 
 
 def kind_of(model: str) -> ModelKind | None:
-    """The kind of model that a checkpoint holds; None where it says another one or none."""
+    """The kind of model that a checkpoint holds; None if its configuration names an unknown class or none."""
     register_sigma()
     config = AutoConfig.from_pretrained(model, trust_remote_code=False)
     return MODEL_KINDS.get(str((config.architectures or [""])[0]))
 
 
 def text_rows(rows: Any) -> Any:
-    """A split without its keypoints: quick to read through."""
+    """A split without its keypoints, which is quick to read through."""
     return rows.select_columns(["sample_id", "text", "gloss", "spoken_language"])
 
 
 def _numbers(scores: Mapping[str, Any]) -> dict[str, float]:
-    """What a trainer logs of scores."""
+    """The scores that a trainer can log: those that are numbers."""
     return {name: float(value) for name, value in scores.items() if isinstance(value, (int, float))}

@@ -1,4 +1,4 @@
-"""Trainers of Sigma models: `transformers`' own, with batches by frames and the care that clips need."""
+"""Trainers of Sigma models: those of `transformers`, with batches by frames and the care that clips need."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from modeling_sigma.training.optimization.batch_normalization import freeze_batc
 from modeling_sigma.training.optimization.muon_adamw import MuonAdamW
 from modeling_sigma.training.optimization.optimizer_groups import PARTS, freeze_parts, parameter_groups
 from modeling_sigma.training.optimization.weight_average import WeightAverage, WeightAverageCallback
-from modeling_sigma.training.run.callbacks import EpochCallback, NonFiniteGuard
+from modeling_sigma.training.run.callbacks import EpochCallback, LogitScaleCallback, NonFiniteGuard
 from modeling_sigma.training.run.checkpoints import saving_failed
 from modeling_sigma.training.run.trained_bundle import save_trained
 from modeling_sigma.training.training_arguments import SigmaTrainingArguments
@@ -45,17 +45,18 @@ _RATES = {
 
 
 class SigmaTrainer(Trainer):
-    """A `Trainer` whose task makes its batches and scores, and whose arguments are [`SigmaTrainingArguments`]. This
-    class itself trains label heads.
+    """A `Trainer` whose task makes its batches and scores, and whose arguments are [`SigmaTrainingArguments`]. Label
+    heads are trained with this class itself.
 
-    Losses that are means over the clips of a batch are weighted by its clips, so that accumulation and processes with
-    batches of different sizes give the mean over the whole step; losses of tokens are counted by the Trainer.
+    A loss that is a mean over the clips of a batch is weighted by their number, so that accumulated batches, and
+    processes with batches of different sizes, give the mean over the whole step. The Trainer itself does this for
+    losses over tokens.
 
     Args:
         task ([`Task`]):
             What the model learns.
         processing_class ([`SigmaProcessor`] or [`SigmaFeatureExtractor`]):
-            The model's.
+            The model's processor, or its feature extractor if it has no tokenizer.
         **kwargs:
             Further arguments of `transformers.Trainer`. `train_dataset` is a [`ClipDataset`] or a [`BatchStream`].
     """
@@ -77,14 +78,14 @@ class SigmaTrainer(Trainer):
         self._check_hardware()
         model = self.model
         if self.label_smoother is not None:
-            # Our objectives smooth by themselves, each as its labels need it.
+            # Our objectives smooth labels themselves, each in its own way.
             model.config.label_smoothing, self.label_smoother = self.args.label_smoothing_factor, None
         freeze_parts(model, self.args.freeze)
         if self.args.freeze_batch_norm:
             freeze_batch_norm(model)
         if self.args.sync_batch_norm and self.args.world_size > 1:
-            self.model = self.model_wrapped = model = synchronize_batch_norm(model, self.args.device.type)
-        # transformers asks for **kwargs, which all our models have; what counts is who divides by the number of items.
+            synchronize_batch_norm(model)
+        # transformers looks for **kwargs, which all our models have; what matters is who divides by the item count.
         base = model.get_base_model() if hasattr(model, "get_base_model") else model
         self.counts_tokens = "num_items_in_batch" in inspect.signature(base.forward).parameters
         self.model_accepts_loss_kwargs = self.counts_tokens
@@ -97,31 +98,31 @@ class SigmaTrainer(Trainer):
         if self.args.ema_decay is not None:
             self.average = WeightAverage(model, self.args.ema_decay)
             self.add_callback(WeightAverageCallback(self.average))
-        self._sums: dict[str, torch.Tensor] = {}  # of what is logged beside the loss
+        self._sums: dict[str, torch.Tensor] = {}  # of what is logged besides the loss
         self._num_summed = 0.0
 
     def _check_hardware(self) -> None:
         if self.args.n_gpu > 1:
             raise ValueError(
-                f"expected one process a GPU, received {self.args.n_gpu} GPUs for one: start with `accelerate launch` "
-                "or show one alone with CUDA_VISIBLE_DEVICES=0"
+                f"expected one process per GPU, received {self.args.n_gpu} GPUs for one: use `accelerate launch`, "
+                "or show it a single one with CUDA_VISIBLE_DEVICES=0"
             )
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             for name, value in (("ema_decay", None), ("on_non_finite", "stop")):
                 if getattr(self.args, name) != value:
-                    raise ValueError(f"expected {name} {value} where weights are shared out (FSDP, DeepSpeed)")
+                    raise ValueError(f"expected {name} {value} where weights are sharded (FSDP, DeepSpeed)")
 
     # --- data
 
     def get_train_dataloader(self) -> DataLoader:
-        """Batches by frames (see [`FrameBudgetSampler`]), or those that a [`BatchStream`] makes itself."""
+        """Batches by frames (see [`FrameBudgetSampler`]), or those of a [`BatchStream`]."""
         if self.train_dataset is None:
             raise ValueError("expected a train_dataset, received none")
         args = self.args
         if isinstance(self.train_dataset, BatchStream):
             if args.world_size > 1:
                 raise ValueError(f"expected one process for a stream of batches, received {args.world_size}")
-            # A generator of its own: the random state stays the model's.
+            # Its own generator, so that it does not change the random state that the model draws from.
             return DataLoader(
                 self.train_dataset, batch_size=None, collate_fn=self.data_collator, generator=torch.Generator()
             )
@@ -144,13 +145,14 @@ class SigmaTrainer(Trainer):
         )
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
-        """All clips in their own order, whatever the arguments say of training's order and of its last batch: only so
-        predictions stand beside the references of their clips."""
+        """All clips in their order, whatever the arguments say about order and last batch in training: predictions are
+        compared with references in this order."""
         dataset = self.eval_dataset if eval_dataset is None else eval_dataset
         if isinstance(dataset, str):
             dataset = self.eval_dataset[dataset]
-        if dataset is None:
-            raise ValueError("expected an eval_dataset, received none")
+        if dataset is None or len(dataset) == 0:
+            what = "none" if dataset is None else "one without clips"
+            raise ValueError(f"expected an eval_dataset with clips, received {what}: add clips, or eval_strategy no")
         sampler = BatchSampler(SequentialSampler(dataset), self.args.eval_batch_size, drop_last=False)
         return self._loader(dataset, sampler)
 
@@ -174,7 +176,13 @@ class SigmaTrainer(Trainer):
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> tuple[list[Any], Any]:
-        """Also counts the clips and target tokens of the whole step, over all processes."""
+        """Also counts the clips and target tokens of the whole step, over all processes.
+
+        A run that goes on from its last step has no batches: transformers would train one step too many.
+        """
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return [], None
         batches, num_items = super().get_batch_samples(epoch_iterator, num_batches, device)
         counts = torch.zeros(4, device=device)
         for batch in batches:
@@ -195,10 +203,11 @@ class SigmaTrainer(Trainer):
         """A step on one batch.
 
         Raises:
-            ValueError: for a loss that is not finite (see `on_non_finite`).
+            ValueError: for clips or a loss that are not finite (see `on_non_finite`).
             MemoryError: when the batch does not fit into memory, naming its size.
         """
         sample_ids = inputs.pop("sample_ids", [])
+        inputs["pose_values"] = self.guard.finite_poses(inputs["pose_values"], sample_ids, self.state.global_step)
         try:
             loss = super().training_step(model, inputs, num_items_in_batch)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
@@ -206,7 +215,7 @@ class SigmaTrainer(Trainer):
                 raise
             raise MemoryError(self._describe_batch(inputs, sample_ids)) from error
         self.guard.watch_loss(loss, sample_ids, self.state.global_step)
-        # Here only where such steps are skipped: the Trainer sums losses, and the log would never be a number again.
+        # Reached only if such steps are skipped: the Trainer sums losses, and one NaN would spoil the log for good.
         return torch.where(torch.isfinite(loss), loss, 0.0)
 
     def _describe_batch(self, inputs: dict[str, Any], sample_ids: list[str]) -> str:
@@ -225,7 +234,7 @@ class SigmaTrainer(Trainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """As in `Trainer`; in training, means over clips are weighted by the batch's share of the step."""
+        """As in `Trainer`; in training, a mean over clips is weighted by the batch's share of the step."""
         loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
         if model.training and not self.counts_tokens:
             loss = self.scale_loss(loss, outputs, len(inputs["pose_values"]))
@@ -242,7 +251,7 @@ class SigmaTrainer(Trainer):
         )
 
     def evaluation_loop(self, dataloader: DataLoader, *args: Any, **kwargs: Any) -> Any:
-        """As in `Trainer`, on the averaged weights if there are some. Clips that fill up the last batch of several
+        """As in `Trainer`, with the averaged weights if there are any. Clips that fill up the last batch of several
         processes do not count (`Seq2SeqTrainer` would count them twice)."""
         self.gather_function = self.accelerator.gather_for_metrics
         self._evaluated: Any = dataloader.dataset
@@ -283,7 +292,7 @@ class SigmaTrainer(Trainer):
             self._sums[name] = self._sums.get(name, 0.0) + value.detach()
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Adds clips and frames a step, the share of padding, learning rates of the parts, and skipped steps."""
+        """Adds clips and frames per step, the share of padding, the parts' learning rates, and skipped steps."""
         if "loss" in logs and self._num_summed:
             logs.update({name: round(float(total) / self._num_summed, 6) for name, total in self._sums.items()})
             self._sums, self._num_summed = {}, 0.0
@@ -294,14 +303,14 @@ class SigmaTrainer(Trainer):
         super().log(logs, start_time)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        """transformers' estimate, 6 x parameters x tokens, with frames for tokens."""
+        """transformers' estimate, 6 x parameters x tokens, with frames in place of tokens."""
         frames = {self.model.main_input_name: inputs["pose_attention_mask"]}
         return super().floating_point_ops(frames)
 
     # --- checkpoints
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Also saves the averaged weights beside a checkpoint."""
+        """Also saves the averaged weights into a checkpoint's folder."""
         super().save_model(output_dir, _internal_call)
         if self.average is not None and self.args.should_save and _internal_call:
             self.average.save(output_dir or self.args.output_dir)
@@ -400,7 +409,7 @@ class SigmaCTCTrainer(SigmaTrainer):
     def prediction_step(
         self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None
     ) -> Any:
-        """Loss, the best gloss or blank of every frame (-100 behind a clip), and the glosses."""
+        """Loss, the best gloss or blank of every frame (-100 after the end of a clip), and the glosses."""
         mask = inputs["pose_attention_mask"]
         loss, logits, labels = super().prediction_step(model, inputs, prediction_loss_only)
         if logits is None:
@@ -409,16 +418,12 @@ class SigmaCTCTrainer(SigmaTrainer):
 
 
 class SigmaSeq2SeqTrainer(SigmaTrainer, Seq2SeqTrainer):
-    """Trains models that write; evaluation generates, at most `generation_max_length` tokens.
+    """Trains generative models; evaluation generates at most `generation_max_length` tokens."""
 
-    Args:
-        generation_options (`dict`, *optional*):
-            Further arguments of `generate`, such as a [`LabelTrie`] as `prefix_allowed_tokens_fn`.
-    """
-
-    def __init__(self, *, generation_options: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.generation_options = generation_options or {}
+        rows = getattr(self.train_dataset, "rows", None)
+        self.generation_options = {} if rows is None else self.task.generation_options(self.processing_class, rows)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         return super().evaluate(*args, **self._with_options(kwargs))
@@ -428,7 +433,7 @@ class SigmaSeq2SeqTrainer(SigmaTrainer, Seq2SeqTrainer):
 
     def prediction_step(self, *args: Any, **kwargs: Any) -> Any:
         result = super().prediction_step(*args, **kwargs)
-        # transformers fills in its default of 20, and then wonders about a second length.
+        # transformers fills in its default of 20, and then warns of two lengths.
         self.model.generation_config.max_length = None
         return result
 
@@ -454,6 +459,7 @@ class SigmaPreTrainer(SigmaTrainer):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.counts_tokens = self.model_accepts_loss_kwargs = False
+        self.add_callback(LogitScaleCallback())
         self._num_batches = 0
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> tuple[list[Any], Any]:
@@ -462,7 +468,7 @@ class SigmaPreTrainer(SigmaTrainer):
         return batches, num_items
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """Hard negatives are drawn from seed and step: equal on all processes, and after a resume."""
+        """Hard negatives depend on seed and step alone: the same on all processes, and after a resume."""
         if model.training:
             generator = torch.Generator(self.args.device)
             generator.manual_seed(self.args.seed * 1_000_003 + self.state.global_step * 1009 + self._batch_number)
@@ -475,8 +481,9 @@ class SigmaPreTrainer(SigmaTrainer):
         self._add_to_log(**{name: value / self._num_batches for name, value in terms.items()})
         labels = outputs.get("matching_labels")
         if labels is not None:
-            right = (outputs["matching_logits"].argmax(dim=-1) == labels).float().mean()
-            self._add_to_log(matching_accuracy=right / self._num_batches)
+            is_right = (outputs["matching_logits"].argmax(dim=-1) == labels) & (labels != -100)
+            accuracy = is_right.sum() / (labels != -100).sum().clamp(min=1)
+            self._add_to_log(matching_accuracy=accuracy / self._num_batches)
         scaled = loss / self._num_batches
         if "lm_loss" in terms and self._num_batches > 1:
             config: Any = self.model.config

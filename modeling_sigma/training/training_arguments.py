@@ -23,25 +23,25 @@ class SigmaTrainingArguments(ClipTrainingFields, Seq2SeqTrainingArguments):
 
     _argument_group_name = "training"
 
-    # The paper's, and ours where a mistake would be silent.
+    # The paper's defaults, and ours where a mistake would go unnoticed.
     learning_rate: float = described("peak learning rate", 1e-4)
     adam_epsilon: float = described("epsilon of AdamW", 1e-9)
     weight_decay: float = described("weight decay of AdamW", 1e-4)
     lr_scheduler_type: str = described("learning rate schedule", "cosine")
     num_train_epochs: float = described("passes over the clips", 10.0)
-    per_device_train_batch_size: int = described("most clips on a device at once", 16)
-    per_device_eval_batch_size: int = described("clips on a device at once in evaluation", 16)
+    per_device_train_batch_size: int = described("largest number of clips in a device's batch", 16)
+    per_device_eval_batch_size: int = described("clips in a device's batch in evaluation", 16)
     eval_strategy: str = described("when to evaluate: no, steps or epoch", "epoch")
     save_strategy: str = described("when to save: no, steps, epoch or best", "epoch")
     save_total_limit: int | None = described("checkpoints that are kept, the best among them", 2)
     load_best_model_at_end: bool = described("end with the checkpoint that is best on validation", True)
     logging_steps: float = described("optimiser steps between two lines of the log", 10)
     logging_nan_inf_filter: bool = described("hide non-finite losses from the log", False)
-    predict_with_generate: bool = described("let models that write generate in evaluation", True)
+    predict_with_generate: bool = described("let generative models write in evaluation", True)
     remove_unused_columns: bool = described("leave it off: the collator needs all columns", False)
 
     # Checkpoints hold pickles, and what lies beside them is nobody else's: a run publishes once, what it ends with.
-    hub_strategy: str = described("when to publish with push_to_hub: end alone", "end")
+    hub_strategy: str = described("when to publish with push_to_hub: at the end, nothing else", "end")
 
     def __post_init__(self) -> None:
         self.logging_steps = float(self.logging_steps)
@@ -61,7 +61,7 @@ class SigmaTrainingArguments(ClipTrainingFields, Seq2SeqTrainingArguments):
                 f"expected hub_strategy end, received {strategy.value}: checkpoints hold pickles (optimizer, random "
                 "states, arguments) and are not published; the run publishes its best model when it is done"
             )
-        # transformers takes bfloat16 on a processor only from those who ask for the processor.
+        # transformers accepts bfloat16 on a CPU only if the CPU is asked for.
         if not torch.accelerator.is_available():
             self.use_cpu = True
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""Asks a model for what the pictures show: word-frame alignment, and attention while it generates text."""
+"""Gets from a model what the pictures show: word-frame alignment, and attention while it generates text."""
 
 from __future__ import annotations
 

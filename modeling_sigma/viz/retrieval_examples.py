@@ -9,7 +9,7 @@ from PIL import Image, ImageChops, ImageDraw
 
 from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.model.pose_transforms import even_frame_indices
-from modeling_sigma.viz.picture_style import Theme, draw_arrow, font_for, theme_of, wrap
+from modeling_sigma.viz.picture_style import Theme, draw_arrow, draw_title, font_for, theme_of, wrap
 from modeling_sigma.viz.skeleton_figure import SkeletonFigures
 
 
@@ -18,6 +18,7 @@ Item = str | PoseClip
 
 _BORDER, _FIGURE, _CARD_GAP, _ROW_GAP = 14, 96, 10, 18  # pixels
 _CARD_WIDTH, _LINE, _BAR = 236, 20, 6
+_NUM_RESULTS = 4  # per row
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,9 @@ class RetrievalExample:
 
 
 def draw_retrieval_examples(
-    examples: Sequence[RetrievalExample], *, num_results: int = 4, title: str | None = None, dark: bool = False
+    examples: Sequence[RetrievalExample], *, title: str | None = None, dark: bool = False
 ) -> Image.Image:
-    """Draws one row per query.
+    """Draws one row per query, with the four best results.
 
     Three frames stand for a clip. The length of a result's bar is its similarity relative to the best of its row; a
     result that belongs to the query has a tick and a frame.
@@ -46,8 +47,7 @@ def draw_retrieval_examples(
     Args:
         examples (`Sequence[RetrievalExample]`):
             The queries: texts, clips, or both.
-        num_results (`int`, *optional*, defaults to 4):
-            Number of results per row.
+
         title (`str`, *optional*):
             Title above the picture.
         dark (`bool`, *optional*, defaults to `False`):
@@ -59,8 +59,8 @@ def draw_retrieval_examples(
     Raises:
         ValueError: without an example, for one without a result, or for marks that do not fit the results.
     """
-    if not examples or num_results < 1:
-        raise ValueError("expected at least one example and one result")
+    if not examples:
+        raise ValueError("expected at least one example, received none")
     for example in examples:
         if not example.results:
             raise ValueError("expected at least one result per query, received none")
@@ -69,33 +69,31 @@ def draw_retrieval_examples(
                 f"expected {len(example.results)} marks, one per result, received {len(example.is_right)}"
             )
     theme = theme_of(dark)
-    rows = [_row(example, num_results, theme) for example in examples]
-    font = font_for(17, title or "")
-    lines = wrap(title, font, rows[0].width) if title else []
+    rows = [_row(example, theme) for example in examples]
+    lines = wrap(title, font_for(17, title), rows[0].width) if title else []
     top = _BORDER + 23 * len(lines) + (8 if lines else 0)
     width = max(row.width for row in rows) + 2 * _BORDER
     height = top + sum(row.height for row in rows) + _ROW_GAP * (len(rows) - 1) + _BORDER
     image = Image.new("RGB", (width, height), theme.background)
-    draw = ImageDraw.Draw(image)
-    for number, line in enumerate(lines):
-        draw.text((_BORDER, _BORDER + 23 * number), line, fill=theme.text, font=font)
+    draw_title(ImageDraw.Draw(image), lines, (_BORDER, _BORDER), theme)
     for row in rows:
         image.paste(row, (_BORDER, top))
         top += row.height + _ROW_GAP
     return image
 
 
-def _row(example: RetrievalExample, num_results: int, theme: Theme) -> Image.Image:
+def _row(example: RetrievalExample, theme: Theme) -> Image.Image:
     best = max((score for _, score in example.results), default=1.0)
     marks = example.is_right or [False] * len(example.results)
     cards = [
         _card(item, theme, score=score, share=max(0.0, score / best) if best > 0 else 0.0, is_right=mark)
-        for (item, score), mark in list(zip(example.results, marks))[:num_results]
+        for (item, score), mark in list(zip(example.results, marks))[:_NUM_RESULTS]
     ]
     query = _card(example.query, theme)
     height = max(query.height, *(card.height for card in cards))
     arrow = 40
-    image = Image.new("RGB", (query.width + arrow + num_results * (_CARD_WIDTH + _CARD_GAP), height), theme.background)
+    width = query.width + arrow + _NUM_RESULTS * (_CARD_WIDTH + _CARD_GAP)
+    image = Image.new("RGB", (width, height), theme.background)
     image.paste(query, (0, 0))
     draw, y = ImageDraw.Draw(image), height // 2
     draw_arrow(draw, (query.width + 8, y), (query.width + arrow - 8, y), theme.faint)

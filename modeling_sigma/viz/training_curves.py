@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,13 +10,17 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from modeling_sigma.io.json_text import parsed_json
+from modeling_sigma.io.reading_budget import reading_budget
+from modeling_sigma.io.reading_errors import naming_file
+from modeling_sigma.io.text_files import read_text
 from modeling_sigma.viz.picture_style import Color, Theme, draw_title, font_for, nice_ticks, theme_of, tick_text, wrap
 
 
-_BORDER, _PANEL_HEIGHT, _PANEL_GAP = 14, 230, 44  # pixels
+_BORDER, _PANEL_WIDTH, _PANEL_HEIGHT, _PANEL_GAP = 14, 560, 230, 44  # pixels
 _LEFT, _LABELS = 52, 190  # for numbers on the left, for names on the right
 _OVERSAMPLING = 3
-# What logs hold beside losses and scores.
+# What logs hold besides losses and scores.
 _NOT_SHOWN = ("epoch", "step", "total_flos", "learning_rate", "grad_norm", "runtime", "per_second", "num_")
 _NOT_SHOWN_NAMES = ("train_loss", "clips", "frames", "padding")
 
@@ -31,16 +34,13 @@ def read_curves(path: str | Path) -> dict[str, list[tuple[float, float]]]:
     Raises:
         ValueError: if no logged numbers are in it.
     """
-    text = Path(path).read_text(encoding="utf-8")
-    try:
-        content: Any = json.loads(text)
-    except json.JSONDecodeError:
-        try:
-            content = [json.loads(line) for line in text.splitlines() if line.strip()]
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}: expected JSON or JSON lines of a training log ({error})") from error
-    log = content.get("log_history") if isinstance(content, dict) else content
-    curves = collect_curves([entry for entry in log if isinstance(entry, dict)] if isinstance(log, list) else [])
+    with reading_budget(path):
+        text = read_text(path, "JSON or JSON lines of a training log")
+        with naming_file(path, "JSON or JSON lines of a training log"):
+            content: Any = parsed_json(text, may_have_lines=True)
+            log = content.get("log_history") if isinstance(content, dict) else content
+            entries = log if isinstance(log, list) else []
+            curves = collect_curves([entry for entry in entries if isinstance(entry, dict)])
     if not curves:
         raise ValueError(f"{path}: expected a trainer_state.json or logged dicts with numbers, found none")
     return curves
@@ -57,9 +57,7 @@ def collect_curves(log: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[flo
     return curves
 
 
-def draw_training_curves(
-    curves: Curves, *, title: str | None = None, width: int = 560, dark: bool = False
-) -> Image.Image:
+def draw_training_curves(curves: Curves, *, title: str | None = None, dark: bool = False) -> Image.Image:
     """Draws losses in one panel and scores in another, names at the ends of their lines.
 
     Args:
@@ -68,8 +66,6 @@ def draw_training_curves(
             and are marked at the lower edge: a training that broke shows where.
         title (`str`, *optional*):
             Title above the picture.
-        width (`int`, *optional*, defaults to 560):
-            Width of a panel in pixels.
         dark (`bool`, *optional*, defaults to `False`):
             Whether to draw on a dark background.
 
@@ -88,15 +84,15 @@ def draw_training_curves(
         {name: points for name, points in shown.items() if ("loss" in name) == is_loss} for is_loss in (True, False)
     ]
     panels = [panel for panel in panels if panel]
-    lines = wrap(title, font_for(17, title), width) if title else []
+    lines = wrap(title, font_for(17, title), _PANEL_WIDTH) if title else []
     top = _BORDER + 23 * len(lines) + (10 if lines else 0)
     height = top + len(panels) * (_PANEL_HEIGHT + _PANEL_GAP)
-    image = Image.new("RGB", (_BORDER + _LEFT + width + _LABELS, height), theme.background)
+    image = Image.new("RGB", (_BORDER + _LEFT + _PANEL_WIDTH + _LABELS, height), theme.background)
     draw_title(ImageDraw.Draw(image), lines, (_BORDER, _BORDER), theme)
     steps = np.concatenate([points[:, 0] for points in shown.values()])
     for number, panel in enumerate(panels):
         corner = (_BORDER + _LEFT, top + number * (_PANEL_HEIGHT + _PANEL_GAP))
-        _draw_panel(image, panel, corner, width, (float(steps.min()), float(steps.max())), theme)
+        _draw_panel(image, panel, corner, (float(steps.min()), float(steps.max())), theme)
     return image
 
 
@@ -104,7 +100,6 @@ def _draw_panel(
     image: Image.Image,
     curves: Mapping[str, np.ndarray],
     corner: tuple[int, int],
-    width: int,
     steps: tuple[float, float],
     theme: Theme,
 ) -> None:
@@ -113,14 +108,14 @@ def _draw_panel(
     values = values[np.isfinite(values)]
     low, high = min(0.0, float(values.min())), float(values.max())
     high = high if high > low else low + 1.0
-    large = Image.new("RGB", (width * _OVERSAMPLING, _PANEL_HEIGHT * _OVERSAMPLING), theme.panel)
+    large = Image.new("RGB", (_PANEL_WIDTH * _OVERSAMPLING, _PANEL_HEIGHT * _OVERSAMPLING), theme.panel)
     draw, small = ImageDraw.Draw(image), font_for(12)
 
     def place(points: np.ndarray) -> np.ndarray:
         x = (points[:, 0] - steps[0]) / max(steps[1] - steps[0], 1e-9)
         y = 1 - (points[:, 1] - low) / (high - low)
         margin = 6 / _PANEL_HEIGHT
-        return np.stack([x * (width - 1), (margin + y * (1 - 2 * margin)) * _PANEL_HEIGHT], axis=1)
+        return np.stack([x * (_PANEL_WIDTH - 1), (margin + y * (1 - 2 * margin)) * _PANEL_HEIGHT], axis=1)
 
     ticks = nice_ticks(low, high)
     step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
@@ -137,11 +132,11 @@ def _draw_panel(
         ends.append((float(place(finite[-1:])[0, 1]), f"{name}  {finite[-1, 1]:.3g}", color))
     image.paste(large.reduce(_OVERSAMPLING), corner)
     for y, (text, color) in zip(_spread([end[0] for end in ends]), [end[1:] for end in ends]):
-        draw.text((left + width + 10, top + y), text, fill=color, font=font_for(13, text), anchor="lm")
+        draw.text((left + _PANEL_WIDTH + 10, top + y), text, fill=color, font=font_for(13, text), anchor="lm")
     for number, tick in enumerate(ticks := nice_ticks(*steps)):
-        x = left + (tick - steps[0]) / max(steps[1] - steps[0], 1e-9) * (width - 1)
+        x = left + (tick - steps[0]) / max(steps[1] - steps[0], 1e-9) * (_PANEL_WIDTH - 1)
         text = f"{tick:g}" + (" steps" if number == len(ticks) - 1 else "")
-        anchor = "ra" if number == len(ticks) - 1 and x > left + width - 40 else "ma"
+        anchor = "ra" if number == len(ticks) - 1 and x > left + _PANEL_WIDTH - 40 else "ma"
         draw.text((x, top + _PANEL_HEIGHT + 6), text, fill=theme.faint, font=small, anchor=anchor)
 
 
@@ -178,8 +173,9 @@ def _smooth(points: np.ndarray) -> np.ndarray:
     return np.stack([points[:, 0], mean], axis=1)
 
 
-def _spread(wanted: Sequence[float], step: float = 18.0) -> list[float]:
+def _spread(wanted: Sequence[float]) -> list[float]:
     """Heights near the wanted ones that leave room for a line of text each."""
+    step = 18.0
     order = np.argsort(wanted, kind="stable")
     places = np.array(wanted, float)[order]
     for number in range(1, len(places)):

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from modeling_sigma.io.reading_budget import take_bytes
+
 
 _ALLOWED = "a skeleton file may contain only dicts, lists, numbers, strings and numpy arrays"
 
@@ -26,9 +28,6 @@ _MAX_DIMENSIONS = 32
 
 KEY_TYPES = (type(None), bool, int, float, str, bytes)
 
-# Counts the bytes that a pickle makes us copy, and raises an error if there are too many.
-Spend = Callable[[int], None]
-
 
 class UnsafePickleError(ValueError):
     """A pickle asks for something other than plain data. Nothing of it was run."""
@@ -39,7 +38,7 @@ class Function:
 
     __slots__ = ("make", "name")
 
-    def __init__(self, name: str, make: Callable[[Spend, tuple[Any, ...]], Any]) -> None:
+    def __init__(self, name: str, make: Callable[[tuple[Any, ...]], Any]) -> None:
         self.name, self.make = name, make
 
 
@@ -52,9 +51,9 @@ class Unbuilt:
         self.code = code  # of the dtype; None for an array
         self.value: np.ndarray | np.dtype[Any] | None = None
 
-    def build(self, spend: Spend, state: tuple[Any, ...]) -> np.ndarray | np.dtype[Any]:
+    def build(self, state: tuple[Any, ...]) -> np.ndarray | np.dtype[Any]:
         """Makes the array or dtype that `state` describes."""
-        self.value = _array_of_state(spend, state) if self.code is None else _dtype_of_state(self.code, state)
+        self.value = _array_of_state(state) if self.code is None else _dtype_of_state(self.code, state)
         return self.value
 
 
@@ -81,29 +80,29 @@ def checked_keys(keys: list[Any]) -> list[Any]:
 # --- numpy ---
 
 
-def _array(spend: Spend, raw: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
+def _array(raw: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
     if not isinstance(dtype, np.dtype) or type(shape) is not tuple or len(shape) > _MAX_DIMENSIONS:
         raise ValueError("a numpy array without a usable dtype or shape")
     for size in shape:
         if type(size) is not int or size < 0:
             raise ValueError("a numpy array with a negative or fractional size")
     if type(raw) is str:  # written by python 2
-        spend(len(raw))
+        take_bytes(len(raw))
         raw = raw.encode("latin-1")
     if type(raw) not in (bytes, bytearray):
         raise refusal("a numpy array of objects")
     if math.prod(shape) * dtype.itemsize != len(raw):
         raise ValueError(f"a numpy array of shape {shape} and dtype {dtype} with {len(raw):,} bytes"[:200])
-    spend(len(raw))
+    take_bytes(len(raw))
     flat = np.frombuffer(raw, dtype).copy() if raw else np.empty(0, dtype)
     if dtype.kind == "U" and flat.size and flat.view(f"{dtype.byteorder}u4").max() > 0x10FFFF:
         raise ValueError("a numpy array of text with invalid characters")
     return flat.reshape(shape, order="F" if order == "F" else "C")
 
 
-def _array_of_state(spend: Spend, state: tuple[Any, ...]) -> np.ndarray:
+def _array_of_state(state: tuple[Any, ...]) -> np.ndarray:
     _, shape, dtype, is_fortran, raw = state
-    return _array(spend, raw, dtype, shape, "F" if is_fortran else "C")
+    return _array(raw, dtype, shape, "F" if is_fortran else "C")
 
 
 def _dtype_of_state(code: str, state: tuple[Any, ...]) -> np.dtype[Any]:
@@ -115,24 +114,24 @@ def _dtype_of_state(code: str, state: tuple[Any, ...]) -> np.dtype[Any]:
     return np.dtype(code if byte_order == "|" else byte_order + code.lstrip("<>|="))
 
 
-def _announce_array(spend: Spend, arguments: tuple[Any, ...]) -> Unbuilt:
+def _announce_array(arguments: tuple[Any, ...]) -> Unbuilt:
     if len(arguments) != 3 or arguments[0] is not _NDARRAY:
         raise refusal("numpy.core.multiarray._reconstruct of something other than numpy.ndarray")
     return Unbuilt()
 
 
-def _announce_dtype(spend: Spend, arguments: tuple[Any, ...]) -> Unbuilt:
+def _announce_dtype(arguments: tuple[Any, ...]) -> Unbuilt:
     code = arguments[0] if arguments else None
     if type(code) is not str or len(arguments) > 3 or not _DTYPE_CODE.fullmatch(code):
         raise refusal(f"numpy.dtype({dotted(code)})")
     return Unbuilt(code)
 
 
-def _array_of_buffer(spend: Spend, arguments: tuple[Any, ...]) -> np.ndarray:
+def _array_of_buffer(arguments: tuple[Any, ...]) -> np.ndarray:
     raw, dtype, shape, order, *axes = arguments
     if type(order) is not str or order not in ("C", "F", "K") or len(axes) > 1:
         raise ValueError("a numpy array of unknown order")
-    array = _array(spend, raw, dtype, shape, order)
+    array = _array(raw, dtype, shape, order)
     if order != "K" or not axes or axes[0] is None:
         return array
     if type(axes[0]) is not tuple or any(type(axis) is not int for axis in axes[0]):
@@ -140,48 +139,48 @@ def _array_of_buffer(spend: Spend, arguments: tuple[Any, ...]) -> np.ndarray:
     return array.transpose(axes[0])
 
 
-def _scalar(spend: Spend, arguments: tuple[Any, ...]) -> Any:
+def _scalar(arguments: tuple[Any, ...]) -> Any:
     dtype, raw = arguments
-    return _array(spend, raw, dtype, (1,), "C")[0]
+    return _array(raw, dtype, (1,), "C")[0]
 
 
-def _call_ndarray(spend: Spend, arguments: tuple[Any, ...]) -> Any:
+def _call_ndarray(arguments: tuple[Any, ...]) -> Any:
     raise refusal("numpy.ndarray called with arguments")
 
 
 # --- python ---
 
 
-def _encode(spend: Spend, arguments: tuple[Any, ...]) -> bytes:
+def _encode(arguments: tuple[Any, ...]) -> bytes:
     text, encoding = arguments
     if type(text) is not str or type(encoding) is not str or encoding not in ("latin1", "latin-1"):
         raise refusal(f"_codecs.encode with {dotted(encoding)}")
-    spend(len(text))
+    take_bytes(len(text))
     return text.encode("latin-1")
 
 
-def _empty_bytes(spend: Spend, arguments: tuple[Any, ...]) -> bytes:
+def _empty_bytes(arguments: tuple[Any, ...]) -> bytes:
     if arguments:
         raise refusal("builtins.bytes called with arguments")
     return b""
 
 
-def _ordered_dict(spend: Spend, arguments: tuple[Any, ...]) -> dict[Any, Any]:
+def _ordered_dict(arguments: tuple[Any, ...]) -> dict[Any, Any]:
     if arguments:
         raise refusal("collections.OrderedDict called with arguments")
     return {}
 
 
-def _set_items(spend: Spend, arguments: tuple[Any, ...]) -> set[Any]:
+def _set_items(arguments: tuple[Any, ...]) -> set[Any]:
     (items,) = arguments
     if type(items) is not list:
         raise refusal("a set of something other than a list")
-    spend(64 * len(items))  # the same list can be named many times
+    take_bytes(64 * len(items))  # the same list can be named many times
     return set(checked_keys(items))
 
 
-def _frozen_items(spend: Spend, arguments: tuple[Any, ...]) -> frozenset[Any]:
-    return frozenset(_set_items(spend, arguments))
+def _frozen_items(arguments: tuple[Any, ...]) -> frozenset[Any]:
+    return frozenset(_set_items(arguments))
 
 
 _NDARRAY = Function("numpy.ndarray", _call_ndarray)

@@ -12,11 +12,14 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from modeling_sigma.io.reading_budget import take_bytes
+
 
 # Takes the bytes and the position after the instruction's code; returns its argument and the position after that.
 Reader = Callable[[bytes, int], tuple[Any, int]]
 
 _FLOAT = struct.Struct(">d")
+_LONG_TEXT = 1 << 16
 
 
 def _number(size: int, signed: bool = False) -> Reader:
@@ -55,6 +58,8 @@ def _text(size_of_length: int) -> Reader:
 
     def read(data: bytes, place: int) -> tuple[str, int]:
         raw, end = read_bytes(data, place)
+        if len(raw) > _LONG_TEXT:
+            take_bytes(4 * len(raw))  # a single emoji makes every character take four bytes
         return raw.decode("utf-8", "surrogatepass"), end
 
     return read

@@ -9,7 +9,7 @@ that numpy and python name in honest pickles are keys of a table (`functions`), 
 from __future__ import annotations
 
 import pickletools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,29 +24,27 @@ from modeling_sigma.io.pickles.functions import (
     refusal,
 )
 from modeling_sigma.io.pickles.instructions import Reader, argument_reader
+from modeling_sigma.io.reading_budget import check_size, check_time, take_bytes, take_objects
 
 
-# Bounds on how far a small file can expand. A label file of 600,000 samples has 9 million instructions.
-MAX_OPERATIONS = 20_000_000
 MAX_LEVELS = 100
+# After so many instructions the budget is asked.
+_TURN = 10_000
 
 _LEAF_TYPES = frozenset({*KEY_TYPES, bytearray, np.ndarray})
+_CONTAINERS = frozenset({list, tuple, dict})
 
 
 class PickleMachine:
-    """Builds the data of one pickle.
+    """Builds the data of one pickle, within the `reading_budget`: a short file can name the same bytes many times.
 
     Args:
         data (`bytes`):
             The pickle.
-        max_bytes (`int`):
-            The largest size of all arrays and converted strings together: a short file can name the same bytes many
-            times.
     """
 
-    def __init__(self, data: bytes, max_bytes: int) -> None:
+    def __init__(self, data: bytes) -> None:
         self._data = data
-        self._max_bytes = self._bytes_left = max_bytes
         self._stack: list[Any] = []
         self._below_marks: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
@@ -59,33 +57,29 @@ class PickleMachine:
 
         Raises:
             UnsafePickleError: if the pickle asks for anything but plain data.
+            OverBudgetError: if it asks for too much of it.
             ValueError, LookupError, TypeError: if it is damaged.
         """
-        data, place, size = self._data, 0, len(self._data)
-        for _ in range(MAX_OPERATIONS):
-            if place >= size:
-                raise ValueError("it ends before its last instruction")
-            code = data[place]
-            operation, read_argument = _BY_CODE[code]
-            place += 1
-            if read_argument is None:
-                operation(self, None)
-            else:
-                argument, place = read_argument(data, place)
-                operation(self, argument)
-            if code == _STOP:
-                break
-        else:
-            raise ValueError(f"more than {MAX_OPERATIONS:,} instructions")
+        data, place, size, code = self._data, 0, len(self._data), 0
+        while code != _STOP:
+            take_objects(_TURN)
+            check_time()
+            for _ in range(_TURN):
+                if place >= size:
+                    raise ValueError("it ends before its last instruction")
+                code = data[place]
+                operation, read_argument = _BY_CODE[code]
+                place += 1
+                if read_argument is None:
+                    operation(self, None)
+                else:
+                    argument, place = read_argument(data, place)
+                    operation(self, argument)
+                if code == _STOP:
+                    break
         result = self._stack.pop()
         _check_plain(result)
         return result
-
-    def spend(self, num_bytes: int) -> None:
-        """Counts bytes that the pickle makes us copy."""
-        self._bytes_left -= num_bytes
-        if self._bytes_left < 0:
-            raise ValueError(f"its arrays hold more than {self._max_bytes:,} bytes: raise max_bytes if you trust it")
 
     def push(self, value: Any) -> None:
         self._stack.append(value)
@@ -96,7 +90,7 @@ class PickleMachine:
         self._stack.append(value)
 
     def push_set(self) -> None:
-        self.spend(256)  # for one byte of the file
+        take_bytes(256)  # for one byte of the file
         self._stack.append(set())
 
     def pop(self) -> Any:
@@ -148,13 +142,13 @@ class PickleMachine:
         arguments, function = self._stack.pop(), self._stack.pop()
         if type(function) is not Function or type(arguments) is not tuple:
             raise refusal(f"the result of calling a {type(function).__name__}")
-        self._stack.append(function.make(self.spend, arguments))
+        self._stack.append(function.make(arguments))
 
     def build(self) -> None:
         state, target = self._stack.pop(), self._stack[-1]
         if type(target) is not Unbuilt or target.value is not None or type(state) is not tuple:
             raise refusal(f"a state for a {type(target).__name__}")
-        self._stack[-1] = target.build(self.spend, state)
+        self._stack[-1] = target.build(state)
 
     def _top(self, expected: type) -> Any:
         if type(self._stack[-1]) is not expected:
@@ -169,23 +163,57 @@ def _pairs(items: list[Any]) -> dict[Any, Any]:
 
 
 def _check_plain(data: Any) -> None:
-    """Lets only plain data leave the machine: no tokens, no arrays without content, no absurd nesting."""
-    seen: set[int] = set()
-    level: list[Any] = [data]
-    for _ in range(MAX_LEVELS):
-        below: list[Any] = []
-        for value in level:
-            kind = type(value)
-            if kind in (list, tuple, dict):
-                if id(value) not in seen:
-                    seen.add(id(value))
-                    below.extend(value.values() if kind is dict else value)
-            elif kind not in _LEAF_TYPES and kind not in (set, frozenset) and not isinstance(value, np.generic):
-                raise refusal(value.name if kind is Function else f"a bare {kind.__name__.lower()}")
-        if not below:
-            return
-        level = below
-    raise ValueError(f"nested more than {MAX_LEVELS} levels deep")
+    """Lets only plain data leave the machine: no tokens, no arrays without content, no absurd nesting, and nothing
+    that is small only because it names the same parts again and again: whoever makes an array of it needs them all.
+    """
+    if type(data) not in _CONTAINERS:
+        _leaf_size(data)
+        return
+    # Of each container: the objects and bytes in it and below it, every one as often as it is named; and its levels.
+    known: dict[int, tuple[int, int, int]] = {}
+    entered: set[int] = set()
+    waiting = [data]
+    while waiting:
+        container = waiting[-1]
+        items = container.values() if type(container) is dict else container
+        if id(container) not in known:
+            below = [item for item in items if type(item) in _CONTAINERS and id(item) not in known]
+            if below:
+                if id(container) in entered:
+                    raise ValueError("a list or dictionary that holds itself")
+                entered.add(id(container))
+                waiting.extend(below)
+                continue
+            known[id(container)] = _expanded_size(items, known)
+        waiting.pop()
+
+
+def _expanded_size(items: Iterable[Any], known: Mapping[int, tuple[int, int, int]]) -> tuple[int, int, int]:
+    num_objects, num_bytes, num_levels = 0, 0, 0
+    for item in items:
+        num_objects += 1
+        if type(item) in _CONTAINERS:
+            objects_below, bytes_below, levels_below = known[id(item)]
+            num_objects += objects_below
+            num_bytes += bytes_below
+            num_levels = max(num_levels, levels_below)
+        else:
+            num_bytes += _leaf_size(item)
+    if num_levels >= MAX_LEVELS:
+        raise ValueError(f"nested more than {MAX_LEVELS} levels deep")
+    check_size(num_bytes, num_objects)
+    return num_objects, num_bytes, num_levels + 1
+
+
+def _leaf_size(value: Any) -> int:
+    kind = type(value)
+    if kind is np.ndarray:
+        return int(value.nbytes)
+    if kind in (str, bytes, bytearray):
+        return len(value)
+    if kind not in _LEAF_TYPES and kind not in (set, frozenset) and not isinstance(value, np.generic):
+        raise refusal(value.name if kind is Function else f"a bare {kind.__name__.lower()}")
+    return 0
 
 
 _REFUSED = {

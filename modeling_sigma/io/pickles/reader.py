@@ -5,32 +5,28 @@ from __future__ import annotations
 import gzip
 import io
 import os
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from modeling_sigma.io.pickles.functions import UnsafePickleError
 from modeling_sigma.io.pickles.machine import PickleMachine
-from modeling_sigma.io.reading_errors import naming_file, one_line, shown
+from modeling_sigma.io.reading_budget import budget_of, file_bytes, reading_budget, take_bytes
+from modeling_sigma.io.reading_errors import OverBudgetError, naming_file, one_line, shown
 
-
-MAX_BYTES = 1 << 30
-MAX_LABEL_BYTES = 1 << 28
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK = 1 << 20
 
 
-def load_restricted_pickle(path_or_file: str | os.PathLike[str] | BinaryIO, *, max_bytes: int = MAX_BYTES) -> Any:
+def load_restricted_pickle(path_or_file: str | os.PathLike[str] | BinaryIO) -> Any:
     """Loads a pickle, plain or gzip-compressed, that holds only plain data.
 
     Dicts, lists, tuples, sets, numbers, strings, bytes, numpy arrays and numpy scalars load, as written by any pickle
-    protocol (0 to 5) with numpy 1 or 2. An `OrderedDict` becomes a dict. Arrays are writable copies.
+    protocol (0 to 5) with numpy 1 or 2. An `OrderedDict` becomes a dict. Arrays are writable copies. What the file may
+    take is bounded by the `reading_budget`.
 
     Args:
         path_or_file (`str`, `os.PathLike` or binary file):
             The pickle.
-        max_bytes (`int`, *optional*, defaults to 1 GiB):
-            The largest size of the pickle after decompression, and of all its arrays together.
 
     Returns:
         The data.
@@ -55,19 +51,20 @@ def load_restricted_pickle(path_or_file: str | os.PathLike[str] | BinaryIO, *, m
     ```
     """
     if isinstance(path_or_file, (str, os.PathLike)):
-        with Path(path_or_file).open("rb") as file:
-            return _load(file, os.fspath(path_or_file), max_bytes)
-    return _load(path_or_file, str(getattr(path_or_file, "name", "pickle")), max_bytes)
+        name = os.fspath(path_or_file)
+        with reading_budget(path_or_file):
+            return _load(file_bytes(path_or_file), name)
+    raw = path_or_file.read()
+    with budget_of(len(raw)):
+        return _load(raw, str(getattr(path_or_file, "name", "pickle")))
 
 
-def load_label_file(path: str | os.PathLike[str], *, max_bytes: int = MAX_LABEL_BYTES) -> dict[str, dict[str, Any]]:
+def load_label_file(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     """Loads one of the field's label files: a gzip-compressed (or plain) pickle of a dict of samples.
 
     Args:
         path (`str` or `os.PathLike`):
             The file, for example `labels.test`.
-        max_bytes (`int`, *optional*, defaults to 256 MiB):
-            The largest size after decompression.
 
     Returns:
         `dict[str, dict]`: the fields of each sample by its id; as a rule `name`, `gloss` (a string or a list of
@@ -78,20 +75,20 @@ def load_label_file(path: str | os.PathLike[str], *, max_bytes: int = MAX_LABEL_
         ValueError: if it is damaged, too large, or something other than such a dict.
         OSError: if there is no such file or it cannot be read.
     """
-    labels = load_restricted_pickle(path, max_bytes=max_bytes)
+    labels = load_restricted_pickle(path)
     with naming_file(path, "a label file"):
         _check_labels(labels)
     return dict(labels)
 
 
-def _load(file: BinaryIO, name: str, max_bytes: int) -> Any:
+def _load(raw: bytes, name: str) -> Any:
     with naming_file(name, "a pickle"):
-        raw = _read(file, max_bytes)
         if raw.startswith(_GZIP_MAGIC):
-            with gzip.GzipFile(fileobj=io.BytesIO(raw)) as unzipped:
-                raw = _read(unzipped, max_bytes)
+            raw = _unzipped(raw)
         try:
-            return PickleMachine(raw, max_bytes).run()
+            return PickleMachine(raw).run()
+        except OverBudgetError:
+            raise
         except UnsafePickleError as error:
             raise UnsafePickleError(f"{name}: {error}") from None
         except (ValueError, LookupError, TypeError, OverflowError, MemoryError, RecursionError) as error:
@@ -99,14 +96,13 @@ def _load(file: BinaryIO, name: str, max_bytes: int) -> Any:
             raise ValueError(f"expected a whole pickle of plain data, received a damaged one: {reason}") from error
 
 
-def _read(file: Any, max_bytes: int) -> bytes:
-    """All bytes of `file`, read in chunks, so that a small file that decompresses to a huge one is stopped in time."""
-    pieces, size = [], 0
-    while piece := file.read(_CHUNK):
-        pieces.append(piece)
-        size += len(piece)
-        if size > max_bytes:
-            raise ValueError(f"expected at most {max_bytes:,} bytes, received more: raise max_bytes if you trust it")
+def _unzipped(raw: bytes) -> bytes:
+    """The content of a gzip file, piece by piece: a small file may hold a huge one."""
+    pieces = []
+    with gzip.GzipFile(fileobj=io.BytesIO(raw)) as unzipped:
+        while piece := unzipped.read(_CHUNK):
+            take_bytes(2 * len(piece))  # in pieces, and joined
+            pieces.append(piece)
     return b"".join(pieces)
 
 

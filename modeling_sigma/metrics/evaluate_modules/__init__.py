@@ -1,6 +1,6 @@
-"""Metrics for the `evaluate` library, thin wrappers of the functions in `modeling_sigma.metrics`.
+"""Metrics for the `evaluate` library: thin wrappers around the functions in `modeling_sigma.metrics`.
 
-They load offline, from their file:
+They load offline, from their files:
 
 ```python
 import evaluate
@@ -19,7 +19,7 @@ EVALUATE_MODULES = ("sign_recognition", "sign_retrieval", "sign_translation", "s
 
 
 def evaluate_module_path(name: str) -> str:
-    """The file to give to `evaluate.load`.
+    """The file to pass to `evaluate.load`.
 
     Args:
         name (`str`):

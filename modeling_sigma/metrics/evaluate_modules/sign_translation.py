@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# The scanner of `evaluate.load` wants one import on a line.
+# The scanner of `evaluate.load` wants one import per line.
 from typing import Any
 
 import datasets

@@ -1,4 +1,4 @@
-"""PEFT adapters of Sigma: which weights they train, how they are saved, and whose labels they answer with.
+"""PEFT adapters for Sigma: which weights they train, how they are saved, and which labels they answer with.
 
 Not here: the recipe for few clips (`recipes/adapt.py`), the card of an adapter (`hub`).
 """

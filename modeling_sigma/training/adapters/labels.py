@@ -12,12 +12,12 @@ from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS
 from modeling_sigma.registration import register_sigma
 
 
-# What of a configuration belongs to the labels of an adapter.
+# The fields of a configuration that an adapter's labels determine.
 _LABEL_FIELDS = ("id2label", "label2id", "class_weights")
 
 
 class LabelledAdapters:
-    """Stands in front of a class of PEFT models, which share the head's size and the labels' names among adapters."""
+    """A mixin for classes of PEFT models, in which otherwise all adapters share the head's size and label names."""
 
     label_fields: dict[str, dict[str, Any]]  # by adapter
 
@@ -30,12 +30,14 @@ class LabelledAdapters:
         config, name = read_model_config(model_id), type(self.get_base_model()).__name__
         if name not in (config.architectures or ()):
             found = (config.architectures or ["another model"])[0]
-            raise ValueError(f"{model_id}: expected an adapter of a {name}, found one of a {found}: load it by itself")
+            raise ValueError(
+                f"{model_id}: expected an adapter of a {name}, found one of a {found}: load it with load_adapted"
+            )
         self.label_fields[adapter_name] = _label_fields(config)
         return super().load_adapter(model_id, adapter_name, *args, **kwargs)  # type: ignore[misc]
 
     def add_adapter(self: Any, adapter_name: str, *args: Any, **kwargs: Any) -> None:
-        """As in PEFT; the head gets a row a label of the adapter that is about to be loaded."""
+        """As in PEFT; the head gets one row per label of the adapter that is about to be loaded."""
         super().add_adapter(adapter_name, *args, **kwargs)  # type: ignore[misc]
         kind = MODEL_KINDS.get(type(self.get_base_model()).__name__)
         if kind is None or kind.label_layer is None or adapter_name not in self.label_fields:
@@ -66,7 +68,7 @@ class LabelledAdapters:
 
 
 def keep_labels(model: Any) -> Any:
-    """Lets a PEFT model with one adapter load others with other labels. The labels that it has are the adapter's."""
+    """Lets a PEFT model with one adapter load others with other labels. Its labels are those of its adapter."""
     plain = type(model)
     model.__class__ = type(plain.__name__, (LabelledAdapters, plain), {"__module__": plain.__module__})
     model.label_fields = {model.active_adapter: _label_fields(model.get_base_model().config)}
@@ -74,7 +76,7 @@ def keep_labels(model: Any) -> Any:
 
 
 def read_model_config(directory: str | Path) -> Any:
-    """The configuration of the adapted model, beside its adapter.
+    """The configuration of the adapted model, from the folder of its adapter.
 
     Raises:
         ValueError, OSError: if there is none, or a newer version of this package has written it.

@@ -41,16 +41,16 @@ def lora_config(
 
     Args:
         model (`nn.Module`):
-            What is adapted. A head that chooses labels or glosses trains in full: its classes are new.
+            The model to adapt. A head that chooses labels or glosses trains in full: its classes are new.
         rank (`int`, *optional*, defaults to 8):
-            Of the changes.
+            The rank of the changes.
         alpha (`float`, *optional*):
-            Their scale is alpha / rank; twice the rank by default.
+            The changes are scaled by alpha / rank; twice the rank by default.
         dropout (`float`, *optional*, defaults to 0.0):
-            In front of them.
+            The dropout before the changes.
         pose_encoder (`"full"`, `"frozen"` or `"lora"`, *optional*, defaults to `"lora"`):
-            Trains in full, stays as it is (its running statistics, too), or gets low-rank changes, while its norms
-            train in full.
+            Whether the pose encoder trains in full, keeps its weights and running statistics, or gets low-rank changes
+            while its norms train in full.
         modules_to_save (`Sequence[str]`, *optional*):
             Further modules that train in full, such as `"lm_head"`.
 
@@ -85,7 +85,7 @@ def lora_config(
 
 
 def add_adapter(model: Any, arguments: AdapterArguments) -> Any:
-    """The model with a new adapter, which alone trains."""
+    """Adds a new adapter to a model. Only the adapter trains."""
     config = lora_config(
         model,
         arguments.lora_rank,
@@ -105,7 +105,7 @@ def save_adapter(
     sign_languages: Sequence[str] = (),
     spoken_languages: Sequence[str] = (),
 ) -> Path:
-    """The active adapter alone, with the configuration and the processor that belong to it, and a card to complete.
+    """Saves the active adapter alone, with its configuration and processor, and a card to complete.
 
     Args:
         model (`peft.PeftModel`):
@@ -113,11 +113,11 @@ def save_adapter(
         processor:
             Its processor or feature extractor.
         directory (`str` or `Path`):
-            Made if it does not exist; files of the same names are overwritten.
+            The folder, which is made if it does not exist; files of the same names are overwritten.
         base (`str`):
-            Where the model that was adapted is found: a folder, or a name on the Hub.
+            The model that was adapted: a folder, or a name on the Hub.
         sign_languages, spoken_languages (`Sequence[str]`, *optional*):
-            English names, for the card.
+            English names of the languages, for the card.
 
     Raises:
         ValueError: unless one adapter is active.
@@ -146,21 +146,21 @@ def save_adapter(
 
 
 def load_adapted(directory: str | Path, base: str | None = None, is_trainable: bool = False) -> Any:
-    """The adapted model of a folder that [`save_adapter`] wrote, also where its labels differ from the base's.
+    """Loads the adapted model from a folder that [`save_adapter`] wrote, even if its labels differ from the base's.
 
-    `merge_and_unload()` makes a plain Sigma model of it; `load_adapter(other, name)` and `set_adapter(name)` keep
+    `merge_and_unload()` turns it into a plain Sigma model; `load_adapter(other, name)` and `set_adapter(name)` keep
     several languages on one base, each with its own labels (`model.config.id2label` is the active adapter's).
 
-    PEFT's own `AutoPeftModel...` and `PeftModel.from_pretrained` know of no labels: they open adapters whose labels
-    are the base's, fail for another number of labels, and give as many others the names of the base's.
+    PEFT's own `AutoPeftModel...` and `PeftModel.from_pretrained` do not know about labels: they load adapters with the
+    labels of the base, fail if the number of labels differs, and otherwise keep the names of the base's labels.
 
     Args:
         directory (`str` or `Path`):
-            The adapter.
+            The folder of the adapter.
         base (`str`, *optional*):
-            Where the base is now, if it has moved.
+            The folder or Hub name of the base, if it has moved.
         is_trainable (`bool`, *optional*, defaults to `False`):
-            Train it further.
+            Whether to train the adapter further.
 
     Returns:
         `peft.PeftModel`
@@ -181,10 +181,10 @@ def load_adapted(directory: str | Path, base: str | None = None, is_trainable: b
 
 
 def import_peft() -> Any:
-    """PEFT.
+    """Imports PEFT.
 
     Raises:
-        ImportError: naming the extra, where it is not installed.
+        ImportError: if it is not installed; the message names the extra.
     """
     try:
         import peft

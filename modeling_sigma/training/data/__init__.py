@@ -1,4 +1,4 @@
-"""What a run is trained and judged on: the clips of its corpora, how they share batches, and new tokenizers.
+"""What a run is trained and scored on: the clips of its corpora, how they are batched, and new tokenizers.
 
-Not here: what of a clip is the target, and the tensors made of it (`task.py`).
+Not here: the target of a clip, and the tensors made from it (`task.py`).
 """

@@ -1,4 +1,4 @@
-"""Rows of a corpus as training samples: the clip, its texts, and the randomness that is its own."""
+"""Rows of a corpus as training samples: the clip, its texts, and its own source of randomness."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class ClipSample:
         clip ([`PoseClip`]):
             The keypoints.
         sample_id (`str`), text (`str`), gloss (`list[str]`), spoken_language (`str`):
-            Columns of the corpus.
+            The columns of the corpus.
         generator (`np.random.Generator`, *optional*):
-            In training the source of everything random about the clip; None in evaluation.
+            In training, the source of everything random about the clip; None in evaluation.
     """
 
     clip: PoseClip
@@ -43,10 +43,10 @@ class ClipDataset(Dataset):
         rows (`datasets.Dataset`):
             The corpus.
         seed (`int`, *optional*, defaults to 0):
-            Of what is random about a clip.
+            The seed of everything random about a clip.
 
-    A key is a number, or (epoch, number) in training: what is random about a clip then depends on seed, epoch and
-    number alone, not on workers, processes, or where a run was resumed.
+    A key is a row number, or (epoch, row number) in training: what is random about a clip then depends on seed, epoch
+    and row alone, not on workers, processes, or where a run was resumed.
     """
 
     def __init__(self, rows: Any, seed: int = 0) -> None:
@@ -69,17 +69,17 @@ class ClipDataset(Dataset):
         )
 
     def lengths(self, max_frames: int, augmentation: dict[str, float] | None = None) -> list[int]:
-        """Most frames that each clip can have when the model reads it: augmentation may make clips longer."""
+        """The largest number of frames that the model may read of each clip: augmentation can make clips longer."""
         stretch = 1 + PoseAugmentation.from_dict(augmentation or {}).speed
         return [min(max_frames, ceil(num_frames * stretch)) for num_frames in self.rows["num_frames"]]
 
 
 class BatchStream(IterableDataset):
-    """Training clips in batches of their own, one per step: made while training, or in an order that must be this one.
+    """Training clips in ready-made batches, one per step: for clips made while training, or for a fixed order.
 
     Args:
         batches (`Iterable[Sequence[ClipSample]]`):
-            At least as many as the run has steps (`max_steps`).
+            At least as many batches as the run has steps (`max_steps`).
     """
 
     def __init__(self, batches: Iterable[Sequence[ClipSample]]) -> None:

@@ -15,34 +15,34 @@ from datasets_scripts.reading.split_by_signer import split_by_signer
 from modeling_sigma.training.arguments import DataArguments
 
 
-def load_splits(arguments: DataArguments) -> dict[str, datasets.Dataset]:
-    """`train`, and `validation` and `test` where they are asked for and exist.
+def load_splits(data_args: DataArguments) -> dict[str, datasets.Dataset]:
+    """Loads the split `train`, and `validation` and `test` unless they are `"none"`.
 
     Raises:
         ValueError, OSError: if a corpus or a split cannot be read, or a split has no clip.
     """
-    folders: list[str | None] = [*arguments.data_dir] if arguments.data_dir else [None]
+    folders: list[str | None] = [*data_args.data_dir] if data_args.data_dir else [None]
     sources = [
-        (*split_name(name), folders[number if len(folders) > 1 else 0]) for number, name in enumerate(arguments.corpus)
+        (*split_name(name), folders[number if len(folders) > 1 else 0]) for number, name in enumerate(data_args.corpus)
     ]
     splits = {
         "train": datasets.concatenate_datasets(
-            [_load(source, arguments.train_split, arguments.corpus_options) for source in sources]
+            [_load(source, data_args.train_split, data_args.corpus_options) for source in sources]
         )
     }
     judged = sources[-1]
-    if arguments.validation_corpus is not None:
-        named = [source for name, source in zip(arguments.corpus, sources) if name == arguments.validation_corpus]
-        judged = named[0] if named else (*split_name(arguments.validation_corpus), folders[-1])
-    for name, split in (("validation", arguments.validation_split), ("test", arguments.test_split)):
+    if data_args.validation_corpus is not None:
+        named = [source for name, source in zip(data_args.corpus, sources) if name == data_args.validation_corpus]
+        judged = named[0] if named else (*split_name(data_args.validation_corpus), folders[-1])
+    for name, split in (("validation", data_args.validation_split), ("test", data_args.test_split)):
         if split != "none":
-            splits[name] = _load(judged, split, arguments.corpus_options)
+            splits[name] = _load(judged, split, data_args.corpus_options)
     for name in splits:
-        limit = getattr(arguments, f"max_{name}_clips")
+        limit = getattr(data_args, f"max_{name}_clips")
         if limit is not None:
             splits[name] = splits[name].select(range(min(limit, len(splits[name]))))
         if len(splits[name]) == 0:
-            raise ValueError(f"expected clips in the {name} split of {', '.join(arguments.corpus)}, received none")
+            raise ValueError(f"expected clips in the {name} split of {', '.join(data_args.corpus)}, received none")
     return splits
 
 
@@ -62,23 +62,24 @@ def _load(source: tuple[str, str | None, str | None], split: str, options: Any) 
 def hold_out(
     rows: datasets.Dataset, share: float = 0.2, seed: int = 0
 ) -> tuple[datasets.Dataset, datasets.Dataset, str]:
-    """Clips to train on and clips to validate on, for data without splits of its own.
+    """Holds out clips for validation, for data that comes in one split.
 
-    - Whole signers are held out where that leaves every text in training: a new signer is what the model will meet.
-    - Else, where most texts come more than once (signs), some clips of each of these are, at least one. A text that
-      comes once stays in training: nothing can name a sign that it never saw.
-    - Else (sentences) whole texts are, with all of their clips: a sentence that was trained on is easy to write again.
+    - If every text stays in training, whole signers are held out: new signers are what the model will meet.
+    - Otherwise, if most texts occur more than once (signs), at least one clip of each of these is held out. A text
+      that occurs once stays in training: no model can name a sign that it never saw.
+    - Otherwise (sentences), whole texts are held out with all of their clips: a sentence that was trained on is easy
+      to write again.
 
     Args:
         rows (`datasets.Dataset`):
             All clips.
         share (`float`, *optional*, defaults to 0.2):
-            About how many clips are held out.
+            The approximate share of the clips to hold out.
         seed (`int`, *optional*, defaults to 0):
-            Of the choice.
+            The seed of the choice.
 
     Returns:
-        The clips that are left, those held out, and how, in words.
+        `tuple`: the clips to train on, the clips held out, and a description of the choice.
 
     Raises:
         ValueError: if there are too few clips.
@@ -88,27 +89,27 @@ def hold_out(
     held = [index for index, split in enumerate(splits) if split == "validation"]
     left = {text for text, split in zip(texts, splits) if split == "train"}
     if held and left == set(texts):
-        how = f"by signer: nobody of {', '.join(sorted({str(signers[index]) for index in held}))} is trained on"
+        how = f"by signer: {', '.join(sorted({str(signers[index]) for index in held}))} are not trained on"
     else:
         held, unit = _choose_clips(texts, share, np.random.default_rng(seed))
-        how = f"by {unit}: the same people are trained on and validated on, so a new signer will fare worse"
+        how = f"by {unit}: training and validation share signers, so expect lower scores for a new signer"
     kept = sorted(set(range(len(rows))) - set(held))
     if not held or not kept:
         raise ValueError(
             f"expected enough clips to hold some out for validation, received {len(rows)} of {len(set(texts))} texts: "
-            "record at least two clips a text, or make a validation split"
+            "record at least two clips per text, or make a validation split"
         )
     return rows.select(kept), rows.select(sorted(held)), how
 
 
 def _choose_clips(texts: Sequence[str], share: float, rng: np.random.Generator) -> tuple[list[int], str]:
-    """The clips to hold out, and the unit of the choice: `clip` or `text`."""
+    """The clips to hold out, and whether single clips or whole texts were chosen: `clip` or `text`."""
     groups: dict[str, list[int]] = {}
     for index, text in enumerate(texts):
         groups.setdefault(text, []).append(index)
     held: list[int] = []
     repeated = [members for members in groups.values() if len(members) > 1]
-    # Most, not all: a collection of signs has some with one clip, a corpus of sentences some that come twice.
+    # Most, not all: some signs of a collection have a single clip, and some sentences of a corpus occur twice.
     if len(repeated) > len(groups) / 2:
         for members in repeated:
             number = min(len(members) - 1, max(1, round(share * len(members))))
@@ -122,7 +123,7 @@ def _choose_clips(texts: Sequence[str], share: float, rng: np.random.Generator) 
 
 
 def fingerprint(rows: datasets.Dataset) -> dict[str, Any]:
-    """What a run was trained on, for its record: size, and a hash of ids, lengths, texts and the data's own state."""
+    """Identifies the data of a run: sizes, a hash of ids, lengths, texts and splits, and that of `datasets`."""
     digest = hashlib.sha256()
     columns = [list(rows[name]) for name in ("sample_id", "num_frames", "text", "split")]
     for values in zip(*columns):
@@ -131,7 +132,7 @@ def fingerprint(rows: datasets.Dataset) -> dict[str, Any]:
         "clips": len(rows),
         "frames": sum(columns[1]),
         "texts": len(set(columns[2])),
-        "signers": len({signer for signer in rows["signer_id"] if signer is not None}),
+        "signers": len(set(rows["signer_id"]) - {None}),
         "sha256": digest.hexdigest(),
         "datasets_fingerprint": rows._fingerprint,
     }

@@ -1,7 +1,7 @@
-"""Batches of clips by frames: short clips go together in large batches, long ones in small batches.
+"""Batches by number of frames: many short clips, or few long ones.
 
-A batch costs its clips times its longest clip, padding included. The sampler fills every batch up to a budget of such
-frames, so that a step needs the same time and memory whatever it holds.
+The cost of a batch is the number of its clips times the length of the longest, padding included. The sampler fills
+every batch up to a budget of such frames, so that all steps need about the same time and memory.
 """
 
 from __future__ import annotations
@@ -13,37 +13,37 @@ import numpy as np
 from torch.utils.data import BatchSampler
 
 
-# Lengths within this ratio count as equal: what is lost to padding against how freely clips mix.
+# Lengths within this ratio count as equal: a trade-off between padding and how freely clips mix.
 _LENGTH_RATIO = 1.125
 
 
 class FrameBudgetSampler(BatchSampler):
-    """Yields batches of `(epoch, index)`: the dataset learns from its key in which epoch it is read.
+    """Yields batches of `(epoch, index)`, so that the dataset knows the epoch in which a clip is read.
 
-    A step of training reads `num_parts` batches (processes times accumulated batches). Its clips are chosen together
-    and then dealt to the parts: the steps of two processes hold the clips that one process accumulates, and without a
-    budget of frames those of one process with batches of twice the size. The parts follow each other: `accelerate`,
-    which gives batch i to process i modulo their number, needs no other way of sharding.
+    A training step reads `num_parts` batches (processes times accumulated batches). Its clips are chosen together and
+    then divided among the parts: a step of two processes holds the clips that one process would accumulate or, without
+    a budget of frames, would read in batches of twice the size. The parts follow each other, which is how `accelerate`
+    shards: batch i goes to process i modulo their number.
 
-    Every clip comes once an epoch, and all epochs have the same number of batches. The order depends on `seed` and
-    epoch alone. The first step of all is the largest, so that a lack of memory shows at once.
+    Every clip comes once per epoch, and all epochs have the same number of batches. The order depends on `seed` and
+    epoch alone. The very first step is the largest, so that a lack of memory shows at once.
 
     Args:
         lengths (`Sequence[int]`):
-            Frames of each clip as the model reads it.
+            The number of frames of each clip as the model reads it.
         max_clips (`int`):
-            Most clips in a batch.
+            The largest number of clips in a batch.
         frames_per_batch (`int`, *optional*):
-            Most frames in a batch, padding included. None: `max_clips` alone counts.
+            The largest number of frames in a batch, padding included; by default only `max_clips` limits a batch.
         num_parts (`int`, *optional*, defaults to 1):
-            Batches of a step.
+            The number of batches per step.
         length_grouping (`bool`, *optional*, defaults to `True`):
-            Put clips of similar length together. Otherwise clips of all lengths are mixed, and the budget counts every
-            clip as the longest.
+            Whether to put clips of similar length together. Otherwise clips of all lengths are mixed, and the budget
+            counts every clip as the longest.
         seed (`int`, *optional*, defaults to 0):
-            Of the order.
+            The seed of the order.
         drop_last (`bool`, *optional*, defaults to `False`):
-            Leave out an incomplete last step (random clips of the shortest, others in every epoch).
+            Whether to leave out an incomplete last step, which holds random short clips, different ones each epoch.
 
     Raises:
         ValueError: without clips, with fewer clips than parts, or for a clip longer than the budget.
@@ -66,7 +66,7 @@ class FrameBudgetSampler(BatchSampler):
                 "with fewer processes and accumulation steps"
             )
         if max_clips < 1:
-            raise ValueError(f"expected at least one clip a batch, received {max_clips}")
+            raise ValueError(f"expected at least one clip per batch, received {max_clips}")
         longest = int(self.lengths.max())
         if frames_per_batch is not None and longest > frames_per_batch:
             raise ValueError(
@@ -76,7 +76,7 @@ class FrameBudgetSampler(BatchSampler):
         self.num_parts = num_parts
         self.seed = seed
         self.epoch = 0
-        # Read by accelerate: batches have no fixed size, and their number is a multiple of the processes'.
+        # Read by accelerate: batches have no fixed size, and their number is a multiple of that of the processes.
         self.batch_size = None  # type: ignore[assignment]
         self.drop_last = False
         self._edges = _length_edges(self.lengths, longest) if length_grouping else None
@@ -84,7 +84,7 @@ class FrameBudgetSampler(BatchSampler):
         self._starts = _step_starts(np.sort(costs)[::-1], max_clips, frames_per_batch, num_parts, drop_last)
 
     def set_epoch(self, epoch: int) -> None:
-        """The next pass is that of `epoch`."""
+        """Sets the epoch of the next pass."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -92,7 +92,7 @@ class FrameBudgetSampler(BatchSampler):
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:  # type: ignore[override]
         for step in self._steps():
-            # Joined again, the parts have the order of one: losses that compare clips draw the same negatives.
+            # Joined, the parts have the order of a single one: losses that compare clips draw the same negatives.
             for part in np.array_split(step, self.num_parts):
                 yield [(self.epoch, int(index)) for index in part]
 
@@ -100,7 +100,7 @@ class FrameBudgetSampler(BatchSampler):
         rng = np.random.default_rng([self.seed, self.epoch])
         order = rng.permutation(len(self.lengths))
         if self._edges is not None:
-            # Longest first, random among lengths that count as equal: the cuts are those of every epoch.
+            # Longest first, random among lengths that count as equal: every epoch is cut in the same places.
             order = order[np.argsort(-self._edges[order], kind="stable")]
         steps = [order[start:stop] for start, stop in zip(self._starts[:-1], self._starts[1:])]
         if len(steps[-1]) < self.num_parts:
@@ -117,7 +117,7 @@ class FrameBudgetSampler(BatchSampler):
 
 
 def _length_edges(lengths: np.ndarray, longest: int) -> np.ndarray:
-    """For each clip the upper edge of its class of lengths; within a class clips change places freely."""
+    """For each clip, the upper edge of its class of lengths; clips of one class are interchangeable."""
     edges = [min(8, longest)]
     while edges[-1] < longest:
         edges.append(min(longest, int(edges[-1] * _LENGTH_RATIO)))
@@ -127,7 +127,7 @@ def _length_edges(lengths: np.ndarray, longest: int) -> np.ndarray:
 def _step_starts(
     costs: np.ndarray, max_clips: int, frames_per_batch: int | None, num_parts: int, drop_last: bool
 ) -> list[int]:
-    """Where the steps begin and the last one ends, for clips from the most expensive to the cheapest."""
+    """Where each step begins, and where the last ends, for clips from the most expensive to the cheapest."""
     starts, full = [0], 0
     while starts[-1] < len(costs):
         start = starts[-1]
@@ -140,8 +140,8 @@ def _step_starts(
     if drop_last:
         return starts[:-1]
     if 2 * size < full:
-        # A last step of few clips is noise: share what the last two have. In multiples of 4 or 2, so that one part and
-        # several do it alike.
+        # The gradient of a last step of few clips is noise: even out the last two. In multiples of 4 or 2, so that the
+        # result is the same for one part and for several.
         both, unit = starts[-1] - starts[-3], math.lcm(4 if full >= 16 else 2, num_parts)
         first = min(max(round(both / 2 / unit), 1) * unit, starts[-2] - starts[-3])
         starts[-2] = starts[-3] + first

@@ -11,15 +11,15 @@ from transformers import T5Tokenizer
 
 
 def word_tokenizer(texts: Sequence[str]) -> T5Tokenizer:
-    """A T5 tokenizer with one piece a word of `texts`, and their letters for other words.
+    """A T5 tokenizer with one token per word of `texts`, and with their letters for other words.
 
-    A trained vocabulary would cut so small a language into letters: sequences get two and a half times as long. It is
-    for scripts that put spaces between words.
+    It is for small languages, in scripts that put spaces between words: a trained vocabulary would split them into
+    letters, which makes sequences two and a half times as long.
     """
     counts = Counter(word for text in texts for word in text.split())
     total = sum(counts.values())
     words = [("\u2581" + word, math.log(count / total)) for word, count in sorted(counts.items())]
-    letters = sorted({letter for word in counts for letter in word} | set(ascii_letters) | {"\u2581"})
+    letters = sorted({*"".join(counts), *ascii_letters, "\u2581"})
     rare = 2 * min(score for _, score in words)
     specials = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
     known = {piece for piece, _ in words}
@@ -29,5 +29,5 @@ def word_tokenizer(texts: Sequence[str]) -> T5Tokenizer:
 
 
 def unigram_tokenizer(texts: Sequence[str], vocabulary_size: int) -> T5Tokenizer:
-    """A T5 tokenizer whose pieces are trained on `texts`: for languages of many words, and scripts without spaces."""
+    """A T5 tokenizer with sub-words trained on `texts`: for many words, and for scripts without spaces."""
     return T5Tokenizer(extra_ids=0).train_new_from_iterator(texts, vocab_size=vocabulary_size)

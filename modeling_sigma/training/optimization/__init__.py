@@ -1,4 +1,4 @@
-"""How weights move: Muon with AdamW, parameter groups, averages of weights, frozen and gathered statistics.
+"""How weights change: Muon with AdamW, parameter groups, averaged weights, frozen or synchronised statistics.
 
-Not here: the objectives (`model/objectives_sigma.py`), and the loop that calls all of it (`trainers.py`).
+Not here: the objectives (`model/objectives_sigma.py`), and the training loop (`trainers.py`).
 """

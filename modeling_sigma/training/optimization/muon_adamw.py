@@ -1,8 +1,8 @@
 """Muon for the matrices of the text backbone, AdamW for everything else: fewer steps from scratch to the same loss.
 
 Source: K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024), in torch's implementation.
-On the synthetic sign language 300 steps with it reach what takes AdamW alone more than 420. The paper of Sigma uses
-AdamW, which is the choice for pretrained backbones.
+On the synthetic sign language, 300 steps with it reach what AdamW alone needs more than 420 for. The Sigma paper uses
+AdamW, which is the right choice for pretrained backbones.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ class MuonAdamW(torch.optim.Optimizer):
 
     Args:
         model (`nn.Module`):
-            Its maps between states, where they train, are optimised by Muon.
+            The model to train. Muon optimises its matrices from states to states.
         groups (`Iterable[dict]`):
-            Parameter groups of AdamW, which leaves the maps out.
+            The parameter groups for AdamW, which skips those matrices.
         matrix_learning_rate (`float`):
-            The learning rate of Muon, whose steps are made as long as AdamW's, so that the two rates compare.
+            The learning rate of Muon, whose steps are scaled to the length of AdamW's, so that the rates compare.
         weight_decay (`float`):
-            Of Muon.
+            The weight decay of Muon.
         max_norm (`float`, *optional*):
-            Clip the gradient's norm to this before every step; by default whoever trains does.
+            The largest norm of the gradient, clipped before every step; by default the training loop clips it.
         **adamw_options:
-            Further arguments of AdamW.
+            Further arguments for AdamW.
 
     Attributes:
         optimizers (`dict[str, torch.optim.Optimizer]`):
-            `"muon"` and `"adamw"`; without parameters of its own, either is missing.
+            `"muon"` and `"adamw"`, each only if it has parameters.
     """
 
     def __init__(
@@ -63,12 +63,12 @@ class MuonAdamW(torch.optim.Optimizer):
             )  # fmt: skip
         if others:
             self.optimizers["adamw"] = torch.optim.AdamW(others, **adamw_options)
-        # The same dicts: what a schedule does to a group's rate, its optimiser sees.
+        # The same dicts, so that each optimiser sees the rates that a schedule sets.
         super().__init__([group for one in self.optimizers.values() for group in one.param_groups], {})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One step of each."""
+        """One step of each optimiser."""
         if closure is not None:
             raise ValueError("expected no closure: the two optimisers would compute its loss at different weights")
         if self.max_norm is not None:
@@ -79,7 +79,7 @@ class MuonAdamW(torch.optim.Optimizer):
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of each, by name."""
+        """The state of each optimiser, by name."""
         return {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -93,20 +93,20 @@ class MuonAdamW(torch.optim.Optimizer):
 def one_cycle_muon(
     model: nn.Module, num_steps: int, learning_rate: float, matrix_learning_rate: float, weight_decay: float = 0.01
 ) -> tuple[MuonAdamW, OneCycleLR]:
-    """The optimiser and schedule of small models from scratch: the `optimizers` of a trainer.
+    """Optimiser and schedule for small models from scratch, as a trainer takes them in `optimizers`.
 
     Both rates rise for 8 % of the steps and end near zero. Every parameter decays, norms and biases included. The
     optimiser clips the gradient's norm to 1.
 
     Args:
         model (`nn.Module`):
-            Its trainable parameters are optimised.
+            The model whose trainable parameters are optimised.
         num_steps (`int`):
-            Length of the schedule.
+            The number of steps of the schedule.
         learning_rate, matrix_learning_rate (`float`):
-            Peak rates of AdamW and of Muon.
+            The peak rates of AdamW and of Muon.
         weight_decay (`float`, *optional*, defaults to 0.01):
-            Of both.
+            The weight decay of both.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     group = {"params": trained, "lr": learning_rate, "weight_decay": weight_decay}

@@ -1,4 +1,4 @@
-"""Parts of a model: learning rates of their own, and parts that keep their weights."""
+"""The parts of a model, which can have their own learning rates or be frozen."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def part_of(parameter_name: str) -> str:
 def parameter_groups(
     model: nn.Module, rates: Mapping[str, float], weight_decay: float, decayed: Iterable[str]
 ) -> list[dict[str, Any]]:
-    """Parameters that train, by part and by whether they decay.
+    """The trainable parameters, grouped by part and by whether they decay.
 
     Args:
         model (`nn.Module`):
@@ -36,9 +36,9 @@ def parameter_groups(
         rates (`Mapping[str, float]`):
             The learning rate of each part.
         weight_decay (`float`):
-            Of the parameters named in `decayed`; 0 for the others.
+            The weight decay of the parameters named in `decayed`; that of the others is 0.
         decayed (`Iterable[str]`):
-            Names, as `Trainer.get_decay_parameter_names` finds them.
+            The names of parameters, as from `Trainer.get_decay_parameter_names`.
     """
     names = set(decayed)
     groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
@@ -59,8 +59,8 @@ def parameter_groups(
 
 
 def freeze_parts(model: nn.Module, parts: Iterable[str]) -> None:
-    """Lets parts of a model, or of the one that a PEFT model adapts, keep their weights, running statistics and (in
-    dropout) their certainty.
+    """Freezes parts of a model, or of the model that a PEFT model adapts: weights and running statistics stay as they
+    are, and dropout is off.
 
     Raises:
         ValueError: for an unknown part, or if nothing is left to train.
@@ -83,7 +83,7 @@ def freeze_parts(model: nn.Module, parts: Iterable[str]) -> None:
 
 
 def keep_in_eval_mode(module: nn.Module) -> None:
-    """The module computes in evaluation mode, whatever mode the model is in."""
+    """Makes a module compute in evaluation mode, whatever mode the model is in."""
     module.register_forward_pre_hook(lambda module, _: _set_eval(module))
 
 

@@ -1,4 +1,4 @@
-"""A moving average of the weights (EMA): what is evaluated, and what the run ends with."""
+"""A moving average of the weights (EMA), with which a run evaluates and ends."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class WeightAverage:
 
     Args:
         model (`nn.Module`):
-            The model that trains.
+            The model that is trained.
         decay (`float`):
-            Share of the average that each step keeps.
+            The share of the average that each step keeps.
     """
 
     def __init__(self, model: torch.nn.Module, decay: float) -> None:
@@ -32,7 +32,7 @@ class WeightAverage:
         self.averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
     def update(self) -> None:
-        """To be called after every optimiser step."""
+        """Adds the current weights to the average; to be called after every optimiser step."""
         self.averaged.update_parameters(self.model)
 
     @contextmanager
@@ -46,11 +46,11 @@ class WeightAverage:
             self._copy(own)
 
     def apply(self) -> None:
-        """The model gets the averaged weights for good."""
+        """Gives the model the averaged weights for good."""
         self._copy(self.averaged.module.state_dict())
 
     def save(self, folder: str | Path) -> None:
-        """Writes the average beside a checkpoint."""
+        """Writes the average into a checkpoint's folder."""
         tensors = {name: tensor.detach().clone().contiguous() for name, tensor in self.averaged.state_dict().items()}
         save_file(tensors, Path(folder) / FILE_NAME)
 
@@ -62,7 +62,7 @@ class WeightAverage:
         """
         path = Path(folder) / FILE_NAME
         if not path.is_file():
-            raise ValueError(f"expected {path}: the checkpoint was written without ema_decay; go on without it")
+            raise ValueError(f"expected {path}: the checkpoint was written without ema_decay: continue without it")
         self.averaged.load_state_dict(load_file(path))
 
     @torch.no_grad()

@@ -1,13 +1,13 @@
-"""Adapting a trained model to other signs, signers or another sign language, from a folder of clips.
+"""Adapting a trained model to new signs, new signers or another sign language, from a folder of clips.
 
-What `sigma-slu adapt` runs: fine-tuning with choices that suit few clips.
+This is what `sigma-slu adapt` runs: fine-tuning with settings that suit few clips.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import math
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,18 @@ import numpy as np
 
 from datasets_scripts.corpora import CORPORA, load_corpus
 from datasets_scripts.folder import UNKNOWN
+from modeling_sigma.io.json_text import read_json
 from modeling_sigma.training.arguments import AdapterArguments, DataArguments, ModelArguments
 from modeling_sigma.training.data.corpus_splits import hold_out, split_name
 from modeling_sigma.training.recipes.finetune import finetune
+from modeling_sigma.training.run.interruptions import RunStopped
 from modeling_sigma.training.task import kind_of
 from modeling_sigma.training.training_arguments import SigmaTrainingArguments
 
 
 logger = logging.getLogger(__name__)
 
-# Views of a clip that another signer, camera or day could have given.
+# Variations of a clip as another signer, camera or day would bring them.
 AUGMENTATION = {
     "rotation": 12.0, "scale": 0.15, "stretch": 0.15, "shift": 0.1, "noise": 0.01, "frame_dropout": 0.1,
     "joint_dropout": 0.03, "speed": 0.2,
@@ -36,7 +38,7 @@ _MIN_STEPS, _MAX_STEPS, _EPOCHS = 200, 2000, 40
 
 @dataclass
 class AdaptOptions:
-    """What `sigma-slu adapt` can be told.
+    """The options of `sigma-slu adapt`.
 
     Args:
         model (`str`):
@@ -44,30 +46,36 @@ class AdaptOptions:
         data (`str`):
             A folder with a table of clips, a folder made by `build-dataset`, or `NAME[:CONFIG]` of a corpus.
         out (`str`):
-            Where the adapted model goes, and `adapter` in it.
+            The folder for the adapted model; with LoRA, its subfolder `adapter` holds the adapter alone.
         task (`str`, *optional*, defaults to `"auto"`):
-            `"islr"`, `"cslr"` or `"slt"`; by default that of the model's head of labels or glosses, and for other
-            models what the table looks like.
+            `"islr"`, `"cslr"` or `"slt"`. `"auto"` takes the task of the model's label head, and guesses from the
+            table if the model has none.
         head (`str`, *optional*, defaults to `"auto"`):
-            By default isolated signs get a head with a class each.
+            The head to train. `"auto"` gives isolated signs a head with one class per sign.
         method (`str`, *optional*, defaults to `"lora"`):
             `"lora"`, or `"full"` to train every weight.
-        rank (`int`), pose_encoder (`str`):
-            See [`lora_config`].
+        rank (`int`, *optional*, defaults to 8), pose_encoder (`str`, *optional*, defaults to `"lora"`):
+            The rank of the low-rank changes, and what happens to the pose encoder: see [`lora_config`].
         clips_per_text (`int`, *optional*):
-            Use so many training clips of each text alone: what would fewer recordings give?
-        steps (`int`, *optional*), batch_size (`int`), learning_rate (`float`, *optional*):
-            By default 40 passes, in 200 to 2,000 steps.
+            Train on this many clips of each text only, to learn what fewer recordings would give.
+        steps (`int`, *optional*):
+            The number of optimiser steps; by default 40 passes over the clips, but at least 200 and at most 2,000.
+        batch_size (`int`, *optional*, defaults to 32):
+            The number of clips per step; all of them if there are fewer.
+        learning_rate (`float`, *optional*):
+            The peak learning rate; by default 3e-3 with LoRA, 1e-3 otherwise.
         freeze_batch_norm (`bool`, *optional*, defaults to `False`):
-            Keep the running statistics of the model.
+            Whether to keep the model's running statistics.
         sign_language, spoken_language (`str`, *optional*):
-            English names, where the data does not say.
+            English names of the languages, if the data does not state them.
         data_dir (`str`, *optional*):
-            Folder of the own files of a corpus that is given by name.
+            The folder with the files of a corpus that is given by name.
         corpus_options (`dict`, *optional*):
             Other options of the corpus.
-        seed (`int`), use_cpu (`bool`):
-            As everywhere.
+        seed (`int`, *optional*, defaults to 0):
+            The seed of everything random.
+        use_cpu (`bool`, *optional*, defaults to `False`):
+            Whether to train on the CPU even if there is a GPU.
     """
 
     model: str
@@ -92,16 +100,17 @@ class AdaptOptions:
 
 
 def adapt(options: AdaptOptions) -> dict[str, Any]:
-    """The recipe for few clips: adapter, augmentation, a fixed number of steps, and a look at held-out clips at last.
+    """The recipe for few clips: an adapter, augmentation, a fixed number of steps, and a score on held-out clips.
 
-    The held-out clips choose nothing, so their scores are what to expect of clips like them.
+    Nothing is chosen by the held-out clips, so their scores are what to expect for other clips like them.
 
     Returns:
-        `dict`: `task`, `method`, `held_out` (how), `clips` (by split), `parameters` and `trainable` (numbers),
-        `scores` (by split), `model` and `adapter` (folders).
+        `dict`: `task`, `method`, `held_out` (how clips were held out), `clips` (their number by split), `parameters`
+        and `trainable` (numbers of parameters), `scores` (by split), `model` and `adapter` (folders).
 
     Raises:
         ValueError, OSError: for data or a model that cannot be used.
+        RunStopped: if the system asked the process to end (SIGTERM).
     """
     splits, how = load_clips(options)
     task: Any = options.task
@@ -131,8 +140,13 @@ def adapt(options: AdaptOptions) -> dict[str, Any]:
     adapter: dict[str, Any] = {"adapter": "lora" if is_lora else "none", "pose_encoder": options.pose_encoder}
     adapter_args = AdapterArguments(**adapter, lora_rank=options.rank)
     model_args = ModelArguments(model=options.model, head=head)
-    scores = finetune(model_args, data_args, args, adapter_args, splits)
-    sizes = json.loads((Path(options.out) / "run.json").read_text(encoding="utf-8"))["model"]
+    try:
+        scores = finetune(model_args, data_args, args, adapter_args, splits)
+    except RunStopped as error:
+        if error.checkpoint is not None:
+            shutil.rmtree(error.checkpoint)
+        raise RunStopped("asked to stop (SIGTERM): nothing was written; the same command starts again") from error
+    sizes = read_json(Path(options.out) / "run.json", "the record of a run", dict)["model"]
     return {
         "task": task,
         "method": options.method,
@@ -146,7 +160,7 @@ def adapt(options: AdaptOptions) -> dict[str, Any]:
 
 
 def load_clips(options: AdaptOptions) -> tuple[dict[str, datasets.Dataset], str]:
-    """Training clips, and those held out as the data says or, where it has one split alone, as [`hold_out`] does."""
+    """The clips by split, and how clips were held out: by the data's own splits, or by [`hold_out`] if it has one."""
     name, config = split_name(options.data)
     languages: dict[str, Any] = {
         key: value
@@ -170,7 +184,7 @@ def load_clips(options: AdaptOptions) -> tuple[dict[str, datasets.Dataset], str]
 
 
 def prompt_language(rows: datasets.Dataset, given: str | None) -> str | None:
-    """The language of the prompt: as given, else that of each clip (None), else English where nobody knows."""
+    """The language of the prompt: as given, else None for each clip's own, else English if that is unknown."""
     if given is not None or UNKNOWN not in rows.unique("spoken_language"):
         return given
     logger.warning("the spoken language of the clips is not known: English is assumed; say --spoken-language")
@@ -178,7 +192,7 @@ def prompt_language(rows: datasets.Dataset, given: str | None) -> str | None:
 
 
 def guess_task(rows: datasets.Dataset) -> str:
-    """`islr` where texts are short and come again and again, `cslr` where there are glosses alone, else `slt`."""
+    """`islr` if texts are short and repeated, `cslr` if most clips have no text, only glosses, else `slt`."""
     texts = [text for text in rows["text"] if text.strip()]
     if len(texts) < len(rows) / 2:
         return "cslr"
@@ -189,7 +203,7 @@ def guess_task(rows: datasets.Dataset) -> str:
 def first_clips_per_text(rows: datasets.Dataset, number: int, seed: int = 0) -> datasets.Dataset:
     """At most `number` random clips of each text."""
     if number < 1:
-        raise ValueError(f"expected at least one clip a text, received {number}")
+        raise ValueError(f"expected at least one clip per text, received {number}")
     counts: dict[str, int] = {}
     kept = []
     texts = list(rows["text"])

@@ -1,4 +1,4 @@
-"""What the card of the demo's model states, and the demo's results with their signatures."""
+"""The facts on the card of the demo's model, and the demo's results with their signatures."""
 
 from __future__ import annotations
 

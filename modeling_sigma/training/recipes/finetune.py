@@ -24,15 +24,18 @@ def finetune(
     adapter_args: AdapterArguments | None = None,
     splits: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """One run; see [`run_training`] for what it leaves behind.
+    """Fine-tunes a model; see [`run_training`] for what the run writes.
 
     Args:
-        model_args, data_args, args:
+        model_args ([`ModelArguments`]), data_args ([`DataArguments`]), args ([`SigmaTrainingArguments`]):
             What to train, on what, and how.
         adapter_args ([`AdapterArguments`], *optional*):
             Whether to train an adapter instead of the model.
         splits (`dict`, *optional*):
-            Clips that are loaded already, instead of those that `data_args` names.
+            Clips that are already loaded, by split, instead of those that `data_args` names.
+
+    Returns:
+        `dict`: scores by split.
 
     Raises:
         ValueError, OSError: for arguments, data or a checkpoint that cannot be used.

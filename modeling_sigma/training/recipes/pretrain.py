@@ -18,7 +18,10 @@ def main(argv: Sequence[str]) -> dict[str, Any]:
 
 
 def pretrain(model_args: ModelArguments, data_args: DataArguments, args: SigmaTrainingArguments) -> dict[str, Any]:
-    """One run; see [`run_training`] for what it leaves behind.
+    """Pre-trains a model; see [`run_training`] for what the run writes.
+
+    Returns:
+        `dict`: scores by split.
 
     Raises:
         ValueError, OSError: for arguments, data or a checkpoint that cannot be used.

@@ -1,7 +1,7 @@
-"""A small Sigma learns the synthetic sign language from scratch, on a processor, in a few minutes.
+"""A small Sigma learns the synthetic sign language from scratch, on a CPU, in a few minutes.
 
-One model does both tasks: it starts with single signs, then reads sentences. Every clip is new: the corpus is made
-while training, and no clip is seen twice.
+One model learns both tasks, single signs first and then sentences. The corpus is made while training, so that no clip
+is seen twice.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from modeling_sigma.training.run.streamed_training import train_on_stream
 from modeling_sigma.training.task import choose_task
 
 
-# Progress: (what is going on, steps done, steps in all, loss or None).
+# Called with what is being done ("training"), the steps done, the steps in all, and the loss or None.
 Progress = Callable[[str, int, int, float | None], None]
 
 
@@ -38,17 +38,17 @@ class DemoRecipe:
     """Sizes and schedule of the demo. Lengths in frames, rates as shares.
 
     Args:
-        steps (`int`): Optimiser steps in all.
-        isolated_steps (`int`): Steps at the start that show single signs only.
-        isolated_share (`float`): Share of later steps that still do.
-        batch_size (`int`): Sentences a step; twice as many single signs.
-        learning_rate, matrix_learning_rate (`float`): Peaks of [`one_cycle_muon`].
-        label_smoothing (`float`): Of the language-modelling loss.
-        max_frames (`int`): Longer sentences lose frames.
-        hidden_size, num_layers (`int`): Of the text backbone's encoder and decoder.
-        pose_size (`int`): Widest layer of the pose encoder.
+        steps (`int`): The number of optimiser steps.
+        isolated_steps (`int`): The number of steps at the start that show only single signs.
+        isolated_share (`float`): The share of the later steps that show single signs.
+        batch_size (`int`): The number of sentences per step; steps of single signs have twice as many clips.
+        learning_rate, matrix_learning_rate (`float`): The peak rates of [`one_cycle_muon`].
+        label_smoothing (`float`): The label smoothing of the language-modelling loss.
+        max_frames (`int`): The number of frames to which longer sentences are shortened.
+        hidden_size, num_layers (`int`): The size of the text backbone's encoder and decoder.
+        pose_size (`int`): The width of the pose encoder's widest layer.
         precision (`str`): `"bf16"` (autocast) or `"fp32"`.
-        seed (`int`): Of everything random.
+        seed (`int`): The seed of everything random.
     """
 
     steps: int = 400
@@ -67,7 +67,7 @@ class DemoRecipe:
 
 
 def fast_precision() -> Literal["bf16", "fp32"]:
-    """What this machine's CPU trains the demo in: bfloat16 is slower without its instructions."""
+    """The precision in which this machine's CPU trains faster: bfloat16 is slow without instructions for it."""
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     has_bfloat16 = any(there for name, there in capabilities.items() if str(name).endswith("bf16"))
     return "bf16" if has_bfloat16 else "fp32"
@@ -146,8 +146,8 @@ def evaluate_demo(
 ) -> dict[str, float]:
     """BLEU-4 (0 to 100) of sentences and accuracy (0 to 1) of single signs, by signers that training never saw.
 
-    The two priors know training texts but see no clip: of 50 training sentences the one with the best BLEU-4, and the
-    most frequent label.
+    The two priors are what can be scored without looking at a clip: with the best of 50 training sentences, and with
+    the most frequent label.
     """
     sentences = [language.sentence(index, split="test", seed=recipe.seed) for index in range(num_clips)]
     isolated = [language.isolated(index, split="test", seed=recipe.seed) for index in range(num_clips)]
@@ -194,7 +194,7 @@ def _share_equal(predictions: Sequence[str], samples: Sequence[SyntheticSample])
 
 
 class PrintedProgress:
-    """A line on a terminal that is written over, or (in a log) one line every so often."""
+    """Progress on one line of a terminal, or, if the output is a log, in a line for every tenth of the work."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream

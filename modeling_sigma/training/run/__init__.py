@@ -1,4 +1,4 @@
-"""One run from start to end, and what it leaves behind: its folder, checkpoints, callbacks and records.
+"""One run from start to end, and what it writes: its folder, checkpoints and records.
 
-Not here: what is learnt (`task.py`), and from where to start (`model_building.py`).
+Not here: what is learnt (`task.py`), and which model a run starts from (`model_building.py`).
 """

@@ -1,4 +1,4 @@
-"""What watches a run: losses that are not numbers, epochs for the sampler, and the record of the run."""
+"""Callbacks that watch a run: for losses that are not numbers, the sampler's epoch, and the record of the run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class EpochCallback(TrainerCallback):
-    """Tells the sampler its epoch, also where a resumed run begins in the middle of one."""
+    """Tells the sampler its epoch, even if a resumed run begins in the middle of one."""
 
     def __init__(self) -> None:
         self.sampler: FrameBudgetSampler | None = None
@@ -26,6 +26,13 @@ class EpochCallback(TrainerCallback):
             self.sampler.set_epoch(int(state.epoch or 0))
 
 
+class LogitScaleCallback(TrainerCallback):
+    """Brings the scale of the global alignment back to its limit after each step, as CLIP's training does."""
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        model.logit_scale.clamp_()
+
+
 class NonFiniteGuard(TrainerCallback):
     """Stops at a loss or gradient that is not finite, or leaves such steps out and counts them.
 
@@ -33,9 +40,9 @@ class NonFiniteGuard(TrainerCallback):
         model (`nn.Module`):
             The model that trains.
         skip (`bool`):
-            Leave steps out instead of stopping. All processes decide together.
+            Whether to leave such steps out instead of stopping. All processes decide together.
         check_gradients (`bool`):
-            False where a gradient scaler already looks at them (fp16).
+            Whether to check gradients; False if a gradient scaler already does (fp16).
     """
 
     def __init__(self, model: torch.nn.Module, skip: bool, check_gradients: bool) -> None:
@@ -43,12 +50,42 @@ class NonFiniteGuard(TrainerCallback):
         self.skip = skip
         self.check_gradients = check_gradients
         self.num_skipped = 0
-        self.sample_ids: list[str] = []  # of the step under way
+        self.sample_ids: list[str] = []  # of the current step
         self._is_finite = True
         self._buffers: dict[str, torch.Tensor] = {}
 
+    def finite_poses(self, poses: torch.Tensor, sample_ids: list[str], step: int) -> torch.Tensor:
+        """To be called with the clips of every batch, before the model sees them: running statistics would keep what
+        is not a number for good.
+
+        Args:
+            poses (`torch.Tensor` of shape `(batch_size, num_frames, num_joints, 3)`):
+                The clips.
+            sample_ids (`list[str]`), step (`int`):
+                Their ids, and the number of steps done.
+
+        Returns:
+            `torch.Tensor`: the clips. Where steps are skipped, what is not finite counts as not seen, and the step is
+            left out (with fp16, whose scaler decides, it is not).
+
+        Raises:
+            ValueError: for values that are not finite, naming the clips, unless such steps are skipped.
+        """
+        is_finite = torch.isfinite(poses)
+        if is_finite.all():
+            return poses
+        names = [name for name, fine in zip(sample_ids, is_finite.flatten(1).all(dim=1).tolist()) if not fine]
+        if not self.skip:
+            raise ValueError(
+                f"the batch of step {step + 1} has values that are not finite, and nothing has been learnt from it; "
+                f"clips with such values: {', '.join(names)}. Mend these clips, look at what changes them on their "
+                "way to the model, or leave such steps out with --on_non_finite skip"
+            )
+        self._is_finite = False
+        return torch.where(is_finite.all(dim=-1, keepdim=True), poses, 0.0)
+
     def watch_loss(self, loss: torch.Tensor, sample_ids: list[str], step: int) -> None:
-        """To be called with the loss of every batch.
+        """Checks the loss of a batch; to be called for every batch.
 
         Raises:
             ValueError: for a loss that is not finite, naming the batch, unless such steps are skipped.
@@ -73,7 +110,7 @@ class NonFiniteGuard(TrainerCallback):
             return
         gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
         norm: Any = torch.nn.utils.get_total_norm(gradients)
-        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # FSDP shares it out
+        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # FSDP shards it
         if not self.skip:
             if not torch.isfinite(norm):
                 raise ValueError(

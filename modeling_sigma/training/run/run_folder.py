@@ -1,4 +1,4 @@
-"""The record of a run beside its checkpoints: what was run, on what, with what, and what came out.
+"""The record of a run, kept with its checkpoints: what was run, on which data and machine, and the results.
 
 | file | content |
 |---|---|
@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
 import math
 import os
 import platform
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
@@ -27,10 +29,12 @@ import torch
 import yaml
 
 from modeling_sigma.hub.private_facts import public_command, public_fields
-from modeling_sigma.jobs.atomic_files import write_text
+from modeling_sigma.jobs.atomic_files import atomic_file, write_text
 
 
-# Fields where nothing says something: no augmentation, instead of the checkpoint's.
+logger = logging.getLogger(__name__)
+
+# Fields whose empty value means something: no augmentation, instead of the checkpoint's.
 _MAY_BE_EMPTY = ("augmentation",)
 _LIBRARIES = ("sigma-slu", "torch", "transformers", "accelerate", "datasets", "peft", "numpy")
 
@@ -42,7 +46,7 @@ class RunFolder:
         path (`str` or `Path`):
             The output folder.
         is_writer (`bool`, *optional*, defaults to `True`):
-            False in processes that leave writing to another one.
+            Whether this process writes; False if another one does.
     """
 
     def __init__(self, path: str | Path, is_writer: bool = True) -> None:
@@ -54,9 +58,9 @@ class RunFolder:
 
         Args:
             arguments (`Sequence`):
-                The dataclasses that the run was told by.
+                The dataclasses with the run's options.
             model (`nn.Module`):
-                The model that trains.
+                The model to be trained.
             data (`Mapping[str, Any]`):
                 The fingerprint of each split.
         """
@@ -83,24 +87,35 @@ class RunFolder:
         )
 
     def write(self, name: str, content: Any) -> None:
-        """One JSON file; a reader never sees half of it."""
+        """Writes a JSON file, which is complete or not there at all."""
         if self.is_writer:
             write_text(self.path / name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     def append_log(self, line: Mapping[str, Any]) -> None:
-        """One more line of `log.jsonl`."""
-        if self.is_writer:
+        """Adds a line to `log.jsonl`. A full disk does not end the run."""
+        if not self.is_writer:
+            return
+        with self._unless_full("log.jsonl"):
             self.path.mkdir(parents=True, exist_ok=True)
             with open(self.path / "log.jsonl", "a", encoding="utf-8") as file:
                 file.write(json.dumps(dict(line)) + "\n")
 
     def draw_curves(self, history: Sequence[Mapping[str, Any]]) -> None:
-        """`curves.png`, where the log has more than one line of something."""
+        """Draws `curves.png`, once a value has been logged twice. A full disk does not end the run."""
         from modeling_sigma.viz.training_curves import collect_curves, draw_training_curves
 
         curves = collect_curves(history)
         if self.is_writer and any(len(points) > 1 for points in curves.values()):
-            draw_training_curves(curves).save(self.path / "curves.png")
+            picture = draw_training_curves(curves)
+            with self._unless_full("curves.png"), atomic_file(self.path / "curves.png") as temporary:
+                picture.save(temporary)
+
+    @contextmanager
+    def _unless_full(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            logger.warning("%s cannot be written (%s): the run goes on without it", self.path / name, error)
 
 
 def changed_fields(entry: Any) -> dict[str, Any]:
@@ -131,7 +146,7 @@ def _plain(value: Any) -> Any:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that matter."""
+    """The versions of Python and of the libraries that the run uses."""
     found = {"python": platform.python_version()}
     for name in _LIBRARIES:
         try:
@@ -142,7 +157,7 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> dict[str, Any]:
-    """What the run computes on."""
+    """The hardware that the run computes on."""
     found: dict[str, Any] = {
         "system": platform.platform(),
         "processors": os.cpu_count(),

@@ -1,6 +1,6 @@
-"""Training on batches that come one per step: what the demo, the quick start and small experiments do.
+"""Training on a stream of batches, one per step, for the demo, the quick start and small experiments.
 
-The trainer is that of every other run; there is no folder, no checkpoint and no evaluation in between.
+The trainer is the same as for every other run, but writes no folder and no checkpoints, and does not evaluate.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ def train_on_stream(
     precision: Literal["bf16", "fp32"] = "bf16",
     on_step: Callable[[int, float], None] | None = None,
 ) -> list[float]:
-    """Trains `model` in place on a processor and returns the loss of every step.
+    """Trains `model` in place on a CPU and returns the loss of every step.
 
-    Nothing random is drawn but by the model and by whoever makes the batches.
+    Only the model, and the code that makes the batches, draw random numbers.
 
     Args:
         task ([`Task`]), model, processor:
-            What is learnt, by which model, and what makes its inputs.
+            What is learnt, the model, and its processor.
         batches (`Iterable[Sequence[ClipSample]]`):
             At least `num_steps` batches.
         optimizers (`tuple`):
-            Optimiser, which clips gradients itself, and schedule; see [`one_cycle_muon`].
+            The optimiser, which clips gradients itself, and the schedule; see [`one_cycle_muon`].
         num_steps (`int`):
-            Length of the training.
+            The number of steps.
         precision (`"bf16"` or `"fp32"`, *optional*, defaults to `"bf16"`):
             bfloat16 by autocast, or float32.
         on_step (`Callable`, *optional*):

@@ -1,16 +1,22 @@
-"""One run from start to end: build the model, resume, train, score, save. Recipes say what for."""
+"""One run from start to end: build the model, resume, train, score, save. Recipes call it with a task."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from transformers import EarlyStoppingCallback, set_seed
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from transformers.utils import logging as transformers_logging
 
+from modeling_sigma.hub.bundle import KEY_FILE, WEIGHT_FILES
+from modeling_sigma.jobs.atomic_files import lone_writer
+from modeling_sigma.jobs.atomic_folders import staged_files
 from modeling_sigma.training.adapters.lora import add_adapter
 from modeling_sigma.training.arguments import AdapterArguments, DataArguments, ModelArguments
 from modeling_sigma.training.data.clip_dataset import ClipDataset
@@ -20,8 +26,11 @@ from modeling_sigma.training.run.callbacks import RunRecorder
 from modeling_sigma.training.run.checkpoints import (
     last_complete_checkpoint,
     list_checkpoints,
+    num_processes_of,
     remove_incomplete_checkpoints,
+    saving_model_failed,
 )
+from modeling_sigma.training.run.interruptions import EvaluationCut, StopOnRequest, is_lost_peer, peer_lost, stopped
 from modeling_sigma.training.run.run_folder import RunFolder
 from modeling_sigma.training.run.trained_bundle import save_trained
 from modeling_sigma.training.task import Task
@@ -29,6 +38,9 @@ from modeling_sigma.training.training_arguments import SigmaTrainingArguments
 
 
 logger = logging.getLogger(__name__)
+
+# Seconds to wait for the folder: workers of a run that was killed hold its lock until they see that it is gone.
+_PATIENCE = 15.0
 
 
 def run_training(
@@ -39,24 +51,42 @@ def run_training(
     args: SigmaTrainingArguments,
     adapter_args: AdapterArguments | None = None,
 ) -> dict[str, Any]:
-    """Trains (or goes on with) a model, scores it on validation and test, and saves it as a folder that
-    `from_pretrained` loads. Of an adapter, the folder is the merged model, and `adapter` in it the adapter alone.
+    """Trains a model, or continues its training, scores it on validation and test, and saves it in a folder that
+    `from_pretrained` loads. With an adapter, the folder holds the merged model, and its subfolder `adapter` the
+    adapter alone.
 
     Args:
         task ([`Task`]):
             What the model learns.
         splits (`Mapping[str, datasets.Dataset]`):
-            `train`, and maybe `validation` and `test`.
+            The clips by split: `train`, and optionally `validation` and `test`.
         model_args, data_args, args, adapter_args:
-            What the run was told.
+            The options of the run.
 
     Returns:
         `dict`: scores by split, as in `metrics.json`.
 
     Raises:
-        ValueError, OSError: for arguments or a checkpoint that cannot be used, or an output folder that holds another
-            run's checkpoints.
+        ValueError, OSError: for arguments or a checkpoint that cannot be used, a split without clips, or an output
+            folder that holds another run's checkpoints or is being written by another run.
+        RunStopped: if the system asked the process to end (SIGTERM); a checkpoint has what was learnt.
     """
+    for name, rows in splits.items():
+        if len(rows) == 0:
+            raise ValueError(f"expected clips in the {name} split, received none: add clips, or leave the split out")
+    is_first = args.process_index == 0
+    with lone_writer(Path(args.output_dir), _PATIENCE) if is_first else nullcontext():
+        return _run(task, splits, model_args, data_args, args, adapter_args)
+
+
+def _run(
+    task: Task,
+    splits: Mapping[str, Any],
+    model_args: ModelArguments,
+    data_args: DataArguments,
+    args: SigmaTrainingArguments,
+    adapter_args: AdapterArguments | None,
+) -> dict[str, Any]:
     _set_up(args, task, "validation" in splits)
     task.number_labels(splits)
     augmentation: Any = data_args.augmentation  # a mapping since it was parsed
@@ -65,28 +95,22 @@ def run_training(
         model = add_adapter(model, adapter_args)
     folder = RunFolder(args.output_dir, is_writer=args.should_save)
     data = {name: ClipDataset(rows, seed=args.seed) for name, rows in splits.items()}
-    callbacks: list[Any] = [RunRecorder(folder)]
+    stop = StopOnRequest()
+    callbacks: list[Any] = [RunRecorder(folder), stop]
     if args.early_stopping_patience is not None:
         callbacks.append(EarlyStoppingCallback(args.early_stopping_patience))
     trainer = task.trainer_class(
-        task=task,
-        model=model,
-        args=args,
-        train_dataset=data["train"],
-        eval_dataset=data.get("validation"),
-        processing_class=processor,
-        callbacks=callbacks,
-        **task.trainer_options(processor, splits["train"]),
-    )
+        task=task, model=model, args=args, train_dataset=data["train"], eval_dataset=data.get("validation"),
+        processing_class=processor, callbacks=callbacks,
+    )  # fmt: skip
     metrics: dict[str, Any] = {}
     if args.do_train:
         checkpoint = _checkpoint_to_resume(args, trainer)
-        arguments = [given for given in (model_args, data_args, adapter_args, args) if given is not None]
+        arguments = [entry for entry in (model_args, data_args, adapter_args, args) if entry is not None]
         folder.start(arguments, trainer.model, {name: fingerprint(rows) for name, rows in splits.items()})
-        result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        metrics["train"] = result.metrics
+        metrics["train"] = _train(trainer, stop, checkpoint)
         trainer.save_state()
-        save_trained(trainer, args.output_dir, str(model_args.model))
+        _save_whole(trainer, partial(save_trained, trainer, adapter_base=str(model_args.model)))
     for name in ("validation", "test"):
         if name not in data or not (args.do_eval if name == "validation" else args.do_predict):
             continue
@@ -105,11 +129,11 @@ def run_training(
 
 
 def _set_up(args: SigmaTrainingArguments, task: Task, has_validation: bool) -> None:
-    """Fills in what depends on the task: the metric that chooses, and no evaluation where there is nothing to
-    evaluate on. Also seeds what is random, and turns the logs of our modules on."""
+    """Fills in what depends on the task and its splits: the metric that chooses the checkpoint, and no evaluation
+    without validation clips. Also sets the seed, and turns on the logs of our modules."""
     logging.basicConfig(format="%(message)s", level=logging.INFO if args.should_log else logging.ERROR)
     transformers_logging.set_verbosity_warning()
-    transformers_logging.disable_progress_bar()  # of single files; training has its own
+    transformers_logging.disable_progress_bar()  # for single files; training has its own
     set_seed(args.seed)  # before the model is made
     args.remove_unused_columns = False
     if not has_validation:
@@ -122,7 +146,7 @@ def _set_up(args: SigmaTrainingArguments, task: Task, has_validation: bool) -> N
     folder = Path(args.output_dir)
     if args.do_train and list_checkpoints(folder) and not (args.resume or args.overwrite):
         raise ValueError(
-            f"{folder} holds checkpoints of an earlier run: go on with --resume, start again with --overwrite, or "
+            f"{folder} holds checkpoints of an earlier run: continue with --resume, start again with --overwrite, or "
             "choose another --output_dir"
         )
 
@@ -143,4 +167,41 @@ def _checkpoint_to_resume(args: SigmaTrainingArguments, trainer: Any) -> Path | 
         checkpoint = last_complete_checkpoint(args.output_dir)
     if args.should_log:
         logger.info("resuming from %s", checkpoint or "the start: there is no complete checkpoint")
+        if checkpoint is not None and (number := num_processes_of(checkpoint)) != args.world_size:
+            logger.warning(
+                "%s was written by %d processes, and now there are %d: weights, optimiser and schedule go on at its "
+                "step. Steps have the same clips as before only if processes x gradient_accumulation_steps stay what "
+                "they were; otherwise epochs count by the new number of steps",
+                checkpoint,
+                number,
+                args.world_size,
+            )
     return checkpoint
+
+
+def _train(trainer: Any, stop: StopOnRequest, checkpoint: Path | None) -> dict[str, float]:
+    """Trains to the end, or to where the run is stopped from outside; returns the metrics of training."""
+    args, folder = trainer.args, Path(trainer.args.output_dir)
+    try:
+        with stop.listening():
+            result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    except EvaluationCut:
+        trainer._save_checkpoint(trainer.model, trial=None)  # of the step before the evaluation
+    except RuntimeError as error:
+        if args.world_size == 1 or not is_lost_peer(error):
+            raise
+        raise peer_lost(trainer.state.global_step, last_complete_checkpoint(folder)) from error
+    if stop.has_stopped:
+        raise stopped(trainer.state.global_step, last_complete_checkpoint(folder))
+    metrics: dict[str, float] = result.metrics
+    return metrics
+
+
+def _save_whole(trainer: Any, save: Callable[[Path], object]) -> None:
+    """Saves the model, whole or not at all; `save` is called by all processes, of which one writes."""
+    folder, is_writer = Path(trainer.args.output_dir), trainer.args.should_save
+    try:
+        with staged_files(folder, KEY_FILE, WEIGHT_FILES) if is_writer else nullcontext(folder) as staged:
+            save(staged)
+    except (OSError, SafetensorError) as error:
+        raise saving_model_failed(folder, error) from error

@@ -1,10 +1,11 @@
-"""Standard output that nobody reads any more, as in `sigma-slu inspect FILES | head`."""
+"""Standard output that nobody reads any more, as in `sigma-slu inspect FILES | head`, or that cannot show a name."""
 
 from __future__ import annotations
 
 import os
 import select
 import sys
+from contextlib import suppress
 
 
 _STDOUT = 1  # the file descriptor
@@ -17,6 +18,13 @@ def reader_is_gone() -> bool:
     poll = select.poll()
     poll.register(_STDOUT, 0)  # errors only
     return bool(poll.poll(0))
+
+
+def escape_surrogates() -> None:
+    """Names of files need not be UTF-8: such bytes are printed as `\\udc80`, in JSON the escape that is read back."""
+    if hasattr(sys.stdout, "reconfigure"):
+        with suppress(OSError, ValueError):  # it is closed, or has been exchanged
+            sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def flush_output() -> bool:
