@@ -212,7 +212,7 @@ def _truncate(bundle: Path) -> None:
         (lambda b: (b / "tokenizer.json").unlink(), r"tokenizer\.json missing: save model and processor"),
         (lambda b: (b / "pytorch_model.bin").write_bytes(b"x"), r"pytorch_model\.bin may hold a pickle"),
         (lambda b: (b / "README.md").unlink(), r"expected a model card README\.md, found none"),
-        (lambda b: (b / "README.md").write_text("---\na: [\n---\n"), "is no valid YAML"),
+        (lambda b: (b / "README.md").write_text("---\na: [\n---\n"), "is not valid YAML"),
         (lambda b: (b / "README.md").write_text("# Only a title"), "no license is stated"),
         (lambda b: (b / "README.md").write_text("---\nlicense: free\n---\n"), "expected a license such as apache-2.0"),
         (lambda b: _change_json(b / "config.json", weights_license="cc-by-nc-4.0"), "forbids commercial use"),

@@ -259,8 +259,9 @@ def test_checkpoints_are_not_published(strategy: str, tmp_path: Path) -> None:
 
 
 def test_who_sends_is_asked_before_training(hub: HubServer, tmp_path: Path) -> None:
-    with pytest.raises(PublishError, match="the Hub refused .401"):
-        tiny_trainer(tmp_path / "run", push_to_hub=True, hub_token="hf_wrong")
+    for name in (None, REPO):
+        with pytest.raises(PublishError, match="the Hub refused .401"):
+            tiny_trainer(tmp_path / "run", push_to_hub=True, hub_token="hf_wrong", hub_model_id=name)
     assert tiny_trainer(tmp_path / "my-run", push_to_hub=True).hub_model_id == "tester/my-run"
     assert hub.repos == {}
 

@@ -1,4 +1,4 @@
-"""What a folder must be before it is published: a complete bundle, not from a newer version, without pickles."""
+"""Checks of a folder before it is published: a complete bundle, not written by a newer version, without pickles."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class CheckedBundle:
         folder (`Path`): The folder.
         config (`dict`): Its `config.json`, or for an adapter its `adapter_config.json`.
         files (`tuple[Path, ...]`): What is sent, relative to the folder, in order.
-        left_out (`tuple[Path, ...]`): What is not.
+        left_out (`tuple[Path, ...]`): What stays in the folder.
     """
 
     folder: Path
@@ -49,11 +49,11 @@ class CheckedBundle:
 
 
 def check_bundle(folder: str | Path) -> CheckedBundle:
-    """Reads a folder and says what of it would be published.
+    """Checks a folder and lists which of its files would be published.
 
     Raises:
-        ValueError: if it is no bundle, if it is incomplete or damaged, written by a newer version of this package, or
-            holds pickles. The message lists everything that is wrong.
+        ValueError: if it is not a bundle, if it is incomplete or damaged, if a newer version of this package wrote it,
+            or if it holds pickles or links. The message lists everything that is wrong.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -134,7 +134,7 @@ def _code_problems(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
         try:
             ast.parse((folder / name).read_text(encoding="utf-8"))
         except (SyntaxError, ValueError) as error:
-            yield f"{name} is no Python file ({error})"
+            yield f"{name} is not a Python file ({error})"
 
 
 def is_hub_name(base: str | None) -> bool:

@@ -83,7 +83,7 @@ def code_files(folder: Path, config: Mapping[str, Any]) -> set[str]:
 
 
 def _siblings(path: Path) -> Iterator[str]:
-    """The modules of its own folder that a file imports; none for what is no Python file."""
+    """The modules of its own folder that a file imports; none if it is not a Python file."""
     try:
         tree = ast.parse(path.read_text(encoding="utf-8")) if is_plain_file(path) else ast.Module([], [])
     except (SyntaxError, ValueError):

@@ -206,7 +206,7 @@ def read_facts(path: str | Path) -> CardFacts:
     """The facts in a JSON file.
 
     Raises:
-        ValueError: if it is no such file, or something is not stated. All that is missing is named.
+        ValueError: if the file holds something else, or a fact is not stated. The message names all that is missing.
     """
     content = _spelt_anew(_read_json(path, dict))
     corpora = content.get("training_data")
@@ -226,7 +226,7 @@ def read_measurements(path: str | Path) -> list[Measurement]:
     """The results in a JSON file: a list of objects with the fields of [`Measurement`].
 
     Raises:
-        ValueError: if it is no such file, or a result lacks its signature, its command or its split.
+        ValueError: if the file holds something else, or a result lacks its signature, its command or its split.
     """
     results = []
     for number, entry in enumerate(_read_json(path, list)):

@@ -132,7 +132,7 @@ def picture_alone(content: bytes) -> bytes:
     """A PNG without texts, times, places and whatever follows its end.
 
     Raises:
-        ValueError: for what is no PNG.
+        ValueError: if it is not a PNG.
     """
     if not content.startswith(_PNG_START):
         raise ValueError("expected a PNG")

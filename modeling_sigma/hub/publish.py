@@ -1,4 +1,4 @@
-"""Publishes a checked bundle on the Hub: private first, in one commit, so that nobody ever sees half of it."""
+"""Publishes a checked bundle on the Hub: in one commit, and private first, so that nobody ever sees half of it."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def plan_publication(
 
     Raises:
         ValueError: for a name that the Hub does not allow, a folder that is no complete bundle, a missing or damaged
-            card, no or a wrong license, or a file that holds a secret.
+            card, a missing or wrong license, or a file that holds a secret.
     """
     _check_repo_id(repo_id)
     found = file_stamps(Path(folder))
@@ -138,7 +138,7 @@ def plan_publication(
     try:
         card: Any = ModelCard(text, ignore_metadata_errors=False)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: the header between the `---` lines is no valid YAML ({error})") from error
+        raise ValueError(f"{path}: the header between the `---` lines is not valid YAML ({error})") from error
     inherited = inherited_license(bundle.config)
     if inherited is None and "config.json" in contents:  # an adapter's first configuration is PEFT's
         inherited = inherited_license(parsed_json(contents["config.json"]))

@@ -66,7 +66,7 @@ def push_to_hub(
         `huggingface_hub.CommitInfo`: the commit.
 
     Raises:
-        ValueError: for what is no complete bundle (a model without a processor, a processor without a model, damaged
+        ValueError: for an incomplete bundle (a model without a processor, a processor without a model, damaged
             weights), a wrong license, and if the Hub refuses or cannot be reached.
     """
     api = HfApi(token=token)

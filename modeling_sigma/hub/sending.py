@@ -43,6 +43,10 @@ class HubSender:
         self.api, self.repo_id, self.wait = api, repo_id, wait
         self._state: Any = None  # of the branch, when it was looked at to see whether it is empty
 
+    def user_name(self) -> str:
+        """The name of the user who is logged in."""
+        return str(self._try(self.api.whoami)["name"])
+
     def need_repo(self) -> None:
         """Refuses a repository that does not exist."""
         try:
@@ -200,7 +204,7 @@ def full_name(api: HfApi, repo_id: str) -> str:
     """
     if "/" in repo_id:
         return repo_id
-    return f"{HubSender(api, repo_id)._try(api.whoami)['name']}/{repo_id}"
+    return f"{HubSender(api, repo_id).user_name()}/{repo_id}"
 
 
 def _names(state: Any) -> list[str]:

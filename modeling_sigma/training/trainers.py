@@ -21,7 +21,7 @@ from transformers.trainer_utils import seed_worker
 
 from modeling_sigma.hub.bundle_files import CARD, is_plain_file
 from modeling_sigma.hub.push import push_folder
-from modeling_sigma.hub.sending import full_name
+from modeling_sigma.hub.sending import HubSender
 from modeling_sigma.training.data.clip_dataset import BatchStream
 from modeling_sigma.training.data.frame_budget import FrameBudgetSampler
 from modeling_sigma.training.optimization.batch_normalization import freeze_batch_norm, synchronize_batch_norm
@@ -335,8 +335,8 @@ class SigmaTrainer(Trainer):
         """Finds out where the model will go, and whether the Hub knows who sends it. Nothing is created yet."""
         if self.is_world_process_zero():
             name = self.args.hub_model_id or Path(self.args.output_dir).absolute().name
-            api = HfApi(token=token or self.args.hub_token)
-            self.hub_model_id = full_name(api, name)
+            user = HubSender(HfApi(token=token or self.args.hub_token), name).user_name()
+            self.hub_model_id = name if "/" in name else f"{user}/{name}"
             self.push_in_progress = None
 
     def push_to_hub(
