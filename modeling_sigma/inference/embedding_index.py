@@ -17,6 +17,7 @@ import modeling_sigma
 from modeling_sigma.hub.bundle_config import check_version
 from modeling_sigma.io.json_fields import check_fields
 from modeling_sigma.io.json_text import read_json
+from modeling_sigma.io.reading_errors import one_line
 from modeling_sigma.jobs.atomic_files import write_text
 from modeling_sigma.jobs.atomic_folders import atomic_folder
 
@@ -146,7 +147,7 @@ class EmbeddingIndex:
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, ValueError) and str(folder) in str(error):
                 raise
-            raise ValueError(f"{folder}: the index is damaged ({error}): build it again") from error
+            raise ValueError(f"{folder}: the index is damaged ({one_line(error)}): build it again") from error
 
     def search_with(self, pipe: Any, query: Any, kind: str, top_k: int = 10) -> list[dict[str, Any]]:
         """Embeds a clip or a text with a `sign-text-retrieval` pipeline, and searches for it.
