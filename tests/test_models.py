@@ -804,7 +804,7 @@ def test_resized_vocabulary() -> None:
         ),
         (
             {"pose_attention_mask": torch.tensor([[1] * 12, [0] * 12, [1] * 12])},
-            "expected at least one real frame a clip, received a row of zeros in pose_attention_mask",
+            "expected at least one real frame per clip, received a row of zeros in pose_attention_mask",
         ),
         ({"prompt_input_ids": torch.ones(2, 5, dtype=torch.long)}, "expected 3 prompts, one per clip, received 2"),
     ],

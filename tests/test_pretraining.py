@@ -380,7 +380,7 @@ def test_mistakes(model: SigmaForPreTraining) -> None:
         model(**poses)
     with pytest.raises(ValueError, match="text_length >= 1.*received \\(4, 0\\)"):
         model(**poses, text_input_ids=batch["text_input_ids"][:, :0])
-    with pytest.raises(ValueError, match="expected one text a clip, received 3 for 4 clips"):
+    with pytest.raises(ValueError, match="expected one text per clip, received 3 for 4 clips"):
         model(**poses, text_input_ids=batch["text_input_ids"][:3])
     with pytest.raises(ValueError, match="similarity to be one of .*received 'cosine'"):
         tiny_model(SigmaModel)(**poses, text_input_ids=batch["text_input_ids"], similarity="cosine")

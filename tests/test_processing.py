@@ -263,8 +263,8 @@ def test_a_text_that_just_fits_is_not_cut(warnings: list[str]) -> None:
     ("arguments", "message"),
     [
         ({}, "expected poses or text, received neither"),
-        ({"text": ["a", "b", "c"]}, "expected one text a clip, received 3 texts for 2 clips"),
-        ({"text": "a"}, "expected one text a clip, received 1 texts for 2 clips"),
+        ({"text": ["a", "b", "c"]}, "expected one text per clip, received 3 texts for 2 clips"),
+        ({"text": "a"}, "expected one text per clip, received 1 texts for 2 clips"),
         ({"language": ["English"]}, "expected one language or 2, received 1"),
         ({"language": ["English", "French", "Chinese"]}, "expected one language or 2, received 3"),
         ({"text": []}, "expected text as a string or a list of strings"),

@@ -23,7 +23,7 @@ def pad_features(
     Args:
         features (list of dicts, or a dict of lists):
             `pose_values` `(T, 69, 3)` or `(1, T, 69, 3)`, and `pose_attention_mask` `(T,)` (all frames without one).
-            Other entries are stacked as they are; a leading axis of 1 goes with that of `pose_values`.
+            Other entries are stacked as they are, without a leading axis of 1 where `pose_values` has one.
         length (`int`, *optional*):
             Number of frames of the batch; that of its longest clip by default.
         multiple_of (`int`, *optional*):
@@ -64,8 +64,8 @@ def pad_features(
     return batch
 
 
-def fills_of_tokens(pad_token_id: int) -> dict[str, int]:
-    """What follows the end of prompts and texts that are shorter than others, for `pad_features`."""
+def padding_values(pad_token_id: int) -> dict[str, int]:
+    """What fills up prompts and texts that are shorter than others; the `fills` of `pad_features`."""
     ids, masks = ("prompt_input_ids", "text_input_ids"), ("prompt_attention_mask", "text_attention_mask")
     return {**dict.fromkeys(ids, pad_token_id), **dict.fromkeys(masks, 0), "text_word_ids": -1, "labels": -100}
 

@@ -94,7 +94,7 @@ class _Search:
         return (values > self.best[-1]) | (values > self.log_found + torch.log(LEFT_OUT * share))
 
     def _read(self, nodes: Tensor, values: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Scores the labels that end behind these nodes; returns the other nodes that follow them, likeliest first."""
+        """Scores the labels that end after these nodes; returns the other nodes that follow them, likeliest first."""
         device = self.model.device
         embeddings = self.model.shared(self.tokens[nodes].to(device)).to(self.decoder.dtype)
         logits = self.model.score_tokens(self.decoder.read(embeddings, rows.to(device))).float()  # (nodes, vocabulary)

@@ -142,7 +142,7 @@ class SigmaForPreTraining(SigmaModel):
             text_input_ids, text_attention_mask (`torch.LongTensor` of shape `(batch_size, text_length)`):
                 The sentence of each clip.
             labels (`torch.LongTensor` of shape `(batch_size, target_length)`, *optional*):
-                What the decoder is to write, -100 is ignored; the sentences when left out.
+                What the decoder has to write; -100 is ignored. The sentences by default.
             negatives_generator (`torch.Generator`, *optional*):
                 Randomness of the hard negatives; equally seeded on all ranks, the draws are those of one process.
             return_loss (`bool`, *optional*, defaults to `True`):
@@ -153,11 +153,12 @@ class SigmaForPreTraining(SigmaModel):
 
         Raises:
             TypeError: for any other argument.
-            ValueError: without text, or when there is not one sentence a clip.
+            ValueError: without text, or when there is not one sentence per clip.
         """
         text_input_ids = required_text(text_input_ids)
         if len(text_input_ids) != len(pose_values):
-            raise ValueError(f"expected one text a clip, received {len(text_input_ids)} for {len(pose_values)} clips")
+            counts = f"{len(text_input_ids)} for {len(pose_values)} clips"
+            raise ValueError(f"expected one text per clip, received {counts}")
         config = self.config
         shared_layers = len(self.encoder.block) - config.fusion_layers
         recording = self.take_known(kwargs)

@@ -83,7 +83,7 @@ class SigmaOutput(ModelOutput):
         logits_per_text (`torch.FloatTensor` of shape `(num_texts, num_clips)`):
             Similarity of each sentence with each clip; not the transpose where frames and words are compared.
         pose_embeds, text_embeds (`torch.FloatTensor` of shape `(batch_size, hidden_size)`):
-            One unit vector a clip and a sentence.
+            One unit vector per clip, and one per sentence.
         alignment (`torch.FloatTensor` of shape `(batch_size, num_words, num_frames)`, *optional*):
             Cosine of each word with each frame of its clip, 0 at padding.
         encoder_last_hidden_state (`torch.FloatTensor` of shape `(num_clips, sequence_length, hidden_size)`):
@@ -124,7 +124,7 @@ class SigmaForPreTrainingOutput(ModelOutput):
         lm_logits (`torch.FloatTensor` of shape `(batch_size, target_length, vocab_size)`):
             Scores of the next token.
         pose_embeds, text_embeds (`torch.FloatTensor` of shape `(batch_size, hidden_size)`):
-            One unit vector a clip and a sentence.
+            One unit vector per clip, and one per sentence.
         encoder_last_hidden_state (`torch.FloatTensor` of shape `(batch_size, sequence_length, hidden_size)`):
             States of the pose-only path.
         encoder_hidden_states, text_encoder_hidden_states (`tuple[torch.FloatTensor]`, *optional*):

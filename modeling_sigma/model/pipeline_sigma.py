@@ -94,7 +94,7 @@ class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
     Inputs as in [`SignLanguageTranslationPipeline`].
 
     Call arguments: `top_k` (5 by default), `max_frames`, `language`, `allow_unseen`, `coordinates`, `aspect_ratio`,
-    `labels` (by default the configuration's, if it names any), and for a model that writes `num_beams`. The likelihood
+    `labels` (by default the configuration's, if it names any), and for generative models `num_beams`. The likelihood
     of every label is computed; with `num_beams` a beam search among them finds the best ones instead, which is faster
     for thousands of labels.
 
@@ -122,7 +122,7 @@ class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
         forward = {"labels": labels, "num_beams": num_beams, "top_k": top_k}
         postprocess = {"top_k": top_k, "labels": labels}
         if not self.model.can_generate() and num_beams is not None:
-            raise ValueError("expected num_beams for a model that writes only: this one has a label head")
+            raise ValueError("num_beams is for generative models, received it for one with a label head: leave it out")
         if labels is not None and not self.model.can_generate():
             self._rows_of(labels)
         return given({**preprocess, **units}), given(forward), given(postprocess)

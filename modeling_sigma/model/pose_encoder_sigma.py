@@ -16,8 +16,9 @@ from .skeleton_layouts import NUM_JOINTS, PART_ANCHORS, PART_EDGES, PART_SIZES, 
 # Left and right hand are one encoder, called once for both.
 HANDS = ("left_hand", "right_hand")
 
-# Without gradients a CPU encodes a batch in turns that fit its cache, up to twice as fast: so many bytes of features a
-# joint. One clip of 128 frames at full size in float32, three in bfloat16, more of short clips and narrow encoders.
+# Without gradients a CPU encodes a batch in turns that fit its cache, up to twice as fast. A turn has this many bytes of
+# features per joint: one clip of 128 frames at full size in float32, three in bfloat16, more short clips, or more clips
+# of a narrow encoder.
 TURN_BYTES = 200_000
 
 
@@ -173,4 +174,4 @@ def check_pose_inputs(pose_values: torch.Tensor, pose_attention_mask: torch.Tens
     if torch.compiler.is_compiling() or pose_attention_mask.device.type != "cpu":
         return
     if not pose_attention_mask.any(dim=1).all():
-        raise ValueError("expected at least one real frame a clip, received a row of zeros in pose_attention_mask")
+        raise ValueError("expected at least one real frame per clip, received a row of zeros in pose_attention_mask")

@@ -12,7 +12,7 @@ from transformers.processing_utils import ProcessingKwargs, Unpack
 from transformers.utils import cached_file, logging
 
 from .clip_making import PoseInput
-from .feature_padding import fills_of_tokens, pad_features
+from .feature_padding import pad_features, padding_values
 from .publishing_sigma import CheckedPush
 from .text_inputs_sigma import check_texts
 from .word_spans_sigma import WordSegmenter, joined_spans, word_of_each_token, word_spans
@@ -111,7 +111,7 @@ class SigmaProcessor(CheckedPush, ProcessorMixin):
             poses (*optional*):
                 One clip or a list, see [`SigmaFeatureExtractor`].
             text (`str` or list of `str`, *optional*):
-                One sentence, gloss line or label a clip.
+                One sentence, line of glosses or label per clip.
             language (`str` or list of `str`, *optional*, defaults to `"English"`):
                 Spoken language of the prompt, for all clips or for each.
             return_tensors (`str`, *optional*, defaults to `"pt"`):
@@ -157,7 +157,7 @@ class SigmaProcessor(CheckedPush, ProcessorMixin):
             if not texts:
                 raise ValueError(f"expected text as a string or a list of strings, received {text!r:.80}")
             if num_clips is not None and len(texts) != num_clips:
-                raise ValueError(f"expected one text a clip, received {len(texts)} texts for {num_clips} clips")
+                raise ValueError(f"expected one text per clip, received {len(texts)} texts for {num_clips} clips")
             features.update(self._encode_texts(texts, word_segmenter, text_options))
         return BatchFeature(features, tensor_type=return_tensors)
 
@@ -188,7 +188,7 @@ class SigmaProcessor(CheckedPush, ProcessorMixin):
             ValueError: for clips without `pose_values`, or longer ones than `max_length`.
         """
         length = max_length or self.feature_extractor.max_frames if padding == "max_length" else None
-        fills = fills_of_tokens(int(self.tokenizer.pad_token_id))
+        fills = padding_values(int(self.tokenizer.pad_token_id))
         features = pad_features(processed_features, length, pad_to_multiple_of, fills)
         return BatchFeature(features, tensor_type=return_tensors)
 

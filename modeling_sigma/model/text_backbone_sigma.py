@@ -237,8 +237,8 @@ class CrossAttendingEncoder(nn.Module):
 def text_backbone_state(text_model: PreTrainedModel) -> dict[str, torch.Tensor]:
     """The weights of a T5 / mT5 model under Sigma's names: `shared`, `encoder`, `decoder`, `lm_head`.
 
-    T5 v1.0 shares one matrix between input and output and scales the decoder's states by d_model ** -0.5 in front of
-    it. Sigma has two matrices and no such scale, so the scale goes into the copied output matrix.
+    T5 v1.0 shares one matrix between input and output and scales the decoder's states by d_model ** -0.5 before it.
+    Sigma has two matrices and no such scale, so the scale goes into the copied output matrix.
 
     Raises:
         ValueError: if the model is neither T5 nor mT5 with a language-modelling head.
