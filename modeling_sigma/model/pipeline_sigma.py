@@ -95,8 +95,7 @@ class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
 
     Call arguments: `top_k` (5 by default), `max_frames`, `language`, `allow_unseen`, `coordinates`, `aspect_ratio`,
     `labels` (by default the configuration's, if it names any), and for generative models `num_beams`. The likelihood
-    of every label is computed; with `num_beams` a beam search among them finds the best ones instead, which is faster
-    for thousands of labels.
+    of every label that can be among the best is computed; with `num_beams` a beam search looks for them instead.
 
     Returns:
         A list of `{"label": str, "score": float}`, best first, for each clip. Scores are probabilities among the

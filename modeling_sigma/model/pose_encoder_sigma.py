@@ -16,9 +16,9 @@ from .skeleton_layouts import NUM_JOINTS, PART_ANCHORS, PART_EDGES, PART_SIZES, 
 # Left and right hand are one encoder, called once for both.
 HANDS = ("left_hand", "right_hand")
 
-# Without gradients a CPU encodes a batch in turns that fit its cache, up to twice as fast. A turn has this many bytes of
-# features per joint: one clip of 128 frames at full size in float32, three in bfloat16, more short clips, or more clips
-# of a narrow encoder.
+# Without gradients a CPU encodes a batch in turns that fit its cache, up to twice as fast. A turn has this many bytes
+# of features per joint: one clip of 128 frames at full size in float32, three in bfloat16, more short clips, or more
+# clips with a narrow encoder.
 TURN_BYTES = 200_000
 
 
