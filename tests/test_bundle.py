@@ -41,7 +41,7 @@ from modeling_sigma import (
 from modeling_sigma.cli import main as cli
 from modeling_sigma.hub.bundle import auto_map, custom_pipelines, remote_code, remote_code_files
 from modeling_sigma.io import save_clip
-from modeling_sigma.model.model_kinds_sigma import PIPELINE_KINDS
+from modeling_sigma.model.model_kinds_sigma import FEATURES, PIPELINE_KINDS
 from tests.factories import random_clips, tiny_inputs, tiny_model, tiny_processor
 
 
@@ -107,7 +107,8 @@ def test_label_heads_have_their_own_task(cls: type, task: str, auto: str, tmp_pa
     model = tiny_model(cls, use_prompt=False, num_labels=3)
     save_bundle(model, SigmaFeatureExtractor(), tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
-    assert list(config["custom_pipelines"]) == [task] and config["custom_pipelines"][task]["pt"] == [auto]
+    assert list(config["custom_pipelines"]) == [task, FEATURES]
+    assert all(served["pt"] == [auto] for served in config["custom_pipelines"].values())
     assert not (tmp_path / "tokenizer.json").exists()
     extractor = json.loads((tmp_path / "preprocessor_config.json").read_text())
     assert extractor["processor_class"] == "SigmaFeatureExtractor"
@@ -118,8 +119,9 @@ def test_label_heads_have_their_own_task(cls: type, task: str, auto: str, tmp_pa
 
 def test_two_encoders_serve_retrieval() -> None:
     served = custom_pipelines("SigmaModel")
-    assert {task: entry["pt"] for task, entry in served.items()} == {"sign-text-retrieval": ["AutoModel"]}
-    assert list(custom_pipelines("SigmaForPreTraining")) == list(PIPELINE_KINDS)
+    assert list(served) == ["sign-text-retrieval", FEATURES]
+    assert all(entry["pt"] == ["AutoModel"] for entry in served.values())
+    assert set(custom_pipelines("SigmaForPreTraining")) == set(PIPELINE_KINDS)
 
 
 def test_a_folder_without_code_loads_with_the_package(bundle: Path, tmp_path: Path) -> None:

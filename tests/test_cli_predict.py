@@ -203,10 +203,10 @@ def _cut_weights(folder: Path) -> None:
     [
         (shutil.rmtree, "damaged: expected a model, found no such folder: check the path"),
         (_drop("config.json"), "damaged: expected the folder of a model, found no config.json in it"),
-        (lambda f: (f / "config.json").write_text("{"), "damaged/config.json' is not a valid JSON file"),
+        (lambda f: (f / "config.json").write_text("{"), "damaged/config.json: expected JSON"),
         (
             lambda f: (f / "config.json").write_text('{"model_type": "bert"}'),
-            "expected a Sigma model, found one of type bert: give the folder of a Sigma model; convert-checkpoint",
+            "expected a Sigma model, found one of type 'bert': give the folder of a Sigma model; convert-checkpoint",
         ),
         (_drop("model.safetensors"), "damaged cannot be loaded: model.safetensors missing: these are the weights"),
         (_cut_weights, "damaged cannot be loaded: model.safetensors is damaged (Error while deserializing header"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from modeling_sigma.io.detections import clip_of
-from modeling_sigma.io.reading_errors import MissingExtraError, naming_file, one_line, shown
+from modeling_sigma.io.reading_errors import MissingExtraError, PassingError, naming_file, one_line, shown
 from modeling_sigma.model.keypoint_arrays import hide_invalid
 
 
@@ -51,10 +51,11 @@ def test_naming_file():
         OSError("disk"),
         UnicodeDecodeError("utf-8", b"", 0, 1, "bad"),
         ValueError(),
-        MemoryError(),
     ):
         assert type(report(error)) is ValueError
         assert str(report(error)).startswith(f"a.npz: cannot be read as a clip ({type(error).__name__}: ")
+    passing = report(MemoryError())
+    assert type(passing) is PassingError and str(passing).startswith("a.npz: could not be read now (MemoryError")
     with pytest.raises(KeyboardInterrupt), naming_file("a.npz", "a clip"):
         raise KeyboardInterrupt
 

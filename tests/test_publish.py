@@ -195,7 +195,7 @@ def _truncate(bundle: Path) -> None:
         ),
         (
             lambda b: _change_json(b / "config.json", model_type="bert"),
-            "expected a Sigma model, found model_type 'bert'",
+            "expected a Sigma model, found one of type 'bert'",
         ),
         (lambda b: _change_json(b / "config.json", architectures=["SigmaForCooking"]), "found SigmaForCooking"),
         (

@@ -11,6 +11,7 @@ from typing import Any
 import huggingface_hub.constants
 import pytest
 import torch
+import transformers.utils.hub
 from safetensors.torch import load as load_tensors
 from training_factories import WORDS, label_task, tiny_arguments, tiny_trainer
 
@@ -54,6 +55,9 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     with HubServer() as server:
         monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", server.url)
+        monkeypatch.setattr(
+            transformers.utils.hub, "_hf_api", None
+        )  # it keeps the first address that it was used with
         template = f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
         monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         yield server

@@ -452,7 +452,8 @@ def test_a_full_disk_does_not_end_the_run_for_a_line_of_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "log.jsonl").mkdir()  # cannot be written to, even by root
-    trainer = tiny_trainer(tmp_path, trainer_fields={"callbacks": [RunRecorder(RunFolder(tmp_path))]})
+    trainer = tiny_trainer(tmp_path)
+    trainer.add_callback(RunRecorder(RunFolder(tmp_path)))
     trainer.train()
     assert trainer.state.global_step == 4 and "log.jsonl cannot be written" in caplog.text
 

@@ -170,7 +170,7 @@ def read_manifest(folder: Path) -> list[Report]:
     if not path.is_file():
         return []
     try:
-        reports = read_json_lines(path, "reports")
+        reports = read_json_lines(path, "reports", has_file_names=True)
         for report in reports:
             check_fields({"report": report}, {"report": dict[str, Any]})
             check_fields(report, {"video": str, "file": str | None, "versions": dict[str, Any]})

@@ -59,5 +59,9 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
     with naming_file(folder / name, "a configuration"):
         check_fields(config, _FIELDS)
     if name == "config.json" and config.get("model_type") != "sigma":
-        raise ValueError(f"{folder}: expected a Sigma model, found model_type {config.get('model_type')!r}: {advice}")
+        found = config.get("model_type")
+        raise ValueError(
+            f"{folder}: expected a Sigma model, found one of type {shown(found)}: give the folder of a Sigma model; "
+            "convert-checkpoint makes one from a released checkpoint"
+        )
     return config

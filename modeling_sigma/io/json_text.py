@@ -23,7 +23,14 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _TYPES: dict[type, str] = {dict: "an object", list: "a list"}
 
 
-def read_json(path: str | os.PathLike[str], content: str, kind: type = object, *, is_finite: bool = True) -> Any:
+def read_json(
+    path: str | os.PathLike[str],
+    content: str,
+    kind: type = object,
+    *,
+    is_finite: bool = True,
+    has_file_names: bool = False,
+) -> Any:
     """What a JSON file holds.
 
     Args:
@@ -35,6 +42,8 @@ def read_json(path: str | os.PathLike[str], content: str, kind: type = object, *
             `dict` or `list`, where only one of them makes sense.
         is_finite (`bool`, *optional*, defaults to `True`):
             Refuse numbers that are infinite or NaN, which other programs do not take for JSON.
+        has_file_names (`bool`, *optional*, defaults to `False`):
+            Take bytes that are not UTF-8 as Python holds them in names of files: U+DC80 to U+DCFF.
 
     Raises:
         ValueError: for anything else than such JSON, in one line that names the file.
@@ -43,22 +52,24 @@ def read_json(path: str | os.PathLike[str], content: str, kind: type = object, *
     with reading_budget(path):
         text = read_text(path, content)
         with naming_file(path, content):
-            value = parsed_json(text, is_finite=is_finite)
+            value = parsed_json(text, is_finite=is_finite, has_file_names=has_file_names)
             if not isinstance(value, kind):
                 received = _TYPES.get(type(value), f"a {type(value).__name__}")
                 raise ValueError(f"expected {content} as {_TYPES[kind]} in JSON, received {received}: check the file")
             return value
 
 
-def read_json_lines(path: str | os.PathLike[str], content: str) -> list[Any]:
+def read_json_lines(path: str | os.PathLike[str], content: str, *, has_file_names: bool = False) -> list[Any]:
     """What the lines of a file hold, each JSON of its own. See [`read_json`]."""
     with reading_budget(path):
         text = read_text(path, content)
         with naming_file(path, content):
-            return _lines_of(text)
+            return _lines_of(text, has_file_names)
 
 
-def parsed_json(source: str | bytes, *, may_have_lines: bool = False, is_finite: bool = False) -> Any:
+def parsed_json(
+    source: str | bytes, *, may_have_lines: bool = False, is_finite: bool = False, has_file_names: bool = False
+) -> Any:
     """The content of a text in JSON.
 
     Args:
@@ -68,6 +79,8 @@ def parsed_json(source: str | bytes, *, may_have_lines: bool = False, is_finite:
             Whether every line may hold JSON of its own: then the result is a list.
         is_finite (`bool`, *optional*, defaults to `False`):
             Refuse numbers that are infinite or NaN.
+        has_file_names (`bool`, *optional*, defaults to `False`):
+            See [`read_json`].
 
     Raises:
         ValueError: for anything that is not JSON, is nested absurdly deeply, or holds text that no file could hold.
@@ -81,23 +94,23 @@ def parsed_json(source: str | bytes, *, may_have_lines: bool = False, is_finite:
         value = json.loads(text)
     except json.JSONDecodeError as error:
         if may_have_lines and error.msg.startswith("Extra data"):
-            return _lines_of(text)
+            return _lines_of(text, has_file_names)
         raise ValueError(f"expected JSON, received something else ({one_line(error)}): check the file") from error
     except ValueError as error:  # of a number with thousands of digits
         raise ValueError(f"expected numbers of ordinary length, received a longer one ({one_line(error)})") from error
     if _SURROGATE.search(text):
-        _check_text(value)
+        _check_text(value, has_file_names)
     if is_finite:
         _check_finite(value)
     return value
 
 
-def _lines_of(text: str) -> list[Any]:
+def _lines_of(text: str, has_file_names: bool) -> list[Any]:
     values = []
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
-                values.append(parsed_json(line))
+                values.append(parsed_json(line, has_file_names=has_file_names))
             except ValueError as error:
                 raise type(error)(f"line {number}: {one_line(error)}") from error
     return values
@@ -115,10 +128,10 @@ def _deepest(raw: bytes) -> int:
     return int(np.cumsum(steps, dtype=np.int32).max(initial=0))
 
 
-def _check_text(value: Any) -> None:
+def _check_text(value: Any, has_file_names: bool) -> None:
     """Refuses lone surrogates, halves of a character, which cannot be printed or stored."""
     try:
-        json.dumps(value, ensure_ascii=False).encode()
+        json.dumps(value, ensure_ascii=False).encode(errors="surrogateescape" if has_file_names else "strict")
     except UnicodeEncodeError as error:
         raise ValueError(
             f"expected whole characters, received half of one, {error.object[error.start]!a}: write the text again as "

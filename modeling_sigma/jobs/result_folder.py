@@ -126,7 +126,7 @@ def is_whole(path: Path, num_bytes: int, sha256: str) -> bool:
 
 def _read(path: Path) -> Note | None:
     try:
-        note: Note = read_json(path, "a note", dict)
+        note: Note = read_json(path, "a note", dict, has_file_names=True)
     except (FileNotFoundError, ValueError):  # not there, or lost its content in a power failure
         return None
     return note
