@@ -1,4 +1,4 @@
-"""Does pre-training learn what it should, and which of its parts matter? Measured on the synthetic sign language.
+"""Does pre-training learn what it should, and which of its parts matter? On the synthetic sign language.
 
     python benchmarks/pretraining_ablation.py run --variants full no_local --seeds 0 1 2   # one JSON file per run
     python benchmarks/pretraining_ablation.py table                                        # all runs as a table
@@ -17,7 +17,8 @@ Measured, on 200 test sentences of unseen signers:
 - BLEU-4 of greedy translations: straight after pre-training; after fine-tuning on labelled clips whose sentences
   pre-training has not read, on a quarter of them, and on as many clips of another invented language.
 
-`lm_only` has none of the paper's other objectives; `lm_only_longer` trains as many more steps as full ones cost time.
+`lm_only` has none of the paper's other objectives, `no_global_matching` the local alignment alone beside language
+modelling; `..._longer` train for as many more steps as the full objective costs time.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ from modeling_sigma.training.task import Task  # noqa: E402
 
 
 LM_ONLY = {"use_global_alignment": False, "use_local_alignment": False, "use_matching": False}
+NO_GLOBAL_MATCHING = {"use_global_alignment": False, "use_matching": False}
 VARIANTS: dict[str, dict[str, Any] | None] = {
     "full": {},
     "no_fusion": {"fusion_layers": 0},
@@ -66,7 +68,8 @@ VARIANTS: dict[str, dict[str, Any] | None] = {
     "no_global": {"use_global_alignment": False},
     "no_matching": {"use_matching": False},
     "no_lm": {"use_language_modelling": False},
-    "no_global_matching": {"use_global_alignment": False, "use_matching": False},
+    "no_global_matching": NO_GLOBAL_MATCHING,
+    "no_global_matching_longer": NO_GLOBAL_MATCHING,
     "lm_only": LM_ONLY,
     "lm_only_longer": LM_ONLY,
     "score_temperature": {"local_score_temperature": 0.1},
@@ -341,7 +344,7 @@ def run(
         writer = SigmaForConditionalGeneration(config)
     else:
         model = SigmaForPreTraining(config)
-        steps = round(recipe.steps * (recipe.longer if variant == "lm_only_longer" else 1))
+        steps = round(recipe.steps * recipe.longer if variant.endswith("_longer") else recipe.steps)
         stages = [(isolated, recipe.isolated_steps), (pairs, steps - recipe.isolated_steps)]
         results["data_seconds"] = round(time.monotonic() - started)
         losses = train(model, stages, recipe.batch_size, recipe.learning_rate, seed, PAIR_COLUMNS + ("labels",))
