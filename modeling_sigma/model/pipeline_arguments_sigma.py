@@ -16,6 +16,28 @@ from .text_inputs_sigma import check_text, check_texts
 _LONGEST_NAME = 100  # characters: a language is part of every prompt
 
 
+# How a clip is read; every pipeline takes these.
+CLIP_ARGUMENTS = ("language", "max_frames", "allow_unseen", "coordinates", "aspect_ratio")
+
+
+def take_clip_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that say how a clip is read, out of `arguments`, without those that are None."""
+    taken = {name: arguments.pop(name, None) for name in CLIP_ARGUMENTS}
+    return {name: value for name, value in taken.items() if value is not None}
+
+
+def only_clip_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
+    """As [`take_clip_arguments`], where no others make sense.
+
+    Raises:
+        TypeError: for others.
+    """
+    taken = take_clip_arguments(arguments)
+    if arguments:
+        raise TypeError(f"this pipeline does not know {', '.join(arguments)}: see its call arguments")
+    return taken
+
+
 def check_arguments(arguments: Mapping[str, Any]) -> None:
     """Refuses values that no pipeline can use. Names that are not ours are left to `generate`.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from .modeling_sigma import given
+from .pipeline_arguments_sigma import only_clip_arguments
 from .pipeline_base_sigma import SigmaPipeline
 
 
@@ -26,16 +26,8 @@ class SignFeatureExtractionPipeline(SigmaPipeline):
     _load_processor = None
     _load_feature_extractor = None
 
-    def _sanitize_parameters(
-        self,
-        language: str | None = None,
-        max_frames: int | None = None,
-        allow_unseen: bool | None = None,
-        coordinates: str | None = None,
-        aspect_ratio: float | None = None,
-    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        preprocess = {"language": language, "max_frames": max_frames, "allow_unseen": allow_unseen}
-        return given({**preprocess, "coordinates": coordinates, "aspect_ratio": aspect_ratio}), {}, {}
+    def _sanitize_parameters(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        return only_clip_arguments(options), {}, {}
 
     def _forward(self, model_inputs: dict[str, Any]) -> dict[str, Any]:
         return {"vectors": self.model.get_pose_features(**model_inputs).pooler_output}

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from .modeling_sigma import given
-from .pipeline_arguments_sigma import check_arguments
+from .pipeline_arguments_sigma import CLIP_ARGUMENTS, check_arguments, only_clip_arguments
 from .pipeline_base_sigma import SigmaPipeline
 from .text_inputs_sigma import check_text
 
@@ -63,8 +63,7 @@ class SignTextRetrievalPipeline(SigmaPipeline):
             raise ValueError(
                 f"expected inputs_are='{kind}' to rank {given[0] if given else 'them'}, received {inputs_are!r}"
             )
-        shared = ("language", "max_frames", "allow_unseen", "coordinates", "aspect_ratio", "batch_size")
-        options = {name: kwargs[name] for name in shared if name in kwargs}
+        options = {name: kwargs[name] for name in (*CLIP_ARGUMENTS, "batch_size") if name in kwargs}
         if texts is not None or clips is not None:
             candidates = _as_list(texts, "texts") if texts is not None else _as_list(clips, "clips")
             other = "texts" if texts is not None else "clips"
@@ -104,22 +103,11 @@ class SignTextRetrievalPipeline(SigmaPipeline):
         embeddings: torch.Tensor | None = None,
         names: list[str] | None = None,
         top_k: int | None = None,
-        language: str | None = None,
-        max_frames: int | None = None,
-        allow_unseen: bool | None = None,
-        coordinates: str | None = None,
-        aspect_ratio: float | None = None,
+        **options: Any,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         if inputs_are not in (None, "clips", "texts"):
             raise ValueError(f"expected inputs_are 'clips' or 'texts', received {inputs_are!r}")
-        preprocess = {
-            "inputs_are": inputs_are,
-            "language": language,
-            "max_frames": max_frames,
-            "allow_unseen": allow_unseen,
-            "coordinates": coordinates,
-            "aspect_ratio": aspect_ratio,
-        }
+        preprocess = {"inputs_are": inputs_are, **only_clip_arguments(options)}
         postprocess = {"embeddings": embeddings, "names": names, "top_k": top_k}
         return given(preprocess), {}, given(postprocess)
 

@@ -14,6 +14,7 @@ from .ctc_decoding_sigma import decode_greedily, decode_with_beams, name_spans
 from .label_search_sigma import score_labels
 from .label_trie_sigma import LabelTrie
 from .modeling_sigma import given
+from .pipeline_arguments_sigma import CLIP_ARGUMENTS, only_clip_arguments, take_clip_arguments
 from .pipeline_base_sigma import SigmaPipeline
 
 
@@ -57,18 +58,8 @@ class SignLanguageTranslationPipeline(LongClips, _WritingPipeline):
         `dict` with `"text"` for each clip; a list of such dicts, best first, with `num_return_sequences > 1`.
     """
 
-    def _sanitize_parameters(
-        self,
-        language: str | None = None,
-        max_frames: int | None = None,
-        allow_unseen: bool | None = None,
-        coordinates: str | None = None,
-        aspect_ratio: float | None = None,
-        **generate_kwargs: Any,
-    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        preprocess = {"language": language, "max_frames": max_frames, "allow_unseen": allow_unseen}
-        units = {"coordinates": coordinates, "aspect_ratio": aspect_ratio}
-        return given({**preprocess, **units}), generate_kwargs, {}
+    def _sanitize_parameters(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        return take_clip_arguments(options), options, {}
 
     def _forward(self, model_inputs: dict[str, Any], **generate_kwargs: Any) -> dict[str, Any]:
         return {"tokens": self._write(model_inputs, generate_kwargs)}
@@ -107,24 +98,18 @@ class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
     def _sanitize_parameters(
         self,
         top_k: int | None = None,
-        max_frames: int | None = None,
         labels: Sequence[str] | None = None,
-        language: str | None = None,
         num_beams: int | None = None,
-        allow_unseen: bool | None = None,
-        coordinates: str | None = None,
-        aspect_ratio: float | None = None,
+        **options: Any,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         labels = None if labels is None else list(labels)
-        preprocess = {"max_frames": max_frames, "language": language, "allow_unseen": allow_unseen}
-        units = {"coordinates": coordinates, "aspect_ratio": aspect_ratio}
         forward = {"labels": labels, "num_beams": num_beams, "top_k": top_k}
         postprocess = {"top_k": top_k, "labels": labels}
         if not self.model.can_generate() and num_beams is not None:
             raise ValueError("num_beams is for generative models, received it for one with a label head: leave it out")
         if labels is not None and not self.model.can_generate():
             self._rows_of(labels)
-        return given({**preprocess, **units}), given(forward), given(postprocess)
+        return only_clip_arguments(options), given(forward), given(postprocess)
 
     def _forward(
         self,
@@ -227,23 +212,13 @@ class ContinuousSignRecognitionPipeline(_SignRecognitionPipeline):
         of such dicts, best first, of a model that writes with `num_return_sequences > 1`.
     """
 
-    def _sanitize_parameters(
-        self,
-        max_frames: int | None = None,
-        language: str | None = None,
-        allow_unseen: bool | None = None,
-        coordinates: str | None = None,
-        aspect_ratio: float | None = None,
-        **options: Any,
-    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        preprocess = {"max_frames": max_frames, "language": language, "allow_unseen": allow_unseen}
-        preprocess = given({**preprocess, "coordinates": coordinates, "aspect_ratio": aspect_ratio})
+    def _sanitize_parameters(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        preprocess = take_clip_arguments(options)
         if self.model.can_generate():
             return preprocess, options, {}
         unknown = options.keys() - {"num_beams"}
         if unknown:
-            expected = "max_frames, language, allow_unseen, coordinates, aspect_ratio or num_beams"
-            raise ValueError(f"expected {expected}, received {sorted(unknown)}")
+            raise ValueError(f"expected {', '.join(CLIP_ARGUMENTS)} or num_beams, received {sorted(unknown)}")
         return preprocess, {}, options
 
     def preprocess(self, inputs: Any, **options: Any) -> dict[str, Any]:
