@@ -19,7 +19,7 @@ from modeling_sigma.model.modeling_sigma_heads import (
 )
 from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining
 from modeling_sigma.model.pose_encoder_sigma import SigmaPoseEncoder
-from tests.factories import TEXTS, random_clips, tiny_config, tiny_inputs, tiny_model, tiny_processor
+from tests.factories import TEXTS, random_clips, tiny_config, tiny_inputs, tiny_model, tiny_processor, tiny_text_config
 
 
 HEADS = (
@@ -130,10 +130,8 @@ def test_every_head_is_one_graph_for_all_lengths(cls: Any) -> None:
 @pytest.mark.slow
 def test_a_compiled_training_step_is_an_eager_one() -> None:
     torch._dynamo.reset()
-    model = tiny_model(SigmaForSequenceClassification, num_labels=3).train()
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
+    text_config = tiny_text_config(dropout_rate=0.0)
+    model = tiny_model(SigmaForSequenceClassification, num_labels=3, text_config=text_config).train()
     eager, traced = copy.deepcopy(model), copy.deepcopy(model)
     compiled = torch.compile(traced, fullgraph=True, backend="aot_eager")
     for lengths in ((12, 7, 9), (16, 3)):

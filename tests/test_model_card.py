@@ -270,7 +270,7 @@ def test_the_demo_can_be_published(tmp_path: Path, capsys: pytest.CaptureFixture
     assert measured == round(results["bleu4"], 1)
     assert main(["publish", str(folder), "lab/sigma-slu", "--dry-run", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["license"] == "apache-2.0" and report["left_out"] == ["unseen_clip.npz"]
+    assert report["license"] == "apache-2.0" and report["left_out"] == ["unseen_clip.npz", "unseen_clip.png"]
     assert {"card.json", "results.json", "README.md"} <= set(report["files"])
 
 
