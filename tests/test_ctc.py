@@ -421,7 +421,7 @@ def test_inputs_without_a_frame_rate_have_no_seconds(recognize: Any) -> None:
 
 def test_wrong_options(recognize: Any) -> None:
     message = (
-        r"expected max_frames, language, allow_unseen, coordinates, aspect_ratio or num_beams, received \['beams'\]"
+        r"expected language, max_frames, allow_unseen, coordinates, aspect_ratio or num_beams, received \['beams'\]"
     )
     with pytest.raises(ValueError, match=message):
         recognize(random_clip(), beams=3)
