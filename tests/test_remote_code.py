@@ -108,7 +108,7 @@ def pretraining():
 @check
 def translation_pipeline():
     pipe = pipeline("sign-language-translation", model="sigma-slu", **TRUST)
-    options = {"max_new_tokens": 6}
+    options = {"max_new_tokens": 24}
     modules = [type(part).__module__.split(".")[0] for part in (pipe, pipe.model, pipe.processor)]
     singles = [pipe(clip, **options) for clip in clips]
     return [modules, singles, pipe(clips, batch_size=2, **options), pipe(dicts, batch_size=3, **options),
@@ -287,8 +287,8 @@ def test_pretraining_model(found: Any) -> None:
 def test_translation_pipeline(found: Any) -> None:
     modules, singles, batched, dicts, generated = found("translation_pipeline")
     assert modules == ["transformers_modules"] * 3
-    # Random weights with a tokenizer of this process: the texts may be alike by chance.
-    assert len(singles) > 1 and singles == batched == dicts == generated
+    assert len({result["text"] for result in singles}) > 1
+    assert singles == batched == dicts == generated
 
 
 def test_recognition_pipeline(found: Any) -> None:
