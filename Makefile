@@ -30,7 +30,7 @@ test-slow:
 	$(PYTHON) -m pytest -m "slow and not gpu" --timeout 1800
 
 fuzz:
-	$(PYTHON) -m tests.fuzz.run --inputs $(or $(INPUTS),1000000)
+	OMP_NUM_THREADS=1 $(PYTHON) -m tests.fuzz.run --inputs $(or $(INPUTS),1000000)
 
 smoke:
 	$(PYTHON) examples/smoke.py

@@ -1,5 +1,6 @@
 """Settings and fixtures of all tests: offline, on the CPU, with shared data only where it is present."""
 
+import multiprocessing
 import os
 from pathlib import Path
 
@@ -53,3 +54,9 @@ def shared_data() -> Path:
 def goldens() -> Path:
     """The folder of reference numbers."""
     return _shared_folder("goldens")
+
+
+def pytest_sessionfinish() -> None:
+    # The interpreter waits for its child processes; one that hangs has failed a test already.
+    for process in multiprocessing.active_children():
+        process.kill()

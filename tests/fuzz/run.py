@@ -3,7 +3,8 @@
 Every input must be read, or refused in one line that names the file, within ten seconds of work and a gigabyte, and
 nothing in it may run. An input follows from the seed, the name of its format and its number alone, so a fault can be
 seen again: `--only NAME --first NUMBER --inputs 1`. Formats are read in processes of their own; if one dies, that
-input is a fault, and the next process goes on after it.
+input is a fault, and the next process goes on after it. They are forks, so this process must not have computed on
+several threads (`OMP_NUM_THREADS=1`): those would be gone in them, but not what the threads held.
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ def fuzz(target: Target, numbers: range, make: Callable[[int], bytes]) -> Findin
     counts = context.Array("d", len(_COUNTS), lock=False)
     while first < numbers.stop:
         ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_read_all, args=(target, range(first, numbers.stop), make, counts, theirs))
+        process = context.Process(
+            target=_read_all, args=(target, range(first, numbers.stop), make, counts, theirs), daemon=True
+        )
         process.start()
         theirs.close()
         try:
