@@ -49,9 +49,12 @@ def step(encoder: Any, inputs: Batch) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("lengths", [(12, 7, 9), (5, 5), (1, 16)])
-def test_dense_equals_packed(lengths: tuple[int, ...], training: bool, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("kinematic", [0, 12])
+def test_dense_equals_packed(kinematic: int, lengths: tuple[int, ...], training: bool, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
-    encoder = SigmaPoseEncoder(tiny_config().pose_config, hidden_size=16).to(dtype).train(training)
+    pose_config = {"kinematic_hidden_size": kinematic, "kinematic_drop_path": 0.0}
+    encoder = SigmaPoseEncoder(tiny_config(pose_config=pose_config).pose_config, hidden_size=16)
+    encoder = encoder.to(dtype).train(training)
     inputs = tiny_inputs(lengths)
     inputs["pose_values"] = inputs["pose_values"].to(dtype)
     packed, dense = (step(encoder_in(layout, encoder), inputs) for layout in ("packed", "dense"))
@@ -113,10 +116,11 @@ def inputs_of(cls: Any, lengths: tuple[int, ...]) -> Batch:
 
 # Slow, and to be run in a process of its own: exports before it in the same one cost another recompilation.
 @pytest.mark.slow
+@pytest.mark.parametrize("kinematic", [0, 12])
 @pytest.mark.parametrize("cls", HEADS)
-def test_every_head_is_one_graph_for_all_lengths(cls: Any) -> None:
+def test_every_head_is_one_graph_for_all_lengths(cls: Any, kinematic: int) -> None:
     torch._dynamo.reset()
-    model = tiny_model(cls, num_labels=3)
+    model = tiny_model(cls, num_labels=3, pose_config={"kinematic_hidden_size": kinematic})
     counter = CompileCounter()
     compiled = torch.compile(model, fullgraph=True, backend=counter)
     for lengths in ((12, 7, 9), (5, 8, 6), (16, 3), (11, 4, 2, 9), (9, 9)):
@@ -160,9 +164,11 @@ class _Logits(nn.Module):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("kinematic", [0, 12])
 @pytest.mark.parametrize("cls", [SigmaForSequenceClassification, SigmaForCTC])
-def test_an_exported_head_takes_any_batch_and_length(cls: Any) -> None:
-    model = tiny_model(cls, num_labels=3, use_prompt=False, use_cls_token=False).eval()
+def test_an_exported_head_takes_any_batch_and_length(cls: Any, kinematic: int) -> None:
+    pose_config = {"kinematic_hidden_size": kinematic}
+    model = tiny_model(cls, num_labels=3, use_prompt=False, use_cls_token=False, pose_config=pose_config).eval()
     example = tiny_inputs((12, 7, 9), prompt=False)
     names = ("pose_values", "pose_attention_mask")
     batch, frames = torch.export.Dim("batch", max=64), torch.export.Dim("frames", max=256)

@@ -37,8 +37,17 @@ class SigmaPoseConfig(PreTrainedConfig):
             The paper does not.
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation of the truncated normal that linear maps start from.
+        kinematic_hidden_size (`int`, *optional*, defaults to 0):
+            Width of a second stream, which reads handshapes, directions, distances and velocities and is joined to
+            the parts before the projection. 0 leaves it out, as in the paper.
+        kinematic_layers (`int`, *optional*, defaults to 4):
+            Number of its blocks.
+        kinematic_kernel_size (`int`, *optional*, defaults to 9):
+            Frames that one of its blocks sees; odd.
+        kinematic_drop_path (`float`, *optional*, defaults to 0.1):
+            Probability that a clip skips one of its blocks in training.
 
-    Source: arXiv:2509.21223, pose encoder.
+    Source: arXiv:2509.21223, pose encoder, but for the second stream.
     """
 
     model_type = "sigma_pose"
@@ -52,6 +61,10 @@ class SigmaPoseConfig(PreTrainedConfig):
     dropout: float | int = 0.0
     mirror_left_hand: bool = False
     initializer_range: float = 0.02
+    kinematic_hidden_size: int = 0
+    kinematic_layers: int = 4
+    kinematic_kernel_size: int = 9
+    kinematic_drop_path: float | int = 0.1
 
     def __post_init__(self, **kwargs: Any) -> None:
         self.parts = list(self.parts)
@@ -64,14 +77,20 @@ class SigmaPoseConfig(PreTrainedConfig):
         """Part of `@strict` validation.
 
         Raises:
-            ValueError: for unknown, repeated or unordered parts, no block at all, or an even temporal kernel.
+            ValueError: for unknown, repeated or unordered parts, no block at all, even kernels, or sizes below 0.
         """
         if not self.parts or self.parts != [part for part in PARTS if part in self.parts]:
             raise ValueError(f"expected parts to be some of {list(PARTS)}, in this order, received {self.parts}")
         if not self.spatial_hidden_sizes or not self.temporal_hidden_sizes:
             raise ValueError("expected at least one spatial and one temporal block, received an empty list of sizes")
-        if self.temporal_kernel_size < 1 or self.temporal_kernel_size % 2 == 0:
-            raise ValueError(f"expected an odd temporal_kernel_size, received {self.temporal_kernel_size}")
+        for name in ("temporal_kernel_size", "kinematic_kernel_size"):
+            if getattr(self, name) < 1 or getattr(self, name) % 2 == 0:
+                raise ValueError(f"expected an odd {name}, received {getattr(self, name)}")
+        for name in ("kinematic_hidden_size", "kinematic_layers"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"expected {name} >= 0, received {getattr(self, name)}")
+        if not 0 <= self.kinematic_drop_path < 1:
+            raise ValueError(f"expected kinematic_drop_path from 0 to below 1, received {self.kinematic_drop_path}")
 
 
 @strict

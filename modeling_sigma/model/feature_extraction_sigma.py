@@ -13,6 +13,7 @@ from transformers.utils import logging
 from .clip_making import PoseInput, as_pose_clip, split_clips
 from .clip_units import image_size_of, x_factor
 from .feature_padding import pad_features
+from .frame_resampling import interpolate_frames, span_with_hands
 from .pose_augmentation import PoseAugmentation
 from .pose_clip import PoseClip
 from .pose_transforms import (
@@ -34,6 +35,8 @@ from .unseen_clips import explain_unseen
 logger = logging.get_logger(__name__)
 
 # Before 0.2, preprocessor_config.json did not say how clips are read; they were read as follows.
+FRAME_SAMPLINGS = ("select", "interpolate")
+
 _BEFORE_0_2 = {"learnt_aspect_ratio": None, "box_before_sampling": False}
 
 
@@ -71,6 +74,10 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         box_before_sampling (`bool`, *optional*, defaults to `True`):
             Lay the box around the whole clip. If `False`, around those of its frames that are read, as models saved
             before 0.2 have learnt.
+        frame_sampling (`"select"` or `"interpolate"`, *optional*, defaults to `"select"`):
+            `"select"`: longer clips than `max_frames` lose frames, shorter ones stay as they are (the paper).
+            `"interpolate"`: what lies between the first and the last frame with a hand becomes `max_frames` frames, by
+            interpolation, whatever the length and frame rate of the clip. For isolated signs.
 
     Example:
 
@@ -102,6 +109,7 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         learnt_aspect_ratio: float | None = 1.0,
         box: str = "extremes",
         box_before_sampling: bool = True,
+        frame_sampling: str = "select",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -130,6 +138,9 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         self.learnt_aspect_ratio = learnt_aspect_ratio
         self.box = box
         self.box_before_sampling = box_before_sampling
+        if frame_sampling not in FRAME_SAMPLINGS:
+            raise ValueError(f"expected frame_sampling to be one of {FRAME_SAMPLINGS}, received {frame_sampling!r}")
+        self.frame_sampling = frame_sampling
 
     @classmethod
     def from_dict(cls, feature_extractor_dict: dict[str, Any], **kwargs: Any) -> Any:
@@ -227,7 +238,9 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
             )
         augmentation = PoseAugmentation.from_dict(self.augmentation or {})
         frames: np.ndarray | None
-        if generator is None:
+        if self.frame_sampling == "interpolate":
+            frames = None
+        elif generator is None:
             frames = even_frame_indices(len(clip), max_frames) if len(clip) > max_frames else None
         else:
             frames = augmentation.frame_indices(len(clip), generator)
@@ -268,6 +281,12 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         )
         if not values.any() and (scores > self.score_threshold).any():
             logger.warning_once(self._why_unseen(scores))
+        if self.frame_sampling == "interpolate":
+            moments = (
+                np.linspace(0.0, 1.0, max_frames) if generator is None else augmentation.moments(max_frames, generator)
+            )
+            first, last = span_with_hands(values)
+            values = interpolate_frames(values, first + moments * (last - first))
         return values if generator is None else augmentation.apply(values, generator)
 
     def explain_unseen(self, clip: PoseClip) -> str:

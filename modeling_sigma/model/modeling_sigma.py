@@ -143,7 +143,7 @@ class SigmaPreTrainedModel(CheckedPush, PreTrainedModel):
                     init.zeros_(child.bias)
         elif isinstance(module, GraphConvolutionBlock):
             init.copy_(module.adjacency, torch.from_numpy(module.initial_adjacency))
-        elif isinstance(module, nn.Conv2d):
+        elif isinstance(module, (nn.Conv1d, nn.Conv2d)):
             # torch's own start (He, for the ReLU that follows): the paper sets linear maps only.
             init.kaiming_uniform_(module.weight, a=5**0.5)
             init.zeros_(module.bias)

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .skeleton_layouts import FLIP_PERMUTATION, PART_SLICES
+from .skeleton_layouts import FLIP_PERMUTATION, PART_ANCHORS, PART_SLICES
 
 
+_HAND_JOINTS = slice(PART_SLICES["left_hand"].start, PART_SLICES["right_hand"].stop)
 _FLIP = np.array(FLIP_PERMUTATION)
 
 
@@ -32,6 +33,12 @@ class PoseAugmentation:
         frame_dropout (`float`): Probability that a frame is left out.
         speed (`float`): Change of duration: 0.2 means 0.8 to 1.2 times as long, by repeating or leaving out frames.
         flip (`float`): Probability that the signer is mirrored: x changes sign, left and right change places.
+        crop (`float`): Share of the clip that may be cut off at either end.
+        tempo (`float`): Changes of speed within the clip: standard deviation of the logarithm of the speed, which is
+            drawn at five moments.
+        shear (`float`): Shift of x by a multiple of y.
+        hand_scale (`float`): Change of the hands' size alone; their paths stay.
+        hand_loss (`float`): Probability that a hand is missing from some frames, up to a quarter of the clip.
     """
 
     rotation: float = 0.0
@@ -44,17 +51,24 @@ class PoseAugmentation:
     frame_dropout: float = 0.0
     speed: float = 0.0
     flip: float = 0.0
+    crop: float = 0.0
+    tempo: float = 0.0
+    shear: float = 0.0
+    hand_scale: float = 0.0
+    hand_loss: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if not isinstance(value, (int, float)) or not value >= 0:
                 raise ValueError(f"expected augmentation {name} as a number >= 0, received {value!r}")
-        for name in ("joint_dropout", "part_dropout", "frame_dropout", "flip"):
+        for name in ("joint_dropout", "part_dropout", "frame_dropout", "flip", "hand_loss"):
             if getattr(self, name) > 1:
                 raise ValueError(f"expected augmentation {name} as a chance up to 1, received {getattr(self, name)}")
-        for name in ("scale", "stretch", "speed"):
+        for name in ("scale", "stretch", "speed", "hand_scale"):
             if getattr(self, name) >= 1:
                 raise ValueError(f"expected augmentation {name} below 1, received {getattr(self, name)}")
+        if self.crop >= 0.5:
+            raise ValueError(f"expected augmentation crop below 0.5, received {self.crop}")
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> PoseAugmentation:
@@ -74,11 +88,24 @@ class PoseAugmentation:
         if self.speed:
             length = max(1, round(num_frames * (1 + generator.uniform(-self.speed, self.speed))))
             indices = ((np.arange(length) + 0.5) * num_frames / length).astype(np.int64)
+        if self.crop or self.tempo:
+            indices = indices[np.round(self.moments(len(indices), generator) * (len(indices) - 1)).astype(np.int64)]
         if self.frame_dropout:
             keep = generator.random(len(indices)) >= self.frame_dropout
             keep[generator.integers(len(indices))] = True
             indices = indices[keep]
         return indices
+
+    def moments(self, count: int, generator: np.random.Generator) -> np.ndarray:
+        """Increasing moments `(count,)` of a clip that begins at 0 and ends at 1: evenly spaced but for `crop` and
+        `tempo`.
+        """
+        moments = np.linspace(0.0, 1.0, count)
+        if self.tempo:
+            speeds = np.exp(generator.normal(0.0, self.tempo, 4))
+            moments = np.interp(moments, np.linspace(0, 1, 5), np.concatenate([[0], speeds.cumsum() / speeds.sum()]))
+        begin, end = generator.uniform(0, self.crop, 2) if self.crop else (0.0, 0.0)
+        return begin + moments * (1 - begin - end)
 
     def apply(self, pose_values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """A changed copy of normalised joints.
@@ -96,8 +123,11 @@ class PoseAugmentation:
         if self.flip and generator.random() < self.flip:
             values = flip_horizontally(values)
         points = values[..., :2]
-        if self.rotation or self.scale or self.stretch:
+        if self.rotation or self.scale or self.stretch or self.shear:
             points = points @ self._draw_linear_map(generator)
+        if self.hand_scale:
+            points = points.copy()
+            points[:, _HAND_JOINTS] *= 1 + generator.uniform(-self.hand_scale, self.hand_scale)
         if self.shift:
             points[:, PART_SLICES["body"]] += generator.uniform(-self.shift, self.shift, 2)
         if self.noise:
@@ -109,6 +139,12 @@ class PoseAugmentation:
             for part in ("left_hand", "right_hand", "face"):
                 if generator.random() < self.part_dropout:
                     missing[:, PART_SLICES[part]] = True
+        if self.hand_loss and generator.random() < self.hand_loss:
+            count = int(generator.integers(1, max(1, len(values) // 4) + 1))
+            start = int(generator.integers(len(values) - count + 1))
+            part = ("left_hand", "right_hand")[int(generator.integers(2))]
+            missing[start : start + count, PART_SLICES[part]] = True
+            missing[start : start + count, PART_ANCHORS[part]] = True
         values[..., :2] = np.clip(points, -1.0, 1.0)
         values[missing] = 0.0
         return values
@@ -118,7 +154,10 @@ class PoseAugmentation:
         size = 1 + generator.uniform(-self.scale, self.scale)
         stretch = 1 + generator.uniform(-self.stretch, self.stretch)
         rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-        return rotation @ np.diag([size * stretch, size])
+        linear = rotation @ np.diag([size * stretch, size])
+        if self.shear:
+            linear = linear @ np.array([[1.0, 0.0], [generator.uniform(-self.shear, self.shear), 1.0]])
+        return linear
 
 
 def flip_horizontally(pose_values: np.ndarray) -> np.ndarray:

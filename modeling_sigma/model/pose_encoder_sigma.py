@@ -10,6 +10,7 @@ from torch import nn
 from .configuration_sigma import SigmaPoseConfig
 from .frame_layouts_sigma import FRAME_LAYOUTS, DenseFrames, FrameLayout, PackedFrames
 from .graph_convolution_sigma import GraphConvolutionChain, build_adjacency
+from .kinematic_stream_sigma import KinematicStream
 from .skeleton_layouts import NUM_JOINTS, PART_ANCHORS, PART_EDGES, PART_SIZES, PART_SLICES
 
 
@@ -48,7 +49,8 @@ class SigmaPoseEncoder(nn.Module):
     """Part-wise ST-GCNs: `pose_values` -> one vector per frame.
 
     Every part goes through a spatial chain; the body's feature of the joint that the part hangs on is added (without
-    gradient); a temporal chain and the mean over joints follow. The parts' vectors are joined and projected.
+    gradient); a temporal chain and the mean over joints follow. The parts' vectors, and that of the kinematic stream
+    if there is one, are joined and projected.
 
     Attributes:
         frame_layout (`"auto"`, `"packed"` or `"dense"`):
@@ -72,7 +74,8 @@ class SigmaPoseEncoder(nn.Module):
         self.hidden_size = hidden_size
         encoders = dict.fromkeys(encoder_name(part) for part in config.parts)
         self.parts = nn.ModuleDict({n: PartEncoder(config, "left_hand" if n == "hand" else n) for n in encoders})
-        joined_size = len(config.parts) * config.temporal_hidden_sizes[-1]
+        self.kinematic_stream = KinematicStream(config) if config.kinematic_hidden_size else None
+        joined_size = len(config.parts) * config.temporal_hidden_sizes[-1] + config.kinematic_hidden_size
         self.part_bias = nn.Parameter(torch.zeros(joined_size))
         self.projection = nn.Linear(joined_size, hidden_size)
         self.frame_layout: FrameLayout = "auto"
@@ -142,7 +145,9 @@ class SigmaPoseEncoder(nn.Module):
                 values = values + anchor.unsqueeze(1)
             values = encoder.temporal_chain(values, layout).mean(dim=1)  # (P * N, C)
             part_features.extend(values.chunk(len(parts)))
-        joined = torch.cat(part_features, dim=-1) + self.part_bias  # (N, parts * C)
+        if self.kinematic_stream is not None:
+            part_features.append(clips.pack(self.kinematic_stream(pose_values, pose_attention_mask)))
+        joined = torch.cat(part_features, dim=-1) + self.part_bias  # (N, parts * C, and the kinematic stream's width)
         return clips.unpack(self.projection(joined))
 
     def _part_joints(self, frames: torch.Tensor, part: str) -> torch.Tensor:

@@ -1,0 +1,45 @@
+"""Clips at another number of frames: what lies between two frames is interpolated. Pure numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .skeleton_layouts import PART_SLICES
+
+
+_HANDS = slice(PART_SLICES["left_hand"].start, PART_SLICES["right_hand"].stop)
+
+
+def span_with_hands(pose_values: np.ndarray) -> tuple[int, int]:
+    """First and last frame `(first, last)` in which a hand was seen; of the whole clip if none ever was.
+
+    Args:
+        pose_values (`np.ndarray` of shape `(T, 69, 3)`):
+            What [`normalize_joints`] returns.
+    """
+    seen = np.flatnonzero(pose_values[:, _HANDS, 2].any(axis=1))
+    return (int(seen[0]), int(seen[-1])) if len(seen) else (0, len(pose_values) - 1)
+
+
+def interpolate_frames(pose_values: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """The clip at other moments.
+
+    A joint that was seen in both neighbouring frames lies between them; otherwise it is what it was in the nearest.
+
+    Args:
+        pose_values (`np.ndarray` of shape `(T, 69, 3)`):
+            What [`normalize_joints`] returns.
+        positions (`np.ndarray` of shape `(N,)`):
+            Moments in frames, from 0 to T - 1.
+
+    Returns:
+        `np.ndarray` of shape `(N, 69, 3)`, float32.
+    """
+    positions = np.clip(positions, 0, len(pose_values) - 1)
+    before = positions.astype(np.int64)
+    after = np.minimum(before + 1, len(pose_values) - 1)
+    share = (positions - before)[:, None, None].astype(np.float32)
+    one, other = pose_values[before], pose_values[after]
+    nearest = np.where(share < 0.5, one, other)
+    both = (one[..., 2:] != 0) & (other[..., 2:] != 0)
+    return np.where(both, one + (other - one) * share, nearest)
