@@ -7,6 +7,7 @@ from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.model.pose_transforms import (
     even_frame_indices,
     fill_head_from_face,
+    jittered_frame_indices,
     normalize_joints,
     random_frame_indices,
     replace_missing_origins,
@@ -306,6 +307,16 @@ def test_random_frames_are_uniform() -> None:
     counts = np.bincount(np.concatenate([random_frame_indices(10, 4, generator) for _ in range(2000)]), minlength=10)
     # Binomial: 2000 draws with chance 0.4, standard deviation 22.
     assert (np.abs(counts - 800) < 110).all()
+
+
+def test_jittered_frames_are_one_of_each_stretch() -> None:
+    generator = np.random.default_rng(0)
+    drawn = np.stack([jittered_frame_indices(100, 20, generator) for _ in range(500)])
+    assert (drawn // 5 == np.arange(20)).all()
+    assert (np.bincount(drawn.ravel(), minlength=100) > 60).all(), "each of five frames in a fifth of 500 draws"
+    assert jittered_frame_indices(5, 30, generator).tolist() == [0, 1, 2, 3, 4]
+    # Evaluation reads the middle of each stretch.
+    assert np.abs(drawn - even_frame_indices(100, 20)).max() <= 2
 
 
 def test_random_frames_of_a_short_clip_are_all() -> None:

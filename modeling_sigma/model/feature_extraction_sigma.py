@@ -22,6 +22,7 @@ from .pose_transforms import (
     SCORE_THRESHOLD,
     even_frame_indices,
     fill_head_from_face,
+    jittered_frame_indices,
     normalize_joints,
     random_frame_indices,
     replace_missing_origins,
@@ -34,9 +35,9 @@ from .unseen_clips import explain_unseen
 
 logger = logging.get_logger(__name__)
 
-# Before 0.2, preprocessor_config.json did not say how clips are read; they were read as follows.
-FRAME_SAMPLINGS = ("select", "interpolate")
+FRAME_SAMPLINGS = ("even", "random", "interpolate")
 
+# Before 0.2, preprocessor_config.json did not say how clips are read; they were read as follows.
 _BEFORE_0_2 = {"learnt_aspect_ratio": None, "box_before_sampling": False}
 
 
@@ -74,8 +75,9 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         box_before_sampling (`bool`, *optional*, defaults to `True`):
             Lay the box around the whole clip. If `False`, around those of its frames that are read, as models saved
             before 0.2 have learnt.
-        frame_sampling (`"select"` or `"interpolate"`, *optional*, defaults to `"select"`):
-            `"select"`: longer clips than `max_frames` lose frames, shorter ones stay as they are (the paper).
+        frame_sampling (`"even"`, `"random"` or `"interpolate"`, *optional*, defaults to `"even"`):
+            `"even"`: of clips longer than `max_frames`, evenly spaced frames are read, in training with jitter; shorter
+            clips stay as they are. `"random"`: the same, but training draws a random subset (the paper).
             `"interpolate"`: what lies between the first and the last frame with a hand becomes `max_frames` frames, by
             interpolation, whatever the length and frame rate of the clip. For isolated signs.
 
@@ -109,7 +111,7 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         learnt_aspect_ratio: float | None = 1.0,
         box: str = "extremes",
         box_before_sampling: bool = True,
-        frame_sampling: str = "select",
+        frame_sampling: str = "even",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -167,8 +169,8 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
             max_frames (`int`, *optional*):
                 Number of frames that a clip may have, in place of the extractor's own.
             training (`bool`, *optional*, defaults to `False`):
-                Draw the frames of long clips at random and apply the augmentation. Otherwise frames of long clips are
-                left out evenly, and always the same ones.
+                Draw the frames of long clips and apply the augmentation. Otherwise frames of long clips are left out
+                evenly, and always the same ones.
             generator (`np.random.Generator`, a list of them, or `int`, *optional*):
                 Source of the randomness of `training`; an int is a seed. With a list of one per clip, what happens to
                 a clip does not depend on the others in its batch.
@@ -244,7 +246,8 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
             frames = even_frame_indices(len(clip), max_frames) if len(clip) > max_frames else None
         else:
             frames = augmentation.frame_indices(len(clip), generator)
-            frames = frames[random_frame_indices(len(frames), max_frames, generator)]
+            choose = random_frame_indices if self.frame_sampling == "random" else jittered_frame_indices
+            frames = frames[choose(len(frames), max_frames, generator)]
         if frames is not None and not self.box_before_sampling:
             clip, frames = clip.frames(frames), None
         keypoints, scores = select_joints(clip)

@@ -231,6 +231,16 @@ def even_frame_indices(num_frames: int, max_frames: int) -> np.ndarray:
     return ((np.arange(max_frames) + 0.5) * num_frames / max_frames).astype(np.int64)
 
 
+def jittered_frame_indices(num_frames: int, max_frames: int, generator: np.random.Generator) -> np.ndarray:
+    """At most `max_frames` frame numbers (training): one drawn from each of as many equal stretches of the clip.
+
+    Steps between frames stay about as even as in evaluation, which a random subset's do not.
+    """
+    if num_frames <= max_frames:
+        return np.arange(num_frames)
+    return ((np.arange(max_frames) + generator.random(max_frames)) * num_frames / max_frames).astype(np.int64)
+
+
 def random_frame_indices(num_frames: int, max_frames: int, generator: np.random.Generator) -> np.ndarray:
     """At most `max_frames` frame numbers, a sorted random subset (training).
 
