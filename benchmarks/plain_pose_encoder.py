@@ -11,6 +11,7 @@ step in a process of its own. Prints JSON.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import subprocess
 import sys
@@ -23,7 +24,7 @@ import torch
 from torch import nn
 
 from modeling_sigma.model.configuration_sigma import SigmaPoseConfig
-from modeling_sigma.model.graph_convolution_sigma import build_adjacency
+from modeling_sigma.model.graph_convolution_sigma import GraphConvolutionChain, build_adjacency
 from modeling_sigma.model.pose_encoder_sigma import SigmaPoseEncoder
 from modeling_sigma.model.skeleton_layouts import PART_ANCHORS, PART_EDGES, PART_SIZES, PART_SLICES
 
@@ -87,12 +88,16 @@ class PlainEncoder(nn.Module):
 
 
 def encoders() -> dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]:
-    """Ours and the plain one, which computes padding along."""
+    """Ours, ours with activation checkpointing, and the plain one, which computes padding along."""
     torch.manual_seed(0)
     ours, plain = SigmaPoseEncoder(SigmaPoseConfig(), 768), PlainEncoder(SigmaPoseConfig(), 768)
+    frugal = copy.deepcopy(ours)
+    for module in frugal.modules():
+        if isinstance(module, GraphConvolutionChain):
+            module.gradient_checkpointing = True
     sizes = [sum(parameter.numel() for parameter in encoder.parameters()) for encoder in (ours, plain)]
     assert abs(sizes[0] - sizes[1]) <= 1024, sizes  # but for the parts' bias
-    return {"ours": ours, "plain": lambda values, mask: plain(values)}
+    return {"ours": ours, "checkpointed": frugal, "plain": lambda values, mask: plain(values)}
 
 
 def inputs(share: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -116,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--memory", choices=("ours", "plain"), help=argparse.SUPPRESS)
+    parser.add_argument("--memory", choices=("ours", "checkpointed", "plain"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if args.memory:
@@ -142,7 +147,7 @@ def main() -> None:
             key = f"{'forward + backward' if training else 'forward'}, {share:.0%} real frames"
             result[key] = {
                 **{name: round(value, 3) for name, value in medians.items()},
-                "ratio": round(medians["plain"] / medians["ours"], 2),
+                **{f"ratio {name}": round(medians["plain"] / medians[name], 2) for name in ("ours", "checkpointed")},
             }
             print(key, result[key], file=sys.stderr, flush=True)
     matrix = torch.rand(2048, 2048)

@@ -133,8 +133,10 @@ def test_activation_checkpointing_gives_the_same_gradients(cls: type) -> None:
     model, inputs = _model(cls).double().train(), _inputs(cls)
     calls = {"count": 0}
     model.encoder.block[0].layer[0].register_forward_hook(lambda *_: calls.update(count=calls["count"] + 1))
-    gradients, counts = [], []
+    start = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    gradients, counts, statistics = [], [], []
     for checkpointing in (False, True):
+        model.load_state_dict(start, strict=False)
         if checkpointing:
             model.activation_checkpointing_enable()
             assert model.is_activation_checkpointing
@@ -144,6 +146,9 @@ def test_activation_checkpointing_gives_the_same_gradients(cls: type) -> None:
         _loss(_run(model, inputs)).backward()
         counts.append(calls["count"])
         gradients.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
+        statistics.append({name: buffer.clone() for name, buffer in model.named_buffers()})
+    assert all(torch.equal(statistics[0][name], value) for name, value in statistics[1].items()), "a batch counts once"
+    assert any(not torch.equal(start[name], value) for name, value in statistics[1].items())
     assert counts[1] == 2 * counts[0], "layers run again in the backward pass"
     assert gradients[0].keys() == gradients[1].keys()
     for name, gradient in gradients[0].items():

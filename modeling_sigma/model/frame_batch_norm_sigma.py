@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -60,3 +62,20 @@ class FrameBatchNorm(nn.BatchNorm1d):
         momentum = self.momentum if self.momentum is not None else 1 / tracked.num_batches_tracked
         tracked.running_mean.lerp_(mean.to(tracked.running_mean.dtype), momentum)
         tracked.running_var.lerp_(variance.to(tracked.running_var.dtype), momentum)
+
+
+@contextmanager
+def statistics_stay(module: nn.Module) -> Iterator[None]:
+    """Inside it the BatchNorms of a module leave their running statistics alone: activation checkpointing computes a
+    training step's forward pass twice, and its batch counts once."""
+    norms: list[Any] = [norm for norm in module.modules() if isinstance(norm, FrameBatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    counts = [norm.num_batches_tracked.clone() for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum, count in zip(norms, momenta, counts, strict=True):
+            norm.momentum = momentum
+            norm.num_batches_tracked.copy_(count)

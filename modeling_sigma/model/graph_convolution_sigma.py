@@ -8,13 +8,16 @@ Source: arXiv:2509.21223, pose encoder (its reference lets padded frames change 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from .fast_convolution_sigma import convolve_over_time, pays
-from .frame_batch_norm_sigma import FrameBatchNorm
+from .frame_batch_norm_sigma import FrameBatchNorm, statistics_stay
 from .frame_layouts_sigma import DenseFrames, PackedFrames
 
 
@@ -134,7 +137,13 @@ def rectify_(values: torch.Tensor) -> torch.Tensor:
 
 
 class GraphConvolutionChain(nn.Module):
-    """Blocks one after the other on the same graph."""
+    """Blocks one after the other on the same graph.
+
+    Attributes:
+        gradient_checkpointing (`bool`): What `activation_checkpointing_enable` of the model switches on.
+    """
+
+    gradient_checkpointing = False
 
     def __init__(
         self,
@@ -154,5 +163,20 @@ class GraphConvolutionChain(nn.Module):
     def forward(self, values: torch.Tensor, frames: PackedFrames | DenseFrames) -> torch.Tensor:
         """(N, V, C) -> (N, V, hidden_sizes[-1])."""
         for block in self.blocks:
-            values = block(values, frames)
+            if self.gradient_checkpointing and self.training:
+                values = _checkpoint(block, values, frames)
+            else:
+                values = block(values, frames)
         return values
+
+
+def _checkpoint(block: nn.Module, values: torch.Tensor, frames: PackedFrames | DenseFrames) -> torch.Tensor:
+    """A block of which only the input is kept for the backward pass, which computes the rest again."""
+    contexts = partial(_contexts, block)
+    result: torch.Tensor = checkpoint(block, values, frames, use_reentrant=False, context_fn=contexts)
+    return result
+
+
+def _contexts(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """For the forward pass, and for its repetition."""
+    return nullcontext(), statistics_stay(block)
