@@ -333,7 +333,8 @@ def test_average_is_evaluated_and_ends_the_run(tmp_path: Path) -> None:
     trainer.train()
     name = "encoder.block.0.layer.0.SelfAttention.q.weight"
     first, second, third = (state[name] for state in states[1:])  # after steps 1, 2, 3
-    expected = 0.25 * first + 0.25 * second + 0.5 * third  # the average starts as the first step's weights
+    # The average starts as the first step's weights, and keeps 2 / 11 and 3 / 12 of itself in the next two.
+    expected = 3 / 12 * (2 / 11 * first + 9 / 11 * second) + 9 / 12 * third
     torch.testing.assert_close(trainer.model.state_dict()[name], expected)
 
 

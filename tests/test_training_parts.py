@@ -241,6 +241,20 @@ def test_run_folder_draws_and_leaves_writing_to_one_process(tmp_path: Path) -> N
     assert not (tmp_path / "other").exists()
 
 
+def test_the_average_soon_forgets_how_it_began() -> None:
+    model = torch.nn.Linear(1, 1, bias=False)
+    average = WeightAverage(model, 0.9)
+    values = []
+    for value in (1.0, 2.0, 3.0):
+        torch.nn.init.constant_(model.weight, value)
+        average.update()
+        values.append(average.averaged.module.weight.item())
+    # The first step is copied; then 2 / 11 of the average stay, then 3 / 12.
+    assert values[0] == 1
+    assert values[1] == pytest.approx(1 * 2 / 11 + 2 * 9 / 11)
+    assert values[2] == pytest.approx(values[1] * 3 / 12 + 3 * 9 / 12)
+
+
 def test_average_needs_its_file(tmp_path: Path) -> None:
     average = WeightAverage(torch.nn.Linear(2, 2), 0.9)
     with pytest.raises(ValueError, match="written without ema_decay"):

@@ -76,8 +76,8 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
             Lay the box around the whole clip. If `False`, around those of its frames that are read, as models saved
             before 0.2 have learnt.
         frame_sampling (`"even"`, `"random"` or `"interpolate"`, *optional*, defaults to `"even"`):
-            `"even"`: of clips longer than `max_frames`, evenly spaced frames are read, in training with jitter; shorter
-            clips stay as they are. `"random"`: the same, but training draws a random subset (the paper).
+            `"even"`: of clips longer than `max_frames`, evenly spaced frames are read, in training with jitter;
+            shorter clips stay as they are. `"random"`: the same, but training draws a random subset (the paper).
             `"interpolate"`: what lies between the first and the last frame with a hand becomes `max_frames` frames, by
             interpolation, whatever the length and frame rate of the clip. For isolated signs.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,16 @@ from transformers import TrainerCallback
 FILE_NAME = "ema.safetensors"
 
 
+def _warmed_up(decay: float) -> Callable[..., None]:
+    """After n steps the average keeps at most (1 + n) / (10 + n), as in TensorFlow's moving averages."""
+
+    def update(averaged: Any, current: Any, num_averaged: Any) -> None:
+        count = float(num_averaged)
+        get_ema_multi_avg_fn(min(decay, (1 + count) / (10 + count)))(averaged, current, num_averaged)
+
+    return update
+
+
 class WeightAverage:
     """The exponential moving average of a model's weights and buffers, by `torch.optim.swa_utils`.
 
@@ -23,13 +33,14 @@ class WeightAverage:
         model (`nn.Module`):
             The model that is trained.
         decay (`float`):
-            The share of the average that each step keeps.
+            The share of the average that each step keeps; less in the first steps, so that the random weights of the
+            beginning are soon forgotten.
     """
 
     def __init__(self, model: torch.nn.Module, decay: float) -> None:
         self.model = model
         # Buffers too: weights and running statistics belong together.
-        self.averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+        self.averaged = AveragedModel(model, multi_avg_fn=_warmed_up(decay), use_buffers=True)
 
     def update(self) -> None:
         """Adds the current weights to the average; to be called after every optimiser step."""
