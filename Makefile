@@ -2,7 +2,7 @@
 
 PYTHON ?= python
 
-.PHONY: help style check test test-slow smoke bench demo fuzz
+.PHONY: help style check test test-slow smoke bench demo fuzz docs
 
 help:
 	@echo "make style      format the code and repair what ruff can repair"
@@ -11,6 +11,7 @@ help:
 	@echo "make test-slow  the slow tests alone"
 	@echo "make fuzz       a million spoilt files and all bombs (about an hour; INPUTS=... for fewer)"
 	@echo "make smoke      pre-train, fine-tune, resume, evaluate and adapt a tiny model"
+	@echo "make docs       the documentation as a site, in site/"
 	@echo "make bench      every benchmark, one after the other"
 	@echo "make demo       train, evaluate, save and use a small model on synthetic signs"
 
@@ -34,6 +35,9 @@ fuzz:
 
 smoke:
 	$(PYTHON) examples/smoke.py
+
+docs:
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --quiet
 
 bench:
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(PYTHON) "$$script"; done

@@ -64,6 +64,8 @@ _NOT_IMPORTED = {
     "onnxscript": "transformers' exporter wants it",
     "pytest-timeout": "an option in pyproject.toml",
     "parameterized": "transformers' common tests want it",
+    "mkdocs": "a command",
+    "mkdocs-material": "the theme of the documentation",
     "mypy": "a command",
     "pre-commit": "a command",
     "ruff": "a command",
