@@ -1,4 +1,4 @@
-"""Calibration error, Brier score, risk against coverage, prediction sets and ranks, with numbers worked out by hand."""
+"""Calibration error, Brier score, risk against coverage, prediction sets and ranks, worked out by hand."""
 
 from __future__ import annotations
 
@@ -80,7 +80,9 @@ def test_shares_are_checked(share: float) -> None:
 def test_all_scores_at_once() -> None:
     scores = confidence_scores([0.9, 0.8, 0.2, 0.1], [True, True, False, False], match="label-groups")
     assert (scores["accuracy"], scores["mean_confidence"], scores["surest_half"]) == (50, 50, 100)
-    assert scores["ece"] == pytest.approx(15) and scores["brier"] == pytest.approx(100 * (0.01 + 0.04 + 0.04 + 0.01) / 4)
+    assert scores["ece"] == pytest.approx(15) and scores["brier"] == pytest.approx(
+        100 * (0.01 + 0.04 + 0.04 + 0.01) / 4
+    )
     assert scores["num_samples"] == 4
     assert scores["signature"].startswith("task:confidence|match:label-groups|bins:15|answer:first|sigma-slu:")
 
@@ -114,7 +116,9 @@ def test_bins_are_counted() -> None:
 
 
 def test_prediction_sets_by_hand() -> None:
-    scores = prediction_set_scores([{"a"}, set(), {"b", "c", "à l'école"}, {"d", "e"}], ["a", "x", "à l'école", "f"], 0.9)
+    scores = prediction_set_scores(
+        [{"a"}, set(), {"b", "c", "à l'école"}, {"d", "e"}], ["a", "x", "à l'école", "f"], 0.9
+    )
     assert (scores["coverage"], scores["nominal_coverage"]) == (50, 90)
     assert (scores["mean_set_size"], scores["median_set_size"], scores["largest_set_size"]) == (1.5, 1.5, 3)
     assert (scores["num_empty_sets"], scores["num_samples"]) == (1, 4)

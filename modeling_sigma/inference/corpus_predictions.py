@@ -40,6 +40,10 @@ class CorpusPredictions:
             The labels that the model chose among; None if it wrote freely.
         spans (`list[list[dict]]`, *optional*):
             When each gloss was signed, if the model predicts that.
+        scores (`list[list[float]]`, *optional*):
+            The score of each label that was predicted, if the model ranks them.
+        is_unknown (`list[bool]`, *optional*):
+            Whether the model would not have answered, if it is calibrated.
     """
 
     sample_ids: list[str]
@@ -47,6 +51,8 @@ class CorpusPredictions:
     references: list[str]
     labels: list[str] | None = None
     spans: list[Any] | None = field(default=None, repr=False)
+    scores: list[list[float]] | None = field(default=None, repr=False)
+    is_unknown: list[bool] | None = field(default=None, repr=False)
 
     def save(self, path: str | Path) -> None:
         """Writes predictions with their references, in a format that `sigma-slu evaluate` reads.
@@ -155,6 +161,8 @@ def predict_corpus(
         references=references,
         labels=None if known is None else list(known),
         spans=[output["spans"] for output in outputs] if "spans" in outputs[0] else None,
+        scores=[[entry["score"] for entry in output] for output in outputs] if is_ranked else None,
+        is_unknown=[output[0]["unknown"] for output in outputs] if is_ranked and "unknown" in outputs[0][0] else None,
     )
 
 

@@ -180,8 +180,8 @@ def _checked(
     sure, right = np.asarray(confidences, np.float64), np.asarray(is_right)
     if sure.ndim != 1 or sure.shape != right.shape or not len(sure):
         raise ValueError(
-            f"expected a confidence and a right or wrong for each of at least one answer, received shapes {sure.shape} "
-            f"and {right.shape}"
+            "expected a confidence and a right or wrong for each of at least one answer, received shapes "
+            f"{sure.shape} and {right.shape}"
         )
     if not np.isin(right, (0, 1)).all():
         raise ValueError("expected is_right as True or False for each answer, received other values")
