@@ -149,7 +149,10 @@ def test_isolated_recognition_with_a_label_head(capsys: pytest.CaptureFixture[st
     scores = recognition_scores(
         expected, ["rain", "hello", "snow", "fog"], vocabulary=LABELS.values(), is_constrained=True
     )
+    confidence = report.pop("confidence")
     assert without_data(report) == scores and "top5_per_instance" in report
+    assert confidence["accuracy"] == pytest.approx(scores["top1_per_instance"]) and confidence["num_samples"] == 4
+    assert "called_unknown" not in confidence  # the model is not calibrated
     assert report["num_outside_vocabulary"] == 0
     again = evaluate(capsys, "--task", "islr", "--predictions", "islr.jsonl", "--references", "islr.jsonl")
     assert again["top5_per_class"] == report["top5_per_class"]

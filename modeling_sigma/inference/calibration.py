@@ -237,7 +237,8 @@ def store_calibration(folder: str | Path, calibration: Calibration) -> Path:
     path = Path(folder) / "config.json"
     with lone_writer(Path(folder), patience=60.0):
         config = read_config(Path(folder), path.name)
-        write_json(path, {**config, "calibration": calibration.as_dict()})
+        fields = {**config, "calibration": dict(sorted(calibration.as_dict().items()))}
+        write_json(path, dict(sorted(fields.items())))  # in the order in which transformers would save them
     return path
 
 
