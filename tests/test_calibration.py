@@ -38,9 +38,21 @@ from modeling_sigma.model.calibration_sigma import (
 )
 from modeling_sigma.model.configuration_sigma import SigmaConfig
 from modeling_sigma.model.pose_clip import PoseClip
-from tests.factories import random_clips, tiny_model
+from modeling_sigma.training.arguments import DataArguments, ModelArguments
+from modeling_sigma.training.model_building import build_model
+from modeling_sigma.training.run.training_run import run_training
+from modeling_sigma.training.task import choose_task
+from tests.factories import random_clips, tiny_model, tiny_processor
+from tests.training_factories import tiny_arguments, tiny_rows
 
 
+SIZES = {
+    "text_config": {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4},
+    "pose_config": {"joint_hidden_size": 8, "spatial_hidden_sizes": [8], "temporal_hidden_sizes": [16]},
+    "fusion_layers": 1,
+    "max_frames": 16,
+    "use_prompt": False,
+}
 LABELS = {0: "hello", 1: "rain", 2: "snow"}
 CALIBRATION = Calibration(
     temperature=2.0,
@@ -319,7 +331,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_bundle(head, SigmaFeatureExtractor(), folder / "plain")
     head.config.calibration = CALIBRATION.as_dict()
     save_bundle(head, SigmaFeatureExtractor(), folder / "calibrated")
-    save_bundle(tiny_model(seed=1), tiny_processor_of(), folder / "writer")
+    save_bundle(tiny_model(seed=1), tiny_processor(), folder / "writer")
     for row, clip in enumerate(random_clips((12, 7))):
         save_clip(folder / f"clip{row}.npz", clip)
     save_clip(folder / "still.npz", still_clip())
@@ -337,12 +349,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         table.to_parquet(folder / "signs" / f"{split}-00000.parquet")
     LabelGroups("train", (("rain", "snow"),), {}).save(folder / "groups.json")
     return folder
-
-
-def tiny_processor_of() -> Any:
-    from tests.factories import tiny_processor
-
-    return tiny_processor()
 
 
 @pytest.fixture(autouse=True)
@@ -508,3 +514,21 @@ def test_scores_do_not_depend_on_the_batch() -> None:
     with torch.no_grad():
         expected = predictor.model(**predictor.extractor(clips[0])).logits
     assert single.logits[0] == pytest.approx(expected[0].numpy(), abs=1e-6)
+
+
+@pytest.mark.parametrize("num_validation", [32, 8])
+def test_a_training_run_ends_with_a_calibration(num_validation: int, tmp_path: Path, caplog: Any) -> None:
+    args = tiny_arguments(tmp_path / "run", do_train=True, max_steps=2, per_device_eval_batch_size=16)
+    splits = {"train": tiny_rows(8), "validation": tiny_rows(num_validation, "validation", 1)}
+    task = choose_task("islr", "classification")
+    with caplog.at_level("INFO"):
+        run_training(task, splits, ModelArguments(model_config=dict(SIZES)), DataArguments(corpus=["my/signs"]), args)
+    fitted = load_pipeline(tmp_path / "run", device="cpu").calibration
+    if num_validation < 30:
+        assert fitted is None and "scores are not calibrated: 8 validation clips, at least 30" in caplog.text
+        return
+    assert (fitted.num_clips, fitted.fitted_on) == (32, "signs, validation")
+    assert "scores are calibrated on 32 validation clips" in caplog.text
+    # Other weights have other scores: what is trained on is not calibrated any more.
+    again = ModelArguments(model=str(tmp_path / "run"))
+    assert build_model(again, task, splits["train"])[0].config.calibration is None

@@ -232,13 +232,12 @@ def store_calibration(folder: str | Path, calibration: Calibration) -> Path:
         OSError: if it cannot be written.
     """
     from modeling_sigma.hub.bundle_config import read_config
-    from modeling_sigma.jobs.atomic_files import lone_writer, write_json
+    from modeling_sigma.jobs.atomic_files import write_json
 
     path = Path(folder) / "config.json"
-    with lone_writer(Path(folder), patience=60.0):
-        config = read_config(Path(folder), path.name)
-        fields = {**config, "calibration": dict(sorted(calibration.as_dict().items()))}
-        write_json(path, dict(sorted(fields.items())))  # in the order in which transformers would save them
+    config = read_config(Path(folder), path.name)
+    fields = {**config, "calibration": dict(sorted(calibration.as_dict().items()))}
+    write_json(path, dict(sorted(fields.items())))  # in the order in which transformers would save them
     return path
 
 
