@@ -24,7 +24,8 @@ from modeling_sigma.inference.calibration import (
     score_clips,
     store_calibration,
 )
-from modeling_sigma.inference.confidence_report import confidence_of_logits, first_answers
+from modeling_sigma.inference.confidence_report import confidence_of_logits, confidence_of_texts, first_answers
+from modeling_sigma.inference.corpus_predictions import CorpusPredictions
 from modeling_sigma.io import save_clip
 from modeling_sigma.metrics import LabelGroups
 from modeling_sigma.model.calibration_sigma import (
@@ -38,6 +39,7 @@ from modeling_sigma.model.calibration_sigma import (
 )
 from modeling_sigma.model.configuration_sigma import SigmaConfig
 from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.model.sequence_score_sigma import sequence_scores
 from modeling_sigma.training.arguments import DataArguments, ModelArguments
 from modeling_sigma.training.model_building import build_model
 from modeling_sigma.training.run.training_run import run_training
@@ -532,3 +534,56 @@ def test_a_training_run_ends_with_a_calibration(num_validation: int, tmp_path: P
     # Other weights have other scores: what is trained on is not calibrated any more.
     again = ModelArguments(model=str(tmp_path / "run"))
     assert build_model(again, task, splits["train"])[0].config.calibration is None
+
+
+# --- texts
+
+
+def test_sequence_scores_by_hand() -> None:
+    model = tiny_model(seed=1)
+    inputs = tiny_processor()(poses=random_clips((8, 5)), return_tensors="pt")
+    inputs = {name: value for name, value in inputs.items() if not name.startswith("text")}
+    end, start = model.config.text_config.eos_token_id, model.config.text_config.decoder_start_token_id
+    texts = torch.tensor([[[start, 7, end, 0], [start, 9, 4, 5]], [[start, end, 0, 0], [start, 3, 3, end]]])
+    with torch.no_grad():
+        encoded = model.encode_poses(**inputs)
+        scores = sequence_scores(model, encoded, texts)
+        assert scores.shape == (2, 2)
+        for clip, number, length in ((0, 0, 2), (0, 1, 3), (1, 0, 1), (1, 1, 3)):
+            one = {name: value[clip : clip + 1] for name, value in inputs.items()}
+            ids = texts[clip, number : number + 1]
+            chances = model(**one, decoder_input_ids=ids[:, :-1]).logits.softmax(dim=-1)[0]
+            product = math.prod(float(chances[place, ids[0, place + 1]]) for place in range(length))
+            assert float(scores[clip, number]) == pytest.approx(product ** (1 / length), rel=1e-4)
+
+
+def test_a_pipeline_scores_what_it_writes() -> None:
+    translate = load_pipeline("writer", device="cpu")
+    clips = random_clips((12, 7))
+    options = {"max_new_tokens": 5, "num_beams": 2}
+    plain, scored = translate(clips, **options), translate(clips, batch_size=2, return_scores=True, **options)
+    assert [set(entry) for entry in plain] == [{"text"}] * 2 and [set(entry) for entry in scored] == [
+        {"text", "score"}
+    ] * 2
+    assert [entry["text"] for entry in plain] == [entry["text"] for entry in scored]
+    assert all(0 < entry["score"] < 1 for entry in scored)
+    several = translate(clips[0], return_scores=True, num_return_sequences=2, **options)
+    assert len(several) == 2 and several[0]["score"] == pytest.approx(scored[0]["score"], rel=1e-4)
+    with pytest.raises(ValueError, match="expected return_scores as True or False, received 'yes'"):
+        translate(clips[0], return_scores="yes")
+    with pytest.raises(ValueError, match="expected return_scores or window_seconds, received both"):
+        translate(clips[0], return_scores=True, window_seconds=1.0)
+
+
+def test_confidence_of_texts_by_hand() -> None:
+    texts = ["hello world", "good morning", "xx", ""]
+    references = ["hello world", "good evening", "the weather", "rain"]
+    found = CorpusPredictions(list("abcd"), texts, references, text_scores=[0.9, 0.5, 0.4, 0.1])
+    report = confidence_of_texts(found)
+    # chrF: 100, something between, and twice 0: scores rank the sentences as well as ties allow.
+    assert report["chrf_rank_correlation"] == pytest.approx(94.868, abs=0.01)
+    assert report["chrf_other_half"] == 0 and 50 < report["chrf_surest_half"] < 100
+    turned = CorpusPredictions(list("abcd"), texts, references, text_scores=[0.1, 0.2, 0.3, 0.4])
+    assert confidence_of_texts(turned)["chrf_rank_correlation"] == pytest.approx(-94.868, abs=0.01)
+    one = confidence_of_texts(CorpusPredictions(["a"], ["x"], ["y"], text_scores=[0.1]))
+    assert math.isnan(one["chrf_rank_correlation"]) and one["num_samples"] == 1

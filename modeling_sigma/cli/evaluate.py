@@ -271,7 +271,7 @@ def evaluate(args: argparse.Namespace, progress: Callable[[int, int], None]) -> 
         `dict`: what `translation_scores`, `word_error_rates` or `recognition_scores` returns. `--compare` adds
         `comparison`, whose `scores` come from `paired_bootstrap`; `--label-groups` adds `by_label_groups`, which
         `label_group_scores` returns; `--model` adds `data`, the names of the model and the data set, and, where the
-        model states how sure it is, `confidence`, what `confidence_scores` returns.
+        model states how sure it is, `confidence`, what `confidence_scores` or `confidence_of_texts` returns.
     """
     from modeling_sigma.io.reading_errors import naming_file
     from modeling_sigma.metrics import LabelGroups, label_group_scores
@@ -304,7 +304,7 @@ def evaluate(args: argparse.Namespace, progress: Callable[[int, int], None]) -> 
         report = _scoring(args, progress, args.bootstrap).scores(pairs, constraint)
     if found is not None:
         report["data"] = {"model": args.model, "dataset": args.dataset, "config": args.config, "split": args.split}
-        report.update(_confidence(found, groups))
+        report.update(_confidence(found, groups, args.preset))
     if groups is not None:
         resampling: dict[str, Any] = {"num_bootstrap": args.bootstrap, "seed": args.seed, "progress": progress}
         report["by_label_groups"] = label_group_scores(*pairs, groups, references.sample_ids, **resampling)
@@ -321,10 +321,12 @@ def evaluate(args: argparse.Namespace, progress: Callable[[int, int], None]) -> 
     return report
 
 
-def _confidence(found: Any, groups: Any) -> dict[str, Any]:
+def _confidence(found: Any, groups: Any, preset: str) -> dict[str, Any]:
     """Whether the model's scores mean something, if it gives any."""
-    from modeling_sigma.inference.confidence_report import confidence_of_predictions
+    from modeling_sigma.inference.confidence_report import confidence_of_predictions, confidence_of_texts
 
+    if found.text_scores is not None:
+        return {"confidence": confidence_of_texts(found, preset)}
     if found.scores is None:
         return {}
     report = {"confidence": confidence_of_predictions(found)}

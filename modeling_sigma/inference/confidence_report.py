@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modeling_sigma.inference.corpus_predictions import CorpusPredictions
-from modeling_sigma.metrics import confidence_scores
+from modeling_sigma.metrics import TranslationStatistics, confidence_scores, rank_correlation
+from modeling_sigma.metrics.signature import make_signature
 from modeling_sigma.model.calibration_sigma import probabilities_of
 
 
@@ -82,6 +84,37 @@ def confidence_of_predictions(found: CorpusPredictions, accepted: Accepted | Non
     if found.is_unknown is not None:
         report["called_unknown"] = 100 * float(np.mean(found.is_unknown))
     return report
+
+
+def confidence_of_texts(found: CorpusPredictions, preset: str = "none") -> dict[str, Any]:
+    """Whether the score of a text tells how good it is.
+
+    Args:
+        found ([`CorpusPredictions`]):
+            Texts with their scores.
+        preset (`str`, *optional*, defaults to `"none"`):
+            The text normalisation, as in [`translation_scores`].
+
+    Returns:
+        `dict`: `chrf_rank_correlation` (Spearman, of score and chrF of each sentence, in percent), `chrf_surest_half`
+        and `chrf_other_half` (mean chrF of the sentences whose score is above the median, and of the others),
+        `num_samples`, `signature`.
+    """
+    scores = np.asarray(found.text_scores, float)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the scores of the corpus have warned
+        statistics = TranslationStatistics.from_texts(found.predictions, found.references, preset)
+    chrf = statistics.sentence_chrf()
+    order = np.argsort(-scores, kind="stable")
+    half = (len(order) + 1) // 2
+    correlation = rank_correlation(scores, chrf) if len(scores) > 1 else float("nan")
+    return {
+        "chrf_rank_correlation": 100 * correlation,
+        "chrf_surest_half": float(chrf[order[:half]].mean()),
+        "chrf_other_half": float(chrf[order[half:]].mean()) if half < len(order) else float("nan"),
+        "num_samples": len(scores),
+        "signature": make_signature(task="text-confidence", preset=preset, score="mean-token", against="chrf2"),
+    }
 
 
 def _match(accepted: Accepted | None) -> str:

@@ -99,6 +99,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "window_seconds": _check_number,
     "stride_seconds": _check_number,
     "allow_unseen": _check_switch,
+    "return_scores": _check_switch,
     "max_frames": _check_count,
     "top_k": _check_count,
     "batch_size": _check_count,

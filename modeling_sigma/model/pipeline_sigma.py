@@ -18,6 +18,7 @@ from .label_trie_sigma import LabelTrie
 from .modeling_sigma import given
 from .pipeline_arguments_sigma import CLIP_ARGUMENTS, only_clip_arguments, take_clip_arguments
 from .pipeline_base_sigma import SigmaPipeline
+from .sequence_score_sigma import sequence_scores
 
 
 logger = logging.get_logger(__name__)
@@ -54,22 +55,36 @@ class SignLanguageTranslationPipeline(LongClips, _WritingPipeline):
 
     Call arguments: `language` (spoken language to write, "English" by default), `max_frames`, `allow_unseen` (to read
     clips without anybody too, `False` by default), `coordinates` (`"pixels"` or `"shares"`) and `aspect_ratio` of
-    clips that do not state theirs, `num_return_sequences`, and everything `generate` takes.
+    clips that do not state theirs, `num_return_sequences`, `return_scores`, and everything `generate` takes.
     `window_seconds` (and `stride_seconds`) cuts long clips at pauses or into overlapping windows: the result then has
     `"text"`, stitched, and `"segments"` with `"start"`, `"end"` (seconds) and `"text"`, empty where nobody is seen.
 
     Returns:
-        `dict` with `"text"` for each clip; a list of such dicts, best first, with `num_return_sequences > 1`.
+        `dict` with `"text"` for each clip; a list of such dicts, best first, with `num_return_sequences > 1`. With
+        `return_scores=True` also `"score"` in [0, 1]: see [`sequence_scores`]. It ranks texts; it is no probability
+        that a text is true.
     """
 
     def _sanitize_parameters(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         return take_clip_arguments(options), options, {}
 
-    def _forward(self, model_inputs: dict[str, Any], **generate_kwargs: Any) -> dict[str, Any]:
-        return {"tokens": self._write(model_inputs, generate_kwargs)}
+    def _forward(
+        self, model_inputs: dict[str, Any], return_scores: bool = False, **generate_kwargs: Any
+    ) -> dict[str, Any]:
+        tokens = self._write(model_inputs, generate_kwargs)
+        if not return_scores:
+            return {"tokens": tokens}
+        return {
+            "tokens": tokens,
+            "scores": sequence_scores(self.model, self.model.encode_poses(**model_inputs), tokens),
+        }
 
-    def postprocess(self, model_outputs: dict[str, Any]) -> dict[str, str] | list[dict[str, str]]:
-        results = [{"text": text} for text in self._written(model_outputs["tokens"])]
+    def postprocess(self, model_outputs: dict[str, Any]) -> dict[str, Any] | list[dict[str, Any]]:
+        results: list[dict[str, Any]] = [{"text": text} for text in self._written(model_outputs["tokens"])]
+        if "scores" in model_outputs:
+            self._check_numbers(model_outputs["scores"])
+            for result, score in zip(results, model_outputs["scores"].flatten().tolist(), strict=True):
+                result["score"] = score
         return results[0] if len(results) == 1 else results
 
 
