@@ -17,6 +17,8 @@ from transformers import AutoConfig
 from datasets_scripts.schema import encode_sample, features
 from modeling_sigma import SigmaFeatureExtractor, SigmaForSequenceClassification, load_pipeline, save_bundle
 from modeling_sigma.cli import main as cli
+from modeling_sigma.hub.card_facts import read_measurements
+from modeling_sigma.hub.confidence_pictures import CONFIDENCE_PICTURES
 from modeling_sigma.inference.calibration import (
     LabelScores,
     calibrate_model,
@@ -452,6 +454,12 @@ def test_one_command_calibrates_a_model(tmp_path: Path, capsys: pytest.CaptureFi
     evaluated = run_json(capsys, "--model", model, "--dataset", "signs", "--label-groups", "groups.json")
     assert evaluated["confidence"]["called_unknown"] == pytest.approx(10)
     assert evaluated["confidence_by_label_groups"]["accuracy"] == pytest.approx(grouped["confidence"]["accuracy"])
+    (tmp_path / "model" / "results.json").unlink(missing_ok=True)
+    added = run_json(capsys, "--model", model, "--dataset", "signs", "--add-to-card")
+    stored_scores = read_measurements(tmp_path / "model" / "results.json")[0].scores
+    assert stored_scores["ece"] == added["confidence"]["ece"] and "surest_half" in stored_scores
+    for name in CONFIDENCE_PICTURES:
+        assert (tmp_path / "model" / name).read_bytes().startswith(b"\x89PNG")
     assert cli.main(["evaluate", "--task", "islr", *argv]) == 0
     printed = capsys.readouterr().out
     assert "calibration (fitted on 40 clips of signs, validation)" in printed and "temperature" in printed

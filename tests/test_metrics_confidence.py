@@ -83,7 +83,8 @@ def test_all_scores_at_once() -> None:
     assert scores["ece"] == pytest.approx(15) and scores["brier"] == pytest.approx(
         100 * (0.01 + 0.04 + 0.04 + 0.01) / 4
     )
-    assert scores["num_samples"] == 4
+    assert scores["num_samples"] == 4 and sum(one["count"] for one in scores["bins"]) == 4
+    assert scores["risk_coverage"] == [[0.25, 0], [0.5, 0], [0.75, pytest.approx(1 / 3)], [1, 0.5]]
     assert scores["signature"].startswith("task:confidence|match:label-groups|bins:15|answer:first|sigma-slu:")
 
 

@@ -160,6 +160,7 @@ def run(args: argparse.Namespace) -> int:
         from modeling_sigma.hub.model_card import add_result
 
         path = add_result(args.model, _measurement(report, args))
+        _draw_confidence(args.model, report)
         print(f"added to {path}: `sigma-slu card {args.model} --force` rewrites the card", file=sys.stderr)
     return 0
 
@@ -225,7 +226,7 @@ def calibrate(args: argparse.Namespace, progress: Callable[[int, int], None]) ->
     dataset = load_split(args.dataset, args.config, args.split, args.data_dir)
     rate = DEFAULT_FALSE_ALARM_RATE if args.false_alarm_rate is None else args.false_alarm_rate
     accepted = None if groups is None else groups.accepted()
-    names = [Path(args.dataset).name, args.config, args.split]
+    names = [Path(args.dataset).name, args.config, args.split, groups and "by label groups"]
     calibration, scores = calibrate_model(
         args.model,
         dataset,
@@ -335,12 +336,24 @@ def _confidence(found: Any, groups: Any, preset: str) -> dict[str, Any]:
     return report
 
 
+def _draw_confidence(folder: str, report: Mapping[str, Any]) -> None:
+    """Pictures of the confidence of a calibrated model, for its card."""
+    from modeling_sigma.hub.confidence_pictures import write_confidence_pictures
+
+    names = {"confidence_by_label_groups": "words of one recording count as one", "confidence": "exact word"}
+    found = {words: report[name] for name, words in names.items() if name in report}
+    if "called_unknown" in report.get("confidence", {}):
+        write_confidence_pictures(folder, found)
+
+
 def _measurement(report: Mapping[str, Any], args: argparse.Namespace) -> Any:
     """The scores as an entry of a model card."""
     from datasets_scripts.corpora import CORPORA
     from modeling_sigma.hub.card_facts import METRICS, Measurement
     from modeling_sigma.hub.private_facts import public_command
 
+    confidence = report.get("confidence", {})
+    scores = {**(confidence if "called_unknown" in confidence else {}), **report}  # of a calibrated model
     names = {"--model": args.model, "--dataset": args.dataset, "--config": args.config, "--split": args.split}
     options = [word for flag, value in names.items() if value is not None for word in (flag, str(value))]
     return Measurement(
@@ -349,7 +362,7 @@ def _measurement(report: Mapping[str, Any], args: argparse.Namespace) -> Any:
         dataset_config=args.config,
         split=args.split,
         num_samples=report["num_samples" if args.task == "islr" else "num_sentences"],
-        scores={name: report[name] for name in METRICS if isinstance(report.get(name), float)},
+        scores={name: scores[name] for name in METRICS if isinstance(scores.get(name), float)},
         intervals={name: list(ends) for name, ends in report.get("intervals", {}).items() if name in METRICS},
         signature=report["signature"],
         command=public_command(["sigma-slu", "evaluate", "--task", args.task, *options]),

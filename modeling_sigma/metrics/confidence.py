@@ -6,7 +6,7 @@ which answers were right, so that they serve every model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -106,6 +106,11 @@ class RiskCoverage:
         """The mean risk over all coverages; lower is better."""
         return float(self.risks.mean())
 
+    def points(self, most: int = 100) -> list[list[float]]:
+        """Pairs of coverage and risk, at most so many and evenly spaced."""
+        rows = np.unique(np.linspace(0, len(self.risks) - 1, min(most, len(self.risks))).round().astype(int))
+        return np.stack([self.coverages[rows], self.risks[rows]], axis=1).tolist()
+
     def accuracy_of_surest(self, share: float) -> float:
         """The share of right answers among the surest `share` of all clips, at least one clip."""
         if not 0 < share <= 1:
@@ -151,7 +156,8 @@ def confidence_scores(
 
     Returns:
         `dict`: `ece`, `brier`, `mean_confidence`, `accuracy`, `surest_half`, `surest_tenth` (accuracies among the
-        surest answers) and `risk_coverage_area`, all in percent; `num_samples`, `signature`.
+        surest answers) and `risk_coverage_area`, all in percent; `bins`, the fields of each [`ReliabilityBin`], and
+        `risk_coverage`, up to 100 pairs of coverage and risk, both for pictures; `num_samples`, `signature`.
 
     Raises:
         ValueError: as [`reliability_bins`].
@@ -169,6 +175,8 @@ def confidence_scores(
     }
     return {
         **{name: 100 * value for name, value in values.items()},
+        "bins": [asdict(one) for one in reliability_bins(sure, right, num_bins)],
+        "risk_coverage": curve.points(),
         "num_samples": len(sure),
         "signature": make_signature(task="confidence", match=match, bins=num_bins, answer="first"),
     }
