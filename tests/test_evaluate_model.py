@@ -113,6 +113,8 @@ def test_translation_in_the_language_of_each_clip(capsys: pytest.CaptureFixture[
         translate(clip, language=language)["text"]
         for clip, language in zip(decoded("sentences"), languages, strict=True)
     ]
+    confidence = report.pop("confidence")
+    assert confidence["num_samples"] == 4 and -100 <= confidence["chrf_rank_correlation"] <= 100
     assert without_data(report) == translation_scores(expected, TEXTS)
     assert report["data"] == {"model": "writer", "dataset": "sentences", "config": None, "split": "test"}
     english = evaluate(
@@ -120,6 +122,7 @@ def test_translation_in_the_language_of_each_clip(capsys: pytest.CaptureFixture[
         "--save-predictions", "english.txt", "--num-beams", "1",
     )  # fmt: skip
     expected = [translate(clip, num_beams=1)["text"] for clip in decoded("sentences")]
+    del english["confidence"]
     assert without_data(english) == translation_scores(expected, TEXTS)
     dumped = Path("english.txt").read_text(encoding="utf-8").splitlines()
     assert dumped == [f"sample: sentences-{row}, prediction: {text}" for row, text in enumerate(expected)]
@@ -149,7 +152,10 @@ def test_isolated_recognition_with_a_label_head(capsys: pytest.CaptureFixture[st
     scores = recognition_scores(
         expected, ["rain", "hello", "snow", "fog"], vocabulary=LABELS.values(), is_constrained=True
     )
+    confidence = report.pop("confidence")
     assert without_data(report) == scores and "top5_per_instance" in report
+    assert confidence["accuracy"] == pytest.approx(scores["top1_per_instance"]) and confidence["num_samples"] == 4
+    assert "called_unknown" not in confidence  # the model is not calibrated
     assert report["num_outside_vocabulary"] == 0
     again = evaluate(capsys, "--task", "islr", "--predictions", "islr.jsonl", "--references", "islr.jsonl")
     assert again["top5_per_class"] == report["top5_per_class"]

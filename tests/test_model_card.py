@@ -22,9 +22,20 @@ from modeling_sigma.hub.card_facts import (
     read_facts,
     read_measurements,
 )
+from modeling_sigma.hub.confidence_pictures import (
+    CONFIDENCE_PICTURES,
+    confidence_pictures_in,
+    write_confidence_pictures,
+)
 from modeling_sigma.hub.model_card import RESULTS_FILE, add_result, build_card, num_parameters_of, write_results
 from modeling_sigma.hub.publish import plan_publication
-from modeling_sigma.metrics import recognition_scores, retrieval_scores, translation_scores, word_error_rates
+from modeling_sigma.metrics import (
+    confidence_scores,
+    recognition_scores,
+    retrieval_scores,
+    translation_scores,
+    word_error_rates,
+)
 from modeling_sigma.training.recipes.demo_card import demo_facts, demo_measurements
 from tests.factories import tiny_model, tiny_processor
 
@@ -119,6 +130,24 @@ def test_without_results_the_card_says_so(facts: CardFacts) -> None:
     assert not {"model-index", "license"} & set(_header(card))
 
 
+def test_a_calibrated_model_says_how_sure_it_is(facts: CardFacts, tmp_path: Path) -> None:
+    fitted = {"temperature": 1.234, "false_alarm_rate": 0.0497, "num_clips": 50, "fitted_on": "signs, validation"}
+    facts = replace(facts, tasks=["islr"])
+    pictures = {"risk_coverage.png": "risk and coverage"}
+    text = build_card(facts, config={"calibration": fitted}, pictures=pictures).text
+    for words in ("calibrated on 50 clips of signs, validation", "1.23)", "5.0 % of the clips", "(risk_coverage.png)"):
+        assert words in text
+    assert "It answers with a sign also" not in text and "it misses many such clips" in text
+    plain = build_card(facts).text
+    assert "How sure it is" not in plain and "It answers with a sign also" in plain
+    scores = confidence_scores([0.9, 0.2], [True, False])
+    write_confidence_pictures(tmp_path, {"exact": scores})
+    assert (
+        set(confidence_pictures_in(tmp_path)) == {path.name for path in tmp_path.iterdir()} == set(CONFIDENCE_PICTURES)
+    )
+    assert confidence_pictures_in(None) == confidence_pictures_in(tmp_path / "none") == {}
+
+
 def test_licenses_are_inherited(facts: CardFacts) -> None:
     config = {"weights_license": "cc-by-nc-4.0"}
     card = build_card(replace(facts, license=None), config=config)
@@ -160,7 +189,7 @@ def test_the_metrics_of_this_package_have_names() -> None:
     scores = (
         translation_scores(["a b"], ["a b"]) | word_error_rates(["a b"], ["a b"]) | recognition_scores(["a"], ["a"])
     )
-    scores |= retrieval_scores([[1.0, 0.0], [0.0, 1.0]])
+    scores |= retrieval_scores([[1.0, 0.0], [0.0, 1.0]]) | confidence_scores([1.0], [True])
     assert {"bleu1", "bleu4", "rouge_l", "chrf", "wer", "top1_per_instance", "top1_per_class"} <= set(scores)
     names = {name for name in METRICS if not name.startswith(("bleurt", "top5"))}
     assert names <= set(scores), sorted(names - set(scores))

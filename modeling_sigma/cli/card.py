@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     """Writes the card, or the file to fill in, and returns 0."""
     from modeling_sigma.hub.bundle_config import read_config
     from modeling_sigma.hub.card_facts import BLANK_FACTS, FACTS_FILE, RESULTS_FILE, read_facts, read_measurements
+    from modeling_sigma.hub.confidence_pictures import confidence_pictures_in
     from modeling_sigma.hub.model_card import build_card, num_parameters_of
     from modeling_sigma.io.reading_errors import naming_file
 
@@ -63,7 +64,12 @@ def run(args: argparse.Namespace) -> int:
     num_parameters = None if folder is None else num_parameters_of(folder)
     with naming_file(facts_path, "facts for a model card"):
         card = build_card(
-            facts, results, model_name=args.name or "ORG/NAME", config=config, num_parameters=num_parameters
+            facts,
+            results,
+            model_name=args.name or "ORG/NAME",
+            config=config,
+            num_parameters=num_parameters,
+            pictures=confidence_pictures_in(folder),
         )
     out = args.out or (folder or Path()) / "README.md"
     _write(out, str(card).rstrip("\n") + "\n", args.force)

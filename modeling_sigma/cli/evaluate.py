@@ -28,6 +28,7 @@ examples:
   sigma-slu evaluate --task islr --predictions a.txt --compare b.txt --references labels.txt --bootstrap 1000
   sigma-slu evaluate --task slt --model sigma-slu --dataset synthetic --config sentences --save-predictions out.json
   sigma-slu evaluate --task islr --model sigma-slu --dataset wlasl_hands --config wlasl100 --data-dir DIR --labels FILE
+  sigma-slu evaluate --task islr --model sigma-slu --dataset wlasl_hands --config wlasl100 --data-dir DIR --calibrate
 
 files: text (one sample per line), JSON (list, or object ID -> text), JSON lines, or dumps (lines of
 "sample: ID, prediction: TEXT")
@@ -49,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     model.add_argument("--config", metavar="NAME", help="configuration of the corpus, such as wlasl100")
     model.add_argument(
-        "--split", default="test", metavar="NAME", help="split to predict: train, validation or test (default)"
+        "--split",
+        metavar="NAME",
+        help="split to predict: train, validation or test (default test; validation with --calibrate)",
     )
     model.add_argument("--data-dir", metavar="DIR", help="folder of the corpus's own files")
     model.add_argument("--labels", metavar="FILE", help="for islr: file of the labels to choose among, one per line")
@@ -65,6 +68,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     model.add_argument(
         "--add-to-card", action="store_true", help="add the scores to the model folder's results.json, for its card"
+    )
+    model.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="for islr: fit what the scores mean on this split, and write it into the model's folder",
+    )
+    model.add_argument(
+        "--false-alarm-rate",
+        type=float,
+        metavar="RATE",
+        help="share of clips of known signs that --calibrate may call unknown (default 0.05)",
     )
     parser.add_argument(
         "--task",
@@ -126,14 +140,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Scores, prints, and returns 0."""
     _check_sources(args)
+    args.split = args.split or ("validation" if args.calibrate else "test")
+    _check_calibration(args)
     if args.label_groups is not None and args.task != "islr":
         args.usage_error("--label-groups belongs to --task islr")
     if args.bootstrap < 0:
         raise ValueError(f"expected --bootstrap of at least 0, received {args.bootstrap}: 1000 is usual")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        with ProgressBar("resample") as bar:
-            report = evaluate(args, bar.show)
+        with ProgressBar("clip" if args.calibrate else "resample") as bar:
+            report = calibrate(args, bar.show) if args.calibrate else evaluate(args, bar.show)
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         print(f"sigma-slu evaluate: warning: {message}", file=sys.stderr)
     if args.json:
@@ -144,6 +160,7 @@ def run(args: argparse.Namespace) -> int:
         from modeling_sigma.hub.model_card import add_result
 
         path = add_result(args.model, _measurement(report, args))
+        _draw_confidence(args.model, report)
         print(f"added to {path}: `sigma-slu card {args.model} --force` rewrites the card", file=sys.stderr)
     return 0
 
@@ -167,6 +184,81 @@ def _check_sources(args: argparse.Namespace) -> None:
         args.usage_error("expected --predictions and --references, or --model and --dataset")
 
 
+def _check_calibration(args: argparse.Namespace) -> None:
+    """Ends with a usage error where nothing can be calibrated, or on clips that would deceive."""
+    if args.false_alarm_rate is not None and not args.calibrate:
+        args.usage_error("--false-alarm-rate belongs to --calibrate")
+    if not args.calibrate:
+        return
+    if args.task != "islr" or args.model is None:
+        args.usage_error("--calibrate needs --task islr, --model and --dataset")
+    if args.split in ("train", "test"):
+        args.usage_error(
+            f"--calibrate on {args.split} would deceive: scores are fitted on clips that the model has neither learnt "
+            "nor will be tested on, --split validation"
+        )
+    others = {
+        "--add-to-card": args.add_to_card, "--labels": args.labels, "--save-predictions": args.save_predictions,
+        "--compare": args.compare, "--bootstrap": args.bootstrap,
+    }  # fmt: skip
+    given = [name for name, value in others.items() if value]
+    if given:
+        args.usage_error(f"--calibrate does not take {', '.join(given)}: evaluate the calibrated model afterwards")
+
+
+def calibrate(args: argparse.Namespace, progress: Callable[[int, int], None]) -> dict[str, Any]:
+    """Fits what the scores of the model mean, and stores it in its folder.
+
+    Returns:
+        `dict`: `calibration`, the fields of [`Calibration`]; `confidence_before` and `confidence`, what
+        `confidence_scores` returns for the clips it was fitted on; `num_samples`, `signature` and `data`.
+    """
+    from modeling_sigma.cli.quiet_libraries import silence_transformers
+    from modeling_sigma.inference.calibration import DEFAULT_FALSE_ALARM_RATE, calibrate_model
+    from modeling_sigma.inference.confidence_report import confidence_of_logits
+    from modeling_sigma.inference.corpus_predictions import load_split
+    from modeling_sigma.jobs.torch_devices import usable_device
+    from modeling_sigma.metrics import LabelGroups
+
+    silence_transformers()
+    usable_device(args.device)  # before the data set is built
+    groups = None if args.label_groups is None else LabelGroups.load(args.label_groups)
+    dataset = load_split(args.dataset, args.config, args.split, args.data_dir)
+    rate = DEFAULT_FALSE_ALARM_RATE if args.false_alarm_rate is None else args.false_alarm_rate
+    accepted = None if groups is None else groups.accepted()
+    names = [Path(args.dataset).name, args.config, args.split, groups and "by label groups"]
+    calibration, scores = calibrate_model(
+        args.model,
+        dataset,
+        ", ".join(name for name in names if name),
+        accepted=accepted,
+        false_alarm_rate=rate,
+        batch_size=args.batch_size,
+        device=args.device,
+        progress=progress,
+    )
+    references, labels = list(dataset["text"]), _labels_of(args.model)
+    parts = {
+        name: confidence_of_logits(scores.logits, references, labels, temperature, accepted)
+        for name, temperature in (("confidence_before", 1.0), ("confidence", calibration.temperature))
+    }
+    return {
+        **parts,
+        "calibration": calibration.as_dict(),
+        "num_samples": len(references),
+        "signature": parts["confidence"]["signature"],
+        "data": {"model": args.model, "dataset": args.dataset, "config": args.config, "split": args.split},
+    }
+
+
+def _labels_of(model: str) -> list[str]:
+    """The labels of a model, in the order of its logits."""
+    from modeling_sigma.inference.model_config import load_model_config
+
+    named = load_model_config(model).id2label
+    return [named[number] for number in sorted(named)]
+
+
 def evaluate(args: argparse.Namespace, progress: Callable[[int, int], None]) -> dict[str, Any]:
     """The scores of the files, or of the model and data set, that the arguments name.
 
@@ -179,7 +271,8 @@ def evaluate(args: argparse.Namespace, progress: Callable[[int, int], None]) -> 
     Returns:
         `dict`: what `translation_scores`, `word_error_rates` or `recognition_scores` returns. `--compare` adds
         `comparison`, whose `scores` come from `paired_bootstrap`; `--label-groups` adds `by_label_groups`, which
-        `label_group_scores` returns; `--model` adds `data`, the names of the model and the data set.
+        `label_group_scores` returns; `--model` adds `data`, the names of the model and the data set, and, where the
+        model states how sure it is, `confidence`, what `confidence_scores` or `confidence_of_texts` returns.
     """
     from modeling_sigma.io.reading_errors import naming_file
     from modeling_sigma.metrics import LabelGroups, label_group_scores
@@ -212,6 +305,7 @@ def evaluate(args: argparse.Namespace, progress: Callable[[int, int], None]) -> 
         report = _scoring(args, progress, args.bootstrap).scores(pairs, constraint)
     if found is not None:
         report["data"] = {"model": args.model, "dataset": args.dataset, "config": args.config, "split": args.split}
+        report.update(_confidence(found, groups, args.preset))
     if groups is not None:
         resampling: dict[str, Any] = {"num_bootstrap": args.bootstrap, "seed": args.seed, "progress": progress}
         report["by_label_groups"] = label_group_scores(*pairs, groups, references.sample_ids, **resampling)
@@ -228,12 +322,38 @@ def evaluate(args: argparse.Namespace, progress: Callable[[int, int], None]) -> 
     return report
 
 
+def _confidence(found: Any, groups: Any, preset: str) -> dict[str, Any]:
+    """Whether the model's scores mean something, if it gives any."""
+    from modeling_sigma.inference.confidence_report import confidence_of_predictions, confidence_of_texts
+
+    if found.text_scores is not None:
+        return {"confidence": confidence_of_texts(found, preset)}
+    if found.scores is None:
+        return {}
+    report = {"confidence": confidence_of_predictions(found)}
+    if groups is not None:
+        report["confidence_by_label_groups"] = confidence_of_predictions(found, groups.accepted())
+    return report
+
+
+def _draw_confidence(folder: str, report: Mapping[str, Any]) -> None:
+    """Pictures of the confidence of a calibrated model, for its card."""
+    from modeling_sigma.hub.confidence_pictures import write_confidence_pictures
+
+    names = {"confidence_by_label_groups": "words of one recording count as one", "confidence": "exact word"}
+    found = {words: report[name] for name, words in names.items() if name in report}
+    if "called_unknown" in report.get("confidence", {}):
+        write_confidence_pictures(folder, found)
+
+
 def _measurement(report: Mapping[str, Any], args: argparse.Namespace) -> Any:
     """The scores as an entry of a model card."""
     from datasets_scripts.corpora import CORPORA
     from modeling_sigma.hub.card_facts import METRICS, Measurement
     from modeling_sigma.hub.private_facts import public_command
 
+    confidence = report.get("confidence", {})
+    scores = {**(confidence if "called_unknown" in confidence else {}), **report}  # of a calibrated model
     names = {"--model": args.model, "--dataset": args.dataset, "--config": args.config, "--split": args.split}
     options = [word for flag, value in names.items() if value is not None for word in (flag, str(value))]
     return Measurement(
@@ -242,7 +362,7 @@ def _measurement(report: Mapping[str, Any], args: argparse.Namespace) -> Any:
         dataset_config=args.config,
         split=args.split,
         num_samples=report["num_samples" if args.task == "islr" else "num_sentences"],
-        scores={name: report[name] for name in METRICS if isinstance(report.get(name), float)},
+        scores={name: scores[name] for name in METRICS if isinstance(scores.get(name), float)},
         intervals={name: list(ends) for name, ends in report.get("intervals", {}).items() if name in METRICS},
         signature=report["signature"],
         command=public_command(["sigma-slu", "evaluate", "--task", args.task, *options]),

@@ -31,6 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--top-k", type=int, default=1, metavar="K", help="number of results per clip, best first (default 1)"
     )
+    parser.add_argument(
+        "--prediction-set",
+        type=float,
+        metavar="SHARE",
+        help="list as many labels as it takes to hold the true one in this share of clips, such as 0.9 (calibrated "
+        "models)",
+    )
     parser.add_argument("--labels", metavar="FILE", help="file of the labels to choose among, one per line")
     parser.add_argument("--language", default="English", help="spoken language to write (default English)")
     parser.add_argument("--person", type=int, default=0, metavar="N", help="index of the person to read (default 0)")
@@ -54,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
             f"{args.model}: expected a model that predicts ({', '.join(_OPTIONS)}), found one for {predictor.task}: "
             "see `sigma-slu index`"
         )
+    if args.prediction_set is not None and predictor.task != "isolated-sign-recognition":
+        raise ValueError(f"--prediction-set is for models that rank labels, found one for {predictor.task}")
     options = _OPTIONS[predictor.task](args, labels)
     results: list[dict[str, Any]] = []
     files = _expand(args.files)
@@ -64,6 +73,10 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(results, ensure_ascii=False, indent=2))
     failed = [result for result in results if "error" in result]
+    if predictor.task == "isolated-sign-recognition" and predictor.calibration is None and len(failed) < len(results):
+        from modeling_sigma.model.calibration_sigma import NOT_CALIBRATED
+
+        print(f"sigma-slu predict: {NOT_CALIBRATED}", file=sys.stderr)
     if failed:
         print(f"sigma-slu predict: {len(failed)} of {len(results)} files gave no prediction", file=sys.stderr)
     return 1 if failed else 0
@@ -114,12 +127,24 @@ def _predict_files(
             rows, predictor(clips, batch_size=args.batch_size, allow_unseen=True, **options), strict=True
         ):
             candidates = output if isinstance(output, list) else [output]
-            results[row]["predictions"] = candidates[: args.top_k]
+            is_set = options.get("prediction_set") is not None
+            results[row].update(_about_clip(candidates))
+            results[row]["predictions"] = candidates if is_set else candidates[: args.top_k]
     return results
 
 
+def _about_clip(candidates: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a calibrated model says about the clip as a whole, taken out of its answers."""
+    about: dict[str, Any] = {}
+    for candidate in candidates:
+        about.update({name: candidate.pop(name) for name in ("unknown", "reason") if name in candidate})
+    return about
+
+
 def _isolated_options(args: argparse.Namespace, labels: list[str] | None) -> dict[str, Any]:
-    options = {"top_k": args.top_k, "language": args.language}
+    options: dict[str, Any] = {"top_k": args.top_k, "language": args.language}
+    if args.prediction_set is not None:
+        options["prediction_set"] = args.prediction_set
     return options if labels is None else {**options, "labels": labels}
 
 
@@ -143,6 +168,9 @@ def _print_lines(results: list[dict[str, Any]], num_files: int) -> None:
             print(f"sigma-slu predict: {result['error']}", file=sys.stderr)
             continue
         prefix = f"{result['file']}\t" if num_files > 1 else ""
+        if result.get("unknown"):
+            print(f"{prefix}({result['reason']})", flush=True)
+            continue
         for candidate in result["predictions"]:
             score = f"\t{candidate['score']:.3f}" if "score" in candidate else ""
             print(f"{prefix}{candidate.get('label', candidate.get('text'))}{score}", flush=True)

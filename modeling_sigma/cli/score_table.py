@@ -16,15 +16,23 @@ def _report_lines(report: Mapping[str, Any]) -> Iterator[str]:
     counts = {name: value for name, value in report.items() if isinstance(value, int)}
     intervals = report.get("intervals", {})
     width = max(map(len, [*scores, *counts]))
-    yield f"{'score':<{width}}  {'value':>8}" + ("   95 % interval" if intervals else "")
-    for name, value in scores.items():
-        yield f"{name:<{width}}  {value:>8.2f}" + (f"   {_format_interval(intervals[name])}" if intervals else "")
-    yield ""
+    if scores:
+        yield f"{'score':<{width}}  {'value':>8}" + ("   95 % interval" if intervals else "")
+        for name, value in scores.items():
+            yield f"{name:<{width}}  {value:>8.2f}" + (f"   {_format_interval(intervals[name])}" if intervals else "")
+        yield ""
     for name, count in counts.items():
         yield f"{name:<{width}}  {count:>8}"
     if report.get("confusions"):
         yield ""
         yield from _confusion_lines(report["confusions"])
+    for name in ("confidence_before", "confidence", "confidence_by_label_groups"):
+        if name in report:
+            yield ""
+            yield from _part_lines(name.replace("_", " "), report[name], width)
+    if "calibration" in report:
+        yield ""
+        yield from _calibration_lines(report["calibration"])
     for name, part in report.get("by_label_groups", {}).items():
         yield ""
         yield from _part_lines(name.replace("_", " "), part, width)
@@ -46,6 +54,17 @@ def _part_lines(title: str, part: Mapping[str, Any], width: int) -> Iterator[str
             ends = f"   {_format_interval(intervals[name])}" if name in intervals else ""
             yield f"{name:<{width}}  {value:>8.2f}{ends}"
     yield f"signature  {part['signature']}"
+
+
+def _calibration_lines(calibration: Mapping[str, Any]) -> Iterator[str]:
+    yield f"calibration (fitted on {calibration['num_clips']} clips of {calibration['fitted_on']})"
+    yield f"temperature {calibration['temperature']:.3f}"
+    yield (
+        f"unknown: logsumexp below {calibration['known_threshold']:.3f} or movement below "
+        f"{calibration['movement_threshold']:.4f}, {100 * calibration['false_alarm_rate']:.1f} % of these clips"
+    )
+    pairs = zip(calibration["set_coverages"], calibration["set_thresholds"], strict=True)
+    yield "sets: " + ", ".join(f"{100 * coverage:g} % from {threshold:.2g}" for coverage, threshold in pairs)
 
 
 def _confusion_lines(confusions: list[dict[str, Any]]) -> Iterator[str]:

@@ -46,6 +46,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "top1_per_class": Metric("top-1, per class", "accuracy", " %"),
         "top5_per_instance": Metric("top-5, per instance", "accuracy", " %"),
         "top5_per_class": Metric("top-5, per class", "accuracy", " %"),
+        "ece": Metric("calibration error (ECE)", "ece", " %", is_higher_better=False),
+        "surest_half": Metric("top-1 of the surest half", "accuracy", " %"),
         **{
             f"{direction}_r{k}": Metric(f"{words}, R@{k}", "recall", " %")
             for direction, words in (("text_to_pose", "text to clip"), ("pose_to_text", "clip to text"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ def build_card(
     model_name: str = "ORG/NAME",
     config: dict[str, Any] | None = None,
     num_parameters: int | None = None,
+    pictures: Mapping[str, str] | None = None,
 ) -> ModelCard:
     """Writes a card.
 
@@ -51,6 +52,8 @@ def build_card(
             The model's `config.json`: its inherited license, and whether it has a label head.
         num_parameters (`int`, *optional*):
             The number of parameters of the model.
+        pictures (`Mapping[str, str]`, *optional*):
+            File -> what it shows, of the pictures of its confidence beside the card.
 
     Returns:
         `huggingface_hub.ModelCard`: the text with its header.
@@ -76,6 +79,8 @@ def build_card(
         template_path=str(TEMPLATE),
         facts=facts,
         results=[{**asdict(one), "task_words": TASKS[one.task], "table": _table(one)} for one in measurements],
+        calibration=config.get("calibration"),
+        pictures=pictures or {},
         usage=_usage(facts, model_name, config),
         is_folder=_is_folder(model_name),
         version=modeling_sigma.__version__,

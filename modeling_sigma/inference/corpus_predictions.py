@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from modeling_sigma.conversion.export_bundle import is_bundle
 from modeling_sigma.inference.load_pipeline import load_pipeline
 from modeling_sigma.inference.model_config import saved_kind
 from modeling_sigma.jobs.atomic_files import write_text
@@ -40,6 +41,12 @@ class CorpusPredictions:
             The labels that the model chose among; None if it wrote freely.
         spans (`list[list[dict]]`, *optional*):
             When each gloss was signed, if the model predicts that.
+        scores (`list[list[float]]`, *optional*):
+            The score of each label that was predicted, if the model ranks them.
+        text_scores (`list[float]`, *optional*):
+            How sure the model is of each text: see [`sequence_scores`].
+        is_unknown (`list[bool]`, *optional*):
+            Whether the model would not have answered, if it is calibrated.
     """
 
     sample_ids: list[str]
@@ -47,6 +54,9 @@ class CorpusPredictions:
     references: list[str]
     labels: list[str] | None = None
     spans: list[Any] | None = field(default=None, repr=False)
+    scores: list[list[float]] | None = field(default=None, repr=False)
+    text_scores: list[float] | None = field(default=None, repr=False)
+    is_unknown: list[bool] | None = field(default=None, repr=False)
 
     def save(self, path: str | Path) -> None:
         """Writes predictions with their references, in a format that `sigma-slu evaluate` reads.
@@ -123,6 +133,8 @@ def predict_corpus(
         options["labels"] = list(labels)
     if num_beams is not None:
         options["num_beams"] = num_beams
+    if task == "slt" and not is_bundle(model):  # an exported model does not score what it writes
+        options["return_scores"] = True
     outputs: list[Any] = [None] * len(dataset)
     unseen: list[int] = []
     num_done = 0
@@ -155,6 +167,9 @@ def predict_corpus(
         references=references,
         labels=None if known is None else list(known),
         spans=[output["spans"] for output in outputs] if "spans" in outputs[0] else None,
+        text_scores=[output["score"] for output in outputs] if "score" in outputs[0] else None,
+        scores=[[entry["score"] for entry in output] for output in outputs] if is_ranked else None,
+        is_unknown=[output[0]["unknown"] for output in outputs] if is_ranked and "unknown" in outputs[0][0] else None,
     )
 
 

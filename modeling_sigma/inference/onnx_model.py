@@ -28,7 +28,8 @@ class OnnxModel:
             Threads to compute with; all cores by default.
 
     Attributes:
-        config (`SimpleNamespace`): Of `config.json`: `id2label`, `ctc_blank_id`, `hidden_size` and `use_prompt`.
+        config (`SimpleNamespace`): Of `config.json`: `id2label`, `ctc_blank_id`, `hidden_size`, `use_prompt` and
+            `calibration`.
 
     Raises:
         ImportError: if ONNX Runtime is not installed.
@@ -45,6 +46,7 @@ class OnnxModel:
             ctc_blank_id=saved.get("ctc_blank_id", 0),
             use_prompt=saved.get("use_prompt", True),
             hidden_size=self.text_config.get("d_model"),
+            calibration=saved.get("calibration"),
         )
         self._sessions = {
             graph: _session(bundle.graph_file(graph), device, num_threads) for graph in bundle.facts["graphs"]

@@ -6,17 +6,28 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from transformers.utils import logging
 
 from modeling_sigma.conversion.export_bundle import OnnxBundle
 from modeling_sigma.inference.onnx_generation import log_softmax, score_texts, write_greedily, write_with_beams
 from modeling_sigma.inference.onnx_model import OnnxModel
+from modeling_sigma.model.calibration_sigma import (
+    NOT_CALIBRATED,
+    Calibration,
+    calibrated_answers,
+    check_prediction_set,
+    movement,
+)
 from modeling_sigma.model.clip_making import as_pose_clip, split_clips
 from modeling_sigma.model.clip_windows_sigma import LongClips
 from modeling_sigma.model.ctc_decoding_sigma import decode_greedily, decode_with_beams, name_spans
 from modeling_sigma.model.model_kinds_sigma import FEATURES
+from modeling_sigma.model.pipeline_arguments_sigma import check_arguments
 from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.model.unseen_clips import SignerChecks
 
+
+logger = logging.get_logger(__name__)
 
 # As the torch pipelines write where generation_config.json says nothing.
 _WRITING_DEFAULTS = {"num_beams": 4, "max_new_tokens": 100}
@@ -173,17 +184,25 @@ class OnnxTranslation(LongClips, _WritingOnnxPipeline):
 class OnnxIsolatedRecognition(OnnxPipeline):
     """`isolated-sign-recognition`: a list of `{"label", "score"}` for each clip, best first.
 
-    Call arguments: `top_k` (5 by default) and `labels` to choose among. A model that writes computes the likelihood of
-    each label; it does not search among them (`num_beams`), which only torch models do.
+    Call arguments: `top_k` (5 by default), `labels` to choose among, and `prediction_set`; calibrated models answer as
+    in [`IsolatedSignRecognitionPipeline`]. A model that writes computes the likelihood of each label; it does not
+    search among them (`num_beams`), which only torch models do.
     """
 
     def check_options(  # type: ignore[override]
-        self, top_k: int = 5, labels: Sequence[str] | None = None, num_beams: int | None = None
+        self,
+        top_k: int = 5,
+        labels: Sequence[str] | None = None,
+        num_beams: int | None = None,
+        prediction_set: float | None = None,
     ) -> dict[str, Any]:
         if num_beams is not None:
             raise ValueError("expected no num_beams: an exported model computes the likelihood of every label")
         if top_k < 1:
             raise ValueError(f"expected top_k >= 1, received {top_k}")
+        check_arguments({"prediction_set": prediction_set})
+        if prediction_set is not None:
+            check_prediction_set(self.calibration, prediction_set, labels)
         named = self.model.config.id2label
         if self.model.can_generate():
             labels = [named[number] for number in sorted(named)] if labels is None else list(labels)
@@ -191,7 +210,8 @@ class OnnxIsolatedRecognition(OnnxPipeline):
                 raise ValueError("expected labels=[...] to choose among, received none: this model writes text")
             return {"top_k": top_k, "labels": labels, "tokens": self._tokens(labels)}
         if labels is None:
-            return {"top_k": top_k, "labels": [named[number] for number in sorted(named)]}
+            names = [named[number] for number in sorted(named)]
+            return {"top_k": top_k, "labels": names, "prediction_set": prediction_set}
         known = {label: number for number, label in named.items()}
         unknown = [label for label in labels if label not in known]
         if unknown or not labels:
@@ -201,6 +221,11 @@ class OnnxIsolatedRecognition(OnnxPipeline):
             )
         return {"top_k": top_k, "labels": list(labels), "rows": [known[label] for label in labels]}
 
+    @property
+    def calibration(self) -> Calibration | None:
+        """What the scores mean; None where that was not measured, and for models that write."""
+        return None if self.model.can_generate() else Calibration.of_config(self.model.config)
+
     def _tokens(self, labels: Sequence[str]) -> list[list[int]]:
         tokens: list[list[int]] = self.processor.tokenizer(list(labels), add_special_tokens=True)["input_ids"]
         if len({tuple(one) for one in tokens}) < len(labels) or min(map(len, tokens)) < 2:
@@ -209,6 +234,16 @@ class OnnxIsolatedRecognition(OnnxPipeline):
 
     def answer(self, clips: Sequence[PoseClip], features: dict[str, np.ndarray], **options: Any) -> list[Any]:
         found = self.model.read_clips(features)
+        calibration = self.calibration
+        if calibration is not None:
+            moves = movement(features["pose_values"], features["pose_attention_mask"])
+            names, rows = options["labels"], options.get("rows")
+            chosen: dict[str, Any] = {name: options.get(name) for name in ("top_k", "prediction_set")}
+            return [
+                calibrated_answers(row, float(moved), calibration, names, rows, **chosen)
+                for row, moved in zip(found["logits"], moves, strict=True)
+            ]
+        logger.warning_once(NOT_CALIBRATED)
         if "tokens" in options:
             logits = score_texts(self.model, found, options["tokens"])
         else:

@@ -84,6 +84,10 @@ class TranslationStatistics:
     def __len__(self) -> int:
         return len(self.pairs)
 
+    def sentence_chrf(self) -> NDArray[np.float64]:
+        """chrF of each sentence, `(N,)`, 0 to 100."""
+        return np.array([chrf_score(one) for one in self.chrf[:, :CHRF_CHARACTER_ORDER]], np.float64)
+
     def score(self, weights: Weights | None = None) -> dict[str, float]:
         """All scores, 0 to 100."""
         weights = np.ones(len(self)) if weights is None else weights

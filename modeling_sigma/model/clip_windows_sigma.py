@@ -167,6 +167,8 @@ class LongClips:
             if stride_seconds is not None:
                 raise ValueError("expected window_seconds together with stride_seconds")
             return call(inputs, *args, **kwargs)
+        if kwargs.get("return_scores"):
+            raise ValueError("expected return_scores or window_seconds, received both: a stitched text has no score")
 
         def in_pieces(one: Any) -> dict[str, Any]:
             clip = as_pose_clip(one, kwargs.get("coordinates"), kwargs.get("aspect_ratio"))

@@ -7,6 +7,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
+from .calibration_sigma import Calibration
 from .publishing_sigma import CheckedPush
 from .skeleton_layouts import PARTS
 
@@ -161,6 +162,9 @@ class SigmaConfig(CheckedPush, PreTrainedConfig):
             Start of the global alignment's learned log scale: ln(1 / 0.07).
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation for the parts that belong to neither backbone.
+        calibration (`dict`, *optional*):
+            What the scores of [`SigmaForSequenceClassification`] mean: the fields of [`Calibration`], which
+            `sigma-slu evaluate --calibrate` fits. None: the scores are not calibrated.
         weights_license (`str`, *optional*):
             License that these weights inherited, such as `"cc-by-nc-4.0"` for converted Uni-Sign weights; it stays
             with whatever is trained from them.
@@ -216,6 +220,7 @@ class SigmaConfig(CheckedPush, PreTrainedConfig):
     local_score_temperature: float | None = None
     logit_scale_init: float = 2.6592
     initializer_range: float = 0.02
+    calibration: dict[str, Any] | None = None
     weights_license: str | None = None
     is_encoder_decoder: bool = True
     # mT5 has an output matrix of its own, although its configuration class claims that it is tied.
@@ -289,7 +294,8 @@ class SigmaConfig(CheckedPush, PreTrainedConfig):
         """Part of `@strict` validation.
 
         Raises:
-            ValueError: for a backbone that is neither T5 nor mT5, or weights and rates outside [0, 1].
+            ValueError: for a backbone that is neither T5 nor mT5, weights and rates outside [0, 1], or a calibration
+                that is none.
         """
         text_type = getattr(self.text_config, "model_type", None)
         if text_type not in TEXT_MODEL_TYPES:
@@ -301,6 +307,8 @@ class SigmaConfig(CheckedPush, PreTrainedConfig):
                 raise ValueError(f"expected {name} between 0 and 1, received {getattr(self, name)}")
         if self.class_weights is not None and not all(0 <= weight < float("inf") for weight in self.class_weights):
             raise ValueError(f"expected class_weights >= 0, received {self.class_weights}")
+        if self.calibration is not None:
+            Calibration.from_dict(self.calibration)
         if self.ctc_blank_id < 0:
             raise ValueError(f"expected ctc_blank_id >= 0, received {self.ctc_blank_id}")
         for name in ("local_temperature", "local_score_temperature"):

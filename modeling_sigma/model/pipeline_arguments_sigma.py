@@ -68,6 +68,12 @@ def _check_number(name: str, value: Any) -> None:
         raise ValueError(f"expected {name} as a positive number, received {value!r:.60}")
 
 
+def _check_share(name: str, value: Any) -> None:
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (is_number and 0 < value < 1):
+        raise ValueError(f"expected {name} as a number between 0 and 1, such as 0.9, received {value!r:.60}")
+
+
 def _check_switch(name: str, value: Any) -> None:
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(f"expected {name} as True or False, received {value!r:.60}")
@@ -89,9 +95,11 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "coordinates": _check_name,
     "inputs_are": _check_name,
     "aspect_ratio": _check_number,
+    "prediction_set": _check_share,
     "window_seconds": _check_number,
     "stride_seconds": _check_number,
     "allow_unseen": _check_switch,
+    "return_scores": _check_switch,
     "max_frames": _check_count,
     "top_k": _check_count,
     "batch_size": _check_count,

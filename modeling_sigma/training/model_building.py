@@ -84,6 +84,7 @@ def _changed_config(name: str, fields: dict[str, Any]) -> Any:
     config = AutoConfig.from_pretrained(name, trust_remote_code=False)
     if config.model_type != "sigma":
         raise ValueError(f"{name}: expected a Sigma checkpoint, found {config.model_type}: use --text_model for a T5")
+    config.calibration = None  # other weights have other scores
     for sizes in ("text_config", "pose_config"):
         for field, value in fields.pop(sizes, {}).items():
             setattr(getattr(config, sizes), field, value)

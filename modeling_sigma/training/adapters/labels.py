@@ -13,7 +13,7 @@ from modeling_sigma.registration import register_sigma
 
 
 # The fields of a configuration that an adapter's labels determine.
-_LABEL_FIELDS = ("id2label", "label2id", "class_weights")
+_LABEL_FIELDS = ("id2label", "label2id", "class_weights", "calibration")
 
 
 class LabelledAdapters:

@@ -22,6 +22,7 @@ from modeling_sigma.training.arguments import AdapterArguments, DataArguments, M
 from modeling_sigma.training.data.clip_dataset import ClipDataset
 from modeling_sigma.training.data.corpus_splits import fingerprint
 from modeling_sigma.training.model_building import build_model
+from modeling_sigma.training.run.calibrated_bundle import calibrate_trained
 from modeling_sigma.training.run.callbacks import RunRecorder
 from modeling_sigma.training.run.checkpoints import (
     last_complete_checkpoint,
@@ -119,6 +120,8 @@ def _run(
         if args.should_save:
             task.write_predictions(output.predictions, splits[name], processor, folder.path, name)
     folder.write("metrics.json", metrics)
+    if args.do_train and args.should_save and task.name == "islr" and task.kind.has_labels and "validation" in splits:
+        calibrate_trained(folder.path, splits["validation"], data_args.validation_corpus or data_args.corpus[-1], args)
     if args.should_log:
         for name, scores in metrics.items():
             shown = {key: round(value, 4) for key, value in scores.items() if isinstance(value, (int, float))}
