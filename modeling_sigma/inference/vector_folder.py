@@ -37,9 +37,10 @@ def write_vectors(folder: Path, vectors: np.ndarray, facts: Mapping[str, Any], k
         key_file (`str`):
             The name of the JSON file.
     """
-    digest = hashlib.sha256(np.ascontiguousarray(vectors)).hexdigest()[:16]
+    vectors = np.ascontiguousarray(vectors)
+    digest = hashlib.sha256(vectors.tobytes()).hexdigest()[:16]
     content = {"sigma_slu_version": modeling_sigma.__version__, **facts, "vectors": digest}
-    save_file({"embeddings": np.ascontiguousarray(vectors)}, folder / VECTORS, {"vectors": digest})
+    save_file({"embeddings": vectors}, folder / VECTORS, {"vectors": digest})
     write_text(folder / key_file, json.dumps(content, ensure_ascii=False, indent=1) + "\n", sync=False)
 
 
