@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION", dest="action", required=True)
 
     def action(name: str, text: str, run: Any) -> argparse.ArgumentParser:
-        added: argparse.ArgumentParser = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        added: argparse.ArgumentParser
+        added = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         added.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
         added.add_argument("dictionary", type=Path, metavar="DICTIONARY", help="folder of the dictionary")
         added.set_defaults(run_action=run)
@@ -152,25 +153,22 @@ def _evaluate(args: argparse.Namespace) -> int:
     from modeling_sigma.inference.sign_dictionary import SignDictionary
 
     dictionary = SignDictionary.from_pretrained(args.dictionary, args.model, device=args.device)
-    clips = list(labelled_clips(args))
-    read = []
-    for clip in clips:
+    vectors, labels, num_failed = [], [], 0
+    for clip in labelled_clips(args):
         try:
-            read.append((read_clip(clip), clip.label))
+            vectors.append(dictionary.embed(read_clip(clip)))
+            labels.append(clip.label)
         except (ValueError, OSError, ImportError) as error:
-            _tell(args, clip, error)
-    scores = dictionary.evaluate(
-        [clip for clip, _ in read],
-        [label for _, label in read],
-        false_alarm_rate=args.false_alarm_rate,
-        sign_language=args.sign_language,
+            num_failed += _tell(args, clip, error)
+    scores = dictionary.evaluate_vectors(
+        vectors, labels, false_alarm_rate=args.false_alarm_rate, sign_language=args.sign_language
     )
     if args.json:
         print(json.dumps(scores, indent=2))
     else:
         for name, value in scores.items():
             print(f"{name}\t{value:.1f}" if isinstance(value, float) else f"{name}\t{'-' if value is None else value}")
-    return 1 if len(read) < len(clips) else 0
+    return 1 if num_failed else 0
 
 
 def _print_signs(found: list[dict[str, Any]], prefix: str) -> None:
@@ -198,6 +196,8 @@ def _printed_warnings() -> Iterator[None]:
     """Prints each warning once, in a line."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        yield
-    for message in dict.fromkeys(str(warning.message) for warning in caught):
-        print(f"sigma-slu dictionary: warning: {message}", file=sys.stderr)
+        try:
+            yield
+        finally:
+            for message in dict.fromkeys(str(warning.message) for warning in caught):
+                print(f"sigma-slu dictionary: warning: {message}", file=sys.stderr)

@@ -79,7 +79,7 @@ def _of_corpus(args: argparse.Namespace) -> Iterator[LabelledClip]:
     from datasets_scripts.folder import UNKNOWN
 
     if args.label is not None or args.signer is not None:
-        raise ValueError("expected the labels and signers of --data itself, received --label or --signer: leave it out")
+        raise ValueError("expected labels and signers from --data, received --label or --signer: leave it out")
     path, name, config = Path(args.data), args.data, None
     if args.data not in CORPORA and path.is_dir() and not any(path.rglob("*.parquet")):
         # Without shares the table's own splits are used, or all clips are train.

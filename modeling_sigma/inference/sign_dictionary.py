@@ -237,10 +237,18 @@ class SignDictionary:
                 other than the one that made it.
         """
         self._check_search(top_k, false_alarm_rate, sign_language)
-        (found,) = self._read([clip])
         return self.search_vector(
-            found.vector, top_k, unknown, false_alarm_rate=false_alarm_rate, sign_language=sign_language
+            self.embed(clip), top_k, unknown, false_alarm_rate=false_alarm_rate, sign_language=sign_language
         )
+
+    def embed(self, clip: Any) -> np.ndarray:
+        """A clip as a vector of the model `(hidden_size,)`, float32.
+
+        Raises:
+            ValueError: for a clip without hands, or a model other than the one that made the dictionary.
+        """
+        (found,) = self._read([clip])
+        return found.vector
 
     def search_vector(
         self,
@@ -297,13 +305,26 @@ class SignDictionary:
         Raises:
             ValueError: as [`search`], or for another number of labels than clips.
         """
-        self._check_search(1, false_alarm_rate, sign_language)
         items, _ = split_clips(clips)
+        vectors = [found.vector for found in self._read(items)]
+        return self.evaluate_vectors(
+            vectors, labels, false_alarm_rate=false_alarm_rate, sign_language=sign_language
+        )
+
+    def evaluate_vectors(
+        self,
+        vectors: Sequence[np.ndarray],
+        labels: Sequence[str],
+        *,
+        false_alarm_rate: float = 0.1,
+        sign_language: str | None = None,
+    ) -> dict[str, Any]:
+        """As [`evaluate`], for vectors `(hidden_size,)` of the model that made the dictionary."""
+        self._check_search(1, false_alarm_rate, sign_language)
         wanted = [checked_text(label, "a label") for label in labels]
-        if len(items) != len(wanted) or not items:
-            raise ValueError(f"expected one label per clip, received {len(wanted)} labels of {len(items)} clips")
-        vectors = np.stack([found.vector for found in self._read(items)])
-        return score_dictionary(self._clips.searched, vectors, wanted, false_alarm_rate, sign_language)
+        if len(vectors) != len(wanted) or not wanted:
+            raise ValueError(f"expected one label per clip, received {len(wanted)} labels of {len(vectors)} clips")
+        return score_dictionary(self._clips.searched, np.stack(vectors), wanted, false_alarm_rate, sign_language)
 
     def save(self, folder: str | Path) -> Path:
         """Writes the dictionary into a folder, whole or not at all: vectors (safetensors) and entries (JSON).
