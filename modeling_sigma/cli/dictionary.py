@@ -1,4 +1,4 @@
-"""`sigma-slu dictionary`: makes a dictionary of signs, teaches it from a few clips each, and searches it by signing."""
+"""`sigma-slu dictionary`: makes a dictionary of signs, teaches it from clips, and searches it by signing."""
 
 from __future__ import annotations
 
@@ -94,6 +94,7 @@ def _add(args: argparse.Namespace) -> int:
 
     num_failed = 0
     with SignDictionary.editing(args.dictionary, args.model, device=args.device) as dictionary:
+        dictionary.load_model()  # before the clips are read
         for clip in labelled_clips(args):
             facts = {} if clip.signer_id is None else {"signer_id": clip.signer_id}
             try:
@@ -126,6 +127,7 @@ def _search(args: argparse.Namespace) -> int:
     from modeling_sigma.io.clip_paths import clip_paths
 
     dictionary = SignDictionary.from_pretrained(args.dictionary, args.model, device=args.device)
+    dictionary.load_model()  # before the clips are read
     paths = [path for file in args.files for path in clip_paths(file)]
     results: list[dict[str, Any]] = []
     num_failed = 0
@@ -153,6 +155,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     from modeling_sigma.inference.sign_dictionary import SignDictionary
 
     dictionary = SignDictionary.from_pretrained(args.dictionary, args.model, device=args.device)
+    dictionary.load_model()  # before the clips are read
     vectors, labels, num_failed = [], [], 0
     for clip in labelled_clips(args):
         try:

@@ -15,8 +15,8 @@ from modeling_sigma.inference.dictionary_search import DictionarySearch
 from modeling_sigma.inference.growing_rows import GrowingRows
 
 
-# Cosines above this are of one recording.
-_SAME_CLIP = 0.99999
+# Cosines above this are of one clip: what is left is rounding.
+_SAME_CLIP = 1 - 1e-6
 
 
 class DictionaryClips:
@@ -140,7 +140,7 @@ class DictionaryClips:
                 )
         if copies:
             warnings.warn(
-                f"one clip has two labels: {copies[0].label!r} ({copies[0].sample_id}) and {entry.label!r} "
+                f"one clip stands for two signs: {copies[0].label!r} ({copies[0].sample_id}) and {entry.label!r} "
                 f"({entry.sample_id}); a search cannot tell them apart",
                 stacklevel=4,
             )

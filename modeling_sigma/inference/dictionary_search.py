@@ -21,8 +21,9 @@ Sign = tuple[str | None, str]  # language and label
 # Larger dictionaries are searched in two steps: the signs of so many nearest clips are compared in full.
 _SMALL = 5000
 _SHORTLIST = 200
-# Clips that stand for all when similarities of different signs are looked at, and signs that each is compared with.
-_SAMPLED_CLIPS, _SAMPLED_SIGNS = 256, 2000
+# How alike different signs are is learnt from so many pairs of clips, and from so many clips of a large dictionary; of
+# each clip, so many signs count for what is unlike.
+_PAIRS, _FEWEST_CLIPS, _SIGNS_PER_CLIP = 30_000_000, 256, 2000
 # A clip that resembles its sign less than nine tenths of other signs resemble each other is another variant.
 _UNLIKE = 0.9
 # Fewer signs tell nothing about how alike different signs are.
@@ -162,14 +163,15 @@ class DictionarySearch:
             numbers = {sign: number for number, sign in enumerate(self._groups_of)}
             sign_of = np.array([numbers[sign] for sign, _ in self._variants])
             nearest, pairs = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
-            clips = np.unique(np.linspace(0, len(kept) - 1, min(_SAMPLED_CLIPS, len(kept))).round().astype(int))
+            num_clips = min(len(kept), max(_FEWEST_CLIPS, _PAIRS // max(len(kept), 1)))
+            clips = np.linspace(0, len(kept) - 1, num_clips).round().astype(int)
             for start in range(0, len(clips), 64):
                 some = clips[start : start + 64]
                 found, similarities = group_similarities(rows[some], rows, groups)
                 is_own = sign_of[groups[some]][:, None] == sign_of[found]
                 similarities = np.where(is_own, -np.inf, similarities)
                 nearest.append(similarities.max(axis=1))
-                step = -(-len(found) // _SAMPLED_SIGNS)
+                step = -(-len(found) // _SIGNS_PER_CLIP)
                 pairs.append(similarities[:, ::step][~is_own[:, ::step]])
             joined, all_pairs = np.concatenate(nearest), np.concatenate(pairs)
             joined = joined[np.isfinite(joined)]  # a language with one sign has no other

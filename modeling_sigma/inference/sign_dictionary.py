@@ -114,6 +114,22 @@ class SignDictionary:
         """The labels, each once, in the order in which they were added."""
         return list(dict.fromkeys(entry.label for entry in self._clips.entries))
 
+    def load_model(self) -> Any:
+        """The pipeline `sign-feature-extraction` of the model that made the dictionary, loaded once.
+
+        Raises:
+            ValueError: as [`load_pipeline`], or for a model other than the one that made the dictionary.
+        """
+        if self._pipe is None:
+            pipe = load_pipeline(self.model, FEATURES, self._device)
+            if model_fingerprint(pipe.model) != self.fingerprint:
+                raise ValueError(
+                    f"expected the model that made the dictionary, received one with other weights ({self.model}): "
+                    "name the model that made it, or make the dictionary again from the clips"
+                )
+            self._pipe = pipe
+        return self._pipe
+
     def add(
         self,
         label: str,
@@ -307,9 +323,7 @@ class SignDictionary:
         """
         items, _ = split_clips(clips)
         vectors = [found.vector for found in self._read(items)]
-        return self.evaluate_vectors(
-            vectors, labels, false_alarm_rate=false_alarm_rate, sign_language=sign_language
-        )
+        return self.evaluate_vectors(vectors, labels, false_alarm_rate=false_alarm_rate, sign_language=sign_language)
 
     def evaluate_vectors(
         self,
@@ -444,20 +458,8 @@ class SignDictionary:
                 token=token,
             )  # fmt: skip
 
-    def _pipeline(self) -> Any:
-        """The model, which must be the one that made the vectors."""
-        if self._pipe is None:
-            pipe = load_pipeline(self.model, FEATURES, self._device)
-            if model_fingerprint(pipe.model) != self.fingerprint:
-                raise ValueError(
-                    f"expected the model that made the dictionary, received one with other weights ({self.model}): "
-                    "name the model that made it, or make the dictionary again from the clips"
-                )
-            self._pipe = pipe
-        return self._pipe
-
     def _read(self, clips: Sequence[Any]) -> list[ClipVector]:
-        found = clip_vectors(self._pipeline(), clips)
+        found = clip_vectors(self.load_model(), clips)
         for one in found:
             self._clips.warn_of_layout(one.layout)
         return found
