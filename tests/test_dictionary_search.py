@@ -11,7 +11,7 @@ from modeling_sigma.inference.dictionary_entries import DictionaryEntry, as_colu
 from modeling_sigma.inference.dictionary_scores import score_dictionary
 from modeling_sigma.inference.dictionary_search import DictionarySearch, learnt_from
 from modeling_sigma.inference.growing_rows import GrowingRows
-from modeling_sigma.inference.similarity_space import group_similarities, learn_space, unit_rows
+from modeling_sigma.inference.similarity_space import GroupedRows, learn_space, unit_rows
 
 
 def signs(num_signs: int, per_sign: int, noise: float = 0.3, width: int = 32, seed: int = 0) -> DictionaryClips:
@@ -53,11 +53,11 @@ def test_one_clip_is_not_its_own_centre() -> None:
     assert learn_space(vector, np.array([0])).place(vector)[0] == pytest.approx([0.6, 0.8])
 
 
-def test_group_similarities_by_hand() -> None:
+def test_similarities_of_groups_by_hand() -> None:
     rows = np.array([[1.0, 0.0], [0.0, -1.0], [0.0, 1.0]], np.float32)
-    groups, similarities = group_similarities(np.array([[1.0, 0.0]], np.float32), rows, np.array([7, 3, 7]))
-    assert groups.tolist() == [3, 7]
-    assert similarities[0] == pytest.approx([0.0, (1 + np.sqrt(0.5)) / 2])
+    grouped = GroupedRows(rows, np.array([7, 3, 7]))
+    assert grouped.groups.tolist() == [3, 7]
+    assert grouped.similarities(np.array([[1.0, 0.0]], np.float32))[0] == pytest.approx([0.0, (1 + np.sqrt(0.5)) / 2])
 
 
 def test_what_is_learnt_from_grows_in_steps() -> None:

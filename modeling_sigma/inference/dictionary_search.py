@@ -6,6 +6,7 @@ and a dictionary that was read from a file gives the same answers as the one tha
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from modeling_sigma.inference.dictionary_entries import DictionaryEntry
 from modeling_sigma.inference.growing_rows import GrowingRows
-from modeling_sigma.inference.similarity_space import group_similarities, learn_space
+from modeling_sigma.inference.similarity_space import GroupedRows, learn_space
 
 
 Sign = tuple[str | None, str]  # language and label
@@ -54,6 +55,7 @@ class DictionarySearch:
         self._variants: list[tuple[Sign, int]] = []  # of each group: clips of one sign, made in the same way
         self._numbers: dict[tuple[Sign, int], int] = {}
         self._groups_of: dict[Sign, list[int]] = {}
+        self._signs_of_language: Counter[str | None] = Counter()
         self.groups = np.array([self._group(entry) for entry in entries])  # (N,)
         self.num_learnt = learnt_from(len(entries))
         self.space = learn_space(vectors[: self.num_learnt], self.groups[: self.num_learnt])
@@ -82,14 +84,15 @@ class DictionarySearch:
             is_near = np.zeros(len(self._variants), bool)
             is_near[self.groups[near]] = True
             kept = kept[is_near[self.groups[kept]]]
-        groups, similarities = group_similarities(query, rows[kept], self.groups[kept])
+        grouped = GroupedRows(rows[kept], self.groups[kept])
+        (similarities,) = grouped.similarities(query)
         matches: dict[Sign, Match] = {}
-        for place in np.argsort(-similarities[0], kind="stable"):
-            sign, variant = self._variants[groups[place]]
+        for place in np.argsort(-similarities, kind="stable"):
+            sign, variant = self._variants[grouped.groups[place]]
             if sign not in matches:
-                own = kept[self.groups[kept] == groups[place]]
+                own = kept[self.groups[kept] == grouped.groups[place]]
                 row = int(own[np.argmax(rows[own] @ query[0])])
-                matches[sign] = Match(sign, variant, row, float(similarities[0, place]))
+                matches[sign] = Match(sign, variant, row, float(similarities[place]))
                 if len(matches) == top_k:
                     break
         return list(matches.values())
@@ -99,10 +102,10 @@ class DictionarySearch:
     ) -> tuple[list[Sign], np.ndarray]:
         """All signs, and how alike vectors of the model `(Q, hidden_size)` and each of them are: `(Q, signs)`."""
         kept = self._rows_of_language(sign_language)
-        queries = self.space.place(vectors)
-        groups, similarities = group_similarities(queries, self.rows.array[kept], self.groups[kept])
+        grouped = GroupedRows(self.rows.array[kept], self.groups[kept])
+        similarities = grouped.similarities(self.space.place(vectors))
         numbers: dict[Sign, int] = {}
-        columns = [numbers.setdefault(self._variants[group][0], len(numbers)) for group in groups]
+        columns = [numbers.setdefault(self._variants[group][0], len(numbers)) for group in grouped.groups]
         best = np.full((len(numbers), len(vectors)), -np.inf, np.float32)
         np.maximum.at(best, columns, similarities.T)
         return list(numbers), best.T
@@ -124,11 +127,11 @@ class DictionarySearch:
         if groups_of_sign is None:
             return 1
         rows = np.flatnonzero(np.isin(self.groups, groups_of_sign))
-        query = self.space.place(vector[None])
-        groups, similarities = group_similarities(query, self.rows.array[rows], self.groups[rows])
-        best = int(np.argmax(similarities[0]))
-        variants = [self._variants[group][1] for group in groups]
-        if self._num_signs(None) >= _FEWEST_SIGNS and similarities[0, best] < self._compare_signs(None)[1]:
+        grouped = GroupedRows(self.rows.array[rows], self.groups[rows])
+        (similarities,) = grouped.similarities(self.space.place(vector[None]))
+        best = int(np.argmax(similarities))
+        variants = [self._variants[group][1] for group in grouped.groups]
+        if self._num_signs(None) >= _FEWEST_SIGNS and similarities[best] < self._compare_signs(None)[1]:
             return max(variants) + 1
         return variants[best]
 
@@ -141,11 +144,14 @@ class DictionarySearch:
         if key not in self._numbers:
             self._numbers[key] = len(self._variants)
             self._variants.append(key)
-            self._groups_of.setdefault(entry.sign, []).append(self._numbers[key])
+            if entry.sign not in self._groups_of:
+                self._groups_of[entry.sign] = []
+                self._signs_of_language[entry.sign_language] += 1
+            self._groups_of[entry.sign].append(self._numbers[key])
         return self._numbers[key]
 
     def _num_signs(self, sign_language: str | None) -> int:
-        return sum(sign_language in (None, language) for language, _ in self._groups_of)
+        return len(self._groups_of) if sign_language is None else self._signs_of_language[sign_language]
 
     def _rows_of_language(self, sign_language: str | None) -> np.ndarray:
         if sign_language is None:
@@ -165,13 +171,14 @@ class DictionarySearch:
             nearest, pairs = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
             num_clips = min(len(kept), max(_FEWEST_CLIPS, _PAIRS // max(len(kept), 1)))
             clips = np.linspace(0, len(kept) - 1, num_clips).round().astype(int)
+            grouped = GroupedRows(rows, groups)
             for start in range(0, len(clips), 64):
                 some = clips[start : start + 64]
-                found, similarities = group_similarities(rows[some], rows, groups)
-                is_own = sign_of[groups[some]][:, None] == sign_of[found]
+                similarities = grouped.similarities(rows[some])
+                is_own = sign_of[groups[some]][:, None] == sign_of[grouped.groups]
                 similarities = np.where(is_own, -np.inf, similarities)
                 nearest.append(similarities.max(axis=1))
-                step = -(-len(found) // _SIGNS_PER_CLIP)
+                step = -(-len(grouped.groups) // _SIGNS_PER_CLIP)
                 pairs.append(similarities[:, ::step][~is_own[:, ::step]])
             joined, all_pairs = np.concatenate(nearest), np.concatenate(pairs)
             joined = joined[np.isfinite(joined)]  # a language with one sign has no other

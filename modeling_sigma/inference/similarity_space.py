@@ -58,9 +58,9 @@ def learn_space(vectors: np.ndarray, groups: np.ndarray) -> SimilaritySpace:
         return space
     order = np.argsort(places, kind="stable")
     starts = np.cumsum(counts) - counts
-    means = np.add.reduceat(vectors[order], starts, axis=0) / counts[:, None]
-    apart = vectors - means[places]
-    apart = apart[counts[places] > 1]
+    means = np.add.reduceat(vectors[order], starts, axis=0) / counts[:, None].astype(np.float32)
+    has_pair = counts[places] > 1
+    apart = vectors[has_pair] - means[places[has_pair]]
     scatter = (apart.T @ apart).astype(np.float64)
     variance = np.trace(scatter) / (num_pairs * width)
     if variance < 1e-9:  # copies of one recording
@@ -76,22 +76,25 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
 
 
-def group_similarities(queries: np.ndarray, rows: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How alike queries and groups of rows are: the mean of two cosines, with the most similar row of the group, and
-    with the middle of all its rows.
+class GroupedRows:
+    """Rows of several groups, to ask how alike queries and groups are.
 
     Args:
-        queries (`np.ndarray` of shape `(Q, width)`), rows (`np.ndarray` of shape `(N, width)`):
+        rows (`np.ndarray` of shape `(N, width)`):
             Unit vectors.
         groups (`np.ndarray` of shape `(N,)`, integers):
             The group of each row.
-
-    Returns:
-        `tuple`: the groups in rising order `(G,)`, and the similarities `(Q, G)`.
     """
-    order = np.argsort(groups, kind="stable")
-    rows = rows[order]
-    found, starts = np.unique(groups[order], return_index=True)
-    best = np.maximum.reduceat(queries @ rows.T, starts, axis=1)
-    middles = unit_rows(np.add.reduceat(rows, starts, axis=0))
-    return found, (best + queries @ middles.T) / 2
+
+    def __init__(self, rows: np.ndarray, groups: np.ndarray) -> None:
+        order = np.argsort(groups, kind="stable")
+        self._rows = rows[order]
+        self.groups, self._starts = np.unique(groups[order], return_index=True)  # (G,), in rising order
+        self._middles = unit_rows(np.add.reduceat(self._rows, self._starts, axis=0))
+
+    def similarities(self, queries: np.ndarray) -> np.ndarray:
+        """The mean of two cosines, `(Q, width)` -> `(Q, G)`: with the most similar row of the group, and with the
+        middle of all its rows."""
+        best = np.maximum.reduceat(queries @ self._rows.T, self._starts, axis=1)
+        result: np.ndarray = (best + queries @ self._middles.T) / 2
+        return result
