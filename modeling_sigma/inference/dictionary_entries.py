@@ -81,7 +81,7 @@ def checked_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: for values that are no text, finite number, true, false or None.
     """
     for name, value in facts.items():
-        is_number = isinstance(value, (int, float)) and math.isfinite(value)
+        is_number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
         if not (value is None or is_number or (isinstance(value, str) and value.isprintable())):
             raise ValueError(f"expected the fact {name} as a text or number, received {shown(value)}: describe it")
     return dict(facts)
