@@ -383,7 +383,7 @@ def test_inspect_reads_every_sample(shared_data: Path, tmp_path: Path, capsys: p
 def _write_text_inputs(folder: Path, content: str) -> None:
     for name in ("texts.json", "groups.json", "card.json", "results.json", "run.yaml", "log.json", "clip.json"):
         (folder / name).write_text(content)
-    for name in ("model/config.json", "index/index.json", "corpus/metadata.jsonl"):
+    for name in ("model/config.json", "index/index.json", "signs/dictionary.json", "corpus/metadata.jsonl"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(content)
     (folder / "labels.json").write_text('["a"]')
@@ -415,6 +415,7 @@ SLT, ISLR = "evaluate --task slt --predictions DIR/", "evaluate --task islr --pr
         ("predict --model DIR/model DIR/clip.json", "model"),
         ("publish DIR/model a/b --dry-run", "model"),
         ("search DIR/index hello", "index"),
+        ("dictionary search DIR/signs DIR/clip.json", "signs"),
         ("inspect DIR/clip.json", "clip.json"),
         ("view DIR/log.json --out DIR/a.png", "log.json"),
         ("build-dataset folder --data-dir DIR/corpus --out DIR/out", "metadata.jsonl"),

@@ -15,7 +15,8 @@ from transformers import pipeline
 
 from modeling_sigma import SigmaForConditionalGeneration, SigmaForPreTraining, SigmaModel, save_bundle
 from modeling_sigma.cli.main import main
-from modeling_sigma.inference.embedding_index import EmbeddingIndex, model_fingerprint
+from modeling_sigma.inference.embedding_index import EmbeddingIndex
+from modeling_sigma.inference.model_fingerprint import model_fingerprint
 from modeling_sigma.io import save_clip
 from modeling_sigma.jobs.atomic_files import lone_writer
 from modeling_sigma.model.pipeline_retrieval_sigma import SignTextRetrievalPipeline
@@ -172,11 +173,11 @@ def test_bad_indexes(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=message):
             EmbeddingIndex.load(folder)
     (folder / "index.json").write_text("{}")
-    with pytest.raises(ValueError, match="the index is damaged"):
+    with pytest.raises(ValueError, match="is damaged"):
         EmbeddingIndex.load(folder)
     (folder / "index.json").write_text(json.dumps(good))
     (folder / "embeddings.safetensors").write_bytes(b"short")
-    with pytest.raises(ValueError, match="the index is damaged"):
+    with pytest.raises(ValueError, match="is damaged"):
         EmbeddingIndex.load(folder)
     with pytest.raises(ValueError, match="expected vectors of length 1"):
         EmbeddingIndex(np.full((1, 3), np.nan), ["a"], "clips", "m", "f")
@@ -304,7 +305,7 @@ def test_an_index_is_whole_or_not_there(
     for name in before:  # a copy of two indexes
         mixed = shutil.copytree(out, tmp_path / f"mixed-{name}")
         shutil.copyfile(tmp_path / "other" / name, mixed / name)
-        with pytest.raises(ValueError, match="the index is damaged .*are of two indexes.*: build it again"):
+        with pytest.raises(ValueError, match="is damaged .*do not belong together.*: copy it again, or build"):
             EmbeddingIndex.load(mixed)
     facts = json.loads((out / "index.json").read_text(encoding="utf-8"))
     del facts["vectors"]  # as 0.1.0 wrote it

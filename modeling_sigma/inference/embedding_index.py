@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-import modeling_sigma
-from modeling_sigma.hub.bundle_config import check_version
-from modeling_sigma.io.json_fields import check_fields
-from modeling_sigma.io.json_text import read_json
-from modeling_sigma.io.reading_errors import one_line
-from modeling_sigma.jobs.atomic_files import write_text
+from modeling_sigma.inference.model_fingerprint import model_fingerprint
+from modeling_sigma.inference.nearest_rows import nearest_rows
+from modeling_sigma.inference.vector_folder import damaged, read_vectors, write_vectors
 from modeling_sigma.jobs.atomic_folders import atomic_folder
 
 
 KINDS = ("clips", "texts")
 _FIELDS = {"entries": list[str], "kind": str, "model": str, "fingerprint": str}
-_VECTORS, ENTRIES = "embeddings.safetensors", "index.json"
+ENTRIES = "index.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,23 +77,7 @@ class EmbeddingIndex:
         Raises:
             ValueError: for queries of another width, or `top_k` below 1.
         """
-        queries = np.asarray(queries, np.float32)
-        if queries.ndim != 2 or queries.shape[1] != self.embeddings.shape[1]:
-            raise ValueError(f"expected queries (Q, {self.embeddings.shape[1]}), received {queries.shape}")
-        if top_k < 1:
-            raise ValueError(f"expected top_k of at least 1, received {top_k}")
-        count = min(top_k, len(self))
-        # Few queries go one by one: a vector product takes half the time of a matrix product with one column.
-        scores = (
-            np.stack([self.embeddings @ query for query in queries])
-            if len(queries) < 4
-            else queries @ self.embeddings.T
-        )
-        first = len(self) - count
-        rows = np.stack([np.argpartition(row, first)[first:] for row in scores])
-        found = np.take_along_axis(scores, rows, axis=1)
-        order = np.lexsort((rows, -found), axis=1)
-        return np.take_along_axis(found, order, axis=1), np.take_along_axis(rows, order, axis=1)
+        return nearest_rows(queries, self.embeddings, top_k)
 
     def save(self, folder: str | Path) -> Path:
         """Writes the folder, whole or not at all.
@@ -109,18 +86,9 @@ class EmbeddingIndex:
             ValueError: if another process writes there.
         """
         folder = Path(folder)
-        digest = hashlib.sha256(self.embeddings.tobytes()).hexdigest()[:16]
-        facts = {
-            "sigma_slu_version": modeling_sigma.__version__,
-            "kind": self.kind,
-            "model": self.model,
-            "fingerprint": self.fingerprint,
-            "vectors": digest,
-            "entries": self.entries,
-        }
+        facts = {name: getattr(self, name) for name in ("kind", "model", "fingerprint", "entries")}
         with atomic_folder(folder, key_file=ENTRIES) as staged:
-            save_file({"embeddings": self.embeddings}, staged / _VECTORS, {"vectors": digest})
-            write_text(staged / ENTRIES, json.dumps(facts, ensure_ascii=False, indent=1) + "\n", sync=False)
+            write_vectors(staged, self.embeddings, facts, ENTRIES)
         return folder
 
     @classmethod
@@ -133,21 +101,11 @@ class EmbeddingIndex:
         folder = Path(folder)
         if not (folder / ENTRIES).is_file():
             raise ValueError(f"{folder}: expected an index, found no {ENTRIES}: build one with `sigma-slu index`")
+        vectors, facts = read_vectors(folder, ENTRIES, _FIELDS)
         try:
-            facts: dict[str, Any] = read_json(folder / ENTRIES, "the entries of an index", dict)
-            check_version(facts, folder)
-            check_fields(facts, _FIELDS)
-            with safe_open(folder / _VECTORS, framework="numpy") as file:
-                stated = (file.metadata() or {}).get("vectors")
-                vectors = file.get_tensor("embeddings")
-            if facts.get("vectors") != stated:  # copied or read while another process replaced the index
-                raise KeyError(f"{_VECTORS} and {ENTRIES} are of two indexes")
-            fields: dict[str, Any] = {name: facts[name] for name in ("entries", "kind", "model", "fingerprint")}
-            return cls(embeddings=vectors, **fields)
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            if isinstance(error, ValueError) and str(folder) in str(error):
-                raise
-            raise ValueError(f"{folder}: the index is damaged ({one_line(error)}): build it again") from error
+            return cls(embeddings=vectors, **facts)
+        except (TypeError, ValueError) as error:
+            raise damaged(folder, error) from error
 
     def search_with(self, pipe: Any, query: Any, kind: str, top_k: int = 10) -> list[dict[str, Any]]:
         """Embeds a clip or a text with a `sign-text-retrieval` pipeline, and searches for it.
@@ -179,19 +137,6 @@ class EmbeddingIndex:
             {self.kind[:-1]: self.entries[row], "score": round(float(score), 4)}
             for score, row in zip(scores[0], rows[0])
         ]
-
-
-def model_fingerprint(model: Any) -> str:
-    """A hash of the weights of a [`SigmaModel`]. It changes with every training step, and with a merged adapter.
-
-    All weights and statistics count, since an adapter changes only a few matrices. Takes about a second per gigabyte.
-    """
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        if tensor.is_floating_point():  # leaves out BatchNorm's step counters, which change no vector
-            digest.update(name.encode())
-            digest.update(tensor.float().cpu().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def build_index(

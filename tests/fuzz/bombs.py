@@ -23,6 +23,7 @@ from datasets_scripts.reading.label_tables import read_table
 from modeling_sigma.hub.bundle_checks import check_bundle
 from modeling_sigma.hub.card_facts import read_facts
 from modeling_sigma.inference.embedding_index import EmbeddingIndex
+from modeling_sigma.inference.sign_dictionary import SignDictionary
 from modeling_sigma.io import load_label_file
 from modeling_sigma.io.text_files import read_lines
 from modeling_sigma.metrics.prediction_files import read_sample_texts
@@ -582,4 +583,10 @@ def _texts() -> _Rows:
         "index.json",
         lambda: b'{"entries":[' + b'"",' * (_SIZE // 3) + b'""]}',
         EmbeddingIndex.load,
+    )
+    yield (
+        "dictionary: many facts",
+        "dictionary.json",
+        lambda: b'{"label":["a"],"facts":[{' + b'"":{},' * (_SIZE // 6) + b'"":0}]}',
+        SignDictionary.from_pretrained,
     )

@@ -31,6 +31,7 @@ from modeling_sigma.hub.card_facts import CardFacts, Measurement, TrainingData
 from modeling_sigma.inference.embedding_index import EmbeddingIndex
 from modeling_sigma.inference.load_pipeline import load_pipeline
 from modeling_sigma.inference.model_config import load_model_config
+from modeling_sigma.inference.sign_dictionary import SignDictionary
 from modeling_sigma.io import load_clip, load_label_file
 from modeling_sigma.io.dot_pose_names import MEDIAPIPE_HAND
 from modeling_sigma.io.load_clip import clip_names
@@ -506,11 +507,27 @@ def _files_of_models() -> list[Target]:
         Target(
             "index.json", "index.json", [_INDEX], trees, EmbeddingIndex.load, {"embeddings.safetensors": _vectors()}
         ),
+        Target(
+            "dictionary.json",
+            "dictionary.json",
+            [_DICTIONARY],
+            trees,
+            SignDictionary.from_pretrained,
+            {"embeddings.safetensors": _vectors()},
+        ),
     ]
 
 
 _INDEX = json.dumps(
     {"sigma_slu_version": "0.1.0", "kind": "texts", "model": "m", "fingerprint": "f", "entries": ["a", "b"]}
+).encode()
+
+_DICTIONARY = json.dumps(
+    {
+        **{"sigma_slu_version": "0.1.0", "model": "m", "fingerprint": "f"},
+        **{"label": ["a", "b"], "sample_id": ["a/1", "b/1"], "sign_language": [None, "X"], "variant": [1, 2]},
+        **{"layout": ["sigma_69", "x"], "facts": [{}, {"signer_id": "7", "age": 30.5}]},
+    }
 ).encode()
 
 
