@@ -29,6 +29,7 @@ from modeling_sigma.jobs.progress import no_progress
 from modeling_sigma.jobs.result_folder import ResultFolder, is_whole
 from modeling_sigma.jobs.retrying import with_retries
 from modeling_sigma.jobs.worker_processes import TaskMaker, WorkerDeath, run_in_processes
+from modeling_sigma.model.pose_clip import PoseClip
 
 
 MANIFEST, SUMMARY = "manifest.jsonl", "extraction.json"
@@ -213,7 +214,7 @@ def _extract(extraction: PoseExtraction, model: PoseEstimator, video: str) -> Re
     report: Report = {"video": video}
     try:
         report["video_bytes"] = path.stat().st_size
-        clip = with_retries(lambda: estimate_clip(path, model, extraction.person))
+        broken, clip = with_retries(lambda: _estimated(path, model, extraction.person))
     except (MissingExtraError, DeviceError):  # this is not the video's fault
         raise
     except (ValueError, OSError, MemoryError) as error:
@@ -231,6 +232,7 @@ def _extract(extraction: PoseExtraction, model: PoseEstimator, video: str) -> Re
             file_bytes=num_bytes,
             sha256=digest,
             num_frames=len(clip),
+            num_broken_frames=len(broken),
             num_frames_with_person=int((clip.scores > 0).any(axis=1).sum()),
             fps=clip.fps,
             width=clip.width,
@@ -241,6 +243,11 @@ def _extract(extraction: PoseExtraction, model: PoseEstimator, video: str) -> Re
 
     extraction.results.write_result(extraction.out_dir / _clip_name(video), partial(save_clip, clip=clip), note)
     return report
+
+
+def _estimated(path: Path, model: PoseEstimator, person: int) -> tuple[list[str], PoseClip]:
+    broken: list[str] = []
+    return broken, estimate_clip(path, model, person, broken)
 
 
 def _maker(model: PoseEstimator) -> dict[str, Any]:
@@ -312,6 +319,7 @@ def _finish(extraction: PoseExtraction, reports: Mapping[str, Report]) -> dict[s
         "num_failed": len(failed),
         "num_frames": sum(report["num_frames"] for report in done),
         "num_frames_with_person": sum(report["num_frames_with_person"] for report in done),
+        "num_broken_frames": sum(report.get("num_broken_frames", 0) for report in done),
         # More than one if packages changed between runs.
         "made_by": [
             dict(zip(("estimator", "layout", "versions"), json.loads(maker)), num_clips=count)

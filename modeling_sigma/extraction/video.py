@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from modeling_sigma.io.reading_errors import MissingExtraError, naming_file
+from modeling_sigma.io.reading_errors import MissingExtraError, naming_file, one_line
 
 
 def frame_rate(path: str | os.PathLike[str]) -> float | None:
@@ -25,12 +25,14 @@ def frame_rate(path: str | os.PathLike[str]) -> float | None:
         return float(rate) if rate else None
 
 
-def read_frames(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
+def read_frames(path: str | os.PathLike[str], broken: list[str] | None = None) -> Iterator[np.ndarray]:
     """Decodes a video.
 
     Args:
         path (`str` or `os.PathLike`):
             The file.
+        broken (`list[str]`, *optional*):
+            A list to which an error is added for each packet that cannot be decoded, instead of raising it.
 
     Yields:
         `np.ndarray` of shape `(H, W, 3)`, uint8: the frames as a player shows them (rotation applied), in RGB.
@@ -41,8 +43,16 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
     """
     with _opened(path) as (container, stream):
         stream.thread_type = "AUTO"
-        for frame in container.decode(stream):
-            yield rotate(frame.to_ndarray(format="rgb24"), frame.rotation)
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except ValueError as error:  # of this packet's content
+                if broken is None:
+                    raise
+                broken.append(one_line(error))
+                continue
+            for frame in frames:
+                yield rotate(frame.to_ndarray(format="rgb24"), frame.rotation)
 
 
 def rotate(frame: np.ndarray, degrees: float) -> np.ndarray:
