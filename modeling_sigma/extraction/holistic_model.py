@@ -15,9 +15,6 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from filelock import FileLock
-from huggingface_hub import cached_assets_path
-
 from modeling_sigma.extraction.holistic_parts import with_one_mesh, with_picture_note
 from modeling_sigma.io.reading_errors import one_line
 from modeling_sigma.jobs.atomic_files import atomic_file
@@ -52,6 +49,9 @@ def holistic_model() -> Path:
         ValueError: if the package cannot be downloaded, or is another one.
         OSError: if the cache cannot be written.
     """
+    from filelock import FileLock
+    from huggingface_hub import cached_assets_path
+
     folder = cached_assets_path(library_name="sigma-slu", namespace="mediapipe", subfolder="0.10.21")
     model, checksum = folder / MODEL_NAME, folder / f"{MODEL_NAME}.sha256"
     with FileLock(folder / ".lock"):  # several processes may start at once

@@ -1,4 +1,4 @@
-"""Turns a folder of videos into a folder of clips: in several processes, resumable, with a manifest of what made them.
+"""Turns videos into a folder of clips: in several processes, resumable, with a manifest of what made them.
 
 Every video becomes one `.npz` file of the same name, written whole or not at all. A note beside it says what became of
 the video. When all are done, the notes become `manifest.jsonl`, one line per video. After a kill, the next run resumes
@@ -44,8 +44,9 @@ class PoseExtraction:
     """What to extract, from which videos, and with which estimator.
 
     Args:
-        video_dir, out_dir (`Path`):
-            The folder of videos (searched with all folders below it, without hidden files), and the folder of clips.
+        videos, out_dir (`Path`):
+            A video, or a folder of videos (searched with all folders below it, without hidden files), and the folder
+            of clips.
         estimator (`str`):
             The name of the estimator, from `modeling_sigma.extraction.estimators.ESTIMATORS`.
         options (`dict`, *optional*):
@@ -58,13 +59,18 @@ class PoseExtraction:
             The index of the person in each video; see `estimate_clip`.
     """
 
-    video_dir: Path
+    videos: Path
     out_dir: Path
     estimator: str
     options: Mapping[str, Any] = field(default_factory=dict)
     running_options: Mapping[str, Any] = field(default_factory=dict)
     devices: tuple[str, ...] = ("cpu",)
     person: int = 0
+
+    @property
+    def video_dir(self) -> Path:
+        """The folder of the videos."""
+        return self.videos.parent if self.videos.is_file() else self.videos
 
     @property
     def results(self) -> ResultFolder:
@@ -121,7 +127,7 @@ def extract_poses(
             is being written or holds other files of the same names, or if the estimator cannot run on this machine.
         OSError: if a folder cannot be read or written.
     """
-    videos = find_videos(extraction.video_dir)
+    videos = find_videos(extraction.videos)
     with extraction.results.writing():
         _check_settings(extraction)
         reports = _known_reports(extraction)
@@ -141,14 +147,18 @@ def extract_poses(
 
 
 def find_videos(folder: Path) -> list[str]:
-    """The videos in a folder and its subfolders: sorted relative paths with `/`.
+    """The videos in a folder and its subfolders: sorted relative paths with `/`. Of a video, its name.
 
     Raises:
         ValueError: if there are none, or two would become one clip.
         OSError: if there is no such folder.
     """
+    if folder.is_file():
+        if folder.suffix.lower() not in VIDEO_SUFFIXES:
+            raise ValueError(f"{folder}: expected a video ({', '.join(VIDEO_SUFFIXES)}), or a folder of videos")
+        return [folder.name]
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder: give the folder of the videos")
+        raise FileNotFoundError(f"{folder}: no such folder: give a video, or the folder of the videos")
     paths = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
     videos = sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
     if not videos:
