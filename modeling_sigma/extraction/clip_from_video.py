@@ -62,7 +62,7 @@ def estimate_clip(
     with model.video(fps) if hasattr(model, "video") else nullcontext():
         while batch := list(islice(pictures, model.batch_size if isinstance(model, BatchPoseEstimator) else 1)):
             height, width = batch[0].shape[:2]
-            for detection in _detections(model, batch):
+            for detection in _detections(model, batch, path):
                 frames.append(_checked(detection, model, path))
     with naming_file(path, "a video"):
         if errors and not frames:
@@ -70,7 +70,7 @@ def estimate_clip(
         check_num_frames(len(frames))
         picks = follow_person(frames, person)
         maker = describe_estimator(model)
-        clip = clip_of(frames, picks, model.layout, fps, width, height, estimator=maker)
+        clip = clip_of(frames, picks, model.layout, fps, width, height, coordinates="pixels", estimator=maker)
     if broken is not None:
         broken += errors
     elif errors:
@@ -87,11 +87,18 @@ def _find_estimator(path: str | os.PathLike[str], estimator: PoseEstimator | str
         raise MissingExtraError(f"{os.fspath(path)}: {error}") from error
 
 
-def _detections(model: PoseEstimator, batch: Sequence[np.ndarray]) -> Iterator[Detection]:
-    if isinstance(model, BatchPoseEstimator):
-        yield from model.detect_batch(batch)
-    else:
-        yield from (model(picture) for picture in batch)
+def _detections(
+    model: PoseEstimator, batch: Sequence[np.ndarray], path: str | os.PathLike[str]
+) -> Iterator[Detection]:
+    try:
+        if isinstance(model, BatchPoseEstimator):
+            yield from model.detect_batch(batch)
+        else:
+            yield from (model(picture) for picture in batch)
+    except ValueError as error:
+        if type(error) is not ValueError or str(error).startswith(os.fspath(path)):
+            raise
+        raise ValueError(f"{os.fspath(path)}: {error}") from error
 
 
 def _checked(detection: Detection, model: PoseEstimator, path: str | os.PathLike[str]) -> Detection:
