@@ -50,7 +50,7 @@ def video(tmp_path, monkeypatch) -> Path:
     path = tmp_path / "a.mp4"
     path.write_bytes(b"")
     monkeypatch.setattr(clip_from_video, "frame_rate", lambda path: 25.0)
-    monkeypatch.setattr(clip_from_video, "read_frames", lambda path, broken: iter(np.zeros((6, 40, 60, 3), np.uint8)))
+    monkeypatch.setattr(clip_from_video, "read_frames", lambda path, log: iter(np.zeros((6, 40, 60, 3), np.uint8)))
     return path
 
 
@@ -87,7 +87,7 @@ def test_estimators_that_break_their_word(video):
 
 def test_estimators_get_the_frames_as_rgb(video, monkeypatch):
     pictures = np.random.default_rng(0).integers(0, 255, (6, 40, 60, 3), np.uint8)
-    monkeypatch.setattr(clip_from_video, "read_frames", lambda path, broken: iter(pictures))
+    monkeypatch.setattr(clip_from_video, "read_frames", lambda path, log: iter(pictures))
     seen = []
 
     class Watching(Scripted):
@@ -129,9 +129,9 @@ def test_a_clip_says_what_made_it(video, tmp_path):
 
 
 def test_broken_frames_are_left_out_and_counted(video, monkeypatch):
-    def frames(path, broken):
+    def frames(path, log):
         yield np.zeros((40, 60, 3), np.uint8)
-        broken.append("Invalid data")
+        log.broken.append("Invalid data")
         yield np.zeros((40, 60, 3), np.uint8)
 
     monkeypatch.setattr(clip_from_video, "read_frames", frames)
@@ -139,8 +139,11 @@ def test_broken_frames_are_left_out_and_counted(video, monkeypatch):
     assert len(estimate_clip(video, Scripted([[someone(0, 9)]] * 2), broken=broken)) == 2 and len(broken) == 1
     with pytest.warns(UserWarning, match=r"a.mp4: left out 1 broken frames \(Invalid data\)"):
         estimate_clip(video, Scripted([[someone(0, 9)]] * 2))
-    monkeypatch.setattr(clip_from_video, "read_frames", lambda path, broken: iter(broken.append("Invalid") or ()))
-    with pytest.raises(ValueError, match="a.mp4: expected a video, found no frame that can be decoded"):
+    monkeypatch.setattr(clip_from_video, "read_frames", lambda path, log: iter(log.broken.append("Invalid") or ()))
+    with pytest.raises(ValueError, match=r"a.mp4: expected a video, found no frame that can be decoded \(Invalid\)"):
+        estimate_clip(video, Scripted([]))
+    monkeypatch.setattr(clip_from_video, "read_frames", lambda path, log: iter(()))
+    with pytest.raises(ValueError, match="a.mp4: expected a video, found no frame in it: record or copy it again"):
         estimate_clip(video, Scripted([]))
 
 
@@ -196,7 +199,7 @@ def test_rtmlib_without_a_box_sees_nobody(rtmlib):
 def test_the_installed_estimator_is_found(rtmlib, video, monkeypatch):
     pictures = np.zeros((6, 40, 60, 3), np.uint8)
     pictures[2:, ..., 2] = 255
-    monkeypatch.setattr(clip_from_video, "read_frames", lambda path, broken: iter(pictures))
+    monkeypatch.setattr(clip_from_video, "read_frames", lambda path, log: iter(pictures))
     for estimator in ("rtmlib", RtmlibEstimator()):
         clip = estimate_clip(video, estimator)
         assert clip.scores.any(1).tolist() == [False, False, True, True, True, True]

@@ -13,7 +13,7 @@ import numpy as np
 
 from modeling_sigma.extraction.estimator_protocol import BatchPoseEstimator, PoseEstimator
 from modeling_sigma.extraction.estimators import DEFAULT_ESTIMATOR, describe_estimator, kept_estimator
-from modeling_sigma.extraction.video import frame_rate, read_frames
+from modeling_sigma.extraction.video import DecodingLog, frame_rate, read_frames
 from modeling_sigma.io.detections import MAX_FRAMES, Detection, check_num_frames, check_person, clip_of
 from modeling_sigma.io.person_tracking import follow_person
 from modeling_sigma.io.reading_errors import MissingExtraError, naming_file
@@ -57,24 +57,27 @@ def estimate_clip(
     fps = frame_rate(path)
     frames: list[Detection] = []
     height = width = 0
-    errors: list[str] = []
-    pictures = islice(read_frames(path, errors), MAX_FRAMES + 1)
+    log = DecodingLog()
+    pictures = islice(read_frames(path, log), MAX_FRAMES + 1)
     with model.video(fps) if hasattr(model, "video") else nullcontext():
         while batch := list(islice(pictures, model.batch_size if isinstance(model, BatchPoseEstimator) else 1)):
             height, width = batch[0].shape[:2]
             for detection in _detections(model, batch, path):
                 frames.append(_checked(detection, model, path))
     with naming_file(path, "a video"):
-        if errors and not frames:
-            raise ValueError(f"expected a video, found no frame that can be decoded ({errors[0][:99]})")
+        if not frames:
+            why = f"that can be decoded ({log.broken[0][:99]})" if log.broken else "in it"
+            raise ValueError(f"expected a video, found no frame {why}: record or copy it again")
         check_num_frames(len(frames))
         picks = follow_person(frames, person)
         maker = describe_estimator(model)
+        fps = log.frame_rate(fps)
         clip = clip_of(frames, picks, model.layout, fps, width, height, coordinates="pixels", estimator=maker)
     if broken is not None:
-        broken += errors
-    elif errors:
-        warnings.warn(f"{os.fspath(path)}: left out {len(errors)} broken frames ({errors[0][:99]})", stacklevel=2)
+        broken += log.broken
+    elif log.broken:
+        message = f"{os.fspath(path)}: left out {len(log.broken)} broken frames ({log.broken[0][:99]})"
+        warnings.warn(message, stacklevel=2)
     return clip
 
 
