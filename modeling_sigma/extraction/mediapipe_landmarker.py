@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from modeling_sigma.extraction.doubled_hands import hide_doubled_hands
 from modeling_sigma.io.detections import Detection
 from modeling_sigma.io.mediapipe_results import detection_from_mediapipe
 from modeling_sigma.io.reading_errors import one_line
@@ -54,6 +55,8 @@ class HolisticLandmarker:
     def detect(self, frame: np.ndarray, milliseconds: int) -> Detection:
         """Finds the person in the next frame `(H, W, 3)`, uint8, RGB, at a later time than that of the last one.
 
+        A hand that was found twice is taken back; see `hide_doubled_hands`.
+
         Raises:
             ValueError: if the network fails on it.
         """
@@ -63,7 +66,7 @@ class HolisticLandmarker:
             result = self._landmarker.detect_for_video(image, milliseconds)
         except RuntimeError as error:
             raise ValueError(f"mediapipe failed: {one_line(error)[:200]}") from error
-        return detection_from_mediapipe(result, LAYOUT, width, height)
+        return hide_doubled_hands(detection_from_mediapipe(result, LAYOUT, width, height), LAYOUT)
 
     def end(self) -> None:
         """Ends a video."""
