@@ -34,12 +34,12 @@ def write_video(path: Path, num_frames: int = 5, rate: int = 10) -> Path:
     return path
 
 
-def turn_clockwise(path: Path) -> None:
+def turn_clockwise(path: Path, stored_height: int = 48) -> None:
     """Writes the note "show this a quarter turn clockwise" into an mp4 file, as a phone does."""
     raw = bytearray(path.read_bytes())
     matrix = raw.index(b"tkhd") + 4 + 40
     one = 1 << 16
-    values = (0, one, 0, -one, 0, 0, 48 * one, 0, 1 << 30)
+    values = (0, one, 0, -one, 0, 0, stored_height * one, 0, 1 << 30)
     for place, value in enumerate(values):
         raw[matrix + 4 * place : matrix + 4 * place + 4] = value.to_bytes(4, "big", signed=True)
     path.write_bytes(raw)
