@@ -1,5 +1,6 @@
 """The real MediaPipe Holistic on a real video: what it finds, in videos of every kind, and that it sends nothing."""
 
+import re
 import socket
 import threading
 import zipfile
@@ -11,7 +12,8 @@ import pytest
 from test_extraction_video import turn_clockwise
 
 from modeling_sigma.cli import main as cli
-from modeling_sigma.extraction import estimate_clip, mediapipe_process
+from modeling_sigma.extraction import estimate_clip, mediapipe_estimator, mediapipe_process
+from modeling_sigma.extraction.estimators import kept_estimator
 from modeling_sigma.extraction.holistic_model import assemble_model, download_wheel
 from modeling_sigma.extraction.mediapipe_estimator import MediapipeEstimator
 from modeling_sigma.extraction.video import read_frames
@@ -112,6 +114,21 @@ def test_a_pipeline_reads_a_video(model, signer, capsys):
     assert len(captured.out.splitlines()) == 3
     assert cli.main(["inspect", str(signer), "--estimator-model", str(model)]) == 0
     assert "made by mediapipe-holistic (mediapipe " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", ["video", "streaming"])
+def test_the_examples_of_the_documentation(page, estimator, signer, tmp_path, monkeypatch, capsys):
+    root = Path(__file__).parents[1]
+    monkeypatch.chdir(tmp_path)
+    Path("checkpoints").symlink_to(root / "checkpoints")
+    Path("clip.mp4").symlink_to(signer)
+    # As they stand, they use the file in the user's cache.
+    monkeypatch.setattr(mediapipe_estimator, "holistic_model", lambda: estimator._model)
+    kept_estimator.cache_clear()
+    (block,) = re.findall(r"```py\n(.*?)```", (root / "docs" / f"{page}.md").read_text("utf-8"), flags=re.DOTALL)
+    exec(compile(block, page, "exec"), {})
+    kept_estimator.cache_clear()
+    assert {"video": "mediapipe-holistic (", "streaming": "kind='ended', start=0.33"}[page] in capsys.readouterr().out
 
 
 def test_portrait(estimator, some_frames, tmp_path):
