@@ -1,5 +1,6 @@
 """Videos to clips: the estimator is fed right, one person is followed, and what is missing is said in one line."""
 
+import importlib.metadata
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +11,19 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 
-from modeling_sigma.extraction import clip_from_video
+from modeling_sigma.extraction import clip_from_video, mediapipe_estimator
 from modeling_sigma.extraction.clip_from_video import estimate_clip
-from modeling_sigma.extraction.estimators import ESTIMATORS, make_estimator
+from modeling_sigma.extraction.estimators import ESTIMATORS, kept_estimator, make_estimator
 from modeling_sigma.extraction.rtmlib_estimator import RtmlibEstimator
+from modeling_sigma.io import load_clip, save_clip
 from modeling_sigma.io.reading_errors import MissingExtraError
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_kept():
+    kept_estimator.cache_clear()
+    yield
+    kept_estimator.cache_clear()
 
 
 def someone(x: float, size: float) -> np.ndarray:
@@ -41,7 +50,7 @@ def video(tmp_path, monkeypatch) -> Path:
     path = tmp_path / "a.mp4"
     path.write_bytes(b"")
     monkeypatch.setattr(clip_from_video, "frame_rate", lambda path: 25.0)
-    monkeypatch.setattr(clip_from_video, "read_frames", lambda path: iter(np.zeros((6, 40, 60, 3), np.uint8)))
+    monkeypatch.setattr(clip_from_video, "read_frames", lambda path, log: iter(np.zeros((6, 40, 60, 3), np.uint8)))
     return path
 
 
@@ -78,7 +87,7 @@ def test_estimators_that_break_their_word(video):
 
 def test_estimators_get_the_frames_as_rgb(video, monkeypatch):
     pictures = np.random.default_rng(0).integers(0, 255, (6, 40, 60, 3), np.uint8)
-    monkeypatch.setattr(clip_from_video, "read_frames", lambda path: iter(pictures))
+    monkeypatch.setattr(clip_from_video, "read_frames", lambda path, log: iter(pictures))
     seen = []
 
     class Watching(Scripted):
@@ -93,17 +102,49 @@ def test_estimators_get_the_frames_as_rgb(video, monkeypatch):
 def test_no_estimator_is_one_clear_line(tmp_path, monkeypatch):
     path = tmp_path / "sample.mp4"
     path.write_bytes(b"")
-    line = f'{path}: reading a video needs a pose estimator: pip install -e ".[rtmlib]" in the folder of sigma-slu'
     monkeypatch.setitem(sys.modules, "rtmlib", None)
-    for estimator in (None, "rtmlib"):
+    monkeypatch.setattr(mediapipe_estimator, "version", lambda name: importlib.metadata.version("not-installed"))
+    for estimator, extra in ((None, "video"), ("mediapipe", "video"), ("rtmlib", "rtmlib")):
+        line = (
+            f'{path}: reading a video needs a pose estimator: pip install -e ".[{extra}]" in the folder of sigma-slu'
+        )
         with pytest.raises(MissingExtraError) as caught:
             estimate_clip(path, estimator)
         assert str(caught.value).startswith(line) and "\n" not in str(caught.value)
         assert isinstance(caught.value, (ImportError, ValueError))
-    with pytest.raises(ValueError, match=r"sample.mp4: expected estimator rtmlib or .*, received 'mine'"):
+    with pytest.raises(ValueError, match=r"sample.mp4: expected estimator mediapipe or .*, received 'mine'"):
         estimate_clip(path, "mine")
     with pytest.raises(FileNotFoundError, match=r"nowhere.mp4: no such file"):
         estimate_clip(tmp_path / "nowhere.mp4", "rtmlib")
+
+
+def test_a_clip_says_what_made_it(video, tmp_path):
+    estimator = Scripted([[someone(0, 9)]] * 12)
+    assert estimate_clip(video, estimator).estimator == "scripted"
+    estimator.versions = {"scripts": "1.2", "model": "a.task (sha256 12)"}
+    clip = estimate_clip(video, estimator)
+    assert clip.estimator == "scripted (scripts 1.2, model a.task (sha256 12))"
+    save_clip(tmp_path / "a.npz", clip)
+    assert load_clip(tmp_path / "a.npz").estimator == clip.estimator
+
+
+def test_broken_frames_are_left_out_and_counted(video, monkeypatch):
+    def frames(path, log):
+        yield np.zeros((40, 60, 3), np.uint8)
+        log.broken.append("Invalid data")
+        yield np.zeros((40, 60, 3), np.uint8)
+
+    monkeypatch.setattr(clip_from_video, "read_frames", frames)
+    broken = []
+    assert len(estimate_clip(video, Scripted([[someone(0, 9)]] * 2), broken=broken)) == 2 and len(broken) == 1
+    with pytest.warns(UserWarning, match=r"a.mp4: left out 1 broken frames \(Invalid data\)"):
+        estimate_clip(video, Scripted([[someone(0, 9)]] * 2))
+    monkeypatch.setattr(clip_from_video, "read_frames", lambda path, log: iter(log.broken.append("Invalid") or ()))
+    with pytest.raises(ValueError, match=r"a.mp4: expected a video, found no frame that can be decoded \(Invalid\)"):
+        estimate_clip(video, Scripted([]))
+    monkeypatch.setattr(clip_from_video, "read_frames", lambda path, log: iter(()))
+    with pytest.raises(ValueError, match="a.mp4: expected a video, found no frame in it: record or copy it again"):
+        estimate_clip(video, Scripted([]))
 
 
 # --- rtmlib, played by a stand-in ---
@@ -158,8 +199,8 @@ def test_rtmlib_without_a_box_sees_nobody(rtmlib):
 def test_the_installed_estimator_is_found(rtmlib, video, monkeypatch):
     pictures = np.zeros((6, 40, 60, 3), np.uint8)
     pictures[2:, ..., 2] = 255
-    monkeypatch.setattr(clip_from_video, "read_frames", lambda path: iter(pictures))
-    for estimator in (None, "rtmlib"):
+    monkeypatch.setattr(clip_from_video, "read_frames", lambda path, log: iter(pictures))
+    for estimator in ("rtmlib", RtmlibEstimator()):
         clip = estimate_clip(video, estimator)
         assert clip.scores.any(1).tolist() == [False, False, True, True, True, True]
         np.testing.assert_allclose(clip.keypoints[2], someone(5, 10))
@@ -168,7 +209,7 @@ def test_the_installed_estimator_is_found(rtmlib, video, monkeypatch):
 def test_estimators_by_name(rtmlib):
     assert set(ESTIMATORS) >= {"rtmlib", "sapiens2", "mediapipe"}
     assert make_estimator("rtmlib", mode="lightweight").name == "rtmlib-wholebody-lightweight"
-    with pytest.raises(ValueError, match="expected estimator rtmlib or sapiens2 or mediapipe.*, received 'mine'"):
+    with pytest.raises(ValueError, match="expected estimator mediapipe or rtmlib or sapiens2.*, received 'mine'"):
         make_estimator("mine")
 
 

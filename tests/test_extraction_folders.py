@@ -93,6 +93,7 @@ def test_every_video_becomes_a_clip_or_a_line(dots, videos, tmp_path):
         "file_bytes": (tmp_path / "out" / "a.npz").stat().st_size,
         "sha256": lines[0]["sha256"],
         "num_frames": 3,
+        "num_broken_frames": 0,
         "num_frames_with_person": 3,
         "fps": 25.0,
         "width": 96,
@@ -171,7 +172,7 @@ def test_two_runs_do_not_write_one_folder(dots, videos, tmp_path):
 
 
 def test_folders_that_cannot_be_extracted(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere: no such folder: give the folder of the videos"):
+    with pytest.raises(FileNotFoundError, match="nowhere: no such folder: give a video, or the folder of the videos"):
         find_videos(tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"expected videos \(.mp4, .*\), found none"):
         find_videos(tmp_path)
@@ -371,6 +372,7 @@ def networks(tmp_path_factory):
     pytest.importorskip("rtmlib", reason="needs rtmlib")
     folder = tmp_path_factory.mktemp("networks")
     return [
+        *("--estimator", "rtmlib"),
         *("--detector", write_detector(folder / "detector.onnx", box=(0, 0, 64, 43))),
         *("--model", write_pose_network(folder / "pose.onnx")),
     ]
@@ -394,14 +396,29 @@ def test_command_line(networks, videos, tmp_path, capsys):
 
 def test_command_line_errors(videos, tmp_path, capsys):
     assert cli.main(["extract-poses", str(videos), "--out", str(tmp_path / "out"), "--batch-size", "3"]) == 1
-    assert "--batch-size is not an option of rtmlib: leave it out" in capsys.readouterr().err
+    assert "--batch-size is not an option of mediapipe: leave it out" in capsys.readouterr().err
     ray = ["--engine", "ray", "--timeout", "3"]
     assert cli.main(["extract-poses", str(videos), "--out", str(tmp_path / "out"), *ray]) == 1
     assert "--timeout belongs to --engine processes: leave it out" in capsys.readouterr().err
     assert cli.main(["extract-poses", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 1
     assert "no such folder" in capsys.readouterr().err
-    assert cli.main(["extract-poses", str(videos), "--out", str(tmp_path / "out"), "--estimator", "mediapipe"]) == 1
-    assert "expected the model file of MediaPipe Holistic" in capsys.readouterr().err
+    assert cli.main(["extract-poses", str(videos / "labels.csv")]) == 1
+    assert "labels.csv: expected a video (.mp4, " in capsys.readouterr().err
+
+
+def test_one_video_becomes_a_clip_in_a_folder_of_its_own(videos, capsys, monkeypatch):
+    class NewEstimator(DotEstimator):
+        options: dict[str, EstimatorOption] = {}
+
+    monkeypatch.setitem(ESTIMATORS, "dots", NewEstimator)
+    command = ["extract-poses", str(videos / "sub" / "c.mkv"), "--estimator", "dots"]
+    for _ in range(2):
+        assert cli.main(command) == 0
+        assert "1 of 1 videos became clips" in capsys.readouterr().out
+    assert set(contents(videos / "sub" / "c-poses")) == {"c.npz", "manifest.jsonl", "extraction.json"}
+    clip = load_clip(videos / "sub" / "c-poses" / "c.npz")
+    np.testing.assert_array_equal(clip.keypoints[:, 0], dot_path(4))
+    assert clip.estimator == "dots (dots 1)"
 
 
 def test_a_new_estimator_is_a_class_and_a_line_in_the_table(videos, tmp_path, capsys, monkeypatch):

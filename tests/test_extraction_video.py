@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from modeling_sigma.extraction import video
-from modeling_sigma.extraction.video import frame_rate, read_frames, rotate
+from modeling_sigma.extraction.video import DecodingLog, frame_rate, read_frames, rotate
 from modeling_sigma.io.reading_errors import MissingExtraError
 
 
@@ -34,12 +34,12 @@ def write_video(path: Path, num_frames: int = 5, rate: int = 10) -> Path:
     return path
 
 
-def turn_clockwise(path: Path) -> None:
+def turn_clockwise(path: Path, stored_height: int = 48) -> None:
     """Writes the note "show this a quarter turn clockwise" into an mp4 file, as a phone does."""
     raw = bytearray(path.read_bytes())
     matrix = raw.index(b"tkhd") + 4 + 40
     one = 1 << 16
-    values = (0, one, 0, -one, 0, 0, 48 * one, 0, 1 << 30)
+    values = (0, one, 0, -one, 0, 0, stored_height * one, 0, 1 << 30)
     for place, value in enumerate(values):
         raw[matrix + 4 * place : matrix + 4 * place + 4] = value.to_bytes(4, "big", signed=True)
     path.write_bytes(raw)
@@ -152,3 +152,75 @@ def test_samples(shared_data, name, num_frames):
     frames = list(read_frames(path))
     assert len(frames) == num_frames and all(frame.shape == (250, 250, 3) for frame in frames)
     assert 20 < np.mean(frames[0]) < 235
+
+
+def _write_pngs(path: Path, num_frames: int = 6) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("png", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "rgb24"
+        for _ in range(num_frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(corners(), format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def test_broken_frames_are_counted(tmp_path):
+    path = _write_pngs(tmp_path / "a.mov")
+    raw = path.read_bytes()
+    starts = [place for place in range(len(raw)) if raw.startswith(b"\x89PNG", place)]
+    assert len(starts) == 6
+    for place in starts[1:3]:
+        raw = raw[:place] + bytes(8) + raw[place + 8 :]
+    path.write_bytes(raw)
+    log = DecodingLog()
+    assert len(list(read_frames(path, log))) == 4
+    assert len(log.broken) == 2 and "\n" not in log.broken[0]
+    assert log.times == pytest.approx([0, 0.3, 0.4, 0.5])
+    assert log.frame_rate(10.0) == pytest.approx(6), "three steps in half a second"
+    with pytest.raises(ValueError, match=r"a.mov: cannot be read as a video"):
+        list(read_frames(path))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
+def test_a_video_without_frames(suffix, tmp_path):
+    path = tmp_path / f"a{suffix}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        container.start_encoding()
+    try:
+        assert list(read_frames(path)) == []
+    except ValueError as error:
+        assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
+
+
+def test_a_variable_frame_rate_is_averaged(tmp_path):
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for t in (0, 1, 2, 3, 4, 5, 30, 60, 90, 119):  # a burst, and then a frame a second
+            frame = av.VideoFrame.from_ndarray(corners(), format="rgb24")
+            frame.pts = t
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    log = DecodingLog()
+    assert len(list(read_frames(path, log))) == 10
+    assert frame_rate(path) == 30, "that of the clock"
+    assert log.frame_rate(30) == pytest.approx(9 / 119 * 30, rel=0.001)
+
+
+@pytest.mark.parametrize(
+    ("times", "stated", "expected"),
+    [
+        ([], 25, 25),
+        ([0.0], None, None),
+        ([0.0, 0.033, 0.067], 30, 30),  # rounded to milliseconds
+        ([0.0, 0.5, 1.0], None, 2),
+        ([0.0, 0.5, 1.0], 30, 2),
+        ([1.0, 1.0], 30, 30),
+        ([2.0, 1.0], 30, 30),
+    ],
+)
+def test_rates_of_frames(times, stated, expected):
+    assert DecodingLog(times=times).frame_rate(stated) == expected

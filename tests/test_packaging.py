@@ -3,6 +3,7 @@
 import ast
 import configparser
 import importlib
+import importlib.metadata
 import re
 import sys
 from dataclasses import dataclass
@@ -59,7 +60,6 @@ _PACKAGE_NAMES = {"PIL": "pillow", "yaml": "pyyaml"}
 _NOT_IMPORTED = {
     "accelerate": "transformers' Trainer wants it",
     "sentencepiece": "the tokenizers of mT5 want it",
-    "opencv-python-headless": "rtmlib wants OpenCV, and brings the one for desktops",
     "tensorboard": "report_to: tensorboard",
     "onnxscript": "transformers' exporter wants it",
     "pytest-timeout": "an option in pyproject.toml",
@@ -193,3 +193,20 @@ def test_the_space_installs_what_the_package_needs() -> None:
 
 def test_hooks_download_nothing() -> None:
     assert re.findall(r"^\s*- repo: (.*)$", _read(".pre-commit-config.yaml"), re.MULTILINE) == ["local"]
+
+
+@pytest.mark.parametrize("extra", ["video", "viz", "space", "dev", "test"])
+def test_an_extra_brings_one_build_of_opencv_at_most(extra: str, setup_cfg: configparser.ConfigParser) -> None:
+    """All builds install into one folder, where the last one wins."""
+    waiting, seen = _names(setup_cfg["options.extras_require"][extra]), set()
+    while waiting - seen:
+        name = (waiting - seen).pop()
+        seen.add(name)
+        try:
+            needed = [Requirement(line) for line in importlib.metadata.requires(name) or ()]
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        waiting |= {
+            canonicalize_name(one.name) for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})
+        }
+    assert len([name for name in seen if name.startswith("opencv")]) <= 1

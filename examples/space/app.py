@@ -95,7 +95,7 @@ class Reader:
 def build_app(models: dict[str, str], folder: Path) -> gr.Blocks:
     """The page."""
     reader = Reader(models)
-    has_estimator = any(find_spec(name) is not None for name in ("rtmlib",))
+    has_estimator = find_spec("mediapipe") is not None
     kinds = [".npz", ".pose", ".pkl", *(VIDEO_SUFFIXES if has_estimator else ())]
     what = "Skeleton file or video" if has_estimator else "Skeleton file (.npz, .pose, .pkl)"
     with gr.Blocks(title="Sigma reads skeletons", delete_cache=(DELETE_EVERY, DELETE_AFTER), fill_width=True) as page:

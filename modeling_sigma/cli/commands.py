@@ -5,7 +5,7 @@ COMMANDS = {  # name -> (module, one line of help that begins with a verb)
     "predict": ("modeling_sigma.cli.predict", "translate clips or recognise their signs with a trained model"),
     "inspect": ("modeling_sigma.cli.inspect", "describe skeleton files: layout, length, detected parts"),
     "convert-checkpoint": ("modeling_sigma.cli.convert_checkpoint", "convert a released checkpoint to a model folder"),
-    "extract-poses": ("modeling_sigma.cli.extract_poses", "extract clips from a folder of videos"),
+    "extract-poses": ("modeling_sigma.cli.extract_poses", "extract clips from a video, or a folder of videos"),
     "build-dataset": ("modeling_sigma.cli.build_dataset", "build a data set that load_dataset opens from a corpus"),
     "audit-dataset": ("modeling_sigma.cli.audit_dataset", "find duplicates, odd lengths and label errors in a corpus"),
     "pretrain": ("modeling_sigma.cli.pretrain", "pre-train a model on clips and their sentences"),

@@ -1,4 +1,4 @@
-"""`sigma-slu extract-poses`: turns a folder of videos into a folder of clips."""
+"""`sigma-slu extract-poses`: turns a video, or a folder of videos, into a folder of clips."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modeling_sigma.cli.video_options import PRIVACY
 from modeling_sigma.jobs.progress import ProgressBar
 
 
@@ -21,31 +22,33 @@ _NUM_SHOWN = 10
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `extract-poses`."""
-    from modeling_sigma.extraction.estimators import ESTIMATORS
+    from modeling_sigma.extraction.estimators import DEFAULT_ESTIMATOR, ESTIMATORS
     from modeling_sigma.model.skeleton_layouts import get_layout
 
     sizes = {name: get_layout(estimator.layout).num_keypoints for name, estimator in ESTIMATORS.items()}
     parser.add_argument(
-        "video_dir", type=Path, metavar="VIDEO_DIR", help="folder of videos, searched with all folders below it"
+        "videos", type=Path, metavar="VIDEOS", help="video, or folder of videos, searched with all folders below it"
     )
     parser.add_argument(
         "--out",
         type=Path,
-        required=True,
         metavar="DIR",
-        help="folder to write the clips to; a second run resumes there",
+        help="folder to write the clips to (default: VIDEOS-poses); a second run resumes there",
     )
     parser.add_argument(
         "--estimator",
         choices=tuple(ESTIMATORS),
-        default="rtmlib",
+        default=DEFAULT_ESTIMATOR,
         help="estimator that finds the keypoints: "
-        f"{', '.join(f'{name} ({size} keypoints)' for name, size in sizes.items())}; default rtmlib",
+        f"{', '.join(f'{name} ({size} keypoints)' for name, size in sizes.items())}; default {DEFAULT_ESTIMATOR}. "
+        f"{PRIVACY}",
     )
     for name, uses in _estimator_options().items():
         texts = dict.fromkeys(f"{estimator}: {option.help}" for estimator, option in uses.items())
         kind = next(iter(uses.values())).type
-        parser.add_argument(_flag(name), type=kind, metavar=name.split("_")[-1].upper(), help="; ".join(texts))
+        flags = ("--estimator-model", "--model") if name == "model" else (_flag(name),)
+        metavar = name.split("_")[-1].upper()
+        parser.add_argument(*flags, dest=name, type=kind, metavar=metavar, help="; ".join(texts))
     parser.add_argument(
         "--device", nargs="+", default=["cpu"], help="devices to compute on: cpu (default), cuda, cuda:0 cuda:1 ..."
     )
@@ -77,8 +80,9 @@ def run(args: argparse.Namespace) -> int:
     from modeling_sigma.extraction.pose_extraction import MANIFEST, PoseExtraction, extract_poses
 
     options, running_options = _given_options(args)
+    out = args.out or args.videos.absolute().with_name(f"{args.videos.absolute().stem}-poses")
     extraction = PoseExtraction(
-        args.video_dir, args.out, args.estimator, options, running_options, tuple(args.device), args.person
+        args.videos, out, args.estimator, options, running_options, tuple(args.device), args.person
     )
     with ProgressBar("video") as bar:
         summary = extract_poses(extraction, args.num_proc, _engine(args), args.retry_failed, bar.show)
@@ -88,14 +92,16 @@ def run(args: argparse.Namespace) -> int:
     else:
         frames, seen = summary["num_frames"], summary["num_frames_with_person"]
         share = f", a person in {seen / frames:.1%} of {frames:,} frames" if frames else ""
-        print(f"{summary['num_clips']:,} of {summary['num_videos']:,} videos became clips in {args.out}{share}")
+        print(f"{summary['num_clips']:,} of {summary['num_videos']:,} videos became clips in {out}{share}")
+        if num_broken := summary["num_broken_frames"]:
+            print(f"{num_broken:,} broken frames were left out")
     for report in failed[:_NUM_SHOWN]:
         print(f"sigma-slu extract-poses: {report['error']}", file=sys.stderr)
     num_passing = sum(bool(report.get("is_passing")) for report in failed)
     if failed:
         print(
             f"sigma-slu extract-poses: {len(failed)} of {summary['num_videos']} videos failed: see "
-            f"{args.out / MANIFEST}; --retry-failed tries them again"
+            f"{out / MANIFEST}; --retry-failed tries them again"
             + (f", the same command {num_passing} of them that may only have had bad luck" if num_passing else ""),
             file=sys.stderr,
         )

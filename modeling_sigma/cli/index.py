@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modeling_sigma.cli.video_options import add_video_options, estimator_for
+
 
 if TYPE_CHECKING:
     from modeling_sigma.inference.embedding_index import EmbeddingIndex
@@ -34,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--batch-size", type=int, default=16, metavar="N", help="number of clips or texts per batch (default 16)"
     )
     parser.add_argument("--device", default="cpu", help="device to compute on: cpu (default), cuda, cuda:1, mps")
+    add_video_options(parser, has_device=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -82,10 +85,11 @@ def _read_clips(args: argparse.Namespace) -> tuple[list[Any], list[str], int]:
     from modeling_sigma.jobs.retrying import with_retries
 
     paths = [path for file in args.files for path in clip_paths(file)]
+    estimator = estimator_for(args, paths)
     clips, entries, num_failed = [], [], 0
     for path in paths:
         try:
-            clips.append(with_retries(partial(load_clip, path)))
+            clips.append(with_retries(partial(load_clip, path, estimator=estimator)))
             entries.append(str(path))
         except (ValueError, OSError, ImportError) as error:
             if args.debug:

@@ -10,8 +10,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from modeling_sigma.cli.video_options import add_video_options, estimator_for
+
 
 if TYPE_CHECKING:
+    from modeling_sigma.extraction.estimator_protocol import PoseEstimator
     from modeling_sigma.io.recording import Recording
     from modeling_sigma.model.pose_clip import PoseClip
 
@@ -25,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "files",
         nargs="+",
         metavar="FILE",
-        help="skeleton file, OpenPose folder, label file, or a folder of these",
+        help="video, skeleton file, OpenPose folder, label file, or a folder of these",
     )
     parser.add_argument(
         "--person", type=int, default=0, metavar="N", help="index of the person to describe (default 0, the signer)"
@@ -37,16 +40,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OUT",
         help="picture to draw eight frames of the clip into; a folder if there are several clips",
     )
+    add_video_options(parser, has_device=False)
 
 
 def run(args: argparse.Namespace) -> int:
     """Inspects every file; returns 1 if some could not be read, else 0."""
     paths = list(_expand(args.files))
     pictures = _picture_paths(paths, args.png)
+    estimator = estimator_for(args, paths)
     reports, num_failed = [], 0
     for path in paths:
         try:
-            report = _inspect_file(path, args.person, pictures.get(path))
+            report = _inspect_file(path, args.person, pictures.get(path), estimator)
         except (ValueError, OSError, ImportError) as error:
             if args.debug:
                 raise
@@ -74,7 +79,8 @@ def inspect_clip(clip: PoseClip) -> dict[str, Any]:
 
     Returns:
         `dict`: `layout`, `num_keypoints`, `num_frames`; `fps`, `duration` (seconds), `width` and `height` (pixels),
-        None where unknown; `coordinates`, `"pixels"` or `"shares"` of the image, as the file states or as its numbers
+        None where unknown; `estimator`, what found the keypoints, None where unknown;
+        `coordinates`, `"pixels"` or `"shares"` of the image, as the file states or as its numbers
         suggest (`coordinates_are_stated`); `parts`, what the detector saw of each part:
 
         - `num_joints`, `num_joints_of_layout`: how many joints Sigma reads, and how many of these the layout has;
@@ -120,6 +126,7 @@ def inspect_clip(clip: PoseClip) -> dict[str, Any]:
         "duration": None if clip.duration is None else float(clip.duration),
         "width": None if clip.width is None else int(clip.width),
         "height": None if clip.height is None else int(clip.height),
+        "estimator": clip.estimator,
         "coordinates": unit_of(clip),
         "coordinates_are_stated": clip.coordinates is not None,
         "parts": parts,
@@ -224,7 +231,7 @@ def _picture_paths(paths: list[Path], out: Path | None) -> dict[Path, Path]:
     return pictures
 
 
-def _inspect_file(path: Path, person: int, picture: Path | None) -> dict[str, Any]:
+def _inspect_file(path: Path, person: int, picture: Path | None, estimator: PoseEstimator | None) -> dict[str, Any]:
     from modeling_sigma.io import load_clip, load_label_file
     from modeling_sigma.io.load_clip import VIDEO_SUFFIXES, load_recording
     from modeling_sigma.io.many_clips import split_name
@@ -235,7 +242,7 @@ def _inspect_file(path: Path, person: int, picture: Path | None) -> dict[str, An
         return {"file": str(path), "kind": "labels", **inspect_labels(load_label_file(path))}
     people = []
     if path.suffix.lower() in VIDEO_SUFFIXES:
-        clip = load_clip(path, person=person)
+        clip = load_clip(path, person=person, estimator=estimator)
     else:
         with reading_budget(split_name(path)[0]):
             recording = load_recording(path)
@@ -260,6 +267,8 @@ def _clip_lines(report: Mapping[str, Any]) -> Iterator[str]:
     else:
         rate = f"{report['fps']:g} frames per second"
         yield f"length  {report['num_frames']} frames, {report['duration']:.2f} s at {rate}"
+    if report["estimator"] is not None:
+        yield f"made by {report['estimator']}"
     sides = (report["width"], report["height"])
     size = "unknown" if None in sides else f"{sides[0]} x {sides[1]} pixels"
     yield f"image   {size}"

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from modeling_sigma.cli.video_options import add_video_options, estimator_for
 from modeling_sigma.jobs.progress import ProgressBar
 
 
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "files",
         nargs="+",
         metavar="FILE",
-        help="clips in any format that `sigma-slu inspect` reads, or folders of them",
+        help="videos, or clips in any format that `sigma-slu inspect` reads, or folders of them",
     )
     parser.add_argument(
         "--model", required=True, metavar="DIR", help="folder of a trained model, or its name on the Hub"
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="number of clips per batch (default 8)")
     parser.add_argument("--device", default="cpu", help="device to compute on: cpu (default), cuda, cuda:1, mps")
     parser.add_argument("--json", action="store_true", help="print one JSON array instead of lines")
+    add_video_options(parser, has_device=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,8 +68,9 @@ def run(args: argparse.Namespace) -> int:
     options = _OPTIONS[predictor.task](args, labels)
     results: list[dict[str, Any]] = []
     files = _expand(args.files)
+    estimator = estimator_for(args, files)
     for chunk in _progress(files):
-        results += _predict_files(predictor, chunk, args, options)
+        results += _predict_files(predictor, chunk, args, options, estimator)
         if not args.json:
             _print_lines(results[-len(chunk) :], num_files=len(files))
     if args.json:
@@ -103,7 +106,7 @@ def _expand(files: list[str]) -> list[str]:
 
 
 def _predict_files(
-    predictor: Any, files: list[str], args: argparse.Namespace, options: dict[str, Any]
+    predictor: Any, files: list[str], args: argparse.Namespace, options: dict[str, Any], estimator: Any
 ) -> list[dict[str, Any]]:
     from modeling_sigma.io import load_clip
     from modeling_sigma.io.reading_errors import naming_file
@@ -113,7 +116,7 @@ def _predict_files(
     clips, rows = [], []
     for row, file in enumerate(files):
         try:
-            clip = with_retries(partial(load_clip, file, person=args.person))
+            clip = with_retries(partial(load_clip, file, person=args.person, estimator=estimator))
             with naming_file(file, "a clip"):
                 predictor.check_seen(clip)
             clips.append(clip)

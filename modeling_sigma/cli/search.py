@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from modeling_sigma.cli.video_options import add_video_options, estimator_for
+
 
 _EXAMPLES = """
 examples:
@@ -28,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="device to compute on: cpu (default), cuda, cuda:1, mps")
     parser.add_argument("--png", type=Path, metavar="OUT", help="picture to draw the first four results into")
     parser.add_argument("--json", action="store_true", help="print one JSON array")
+    add_video_options(parser, has_device=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,7 +44,9 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("expected either a TEXT or --clip FILE")
     silence_transformers()
     index = EmbeddingIndex.load(args.index)
-    query: Any = args.text if args.clip is None else load_clip(args.clip)
+    query: Any = args.text
+    if args.clip is not None:
+        query = load_clip(args.clip, estimator=estimator_for(args, [args.clip]))
     pipe = load_pipeline(args.model or index.model, "sign-text-retrieval", args.device)
     results = index.search_with(pipe, query, "texts" if args.clip is None else "clips", args.top_k)
     if args.png is not None:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from modeling_sigma.cli.video_options import add_video_options, estimator_for
 from modeling_sigma.jobs.atomic_files import atomic_file
 
 
@@ -27,7 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
-        "file", type=Path, metavar="FILE", help="clip, trainer_state.json, or with --references predicted labels"
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="video, clip, trainer_state.json, or with --references predicted labels",
     )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="FILE", help="picture to write: .png, and for clips .gif or .mp4"
@@ -52,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="number of labels in the confusion matrix, the most confused first (default 20)",
     )
+    add_video_options(parser, has_device=False)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -113,7 +118,7 @@ def _confusions(args: argparse.Namespace) -> Any:
 def _clip_picture(args: argparse.Namespace) -> Callable[[Path], object]:
     from modeling_sigma.io import load_clip
 
-    clip = load_clip(args.file, person=args.person)
+    clip = load_clip(args.file, person=args.person, estimator=estimator_for(args, [args.file]))
     style: dict[str, Any] = {"title": args.title, "dark": args.dark}
     if args.model is not None:
         return cast(Callable[[Path], object], _model_picture(args, clip, style).save)

@@ -1,4 +1,4 @@
-"""Turns a folder of videos into a folder of clips: in several processes, resumable, with a manifest of what made them.
+"""Turns videos into a folder of clips: in several processes, resumable, with a manifest of what made them.
 
 Every video becomes one `.npz` file of the same name, written whole or not at all. A note beside it says what became of
 the video. When all are done, the notes become `manifest.jsonl`, one line per video. After a kill, the next run resumes
@@ -29,6 +29,7 @@ from modeling_sigma.jobs.progress import no_progress
 from modeling_sigma.jobs.result_folder import ResultFolder, is_whole
 from modeling_sigma.jobs.retrying import with_retries
 from modeling_sigma.jobs.worker_processes import TaskMaker, WorkerDeath, run_in_processes
+from modeling_sigma.model.pose_clip import PoseClip
 
 
 MANIFEST, SUMMARY = "manifest.jsonl", "extraction.json"
@@ -43,8 +44,9 @@ class PoseExtraction:
     """What to extract, from which videos, and with which estimator.
 
     Args:
-        video_dir, out_dir (`Path`):
-            The folder of videos (searched with all folders below it, without hidden files), and the folder of clips.
+        videos, out_dir (`Path`):
+            A video, or a folder of videos (searched with all folders below it, without hidden files), and the folder
+            of clips.
         estimator (`str`):
             The name of the estimator, from `modeling_sigma.extraction.estimators.ESTIMATORS`.
         options (`dict`, *optional*):
@@ -57,13 +59,18 @@ class PoseExtraction:
             The index of the person in each video; see `estimate_clip`.
     """
 
-    video_dir: Path
+    videos: Path
     out_dir: Path
     estimator: str
     options: Mapping[str, Any] = field(default_factory=dict)
     running_options: Mapping[str, Any] = field(default_factory=dict)
     devices: tuple[str, ...] = ("cpu",)
     person: int = 0
+
+    @property
+    def video_dir(self) -> Path:
+        """The folder of the videos."""
+        return self.videos.parent if self.videos.is_file() else self.videos
 
     @property
     def results(self) -> ResultFolder:
@@ -120,7 +127,7 @@ def extract_poses(
             is being written or holds other files of the same names, or if the estimator cannot run on this machine.
         OSError: if a folder cannot be read or written.
     """
-    videos = find_videos(extraction.video_dir)
+    videos = find_videos(extraction.videos)
     with extraction.results.writing():
         _check_settings(extraction)
         reports = _known_reports(extraction)
@@ -140,14 +147,18 @@ def extract_poses(
 
 
 def find_videos(folder: Path) -> list[str]:
-    """The videos in a folder and its subfolders: sorted relative paths with `/`.
+    """The videos in a folder and its subfolders: sorted relative paths with `/`. Of a video, its name.
 
     Raises:
         ValueError: if there are none, or two would become one clip.
         OSError: if there is no such folder.
     """
+    if folder.is_file():
+        if folder.suffix.lower() not in VIDEO_SUFFIXES:
+            raise ValueError(f"{folder}: expected a video ({', '.join(VIDEO_SUFFIXES)}), or a folder of videos")
+        return [folder.name]
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder: give the folder of the videos")
+        raise FileNotFoundError(f"{folder}: no such folder: give a video, or the folder of the videos")
     paths = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
     videos = sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
     if not videos:
@@ -213,7 +224,7 @@ def _extract(extraction: PoseExtraction, model: PoseEstimator, video: str) -> Re
     report: Report = {"video": video}
     try:
         report["video_bytes"] = path.stat().st_size
-        clip = with_retries(lambda: estimate_clip(path, model, extraction.person))
+        broken, clip = with_retries(lambda: _estimated(path, model, extraction.person))
     except (MissingExtraError, DeviceError):  # this is not the video's fault
         raise
     except (ValueError, OSError, MemoryError) as error:
@@ -231,6 +242,7 @@ def _extract(extraction: PoseExtraction, model: PoseEstimator, video: str) -> Re
             file_bytes=num_bytes,
             sha256=digest,
             num_frames=len(clip),
+            num_broken_frames=len(broken),
             num_frames_with_person=int((clip.scores > 0).any(axis=1).sum()),
             fps=clip.fps,
             width=clip.width,
@@ -241,6 +253,11 @@ def _extract(extraction: PoseExtraction, model: PoseEstimator, video: str) -> Re
 
     extraction.results.write_result(extraction.out_dir / _clip_name(video), partial(save_clip, clip=clip), note)
     return report
+
+
+def _estimated(path: Path, model: PoseEstimator, person: int) -> tuple[list[str], PoseClip]:
+    broken: list[str] = []
+    return broken, estimate_clip(path, model, person, broken)
 
 
 def _maker(model: PoseEstimator) -> dict[str, Any]:
@@ -312,6 +329,7 @@ def _finish(extraction: PoseExtraction, reports: Mapping[str, Report]) -> dict[s
         "num_failed": len(failed),
         "num_frames": sum(report["num_frames"] for report in done),
         "num_frames_with_person": sum(report["num_frames_with_person"] for report in done),
+        "num_broken_frames": sum(report.get("num_broken_frames", 0) for report in done),
         # More than one if packages changed between runs.
         "made_by": [
             dict(zip(("estimator", "layout", "versions"), json.loads(maker)), num_clips=count)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from modeling_sigma.io.reading_errors import MissingExtraError, naming_file
+from modeling_sigma.io.reading_errors import MissingExtraError, naming_file, one_line
+
+
+# Containers round the times of frames, at worst to milliseconds.
+_RATE_TOLERANCE = 0.05
 
 
 def frame_rate(path: str | os.PathLike[str]) -> float | None:
@@ -25,12 +30,38 @@ def frame_rate(path: str | os.PathLike[str]) -> float | None:
         return float(rate) if rate else None
 
 
-def read_frames(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
+@dataclass
+class DecodingLog:
+    """What `read_frames` notes about a video.
+
+    Attributes:
+        broken (`list[str]`): An error for each packet that could not be decoded, and was left out.
+        times (`list[float]`): The time in seconds of each frame that has one.
+    """
+
+    broken: list[str] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+
+    def frame_rate(self, stated: float | None) -> float | None:
+        """The average number of frames per second; `stated`, the header's, unless the frames' times contradict it.
+
+        Headers state the rate of the clock where the frame rate varies, and know nothing of broken frames.
+        """
+        if len(self.times) < 2 or self.times[-1] <= self.times[0]:
+            return stated
+        measured = (len(self.times) - 1) / (self.times[-1] - self.times[0])
+        is_alike = stated is not None and abs(measured / stated - 1) <= _RATE_TOLERANCE
+        return stated if is_alike else measured
+
+
+def read_frames(path: str | os.PathLike[str], log: DecodingLog | None = None) -> Iterator[np.ndarray]:
     """Decodes a video.
 
     Args:
         path (`str` or `os.PathLike`):
             The file.
+        log ([`DecodingLog`], *optional*):
+            Where to note the frames' times, and the packets that cannot be decoded, which are then left out.
 
     Yields:
         `np.ndarray` of shape `(H, W, 3)`, uint8: the frames as a player shows them (rotation applied), in RGB.
@@ -41,8 +72,18 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
     """
     with _opened(path) as (container, stream):
         stream.thread_type = "AUTO"
-        for frame in container.decode(stream):
-            yield rotate(frame.to_ndarray(format="rgb24"), frame.rotation)
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except ValueError as error:  # of this packet's content
+                if log is None:
+                    raise
+                log.broken.append(one_line(error))
+                continue
+            for frame in frames:
+                if log is not None and frame.time is not None:
+                    log.times.append(frame.time)
+                yield rotate(frame.to_ndarray(format="rgb24"), frame.rotation)
 
 
 def rotate(frame: np.ndarray, degrees: float) -> np.ndarray:

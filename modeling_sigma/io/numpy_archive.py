@@ -27,9 +27,10 @@ def read_numpy_archive(path: str | os.PathLike[str]) -> Recording | ManyClips:
     """Reads a `.npz` file, as `save_clip` writes it or with other arrays of keypoints. See `clips_of`.
 
     `keypoints` is `(T, K, 2)` with `scores` `(T, K)`, or `(T, N, K, 2)` with `(T, N, K)` for N persons. Optional:
-    `layout` (else it follows from K), `fps`, `width`, `height`, `coordinates`, `aspect_ratio`, and `start` / `end`,
-    which select the frames `start <= t < end`. An archive with a single unnamed array is read like a `.npy` file; in
-    one with arrays `(T, K, C)` under other names, each array is a clip. Keypoints that are Python objects are refused.
+    `layout` (else it follows from K), `fps`, `width`, `height`, `coordinates`, `aspect_ratio`, `estimator`, and
+    `start` / `end`, which select the frames `start <= t < end`. An archive with a single unnamed array is read like a
+    `.npy` file; in one with arrays `(T, K, C)` under other names, each array is a clip. Keypoints
+    that are Python objects are refused.
 
     Raises:
         ValueError: for other content, or a damaged file.
@@ -70,7 +71,7 @@ def save_clip(path: str | os.PathLike[str], clip: PoseClip) -> None:
     """
     if Path(path).suffix.lower() != ".npz":
         raise ValueError(f"{os.fspath(path)}: expected a file name that ends in .npz: clips are saved as .npz")
-    facts = ("fps", "width", "height", "coordinates", "aspect_ratio")
+    facts = ("fps", "width", "height", "coordinates", "aspect_ratio", "estimator")
     known = {name: getattr(clip, name) for name in facts if getattr(clip, name) is not None}
     keypoints, scores = np.asarray(clip.keypoints, np.float32), np.asarray(clip.scores, np.float32)
     with Path(path).open("wb") as file:

@@ -32,7 +32,7 @@ class Recording:
             The number of frames per second, if the file states it.
         width, height (`int`, *optional*):
             The size of the image in pixels, if the file states it.
-        coordinates, aspect_ratio (*optional*):
+        coordinates, aspect_ratio, estimator (*optional*):
             The fields of `PoseClip` of these names, if the file or its format states them.
 
     Raises:
@@ -46,6 +46,7 @@ class Recording:
     height: int | None = None
     coordinates: str | None = None
     aspect_ratio: float | None = None
+    estimator: str | None = None
 
     def __post_init__(self) -> None:
         check_num_frames(len(self.frames))
@@ -73,7 +74,8 @@ class Recording:
 
     def facts(self) -> dict[str, Any]:
         """What the file states about the clip besides its points, as arguments of `PoseClip`."""
-        return {name: getattr(self, name) for name in ("fps", "width", "height", "coordinates", "aspect_ratio")}
+        facts = ("fps", "width", "height", "coordinates", "aspect_ratio", "estimator")
+        return {name: getattr(self, name) for name in facts}
 
 
 def detections_of(keypoints: np.ndarray, scores: np.ndarray) -> list[Detection]:

@@ -14,6 +14,7 @@ _NAMES = {
     "height": ("height", "frame_height", "image_height", "video_height", "frameHeight", "imageHeight", "videoHeight"),
     "aspect_ratio": ("aspect_ratio",),
 }
+_LONGEST_ESTIMATOR = 500  # characters
 # Height and width, as numpy gives a picture's shape.
 _SHAPES = ("img_shape", "original_shape")
 _FOLDED = ("metadata", "meta", "meta_info", "info", "video_info", "video", "video_metadata")
@@ -21,7 +22,7 @@ _FOLDED = ("metadata", "meta", "meta_info", "info", "video_info", "video", "vide
 
 def stated_facts(content: Mapping[Any, Any]) -> dict[str, Any]:
     """What a dictionary states, either directly or in its `metadata`: `fps`, `width` and `height`, `coordinates`,
-    `aspect_ratio`.
+    `aspect_ratio`, and `estimator`, as `save_clip` writes it.
 
     Raises:
         ValueError: for a number that is not positive.
@@ -37,8 +38,17 @@ def stated_facts(content: Mapping[Any, Any]) -> dict[str, Any]:
         stated["height"], stated["width"] = (_positive(side, "img_shape") for side in shape)
     if not {"width", "height"} <= stated.keys():  # half a size is no size
         stated = {name: value for name, value in stated.items() if name not in ("width", "height")}
-    facts = {name: int(value) if name in ("width", "height") else value for name, value in stated.items()}
-    return facts if content.get("coordinates") is None else {**facts, "coordinates": str(content["coordinates"])}
+    facts: dict[str, Any] = {
+        name: int(value) if name in ("width", "height") else value for name, value in stated.items()
+    }
+    if content.get("coordinates") is not None:
+        facts["coordinates"] = str(content["coordinates"])
+    estimator = content.get("estimator")
+    if isinstance(estimator, np.ndarray) and estimator.dtype.kind == "U" and estimator.size == 1:
+        estimator = estimator.item()
+    if isinstance(estimator, str):
+        facts["estimator"] = estimator[:_LONGEST_ESTIMATOR]
+    return facts
 
 
 def _positive(value: Any, name: str) -> float:

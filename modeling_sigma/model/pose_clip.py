@@ -38,6 +38,8 @@ class PoseClip:
             model reads the clip.
         aspect_ratio (`float`, *optional*):
             Width of the image over its height, where only this is known. `width` and `height` take precedence.
+        estimator (`str`, *optional*):
+            What found the keypoints in a video: the estimator, with its versions and networks.
 
     Raises:
         ValueError: for wrong shapes, an empty clip, a layout that does not fit K, coordinates that are not finite
@@ -64,6 +66,7 @@ class PoseClip:
     height: int | None = None
     coordinates: str | None = None
     aspect_ratio: float | None = None
+    estimator: str | None = None
 
     def __post_init__(self) -> None:
         layout = get_layout(self.layout)
@@ -79,6 +82,8 @@ class PoseClip:
                 f"expected coordinates to be one of {COORDINATES}, received {self.coordinates!r}: pixels stand for "
                 "every unit that x and y share, shares for x / width and y / height"
             )
+        if self.estimator is not None and not isinstance(self.estimator, str):
+            raise ValueError(f"expected the estimator as text, received {type(self.estimator).__name__}: name it")
         scores = without_masked(scores, self.keypoints, self.scores)
         if not sums_are_finite(keypoints, scores):
             keypoints = without_bad_points(keypoints, scores)
