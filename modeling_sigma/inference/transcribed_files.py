@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -124,6 +125,11 @@ def transcribe_files(
     return {**summary, "recordings": list(reports.values())}
 
 
+def _note_name(recording: str) -> str:
+    """Unlike the names of results: `talk.json` may be one, and the temporary files of both lie in one folder."""
+    return hashlib.sha256(os.fsencode(recording)).hexdigest()[:32]
+
+
 def _settings(transcription: Transcription) -> dict[str, Any]:
     return {"model": transcription.model, "person": transcription.person, **transcription.settings}
 
@@ -207,7 +213,7 @@ def _transcribed(
 
         def note(size: int, digest: str, path: Path = path) -> None:
             files.append({"name": path.name, "bytes": size, "sha256": digest})
-            results.write_note(output_name(recording), report)
+            results.write_note(_note_name(recording), report)
 
         results.write_result(path, partial(_write, name, clip, annotated, output_name(recording)), note)
     return report
