@@ -1,4 +1,7 @@
-"""Your own corpus: a folder of clips in any format that we read, and a table that says what is signed in them."""
+"""Your own corpus: a folder of clips in any format that we read, and a table that says what is signed in them.
+
+Or a folder of recordings, each with a file of annotations beside it: ELAN's, or subtitles.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from datasets_scripts.reading.annotated_recordings import annotated_clips, files_behind, find_annotation_files
 from datasets_scripts.reading.clip_entry import ClipEntry
 from datasets_scripts.reading.clip_times import (
     TIME_UNITS,
@@ -59,6 +63,12 @@ class FolderConfig(CorpusConfig):
     Args:
         metadata (`str`, *optional*):
             The table of the clips; by default the only `.csv`, `.tsv` or `.jsonl` file in `data_dir`.
+        annotations (`str`, *optional*):
+            Which files of annotations to read instead of a table, such as `"*.txt"` for what ELAN exports; by default
+            all `.eaf` below `data_dir`, or all `.srt` and `.vtt`, if there is no table.
+        tiers (`str`, *optional*):
+            The tiers of these files that hold the labels, between commas: `"gloss"`, `"*_RH,*_LH"`. Needed if several
+            tiers have annotations.
         delimiter (`str`, *optional*), quoted (`bool`, *optional*):
             The character between cells, and whether cells may be quoted, where this is not recognised; see
             `datasets_scripts.reading.label_tables.read_table`.
@@ -80,6 +90,8 @@ class FolderConfig(CorpusConfig):
     """
 
     metadata: str | None = None
+    annotations: str | None = None
+    tiers: str | None = None
     delimiter: str | None = None
     quoted: bool | None = None
     path_column: str | None = None
@@ -124,6 +136,9 @@ class Folder(CorpusBuilder):
     Start and end (or start and duration) are seconds or hh:mm:ss, or what a column's name says (`start_ms`,
     `end_frame`); numbers far beyond the end of the recording are taken for frames or milliseconds, and a warning says
     so. 0 to 0, -1 to -1 and empty cells stand for the whole recording.
+
+    Without a table, files of annotations are read: `talk.eaf` (or `talk.srt`, `talk.vtt`) beside the recording
+    `talk.pose`. Each annotation of the chosen tiers is a clip, its value the text, its participant the signer.
 
     Args:
         data_dir (`str`):
@@ -180,16 +195,17 @@ class Folder(CorpusBuilder):
         return tuple(split for split in SPLITS if split in present)
 
     def list_clips(self, split: str) -> list[ClipEntry]:
-        rows = [(entry, line) for entry, line in self._rows if entry.split == split]
+        rows = [(entry, place) for entry, place in self._rows if entry.split == split]
         missing = [entry.source for entry, _ in rows if not clip_exists(entry.source)]
-        self.report_missing(split, [os.path.relpath(path, self._table.parent) for path in missing], len(rows), "clips")
+        base = self.folder if self._annotation_files else self._table.parent
+        self.report_missing(split, [os.path.relpath(path, base) for path in missing], len(rows), "clips")
         clips = []
-        for entry, line in rows:
+        for entry, place in rows:
             if not clip_exists(entry.source):
                 continue
             if not entry.text.strip() and not entry.gloss:
-                self.report(split, entry.sample_id, f"{self._table.name}, line {line}: neither text nor gloss")
-                self.say(f"{self._table}, line {line}: neither text, gloss nor label: {entry.sample_id} is left out")
+                self.report(split, entry.sample_id, f"{os.path.basename(place)}: neither text nor gloss")
+                self.say(f"{place}: neither text, gloss nor label: {entry.sample_id} is left out")
                 continue
             clips.append(entry)
         return clips
@@ -198,10 +214,15 @@ class Folder(CorpusBuilder):
         return self.read_source(entry, self.config.person, self.config.estimator)
 
     def source_files(self, data_dir: str | None, options: dict[str, Any]) -> Iterable[str]:
-        """The table, and what it names: clips may be videos, and lie beside a table outside of `data_dir`."""
+        """The labels, and what they name: clips may be videos, and lie beside a table outside of `data_dir`."""
         if data_dir is None:
             return
         try:
+            annotated = _annotation_files(Path(data_dir), *map(options.get, ("metadata", "annotations", "tiers")))
+            for labels in annotated:
+                yield from files_behind(labels, options.get("estimator") is not None)
+            if annotated:
+                return
             table = _find_table(Path(data_dir), options.get("metadata"))
             rows = read_table(table, options.get("delimiter"), options.get("quoted"))
         except (ValueError, OSError):  # for the build to say
@@ -213,7 +234,8 @@ class Folder(CorpusBuilder):
                 yield from files_of(_source(table, path, options.get("estimator")))
 
     def _split_generators(self, dl_manager: Any) -> Any:
-        self.__dict__.pop("_rows", None)  # what there is to say is said for each build
+        for name in ("_rows", "_annotation_files"):
+            self.__dict__.pop(name, None)  # what there is to say is said for each build
         return super()._split_generators(dl_manager)
 
     @cached_property
@@ -221,8 +243,28 @@ class Folder(CorpusBuilder):
         return _find_table(self.folder, self.config.metadata)
 
     @cached_property
-    def _rows(self) -> list[tuple[ClipEntry, int]]:
-        """Every row of the table, with its line; `source` is a path that need not exist."""
+    def _annotation_files(self) -> list[Path]:
+        """Empty if there is a table."""
+        return _annotation_files(self.folder, self.config.metadata, self.config.annotations, self.config.tiers)
+
+    @cached_property
+    def _rows(self) -> list[tuple[ClipEntry, str]]:
+        """Every clip with the place of its label, a file and line; `source` is a path that need not exist."""
+        return self._annotated_rows() if self._annotation_files else self._table_rows()
+
+    def _annotated_rows(self) -> list[tuple[ClipEntry, str]]:
+        prefers_video = self.config.estimator is not None
+        found = annotated_clips(self.folder, self._annotation_files, self.config.tiers, prefers_video)
+        for note in found.notes:
+            self.say(note)
+        if not found.entries:
+            raise ValueError(
+                f"{self.folder}: expected annotations with values, found none: label them, or give tiers="
+            )
+        self._say_unknown_languages()
+        return list(zip(self._with_made_splits(found.entries), found.places))
+
+    def _table_rows(self) -> list[tuple[ClipEntry, str]]:
         rows = read_table(self._table, self.config.delimiter, self.config.quoted)
         if not rows:
             raise ValueError(f"{self._table}: expected a line for each clip, received an empty table")
@@ -233,7 +275,7 @@ class Folder(CorpusBuilder):
             entries = self._with_made_splits(entries)
         else:
             self._say_shared_signers(entries)
-        return [(entry, row.line) for entry, row in zip(entries, rows)]
+        return [(entry, f"{self._table}, line {row.line}") for entry, row in zip(entries, rows)]
 
     def _columns(self, names: Sequence[str]) -> dict[str, str | None]:
         """For each meaning the column that has it."""
@@ -272,9 +314,12 @@ class Folder(CorpusBuilder):
         unused = [name for name in names if name not in columns.values()]
         if unused:
             self.say(f"{self._table.name}: columns that are not used: {listed(unused)}")
+        self._say_unknown_languages()
+        return columns
+
+    def _say_unknown_languages(self) -> None:
         if UNKNOWN in (self.sign_language, self.spoken_language):
             self.say("sign_language and spoken_language are unknown: name them, prompts and data card need them")
-        return columns
 
     def _entry(self, row: TableRow, columns: dict[str, str | None]) -> ClipEntry:
         cells = {meaning: row.cells.get(column, "").strip() if column else "" for meaning, column in columns.items()}
@@ -345,6 +390,18 @@ class Folder(CorpusBuilder):
             self.say("signers are not known: the same people may be in several splits")
 
 
+def _annotation_files(
+    folder: Path, metadata: str | None, annotations: str | None = None, tiers: str | None = None
+) -> list[Path]:
+    """The files of annotations that take the place of a table; none if there is one."""
+    if annotations is not None and metadata is not None:
+        raise ValueError("expected metadata= or annotations=, received both: leave one out")
+    if metadata is not None or not folder.is_dir():
+        return []
+    has_table = any(path.suffix.lower() in _TABLES for path in folder.iterdir())
+    return find_annotation_files(folder, annotations) if annotations or tiers or not has_table else []
+
+
 def _find_table(folder: Path, metadata: str | None) -> Path:
     """The table in `folder` that `metadata` names, or the only one that is there.
 
@@ -366,7 +423,7 @@ def _find_table(folder: Path, metadata: str | None) -> Path:
         found += f" (save {others[0]} as one of these)"
     raise FileNotFoundError(
         f"{folder}: expected one table (.csv, .tsv or .jsonl) with a line for each clip, received {found}: "
-        "name it metadata.csv or give metadata="
+        "name it metadata.csv or give metadata=, or put a .eaf or .srt file beside each recording"
     )
 
 

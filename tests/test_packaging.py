@@ -55,7 +55,7 @@ class _Import:
 
 
 # Where the name to import is not the one to install.
-_PACKAGE_NAMES = {"PIL": "pillow", "yaml": "pyyaml"}
+_PACKAGE_NAMES = {"PIL": "pillow", "yaml": "pyyaml", "webvtt": "webvtt-py", "pympi": "pympi-ling"}
 
 _NOT_IMPORTED = {
     "accelerate": "transformers' Trainer wants it",

@@ -18,10 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         required=True,
         metavar="FOLDER",
-        help="folder of clips with a table (metadata.csv: path; label, text or gloss; signer), folder that "
-        "build-dataset wrote, or NAME[:CONFIG] of a corpus",
+        help="folder of clips with a table (metadata.csv: path; label, text or gloss; signer), folder of recordings "
+        "with annotations beside them (.eaf, .srt, .vtt), folder that build-dataset wrote, or NAME[:CONFIG] of a "
+        "corpus",
     )
     parser.add_argument("--data-dir", metavar="DIR", help="folder of a corpus that --data names")
+    parser.add_argument(
+        "--tiers", metavar="NAMES", help="tiers of the .eaf files that hold the labels, between commas; such as gloss"
+    )
     parser.add_argument(
         "--out",
         default="adapted",
@@ -82,9 +86,13 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"expected --batch-size of at least 1, received {args.batch_size}")
     fields = vars(args)
     names = [name for name in AdaptOptions.__dataclass_fields__ if name in fields]
+    corpus_options = {} if args.tiers is None else {"tiers": args.tiers}
     try:
         with contextlib.redirect_stdout(sys.stderr):  # progress: standard output gets only the results
-            results = adapt(AdaptOptions(**{name: fields[name] for name in names}, use_cpu=args.cpu))
+            options = AdaptOptions(
+                **{name: fields[name] for name in names}, corpus_options=corpus_options, use_cpu=args.cpu
+            )
+            results = adapt(options)
     except MemoryError as error:
         raise ValueError(f"{error}, or use a smaller --batch-size") from error
     if args.json:

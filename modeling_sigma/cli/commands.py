@@ -12,6 +12,10 @@ COMMANDS = {  # name -> (module, one line of help that begins with a verb)
     "finetune": ("modeling_sigma.cli.finetune", "fine-tune a model for isolated signs, glosses or translation"),
     "adapt": ("modeling_sigma.cli.adapt", "adapt a trained model to your own clips: other signs, signers, languages"),
     "evaluate": ("modeling_sigma.cli.evaluate", "score predictions against references"),
+    "transcribe": (
+        "modeling_sigma.cli.transcribe",
+        "transcribe recordings: find their signs, for ELAN or as subtitles",
+    ),
     "trim-vocabulary": ("modeling_sigma.cli.trim_vocabulary", "remove the tokens that a model's texts never use"),
     "export": ("modeling_sigma.cli.export", "export a trained model to ONNX, or check an exported one"),
     "view": ("modeling_sigma.cli.view", "draw a clip, what a model sees in it, or training curves"),

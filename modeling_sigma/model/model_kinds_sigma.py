@@ -64,6 +64,8 @@ class ModelKind:
         return not self.has_labels and any(PIPELINE_KINDS[name].writes for name in self.pipelines)
 
 
+# The pipeline that finds signs in recordings.
+TRANSCRIPTION = "sign-transcription"
 # The pipeline that every kind serves.
 FEATURES = "sign-feature-extraction"
 
@@ -75,6 +77,7 @@ PIPELINE_KINDS: Mapping[str, PipelineKind] = MappingProxyType(
             PipelineKind("isolated-sign-recognition", "pipeline_sigma", "IsolatedSignRecognitionPipeline"),
             PipelineKind("continuous-sign-recognition", "pipeline_sigma", "ContinuousSignRecognitionPipeline"),
             PipelineKind("sign-text-retrieval", "pipeline_retrieval_sigma", "SignTextRetrievalPipeline", writes=False),
+            PipelineKind(TRANSCRIPTION, "pipeline_transcription_sigma", "SignTranscriptionPipeline", writes=False),
             PipelineKind(FEATURES, "pipeline_features_sigma", "SignFeatureExtractionPipeline", writes=False),
         )
     }
@@ -107,7 +110,7 @@ MODEL_KINDS: MutableMapping[str, ModelKind] = {
             "SigmaForSequenceClassification",
             "modeling_sigma_heads",
             "AutoModelForSequenceClassification",
-            ("isolated-sign-recognition", FEATURES),
+            ("isolated-sign-recognition", TRANSCRIPTION, FEATURES),
             head="classification",
             tasks=("islr",),
             label_layer="classifier",
@@ -117,7 +120,7 @@ MODEL_KINDS: MutableMapping[str, ModelKind] = {
             "SigmaForCTC",
             "modeling_sigma_heads",
             "AutoModelForCTC",
-            ("continuous-sign-recognition", FEATURES),
+            ("continuous-sign-recognition", TRANSCRIPTION, FEATURES),
             head="ctc",
             tasks=("cslr",),
             label_layer="ctc_head",

@@ -17,7 +17,7 @@ PART_LABELS = MappingProxyType({"body": "body", "left_hand": "left hand", "right
 
 # The bones of the graph, except for the star from the tip of the nose to all of the face, and with the line of the
 # shoulders, which the graph lacks.
-_BONES = MappingProxyType(
+BONES = MappingProxyType(
     {
         **PART_EDGES,
         "body": (*PART_EDGES["body"], (3, 4)),
@@ -106,7 +106,7 @@ def _draw_part(
     width, radius = _STROKES[part]
     seen = scores > SCORE_THRESHOLD
     where = [(float(x), float(y)) for x, y in points]
-    for start, stop in _BONES[part]:
+    for start, stop in BONES[part]:
         if seen[start] and seen[stop]:
             share = _NOSE_WIDTH if part == "body" and start == _NOSE else width
             draw.line([where[start], where[stop]], fill=color, width=max(_OVERSAMPLING, round(share * height)))

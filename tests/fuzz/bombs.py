@@ -25,6 +25,7 @@ from modeling_sigma.hub.card_facts import read_facts
 from modeling_sigma.inference.embedding_index import EmbeddingIndex
 from modeling_sigma.inference.sign_dictionary import SignDictionary
 from modeling_sigma.io import load_label_file
+from modeling_sigma.io.annotations import read_annotations
 from modeling_sigma.io.text_files import read_lines
 from modeling_sigma.metrics.prediction_files import read_sample_texts
 from modeling_sigma.training.arguments import ModelArguments, read_config
@@ -461,7 +462,37 @@ def _with_small_counts(raw: bytes, count: int) -> bytes:
     return raw[:start] + raw[start:].replace(varint(2 * count, length), varint(20, length))
 
 
+def _many_attributes() -> bytes:
+    return b"<a " + b" ".join(b'a%d=""' % number for number in range(700_000)) + b"/>"
+
+
+def _long_chain() -> bytes:
+    row = (
+        '<ANNOTATION><REF_ANNOTATION ANNOTATION_ID="a%d" ANNOTATION_REF="a%d" PREVIOUS_ANNOTATION="a%d"/></ANNOTATION>'
+    )
+    rows = "".join(row % (number, 1, number - 1) for number in range(2, 80_000))
+    return f'<ANNOTATION_DOCUMENT><TIER TIER_ID="t">{rows}</TIER></ANNOTATION_DOCUMENT>'.encode()
+
+
 def _texts() -> _Rows:
+    annotations = lambda file: lambda folder: read_annotations(folder / file)
+    yield "eaf: elements", "a.eaf", lambda: b"<a>" + b"<b/>" * (_SIZE // 4) + b"</a>", annotations("a.eaf")
+    yield "eaf: deep", "a.eaf", lambda: b"<a>" * (_SIZE // 3), annotations("a.eaf")
+    yield "eaf: attributes", "a.eaf", _many_attributes, annotations("a.eaf")
+    yield "eaf: one long chain", "a.eaf", _long_chain, annotations("a.eaf")
+    yield (
+        "vtt: cues",
+        "a.vtt",
+        lambda: b"WEBVTT\n\n" + b"00:01.000 --> 00:02.000\na\n\n" * 300_000,
+        annotations("a.vtt"),
+    )
+    yield "srt: arrows", "a.srt", lambda: b"1\n00:00:01,000" + b" -->" * (_SIZE // 4), annotations("a.srt")
+    yield (
+        "annotations, tsv: times",
+        "a.tsv",
+        lambda: b"start\tend\tvalue\n" + b"1\t2\t\n" * (_SIZE // 5),
+        annotations("a.tsv"),
+    )
     table = lambda folder, name: [
         (glosses_of(text), sentence_of(text, "x")) for row in read_table(folder / name) for text in row.cells.values()
     ]

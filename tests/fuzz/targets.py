@@ -33,6 +33,13 @@ from modeling_sigma.inference.load_pipeline import load_pipeline
 from modeling_sigma.inference.model_config import load_model_config
 from modeling_sigma.inference.sign_dictionary import SignDictionary
 from modeling_sigma.io import load_clip, load_label_file
+from modeling_sigma.io.annotations import (
+    ANNOTATION_SUFFIXES,
+    AnnotatedRecording,
+    Annotation,
+    annotation_text,
+    read_annotations,
+)
 from modeling_sigma.io.dot_pose_names import MEDIAPIPE_HAND
 from modeling_sigma.io.load_clip import clip_names
 from modeling_sigma.model.pose_clip import PoseClip
@@ -307,6 +314,24 @@ def _evaluate(task: str, *arguments: str) -> Callable[[Path], None]:
     return _command("evaluate", "--task", task, "--references", "DIR/references.json", "--json", *arguments)
 
 
+def _annotations(words: Mutation, trees: Mutation) -> list[Target]:
+    rows = (
+        Annotation(0.5, 1.25, "HELLO", "signs", "Ada", (("HELLO", 0.7), ("YOU", 0.2))),
+        Annotation(1.0, 2.0, "I & you", "signs"),
+    )
+    recording = AnnotatedRecording(rows, media=("a.mp4",), model="m", vocabulary=("HELLO",))
+    return [
+        Target(
+            f"annotations, {suffix[1:]}",
+            f"a{suffix}",
+            [annotation_text(recording, suffix).encode()],
+            trees if suffix == ".json" else words,
+            lambda folder, suffix=suffix: read_annotations(folder / f"a{suffix}"),
+        )
+        for suffix in ANNOTATION_SUFFIXES
+    ]
+
+
 def _read_folder(folder: Path, table: str) -> None:
     builder = Folder(data_dir=folder, cache_dir=folder / "cache", metadata=table)
     for split in builder.available_splits():
@@ -412,6 +437,7 @@ def _tables_and_texts() -> list[Target]:
             {**references, "predictions.json": as_json[1]},
             0.15,
         ),
+        *_annotations(one_of(spoil_text, spoil_text, spoil_bytes), trees),
         Target(
             "label file",
             "labels.test",

@@ -44,7 +44,8 @@ class AdaptOptions:
         model (`str`):
             The trained model: a folder, or a name on the Hub.
         data (`str`):
-            A folder with a table of clips, a folder made by `build-dataset`, or `NAME[:CONFIG]` of a corpus.
+            A folder with a table of clips or with annotated recordings, a folder made by `build-dataset`, or
+            `NAME[:CONFIG]` of a corpus.
         out (`str`):
             The folder for the adapted model; with LoRA, its subfolder `adapter` holds the adapter alone.
         task (`str`, *optional*, defaults to `"auto"`):

@@ -1,0 +1,107 @@
+"""From a recording to annotations: signs with times and scores, or sentences where a generative model is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from modeling_sigma.inference.load_pipeline import load_pipeline
+from modeling_sigma.inference.model_config import saved_kind
+from modeling_sigma.io.annotations import Annotation
+from modeling_sigma.jobs.progress import no_progress
+from modeling_sigma.model.model_kinds_sigma import TRANSCRIPTION, served_pipelines
+from modeling_sigma.model.pose_clip import PoseClip
+
+
+SIGN_TIER, SENTENCE_TIER = "signs", "sentences"
+_TRANSLATION = "sign-language-translation"
+# Pieces in which a generative model reads a recording, cut at pauses where there are any.
+_PIECE_SECONDS = 10.0
+_DECIMALS = 3  # milliseconds, and scores as files of annotations hold them
+
+
+class Transcriber:
+    """A trained model that annotates recordings.
+
+    Args:
+        model (`str` or `Path`):
+            The folder of a model, or its name on the Hub: one with a label head or frame scores finds signs, a
+            generative model writes sentences.
+        labels (`Sequence[str]`, *optional*):
+            Those of a label head's labels to choose among.
+        language (`str`, *optional*, defaults to `"English"`):
+            The spoken language of the sentences.
+        top_k (`int`, *optional*, defaults to 5):
+            How many labels with scores each sign gets.
+        device (`str`, *optional*):
+            Where the model computes, as in [`load_pipeline`].
+
+    Attributes:
+        tier (`str`): `"signs"` or `"sentences"`.
+        vocabulary (`tuple[str, ...]`): The signs that the model can name; empty if it writes freely.
+
+    Raises:
+        ValueError: for a model that does neither, or labels that it does not have.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        labels: Sequence[str] | None = None,
+        language: str = "English",
+        top_k: int = 5,
+        device: str | None = None,
+    ) -> None:
+        served = served_pipelines(saved_kind(model))
+        task = next((name for name in (TRANSCRIPTION, _TRANSLATION) if name in served), None)
+        if task is None:
+            raise ValueError(
+                f"{model}: expected a model that names signs or writes, found one for {next(iter(served))}"
+            )
+        if labels is not None and task != TRANSCRIPTION:
+            raise ValueError(
+                f"{model}: expected labels with a model that names signs, received them for one that writes"
+            )
+        self._predictor = load_pipeline(model, task, device)
+        self.tier = SIGN_TIER if task == TRANSCRIPTION else SENTENCE_TIER
+        self.vocabulary: tuple[str, ...] = ()
+        self._options: dict[str, Any] = {"language": language}
+        if task == TRANSCRIPTION:
+            config = self._predictor.model.config
+            names = [name for number, name in sorted(config.id2label.items())]
+            if hasattr(self._predictor.model, "ctc_head"):
+                del names[config.ctc_blank_id]
+            self.vocabulary = tuple(names if labels is None else labels)
+            self._options = {"top_k": top_k, **({} if labels is None else {"labels": list(labels)})}
+
+    def __call__(self, clip: PoseClip, progress: Callable[[int, int], None] = no_progress) -> tuple[Annotation, ...]:
+        """The annotations of a recording, in the order of time.
+
+        Args:
+            clip ([`PoseClip`]):
+                The recording, of any length, with a frame rate.
+            progress (*optional*):
+                Called with the pieces done and in all.
+
+        Raises:
+            ValueError: for a recording without a frame rate, or in which nobody is seen.
+        """
+        if self.tier == SENTENCE_TIER:
+            found = self._predictor(clip, window_seconds=_PIECE_SECONDS, **self._options)
+            progress(1, 1)
+            return tuple(
+                Annotation(segment["start"], segment["end"], segment["text"], self.tier)
+                for segment in found["segments"]
+                if segment["text"]
+            )
+        return tuple(
+            Annotation(
+                round(sign["start"], _DECIMALS),
+                round(sign["end"], _DECIMALS),
+                sign["label"],
+                self.tier,
+                scores=tuple((guess["label"], round(guess["score"], _DECIMALS)) for guess in sign["candidates"]),
+            )
+            for sign in self._predictor(clip, progress=progress, **self._options)
+        )
