@@ -43,18 +43,19 @@ def run(args: argparse.Namespace) -> int:
     """Predicts every file in which somebody is seen; returns 1 if some could not be read or showed nobody, else 0."""
     from modeling_sigma.cli.quiet_libraries import silence_transformers
     from modeling_sigma.inference.load_pipeline import load_pipeline
+    from modeling_sigma.inference.prediction_options import PREDICTING, prediction_options
 
     if args.top_k < 1 or args.batch_size < 1:
         raise ValueError("expected --top-k and --batch-size of at least 1")
     silence_transformers()
     labels = None if args.labels is None else read_labels(args.labels)
     predictor = load_pipeline(args.model, "isolated-sign-recognition" if labels else None, args.device)
-    if predictor.task not in _OPTIONS:
+    if predictor.task not in PREDICTING:
         raise ValueError(
-            f"{args.model}: expected a model that predicts ({', '.join(_OPTIONS)}), found one for {predictor.task}: "
+            f"{args.model}: expected a model that predicts ({', '.join(PREDICTING)}), found one for {predictor.task}: "
             "see `sigma-slu index`"
         )
-    options = _OPTIONS[predictor.task](args, labels)
+    options = prediction_options(predictor.task, args.top_k, args.language, labels)
     results: list[dict[str, Any]] = []
     files = _expand(args.files)
     for chunk in _progress(files):
@@ -92,6 +93,7 @@ def _expand(files: list[str]) -> list[str]:
 def _predict_files(
     predictor: Any, files: list[str], args: argparse.Namespace, options: dict[str, Any]
 ) -> list[dict[str, Any]]:
+    from modeling_sigma.inference.prediction_options import candidates_of
     from modeling_sigma.io import load_clip
     from modeling_sigma.io.reading_errors import naming_file
     from modeling_sigma.jobs.retrying import with_retries
@@ -113,28 +115,8 @@ def _predict_files(
         for row, output in zip(
             rows, predictor(clips, batch_size=args.batch_size, allow_unseen=True, **options), strict=True
         ):
-            candidates = output if isinstance(output, list) else [output]
-            results[row]["predictions"] = candidates[: args.top_k]
+            results[row]["predictions"] = candidates_of(output, args.top_k)
     return results
-
-
-def _isolated_options(args: argparse.Namespace, labels: list[str] | None) -> dict[str, Any]:
-    options = {"top_k": args.top_k, "language": args.language}
-    return options if labels is None else {**options, "labels": labels}
-
-
-def _translation_options(args: argparse.Namespace, labels: None) -> dict[str, Any]:
-    options: dict[str, Any] = {"language": args.language}
-    if args.top_k > 1:
-        options.update(num_return_sequences=args.top_k, num_beams=max(4, args.top_k))
-    return options
-
-
-_OPTIONS = {
-    "isolated-sign-recognition": _isolated_options,
-    "continuous-sign-recognition": lambda args, labels: {"language": args.language},
-    "sign-language-translation": _translation_options,
-}
 
 
 def _print_lines(results: list[dict[str, Any]], num_files: int) -> None:

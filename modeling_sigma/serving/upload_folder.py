@@ -11,13 +11,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 
-def open_folder() -> Path:
-    """Makes the folder of this server and deletes those of servers that have ended.
+def open_upload_folder(name: str) -> Path:
+    """Makes the folder of this server and deletes those of servers of this name that have ended.
 
-    Everything temporary goes there: what gradio and its upload parser write, and what workers do. A killed server
-    deletes nothing, but it does let go of its lock.
+    Everything temporary goes there, of this process and of those that it starts. A killed server deletes nothing, but
+    it does let go of its lock.
     """
-    home = Path(tempfile.gettempdir()) / f"sigma-space-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    home = Path(tempfile.gettempdir()) / f"{name}-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
     home.mkdir(mode=0o700, exist_ok=True)
     for lock in home.glob("*.lock"):
         try:
@@ -30,7 +30,7 @@ def open_folder() -> Path:
     lock = FileLock(folder.with_suffix(".lock"))
     lock.acquire()
     atexit.register(_close, folder, lock)
-    os.environ["TMPDIR"] = os.environ["GRADIO_TEMP_DIR"] = tempfile.tempdir = str(folder)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     return folder
 
 
