@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -19,11 +20,11 @@ def open_upload_folder(name: str) -> Path:
     """
     home = Path(tempfile.gettempdir()) / f"{name}-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
     home.mkdir(mode=0o700, exist_ok=True)
-    for lock in home.glob("*.lock"):
+    for path in home.glob("*.lock"):
         try:
-            with FileLock(lock, timeout=0):
-                shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
-                lock.unlink()
+            with FileLock(path, timeout=0):
+                shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+                path.unlink()
         except Timeout:
             continue  # that server is running
     folder = Path(tempfile.mkdtemp(dir=home))
@@ -34,6 +35,6 @@ def open_upload_folder(name: str) -> Path:
     return folder
 
 
-def _close(folder: Path, lock: FileLock) -> None:
+def _close(folder: Path, lock: Any) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     lock.release()
