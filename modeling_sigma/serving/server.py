@@ -49,7 +49,7 @@ def serve(settings: ServiceSettings, host: str = "127.0.0.1", port: int = 8000, 
         from uvicorn.supervisors import Multiprocess
     except ImportError as error:
         raise MissingExtraError(
-            f'the service needs its own extra ({one_line(error)}): pip install -e ".[serve]" in the folder of sigma-slu'
+            f'the service needs an extra ({one_line(error)}): pip install -e ".[serve]" in the folder of sigma-slu'
         ) from error
     if num_workers < 1:
         raise ValueError(f"expected at least 1 process, received {num_workers}")

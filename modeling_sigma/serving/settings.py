@@ -52,5 +52,5 @@ class ServiceSettings:
         token = self.token
         if token is not None and not (token.isascii() and token.isprintable() and token and " " not in token):
             raise ValueError(
-                "expected a token of printable ASCII characters without spaces, received something else: choose another"
+                "expected a token of printable ASCII characters without spaces, received another: change it"
             )
