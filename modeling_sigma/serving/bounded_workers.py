@@ -42,6 +42,9 @@ class BoundedWorkers:
             ValueError: with a sentence for the person who asks.
         """
         worker = self._free.get()
+        while not worker.is_alive():  # somebody has killed it while it waited
+            self._replace(worker)
+            worker = self._free.get()
         try:
             answer = worker.ask(request, seconds)
         finally:
