@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from modeling_sigma import SigmaFeatureExtractor, SigmaForSequenceClassification, save_bundle
@@ -25,9 +24,10 @@ from tests.service_process import service_process
 
 
 pytestmark = pytest.mark.slow
+psutil = pytest.importorskip("psutil")
 
 TOKEN = "a-token"
-PREDICT, READER = "modeling_sigma.cli.main", "modeling_sigma.serving.reading_worker"
+READER = "modeling_sigma.serving.reading_worker"
 Address = tuple[str, int]
 
 
@@ -85,7 +85,7 @@ def received(connection: socket.socket) -> tuple[int, Any]:
     return (int(head.split()[1]), json.loads(body)) if head else (0, None)
 
 
-def processes(parent: subprocess.Popen[bytes], word: str) -> list[psutil.Process]:
+def processes(parent: subprocess.Popen[bytes], word: str) -> list[Any]:
     found = []
     for process in psutil.Process(parent.pid).children(recursive=True):
         try:
