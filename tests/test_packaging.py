@@ -72,9 +72,13 @@ _NOT_IMPORTED = {
 _ONLY_WHERE_INSTALLED = {"selenium": "clicks through the Space where there is a browser"}
 
 
+# Folders whose files import each other by name alone.
+_OWN_NAMES = ("examples/space", "examples/serving", "benchmarks", "tests")
+
+
 def _imports(*folders: str) -> list[_Import]:
     """Packages of others that the files of some folders import."""
-    ours = {path.stem for folder in ("examples/space", "benchmarks", "tests") for path in (ROOT / folder).glob("*.py")}
+    ours = {path.stem for folder in _OWN_NAMES for path in (ROOT / folder).glob("*.py")}
     ours |= {"modeling_sigma", "datasets_scripts", "examples", "benchmarks", "tests"}
     found = []
     for path in [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]:
