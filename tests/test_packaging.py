@@ -54,7 +54,7 @@ class _Import:
 
 
 # Where the name to import is not the one to install.
-_PACKAGE_NAMES = {"PIL": "pillow", "yaml": "pyyaml"}
+_PACKAGE_NAMES = {"PIL": "pillow", "faiss": "faiss-cpu", "yaml": "pyyaml"}
 
 _NOT_IMPORTED = {
     "accelerate": "transformers' Trainer wants it",
