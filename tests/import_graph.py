@@ -15,6 +15,7 @@ OUTSIDE = ("datasets_scripts", "examples", "benchmarks")
 FLOORS = (
     ("examples", "benchmarks"),
     ("cli",),
+    ("serving",),
     ("training",),
     ("inference",),
     ("datasets_scripts",),

@@ -156,7 +156,7 @@ def test_files_that_are_no_clips(capsys: pytest.CaptureFixture[str], tmp_path: P
     [
         (["--model", "head", "--labels", "others.txt"], "expected some of the model's 3 labels, received 2 others"),
         (["--model", "glosses", "--labels", "labels.txt"], "for isolated-sign-recognition (SigmaForPreTraining, "),
-        (["--model", "retrieval"], "expected a model that predicts (isolated-sign-recognition, "),
+        (["--model", "retrieval"], "expected a model that predicts (sign-language-translation, "),
         (["--model", "writer", "--labels", "clips.txt"], "clips.txt"),
         (["--model", "head", "--top-k", "0"], "--top-k and --batch-size of at least 1"),
         (

@@ -55,7 +55,13 @@ class _Import:
 
 
 # Where the name to import is not the one to install.
-_PACKAGE_NAMES = {"PIL": "pillow", "yaml": "pyyaml", "webvtt": "webvtt-py", "pympi": "pympi-ling"}
+_PACKAGE_NAMES = {
+    "PIL": "pillow",
+    "faiss": "faiss-cpu",
+    "pympi": "pympi-ling",
+    "webvtt": "webvtt-py",
+    "yaml": "pyyaml",
+}
 
 _NOT_IMPORTED = {
     "accelerate": "transformers' Trainer wants it",
@@ -63,6 +69,7 @@ _NOT_IMPORTED = {
     "tensorboard": "report_to: tensorboard",
     "onnxscript": "transformers' exporter wants it",
     "pytest-timeout": "an option in pyproject.toml",
+    "python-multipart": "the forms of FastAPI want it",
     "parameterized": "transformers' common tests want it",
     "mkdocs": "a command",
     "mkdocs-material": "the theme of the documentation",
@@ -73,9 +80,13 @@ _NOT_IMPORTED = {
 _ONLY_WHERE_INSTALLED = {"selenium": "clicks through the Space where there is a browser"}
 
 
+# Folders whose files import each other by name alone.
+_OWN_NAMES = ("examples/space", "examples/serving", "benchmarks", "tests")
+
+
 def _imports(*folders: str) -> list[_Import]:
     """Packages of others that the files of some folders import."""
-    ours = {path.stem for folder in ("examples/space", "benchmarks", "tests") for path in (ROOT / folder).glob("*.py")}
+    ours = {path.stem for folder in _OWN_NAMES for path in (ROOT / folder).glob("*.py")}
     ours |= {"modeling_sigma", "datasets_scripts", "examples", "benchmarks", "tests"}
     found = []
     for path in [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]:

@@ -186,7 +186,8 @@ def test_an_attack_harms_nobody_else(attack: str, server: Server, folder: Path) 
 def test_a_worker_without_memory_says_so(folder: Path) -> None:
     """And is told to end: the next request gets all of the memory again."""
     space, model = ROOT / "examples" / "space", str(folder / "writer")
-    code = f"import sys; sys.path.insert(0, {str(space)!r}); import limits; limits.WORK_MEMORY = 20_000_000; "
+    code = f"import sys; sys.path.insert(0, {str(space)!r})\n"
+    code += "from modeling_sigma.serving import request_limits; request_limits.WORK_MEMORY = 20_000_000; "
     request = {"file": str(_frames(folder, 1500)), "model": model, "language": "English", "texts": [], "dark": False}
     found = subprocess.run(
         [sys.executable, "-c", code + "import worker; worker.main()", model],

@@ -8,18 +8,22 @@ Works offline. Videos are offered where a pose estimator is installed.
 from __future__ import annotations
 
 import os
+import sys
+import threading
+from contextlib import nullcontext
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 
 import gradio as gr
-from limits import MAX_CHARACTERS, MAX_FILE_SIZE, MAX_WAITING, check_texts
-from uploads import open_folder
-from workers import Workers
+from limits import MAX_FILE_SIZE, MAX_WAITING, NUM_WORKERS, VIDEO_SECONDS, WORK_SECONDS
 
 from datasets_scripts.synthetic import SyntheticSigns
 from modeling_sigma.io import save_clip
 from modeling_sigma.io.load_clip import VIDEO_SUFFIXES
+from modeling_sigma.serving.bounded_workers import BoundedWorkers
+from modeling_sigma.serving.request_limits import MAX_CHARACTERS, check_texts
+from modeling_sigma.serving.upload_folder import open_upload_folder
 
 
 LANGUAGES = ("English", "German", "Chinese")
@@ -74,7 +78,10 @@ class Reader:
 
     def __init__(self, models: dict[str, str]) -> None:
         self.models = models
-        self.workers = Workers(next(iter(models.values())))
+        command = [sys.executable, str(Path(__file__).with_name("worker.py")), next(iter(models.values()))]
+        self.workers = BoundedWorkers(command, NUM_WORKERS)
+        # One worker stays free of videos, which take minutes.
+        self.videos = threading.Semaphore(max(1, NUM_WORKERS - 1))
 
     def read(self, file: str | None, model: str, language: str, texts: str, dark: bool) -> tuple[str, str, str, str]:
         """Message, result, moving skeleton and picture of a file, all as HTML."""
@@ -84,7 +91,9 @@ class Reader:
             lines = [line.strip() for line in texts.splitlines() if line.strip()]
             check_texts(lines)
             request = {"file": file, "model": self.models[model], "language": language, "texts": lines, "dark": dark}
-            answer = self.workers.ask(request, is_video=Path(file).suffix.lower() in VIDEO_SUFFIXES)
+            is_video = Path(file).suffix.lower() in VIDEO_SUFFIXES
+            with self.videos if is_video else nullcontext():
+                answer = self.workers.ask(request, VIDEO_SECONDS if is_video else WORK_SECONDS)
         except ValueError as error:
             said = str(error).replace(self.models[model], model)  # no paths of the server
             said = said.replace(str(file), Path(file).name) if file else said
@@ -139,7 +148,8 @@ def build_app(models: dict[str, str], folder: Path) -> gr.Blocks:
 
 
 if __name__ == "__main__":
-    folder = open_folder()
+    folder = open_upload_folder("sigma-space")
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
     examples = folder / "examples"
     examples.mkdir()
     app = build_app(model_names(), examples)

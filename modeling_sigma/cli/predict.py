@@ -52,20 +52,19 @@ def run(args: argparse.Namespace) -> int:
     """Predicts every file in which somebody is seen; returns 1 if some could not be read or showed nobody, else 0."""
     from modeling_sigma.cli.quiet_libraries import silence_transformers
     from modeling_sigma.inference.load_pipeline import load_pipeline
+    from modeling_sigma.inference.prediction_options import PREDICTING, prediction_options
 
     if args.top_k < 1 or args.batch_size < 1:
         raise ValueError("expected --top-k and --batch-size of at least 1")
     silence_transformers()
     labels = None if args.labels is None else read_labels(args.labels)
     predictor = load_pipeline(args.model, "isolated-sign-recognition" if labels else None, args.device)
-    if predictor.task not in _OPTIONS:
+    if predictor.task not in PREDICTING:
         raise ValueError(
-            f"{args.model}: expected a model that predicts ({', '.join(_OPTIONS)}), found one for {predictor.task}: "
+            f"{args.model}: expected a model that predicts ({', '.join(PREDICTING)}), found one for {predictor.task}: "
             "see `sigma-slu index`"
         )
-    if args.prediction_set is not None and predictor.task != "isolated-sign-recognition":
-        raise ValueError(f"--prediction-set is for models that rank labels, found one for {predictor.task}")
-    options = _OPTIONS[predictor.task](args, labels)
+    options = prediction_options(predictor.task, args.top_k, args.language, labels, args.prediction_set)
     results: list[dict[str, Any]] = []
     files = _expand(args.files)
     estimator = estimator_for(args, files)
@@ -108,6 +107,7 @@ def _expand(files: list[str]) -> list[str]:
 def _predict_files(
     predictor: Any, files: list[str], args: argparse.Namespace, options: dict[str, Any], estimator: Any
 ) -> list[dict[str, Any]]:
+    from modeling_sigma.inference.prediction_options import clip_result
     from modeling_sigma.io import load_clip
     from modeling_sigma.io.reading_errors import naming_file
     from modeling_sigma.jobs.retrying import with_retries
@@ -129,40 +129,8 @@ def _predict_files(
         for row, output in zip(
             rows, predictor(clips, batch_size=args.batch_size, allow_unseen=True, **options), strict=True
         ):
-            candidates = output if isinstance(output, list) else [output]
-            is_set = options.get("prediction_set") is not None
-            results[row].update(_about_clip(candidates))
-            results[row]["predictions"] = candidates if is_set else candidates[: args.top_k]
+            results[row].update(clip_result(output, None if args.prediction_set is not None else args.top_k))
     return results
-
-
-def _about_clip(candidates: list[dict[str, Any]]) -> dict[str, Any]:
-    """What a calibrated model says about the clip as a whole, taken out of its answers."""
-    about: dict[str, Any] = {}
-    for candidate in candidates:
-        about.update({name: candidate.pop(name) for name in ("unknown", "reason") if name in candidate})
-    return about
-
-
-def _isolated_options(args: argparse.Namespace, labels: list[str] | None) -> dict[str, Any]:
-    options: dict[str, Any] = {"top_k": args.top_k, "language": args.language}
-    if args.prediction_set is not None:
-        options["prediction_set"] = args.prediction_set
-    return options if labels is None else {**options, "labels": labels}
-
-
-def _translation_options(args: argparse.Namespace, labels: None) -> dict[str, Any]:
-    options: dict[str, Any] = {"language": args.language}
-    if args.top_k > 1:
-        options.update(num_return_sequences=args.top_k, num_beams=max(4, args.top_k))
-    return options
-
-
-_OPTIONS = {
-    "isolated-sign-recognition": _isolated_options,
-    "continuous-sign-recognition": lambda args, labels: {"language": args.language},
-    "sign-language-translation": _translation_options,
-}
 
 
 def _print_lines(results: list[dict[str, Any]], num_files: int) -> None:
