@@ -164,7 +164,7 @@ def main() -> None:
         return DataLoader(data, batch_sampler=sampler, collate_fn=collator, num_workers=workers,
                           pin_memory=device.type == "cuda")  # fmt: skip
 
-    lengths = data.lengths(96, AUGMENTATION)
+    lengths = data.lengths(processor.feature_extractor)
     results: dict[str, Any] = {"parameters": sum(parameter.numel() for parameter in model.parameters())}
     ways = samplers(lengths, args.budget)
     for name, sampler in ways.items():

@@ -14,6 +14,7 @@ import torch
 from training_factories import WORDS, label_task, tiny_arguments, tiny_rows, tiny_trainer
 
 from modeling_sigma.hub.bundle import save_bundle
+from modeling_sigma.model.feature_extraction_sigma import SigmaFeatureExtractor
 from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, ModelKind
 from modeling_sigma.model.modeling_sigma_heads import (
     SigmaForConditionalGeneration,
@@ -259,3 +260,11 @@ def test_average_needs_its_file(tmp_path: Path) -> None:
     average = WeightAverage(torch.nn.Linear(2, 2), 0.9)
     with pytest.raises(ValueError, match="written without ema_decay"):
         average.load(tmp_path)
+
+
+def test_lengths_are_the_most_that_a_model_may_read() -> None:
+    data = ClipDataset(tiny_rows(3))
+    frames = data.rows["num_frames"]
+    extractor = SigmaFeatureExtractor(max_frames=6, augmentation={"speed": 0.5})
+    assert data.lengths(extractor) == [min(6, -(-3 * count // 2)) for count in frames]
+    assert data.lengths(SigmaFeatureExtractor(max_frames=40, frame_sampling="interpolate")) == [40] * 3

@@ -128,7 +128,7 @@ class SigmaTrainer(Trainer):
             )
         extractor = getattr(self.processing_class, "feature_extractor", self.processing_class)
         sampler = FrameBudgetSampler(
-            self.train_dataset.lengths(extractor.max_frames, extractor.augmentation),
+            self.train_dataset.lengths(extractor),
             max_clips=args.per_device_train_batch_size,
             frames_per_batch=args.frames_per_batch,
             num_parts=args.world_size * args.gradient_accumulation_steps,

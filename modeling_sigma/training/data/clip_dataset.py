@@ -11,6 +11,7 @@ import numpy as np
 from torch.utils.data import Dataset, IterableDataset
 
 from datasets_scripts.schema import decode_clip
+from modeling_sigma.model.feature_extraction_sigma import SigmaFeatureExtractor
 from modeling_sigma.model.pose_augmentation import PoseAugmentation
 from modeling_sigma.model.pose_clip import PoseClip
 
@@ -68,10 +69,13 @@ class ClipDataset(Dataset):
             generator=None if epoch is None else np.random.default_rng([self.seed, epoch, index]),
         )
 
-    def lengths(self, max_frames: int, augmentation: dict[str, float] | None = None) -> list[int]:
-        """The largest number of frames that the model may read of each clip: augmentation can make clips longer."""
-        stretch = 1 + PoseAugmentation.from_dict(augmentation or {}).speed
-        return [min(max_frames, ceil(num_frames * stretch)) for num_frames in self.rows["num_frames"]]
+    def lengths(self, extractor: SigmaFeatureExtractor) -> list[int]:
+        """The largest number of frames that a model may read of each clip: augmentation can make clips longer, and
+        interpolation makes all of them equally long."""
+        if extractor.frame_sampling == "interpolate":
+            return [extractor.max_frames] * len(self)
+        stretch = 1 + PoseAugmentation.from_dict(extractor.augmentation or {}).speed
+        return [min(extractor.max_frames, ceil(num_frames * stretch)) for num_frames in self.rows["num_frames"]]
 
 
 class BatchStream(IterableDataset):
