@@ -141,6 +141,16 @@ def test_a_folder_without_code_loads_with_the_package(bundle: Path, tmp_path: Pa
         assert json.loads(content) == json.loads(before) if name.endswith(".json") else content == before, name
 
 
+def test_a_model_with_code_is_saved_without_it(bundle: Path, tmp_path: Path) -> None:
+    """Loaded from a bundle, model and processor remember its code; the new folder has none to name."""
+    processor = AutoProcessor.from_pretrained(bundle)
+    save_bundle(SigmaForConditionalGeneration.from_pretrained(bundle), processor, tmp_path, include_code=False)
+    for path in tmp_path.glob("*.json"):
+        assert "auto_map" not in path.read_text(encoding="utf-8"), path.name
+        assert "custom_pipelines" not in path.read_text(encoding="utf-8"), path.name
+    _check_all(*_load_all(tmp_path))
+
+
 def test_saving_again_replaces(tmp_path: Path) -> None:
     for seed in (1, 2):
         assert save_bundle(tiny_model(seed=seed), tiny_processor(), str(tmp_path / "new")) == tmp_path / "new"

@@ -161,7 +161,19 @@ def test_the_box_is_the_whole_clip_s() -> None:
 
 def test_the_shipped_checkpoint_states_what_it_learnt() -> None:
     extractor = SigmaFeatureExtractor.from_pretrained(CHECKPOINT)
-    assert (extractor.learnt_aspect_ratio, extractor.box_before_sampling, extractor.box) == (1.7, False, "extremes")
+    assert (extractor.learnt_aspect_ratio, extractor.box_before_sampling, extractor.box) == (1.0, True, "extremes")
+    assert extractor.assumed_aspect_ratio == 1.7, "that of the corpus that it learnt from"
+
+
+@pytest.mark.parametrize(("learnt", "assumed", "taken"), [(1.0, 1.7, 1.7), (1.7, None, 1.7), (1.0, None, 1.0)])
+def test_what_is_not_stated_is_assumed(learnt: float, assumed: float | None, taken: float, told: list[str]) -> None:
+    bare = replace(SHARES, coordinates="shares", width=None, height=None)
+    extractor = SigmaFeatureExtractor(learnt_aspect_ratio=learnt, assumed_aspect_ratio=assumed)
+    stated = _values(replace(bare, aspect_ratio=taken), learnt)
+    assert np.abs(extractor(bare, return_tensors="np")["pose_values"] - stated).max() <= 1e-6
+    assert ("square" if taken == 1 else "1.7 times") in told[0]
+    with pytest.raises(ValueError, match="expected assumed_aspect_ratio"):
+        SigmaFeatureExtractor(assumed_aspect_ratio=0)
 
 
 @pytest.mark.data

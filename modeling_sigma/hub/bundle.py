@@ -61,6 +61,9 @@ def save_bundle(
             (directory / name).write_bytes(content)
     else:
         _update_json(directory / "config.json", sigma_slu_version=modeling_sigma.__version__)
+        for name in ("config.json", _EXTRACTOR_FILE, _PROCESSOR_FILE):
+            if (directory / name).is_file():
+                _forget_code(directory / name)
     return directory
 
 
@@ -120,6 +123,16 @@ def custom_pipelines(architecture: str) -> dict[str, dict[str, Any]]:
         }
         for task, auto_class in served_pipelines(MODEL_KINDS[architecture]).items()
     }
+
+
+def _forget_code(path: Path) -> None:
+    """Removes what names classes in files: a model that was loaded from a bundle with code remembers it."""
+    content = read_json(path, "a configuration", dict, is_finite=False)
+    for fields in (content, content.get("feature_extractor")):
+        for name in ("auto_map", "custom_pipelines"):
+            if isinstance(fields, dict):
+                fields.pop(name, None)
+    path.write_bytes(_json_bytes(content))
 
 
 def _update_json(path: Path, **fields: Any) -> None:

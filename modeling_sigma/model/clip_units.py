@@ -65,7 +65,7 @@ def image_size_of(clip: PoseClip) -> tuple[float, float] | None:
     return None
 
 
-def x_factor(clip: PoseClip, learnt_aspect_ratio: float | None) -> float:
+def x_factor(clip: PoseClip, learnt_aspect_ratio: float | None, assumed_aspect_ratio: float | None = None) -> float:
     """The factor for x that gives a clip the proportions that a model has learnt. Warns once of each assumption.
 
     Args:
@@ -74,6 +74,9 @@ def x_factor(clip: PoseClip, learnt_aspect_ratio: float | None) -> float:
         learnt_aspect_ratio (`float`, *optional*):
             1.0 for a model that learnt isotropic coordinates, or the aspect ratio of the images whose shares it has
             learnt. None where it was not recorded: x stays as it is.
+        assumed_aspect_ratio (`float`, *optional*):
+            The proportions of the image of a clip in shares that does not state them; by default those that the model
+            has learnt, a square for 1.0.
     """
     if learnt_aspect_ratio is None:
         warn_once(
@@ -88,12 +91,13 @@ def x_factor(clip: PoseClip, learnt_aspect_ratio: float | None) -> float:
             _tell_odd_unit(clip)
         return 1 / learnt_aspect_ratio
     if aspect_ratio is None:
-        taken = "square" if learnt_aspect_ratio == 1 else f"{learnt_aspect_ratio:g} times as wide as high"
+        assumed = learnt_aspect_ratio if assumed_aspect_ratio is None else assumed_aspect_ratio
+        taken = "square" if assumed == 1 else f"{assumed:g} times as wide as high"
         warn_once(
             "a clip's coordinates are shares of the image (x / width, y / height), and the image's size is unknown: "
             f"it is taken to be {taken}. Where that is wrong, hands are squeezed: {_HOW_TO_STATE_IT}"
         )
-        return 1.0
+        return assumed / learnt_aspect_ratio
     if clip.coordinates is None:
         warn_once(
             "a clip's coordinates are taken as shares of the image (x / width, y / height), since they hardly exceed "

@@ -69,6 +69,9 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
             whatever unit a clip comes in. Another number: shares (x / width, y / height) of images that were so many
             times as wide as high; isotropic x is divided by it. None: not known (models saved before 0.2); clips are
             read as they come.
+        assumed_aspect_ratio (`float`, *optional*):
+            The aspect ratio to assume for clips in shares that state neither it nor the size of their image. None: that
+            of `learnt_aspect_ratio`, so that 1.0 assumes a square.
         box (`"extremes"` or `"quantile"`, *optional*, defaults to `"extremes"`):
             Whether the signer's box surrounds all points of the scale's reference, or all but the outermost 2 % on
             each side.
@@ -112,6 +115,7 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         box: str = "extremes",
         box_before_sampling: bool = True,
         frame_sampling: str = "even",
+        assumed_aspect_ratio: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -122,6 +126,10 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
             raise ValueError(
                 "expected learnt_aspect_ratio as 1.0 or the width over the height of the images that a model learnt "
                 f"shares of, received {learnt_aspect_ratio!r}"
+            )
+        if assumed_aspect_ratio is not None and not 0.1 <= assumed_aspect_ratio <= 10:
+            raise ValueError(
+                f"expected assumed_aspect_ratio as the width over the height of an image, received {assumed_aspect_ratio!r}"
             )
         if scale_reference not in SCALE_REFERENCES:
             raise ValueError(f"expected scale_reference to be one of {SCALE_REFERENCES}, received {scale_reference!r}")
@@ -138,6 +146,7 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         self.augmentation = augmentation
         self.training_layout = training_layout
         self.learnt_aspect_ratio = learnt_aspect_ratio
+        self.assumed_aspect_ratio = assumed_aspect_ratio
         self.box = box
         self.box_before_sampling = box_before_sampling
         if frame_sampling not in FRAME_SAMPLINGS:
@@ -251,7 +260,7 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         if frames is not None and not self.box_before_sampling:
             clip, frames = clip.frames(frames), None
         keypoints, scores = select_joints(clip)
-        factor = x_factor(clip, self.learnt_aspect_ratio)
+        factor = x_factor(clip, self.learnt_aspect_ratio, self.assumed_aspect_ratio)
         if factor != 1:
             keypoints[..., 0] *= factor
         if fill_head_from_face(keypoints, scores):
