@@ -72,15 +72,11 @@ class Clips:
     by_hands: np.ndarray
 
 
-def read_clips(
-    pipe: Any, name: str, config: str, splits: tuple[str, ...], data: Path, limit: int | None = None
-) -> Clips:
-    """Reads the clips of a corpus; at most `limit` of them, one per label."""
+def read_clips(pipe: Any, name: str, config: str, splits: tuple[str, ...], data: Path) -> Clips:
+    """Reads the clips of a corpus."""
     with tempfile.TemporaryDirectory() as cache:
         builder = CORPORA[name](config_name=config, data_dir=data / name, cache_dir=cache)
         entries = [entry for split in splits for entry in builder.list_clips(split)]
-        if limit is not None:
-            entries = list({entry.text: entry for entry in entries}.values())[:limit]
         columns: dict[str, list[Any]] = defaultdict(list)
         for entry in entries:
             clip = builder.read_clip(entry)
@@ -99,6 +95,15 @@ def read_clips(
             columns["signers"].append(entry.signer_id)
             columns["splits"].append(entry.split)
     return Clips(**{kind: np.array(values) for kind, values in columns.items()})
+
+
+def read_distractors(pipe: Any, data: Path) -> np.ndarray:
+    """Vectors of 2,000 American signs, one clip each."""
+    with tempfile.TemporaryDirectory() as cache:
+        builder = CORPORA["wlasl_hands"](config_name="wlasl2000", data_dir=data / "wlasl_hands", cache_dir=cache)
+        entries = {entry.text: entry for entry in builder.list_clips("train")}
+        clips = (builder.read_clip(entry) for entry in list(entries.values())[:NUM_DISTRACTORS])
+        return np.stack([pipe(clip, allow_unseen=True).numpy() for clip in clips])
 
 
 def moments(frames: np.ndarray) -> np.ndarray:
@@ -365,10 +370,10 @@ def print_accuracy(args: argparse.Namespace) -> None:
         ]
         for number in (1, 2, 4, 8, 0)
     }
-    american = read_clips(pipe, "wlasl_hands", "wlasl2000", ("train",), args.data, NUM_DISTRACTORS)
+    american = read_distractors(pipe, args.data)
     if "bangla" in args.only:
-        print(f"\nBangla words, the same signer in another session\n\n{table(Corpus(words), bangla)}\n")
-        print(distracted(words, bangla, american.vectors))
+        print(f"\nBangla words, the same signer in another session\n\n{table(Corpus(words), bangla)}\n", flush=True)
+        print(distracted(words, bangla, american), flush=True)
     if "letters" in args.only:
         own = {"all clips of others": [], "and one of one's own": []}
         for signer in ("3", "4"):
@@ -379,9 +384,12 @@ def print_accuracy(args: argparse.Namespace) -> None:
             own["all clips of others"].append((others, asked))
             own["and one of one's own"].append((np.concatenate([others, mine]), asked))
         corpus = Corpus(letters)
-        print(f"\nNepali letters, a signer whom nobody taught\n\n{table(corpus, nepali)}\n\n{table(corpus, own)}")
+        print(
+            f"\nNepali letters, a signer whom nobody taught\n\n{table(corpus, nepali)}\n\n{table(corpus, own)}",
+            flush=True,
+        )
     if "unknown" in args.only:
-        foreign = american.vectors[:400]
+        foreign = american[:400]
         print(f"\nBangla words of which half are taught\n\n{unknown_table(words, bangla, foreign)}")
         print(f"\nNepali letters of which half are taught, a new signer\n\n{unknown_table(letters, nepali, foreign)}")
 
