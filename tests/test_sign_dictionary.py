@@ -24,7 +24,10 @@ from modeling_sigma import (
     load_pipeline,
     save_bundle,
 )
+from modeling_sigma.inference.dictionary_clips import DictionaryClips
+from modeling_sigma.inference.dictionary_entries import DictionaryEntry
 from modeling_sigma.inference.sign_dictionary import DICTIONARY
+from modeling_sigma.inference.similarity_space import unit_rows
 from modeling_sigma.io import save_clip
 from modeling_sigma.jobs.atomic_files import lone_writer
 from tests.factories import random_clip, tiny_model, tiny_processor
@@ -168,6 +171,18 @@ def test_a_dictionary_survives_the_disk(dictionary: SignDictionary, tmp_path: Pa
     assert len(empty) == 0
     stored = b"".join(contents(folder).values())
     assert len(stored) < 6 * 32 * 4 + 2000, "no skeletons"
+
+
+@pytest.mark.slow
+def test_fifty_thousand_labels_survive_the_disk(tmp_path: Path) -> None:
+    vectors = unit_rows(np.random.default_rng(0).normal(size=(50_000, 8)).astype(np.float32))
+    large = SignDictionary("m", "f")
+    entries = [DictionaryEntry(f"знак {row}", f"{row}", "A", facts={"signer_id": "7"}) for row in range(50_000)]
+    large._clips = DictionaryClips(vectors, entries)
+    read = SignDictionary.from_pretrained(large.save(tmp_path / "signs"))
+    assert len(read.labels) == 50_000
+    assert read.search_vector(vectors[49_999], 1)[0]["label"] == "знак 49999"
+    assert read.remove("знак 7") == 1
 
 
 def test_one_process_edits_at_a_time(dictionary: SignDictionary, tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
-"""Trained models at work: a pipeline for any folder or Hub name, predictions for a corpus and their scores, search,
-signs in a stream of frames.
+"""Trained models at work: a pipeline for any folder or Hub name, predictions for a corpus and their scores, search
+among clips and texts, the dictionary of signs that is searched by signing, and signs in a stream of frames.
 
 Not here: the pipelines themselves, which travel with a checkpoint (`model`).
 """
