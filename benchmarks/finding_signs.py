@@ -1,11 +1,12 @@
 """Finding signs in long recordings: windows scored by a model, against cutting at pauses.
 
 Run: `python benchmarks/finding_signs.py --data ../shared/data --clips 96`. Prints JSON. Recordings are joined from
-real test clips of WLASL300, 12 in each: the true times are those of the clips. Between two clips is a rest without hands, a
-rest with still hands (the last frame with noise), or nothing but a transition of 0.3 s (`mixed`: one of the three by
-chance; `continuous`: transitions alone). In `distractors` every third clip is a word of Bangla Sign Language, which is
-no sign to find. `nsl` are the continuous recordings of the Nepali alphabet with their true times, which the model has
-never seen: labels mean nothing there. The two constants of the search were chosen on validation clips of WLASL300.
+real test clips of WLASL300, 12 in each: the true times are those of the clips. Between two clips is a rest without
+hands, a rest with still hands (the last frame with noise), or nothing but a transition of 0.3 s (`mixed`: one of the
+three by chance; `continuous`: transitions alone). In `distractors` every third clip is a word of Bangla Sign Language,
+which is no sign to find. `nsl` are the continuous recordings of the Nepali alphabet with their true times, which the
+model has never seen: labels mean nothing there. The two constants of the search were chosen on validation clips of
+WLASL300.
 """
 
 from __future__ import annotations
