@@ -27,8 +27,10 @@ from modeling_sigma import (
 )
 from modeling_sigma.cli.main import main
 from modeling_sigma.conversion.export import export_onnx
+from modeling_sigma.inference.calibration import score_clips
 from modeling_sigma.inference.onnx_model import check_golden
 from modeling_sigma.io import save_clip
+from modeling_sigma.model.calibration_sigma import Calibration
 from tests.factories import random_clip, random_clips, tiny_model, tiny_processor, tiny_text_config
 
 
