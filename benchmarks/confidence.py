@@ -98,27 +98,34 @@ def scores_of(name: str, predictor: Any, data: Path, cache: Path | None) -> Labe
 
 
 def calibration_rows(
-    scores: LabelScores, references: list[str], labels: list[str], fitted: Calibration, groups: LabelGroups | None
+    scores: LabelScores, rows: Any, labels: list[str], fitted: Calibration, groups: LabelGroups | None
 ) -> list[dict[str, Any]]:
-    """Confidence before and after calibration, strictly and by label groups."""
-    rows = []
-    for match, accepted in (("strict", None), ("groups", groups.accepted() if groups else None)):
-        if match == "groups" and accepted is None:
-            continue
+    """Confidence before and after calibration: strictly, by label groups, and without clips that are in train too."""
+    everything = np.ones(len(scores.logits), bool)
+    ways: list[tuple[str, Any, np.ndarray]] = [("strict", None, everything)]
+    if groups is not None:
+        twins = {sample_id for split in groups.twins.values() for sample_id in split}
+        is_new = np.array([sample_id not in twins for sample_id in rows["sample_id"]])
+        accepted = groups.accepted()
+        ways += [("strict, no twins", None, is_new), ("groups", accepted, everything)]
+        ways.append(("groups, no twins", accepted, is_new))
+    table = []
+    for name, accepted, chosen in ways:
+        references = [text for text, is_in in zip(rows["text"], chosen, strict=True) if is_in]
         for temperature in (1.0, fitted.temperature):
-            sure, right = first_answers(scores.logits, references, labels, temperature, accepted)
+            sure, right = first_answers(scores.logits[chosen], references, labels, temperature, accepted)
             found = confidence_scores(sure, right)
             draw = np.random.default_rng(0)
             perfect = [expected_calibration_error(sure, draw.random(len(sure)) < sure) for _ in range(100)]
-            rows.append(
+            table.append(
                 {
-                    "answers count": match, "temperature": temperature, "ECE": found["ece"],
+                    "answers count": name, "temperature": temperature, "ECE": found["ece"],
                     "ECE of a perfect model": 100 * float(np.mean(perfect)), "Brier": found["brier"],
                     "confidence": found["mean_confidence"], "right": found["accuracy"],
                     "surest half right": found["surest_half"], "surest tenth right": found["surest_tenth"],
                 }
             )  # fmt: skip
-    return rows
+    return table
 
 
 def set_rows(
@@ -191,7 +198,7 @@ def main() -> None:
     references = list(rows["text"])
     report = {
         "model": str(args.model), "calibration": fitted.as_dict(),
-        "confidence": calibration_rows(known, references, labels, fitted, groups),
+        "confidence": calibration_rows(known, rows, labels, fitted, groups),
         "prediction_sets": set_rows(known, references, labels, fitted),
         "unknown": unknown_rows(known, dict(zip(UNKNOWN, others)), fitted),
     }  # fmt: skip

@@ -351,7 +351,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for split in ("validation", "test"):
         table = datasets.Dataset.from_list(rows, features=features())
         table.to_parquet(folder / "signs" / f"{split}-00000.parquet")
-    LabelGroups("train", (("rain", "snow"),), {}).save(folder / "groups.json")
+    LabelGroups("train", (("rain", "snow"),), {"test": ("v0", "v1")}).save(folder / "groups.json")
     return folder
 
 
@@ -454,6 +454,7 @@ def test_one_command_calibrates_a_model(tmp_path: Path, capsys: pytest.CaptureFi
     evaluated = run_json(capsys, "--model", model, "--dataset", "signs", "--label-groups", "groups.json")
     assert evaluated["confidence"]["called_unknown"] == pytest.approx(10)
     assert evaluated["confidence_by_label_groups"]["accuracy"] == pytest.approx(grouped["confidence"]["accuracy"])
+    assert evaluated["confidence_by_label_groups_without_twins"]["num_samples"] == 38
     (tmp_path / "model" / "results.json").unlink(missing_ok=True)
     added = run_json(capsys, "--model", model, "--dataset", "signs", "--add-to-card")
     stored_scores = read_measurements(tmp_path / "model" / "results.json")[0].scores

@@ -27,8 +27,10 @@ from modeling_sigma import (
 )
 from modeling_sigma.cli.main import main
 from modeling_sigma.conversion.export import export_onnx
+from modeling_sigma.inference.calibration import score_clips
 from modeling_sigma.inference.onnx_model import check_golden
 from modeling_sigma.io import save_clip
+from modeling_sigma.model.calibration_sigma import Calibration
 from tests.factories import random_clip, random_clips, tiny_model, tiny_processor, tiny_text_config
 
 
@@ -90,6 +92,27 @@ def test_a_label_head_answers_as_in_torch(options: dict[str, Any], heads: tuple[
     _assert_alike(found(CLIPS[0], **options), expected(CLIPS[0], **options))
     _assert_alike(list(found(iter(CLIPS), **options)), expected(CLIPS, **options))
     assert found([]) == []
+
+
+def test_a_calibrated_head_answers_as_in_torch(heads: tuple[Path, Path]) -> None:
+    expected, found = load_pipeline(heads[0], device="cpu"), load_pipeline(heads[1])
+    with pytest.raises(ValueError, match="expected a calibrated model"):
+        found(CLIPS, prediction_set=0.9)
+    moves = score_clips(expected, iter(CLIPS)).movements
+    calibration = Calibration(
+        temperature=2.0, known_threshold=-100.0, movement_threshold=float(np.median(moves)), false_alarm_rate=0.05,
+        set_coverages=[0.9], set_thresholds=[0.2], fitted_on="signs", num_clips=30,
+    )  # fmt: skip
+    for predictor in (expected, found):
+        predictor.model.config.calibration = calibration.as_dict()
+    for options in ({}, {"labels": ["snow", "hello"]}, {"prediction_set": 0.9, "batch_size": 2}):
+        answers = found(CLIPS, **options)
+        _assert_alike(answers, expected(CLIPS, **options))
+        assert {one[0]["unknown"] for one in answers} == {True, False}
+    with pytest.raises(ValueError, match="expected a prediction_set of 0.9, received 0.8"):
+        found(CLIPS, prediction_set=0.8)
+    with pytest.raises(ValueError, match="expected labels or prediction_set"):
+        found(CLIPS, prediction_set=0.9, labels=["snow", "hello"])
 
 
 def test_vectors_and_int8(heads: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:

@@ -135,7 +135,12 @@ def test_a_calibrated_model_says_how_sure_it_is(facts: CardFacts, tmp_path: Path
     facts = replace(facts, tasks=["islr"])
     pictures = {"risk_coverage.png": "risk and coverage"}
     text = build_card(facts, config={"calibration": fitted}, pictures=pictures).text
-    for words in ("calibrated on 50 clips of signs, validation", "1.23)", "5.0 % of the clips", "(risk_coverage.png)"):
+    for words in (
+        "calibrated on 50 clips of signs, validation",
+        "temperature is 1.23",
+        "5.0 % of the clips",
+        "(risk_coverage.png)",
+    ):
         assert words in text
     assert "It answers with a sign also" not in text and "it misses many such clips" in text
     plain = build_card(facts).text

@@ -64,6 +64,8 @@ class Answerer:
             raise ValueError("This model has signs of its own to choose from: leave the texts empty.")
         if self.reading.task == "isolated-sign-recognition":
             found = self.reading(clip, language=language, top_k=NUM_BEST)
+            if found[0].get("unknown"):
+                return Answer(sentence(f"(The model is not sure: {found[0]['reason']}.)"), "")
             return Answer(ranking("Most likely signs", found), found[0]["label"])
         spans = self.reading(clip, language=language)["spans"]
         if not spans:

@@ -332,7 +332,11 @@ def _confidence(found: Any, groups: Any, preset: str) -> dict[str, Any]:
         return {}
     report = {"confidence": confidence_of_predictions(found)}
     if groups is not None:
+        twins = {sample_id for split in groups.twins.values() for sample_id in split}
         report["confidence_by_label_groups"] = confidence_of_predictions(found, groups.accepted())
+        if twins & set(found.sample_ids):
+            without = confidence_of_predictions(found, groups.accepted(), left_out=twins)
+            report["confidence_by_label_groups_without_twins"] = without
     return report
 
 

@@ -26,10 +26,10 @@ def _report_lines(report: Mapping[str, Any]) -> Iterator[str]:
     if report.get("confusions"):
         yield ""
         yield from _confusion_lines(report["confusions"])
-    for name in ("confidence_before", "confidence", "confidence_by_label_groups"):
-        if name in report:
+    for name, part in report.items():
+        if name.startswith("confidence"):
             yield ""
-            yield from _part_lines(name.replace("_", " "), report[name], width)
+            yield from _part_lines(name.replace("_", " "), part, width)
     if "calibration" in report:
         yield ""
         yield from _calibration_lines(report["calibration"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,9 @@ def confidence_of_logits(
     return confidence_scores(*first_answers(logits, references, labels, temperature, accepted), match=_match(accepted))
 
 
-def confidence_of_predictions(found: CorpusPredictions, accepted: Accepted | None = None) -> dict[str, Any]:
+def confidence_of_predictions(
+    found: CorpusPredictions, accepted: Accepted | None = None, left_out: Collection[str] = ()
+) -> dict[str, Any]:
     """[`confidence_scores`] of ranked labels, and how many clips a calibrated model would not have answered.
 
     Args:
@@ -73,16 +75,23 @@ def confidence_of_predictions(found: CorpusPredictions, accepted: Accepted | Non
             The best labels for each clip, with their scores.
         accepted (`Mapping[str, set[str]]`, *optional*):
             As in [`first_answers`]; the sum runs over the labels that were predicted.
+        left_out (`Collection[str]`, *optional*):
+            The ids of clips that do not count, such as those whose recording was trained on.
+
+    Raises:
+        ValueError: if no clip is left.
     """
     assert found.scores is not None
     sure, right = [], []
-    for candidates, scores, reference in zip(found.predictions, found.scores, found.references, strict=True):
+    rows = [row for row, sample_id in enumerate(found.sample_ids) if sample_id not in left_out]
+    for row in rows:
+        candidates, scores, reference = found.predictions[row], found.scores[row], found.references[row]
         same = {candidates[0]} if accepted is None else {candidates[0], *accepted.get(candidates[0], ())}
         sure.append(min(1.0, sum(score for label, score in zip(candidates, scores, strict=True) if label in same)))
         right.append(reference in same)
     report = confidence_scores(sure, right, match=_match(accepted))
     if found.is_unknown is not None:
-        report["called_unknown"] = 100 * float(np.mean(found.is_unknown))
+        report["called_unknown"] = 100 * float(np.mean([found.is_unknown[row] for row in rows]))
     return report
 
 
