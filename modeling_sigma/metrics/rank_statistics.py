@@ -52,7 +52,7 @@ def rank_correlation(first: ArrayLike, second: ArrayLike) -> float:
 
     ```python
     >>> from modeling_sigma.metrics import rank_correlation
-    >>> rank_correlation([0.1, 0.2, 0.9], [10, 30, 20])
+    >>> round(rank_correlation([0.1, 0.2, 0.9], [10, 30, 20]), 2)
     0.5
 
     ```
