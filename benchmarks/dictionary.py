@@ -283,8 +283,9 @@ def unknown_table(clips: Clips, settings: dict[str, list[tuple[np.ndarray, np.nd
                     scores[f"{rate:.0%}: American signs taken"].append(100 * float((abroad > threshold).mean()))
                     scores[f"{rate:.0%}: known taken"].append(100 * float((top[is_known] > threshold).mean()))
                     taken = is_known & (top > threshold)
+                    shares = scores[f"{rate:.0%}: right among these"]
                     if taken.any():
-                        scores[f"{rate:.0%}: right among these"].append(100 * float(is_right[taken].mean()))
+                        shares.append(100 * float(is_right[taken].mean()))
         lines.append(
             [setting, *(f"{np.mean(values):.{3 if 'area' in name else 1}f}" for name, values in scores.items())]
         )
