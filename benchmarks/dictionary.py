@@ -6,7 +6,8 @@
   fewer), searched with all clips of a second one. Same signer; three random choices of the clips. Also beside 2,000
   American signs of one clip each.
 - letters: of Nepali Sign Language; each of four signers searches what the other three taught, then with one clip per
-  letter of their own as well (signers 3 and 4, whose recordings are not there twice).
+  letter of their own as well (signers 3 and 4, whose recordings are not there twice; one of signer 3's four recordings
+  of consonants, S3_all_Consonant_RealWorld_2, resembles none of the others).
 - unknown: half of the words or letters are taught, the clips of the other half and American signs are not known.
 - speed: among 100,000 clips with random vectors. The exit code is 1 if the fastest search takes over 20 ms, or the
   fastest addition over 100.
@@ -282,9 +283,9 @@ def unknown_table(clips: Clips, settings: dict[str, list[tuple[np.ndarray, np.nd
                     scores[f"{rate:.0%}: American signs taken"].append(100 * float((abroad > threshold).mean()))
                     scores[f"{rate:.0%}: known taken"].append(100 * float((top[is_known] > threshold).mean()))
                     taken = is_known & (top > threshold)
-                    scores[f"{rate:.0%}: right among these"] += [100 * float(is_right[taken].mean())] * bool(
-                        taken.any()
-                    )
+                    shares = scores[f"{rate:.0%}: right among these"]
+                    if taken.any():
+                        shares.append(100 * float(is_right[taken].mean()))
         lines.append(
             [setting, *(f"{np.mean(values):.{3 if 'area' in name else 1}f}" for name, values in scores.items())]
         )
