@@ -122,7 +122,7 @@ def recordings_of(kind: str, data: Path, cache: str, num_clips: int, seed: int) 
             clip = builder.read_clip(entry)
             spans = [Span(a / clip.fps, b / clip.fps, g) for (a, b), g in zip(entry.gloss_spans, entry.gloss)]
             found.append((clip, spans))
-        return found
+        return sorted(found, key=lambda recording: recording[0].duration or 0.0)
     wlasl = WlaslHands(config_name="wlasl300", data_dir=data / "wlasl_hands", cache_dir=cache)
     pieces = _pieces(wlasl, num_clips, rng)
     if kind == "distractors":
@@ -159,6 +159,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the corpora")
     parser.add_argument("--model", default="checkpoints/sigma-wlasl-hands", help="folder of a model with a label head")
     parser.add_argument("--clips", type=int, default=96, help="number of WLASL clips in each kind of recording")
+    parser.add_argument("--recordings", type=int, help="number of recordings of each kind (default: all)")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path)
@@ -169,7 +170,7 @@ def main() -> None:
         wlasl = WlaslHands(config_name="wlasl300", data_dir=args.data / "wlasl_hands", cache_dir=cache)
         labels = sorted({entry.text for entry in wlasl.list_clips("train")})
         for kind in args.kinds:
-            recordings = recordings_of(kind, args.data, cache, args.clips, args.seed)
+            recordings = recordings_of(kind, args.data, cache, args.clips, args.seed)[: args.recordings]
             report["kinds"][kind] = measure(recordings, pipe, None if kind == "nsl" else labels)
     print_report({**report, **machine_facts("torch", "transformers", "numpy")}, args.output)
 
