@@ -2,11 +2,11 @@
 
 Run: `python benchmarks/finding_signs.py --data ../shared/data --clips 96`. Prints JSON. Recordings are joined from
 real test clips of WLASL300, 12 in each: the true times are those of the clips. Between two clips is a rest without
-hands, a rest with still hands (the last frame with noise), or nothing but a transition of 0.3 s (`mixed`: one of the
-three by chance; `continuous`: transitions alone). In `distractors` every third clip is a word of Bangla Sign Language,
-which is no sign to find. `nsl` are the continuous recordings of the Nepali alphabet with their true times, which the
-model has never seen: labels mean nothing there. The two constants of the search were chosen on validation clips of
-WLASL300.
+hands (`gone`), a rest with still hands, which are the last frame with noise (`still`), nothing but a transition of
+0.3 s (`continuous`), or one of the three by chance (`mixed`). In `distractors` every third clip is a word of Bangla
+Sign Language, which is no sign to find. `nsl` are the continuous recordings of the Nepali alphabet with their true
+times, which the model has never seen: labels mean nothing there. The two constants of the search were chosen on
+validation clips of WLASL300.
 """
 
 from __future__ import annotations
@@ -35,7 +35,15 @@ from modeling_sigma.model.skeleton_layouts import PART_SLICES
 
 
 FPS, CLIPS_PER_RECORDING = 29.97, 12
-KINDS = ("mixed", "continuous", "distractors", "nsl")
+# What lies between two clips.
+RESTS = {
+    "mixed": ("gone", "still", "transition"),
+    "gone": ("gone",),
+    "still": ("still",),
+    "continuous": ("transition",),
+    "distractors": ("gone", "still", "transition"),
+}
+KINDS = (*RESTS, "nsl")
 _HANDS = [*range(*PART_SLICES["left_hand"].indices(69)), *range(*PART_SLICES["right_hand"].indices(69))]
 _SHOWN = ("f1@0.5", "labelled_f1@0.5", "f1@0.3", "false_alarms_per_minute", "num_predictions", "num_references")
 
@@ -56,13 +64,13 @@ def cut_at_pauses(clip: PoseClip) -> list[Span]:
     return [Span(start / clip.fps, stop / clip.fps) for start, stop in runs_of(active) if clip.fps]
 
 
-def join(pieces: Sequence[Piece], rng: np.random.Generator, has_rests: bool) -> Recording:
+def join(pieces: Sequence[Piece], rng: np.random.Generator, rests: Sequence[str]) -> Recording:
     """One recording of several clips."""
     keypoints, scores, spans = [], [], []
     length = 0
     for place, (points, certainty, label) in enumerate(pieces):
         if place:
-            rest = _rest(pieces[place - 1], pieces[place], rng, has_rests)
+            rest = _rest(pieces[place - 1], pieces[place], rng, rests)
             keypoints.append(rest[0])
             scores.append(rest[1])
             length += len(rest[0])
@@ -75,8 +83,10 @@ def join(pieces: Sequence[Piece], rng: np.random.Generator, has_rests: bool) -> 
     return PoseClip(*joined, "hands_42", fps=FPS, coordinates="pixels"), spans
 
 
-def _rest(before: Piece, after: Piece, rng: np.random.Generator, has_rests: bool) -> tuple[np.ndarray, np.ndarray]:
-    kind = rng.choice(("gone", "still", "transition")) if has_rests else "transition"
+def _rest(
+    before: Piece, after: Piece, rng: np.random.Generator, rests: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    kind = rng.choice(rests)
     if kind == "transition":
         shares = np.linspace(0, 1, 11)[1:-1, None, None]
         seen = np.repeat((before[1][-1:] > 0) & (after[1][:1] > 0), 9, axis=0)
@@ -122,14 +132,14 @@ def recordings_of(kind: str, data: Path, cache: str, num_clips: int, seed: int) 
             clip = builder.read_clip(entry)
             spans = [Span(a / clip.fps, b / clip.fps, g) for (a, b), g in zip(entry.gloss_spans, entry.gloss)]
             found.append((clip, spans))
-        return found
+        return sorted(found, key=lambda recording: recording[0].duration or 0.0)
     wlasl = WlaslHands(config_name="wlasl300", data_dir=data / "wlasl_hands", cache_dir=cache)
     pieces = _pieces(wlasl, num_clips, rng)
     if kind == "distractors":
         others = _pieces(BdslWords(data_dir=data / "bdsl_words", cache_dir=cache), num_clips // 2, rng, is_sign=False)
         pieces = [piece for place, other in enumerate(others) for piece in (*pieces[2 * place : 2 * place + 2], other)]
     groups = [pieces[start : start + CLIPS_PER_RECORDING] for start in range(0, len(pieces), CLIPS_PER_RECORDING)]
-    return [join(group, rng, has_rests=kind != "continuous") for group in groups]
+    return [join(group, rng, RESTS[kind]) for group in groups]
 
 
 def measure(recordings: Sequence[Recording], pipe: Any, labels: list[str] | None) -> dict[str, Any]:
@@ -159,6 +169,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the corpora")
     parser.add_argument("--model", default="checkpoints/sigma-wlasl-hands", help="folder of a model with a label head")
     parser.add_argument("--clips", type=int, default=96, help="number of WLASL clips in each kind of recording")
+    parser.add_argument("--recordings", type=int, help="number of recordings of each kind (default: all)")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path)
@@ -169,7 +180,7 @@ def main() -> None:
         wlasl = WlaslHands(config_name="wlasl300", data_dir=args.data / "wlasl_hands", cache_dir=cache)
         labels = sorted({entry.text for entry in wlasl.list_clips("train")})
         for kind in args.kinds:
-            recordings = recordings_of(kind, args.data, cache, args.clips, args.seed)
+            recordings = recordings_of(kind, args.data, cache, args.clips, args.seed)[: args.recordings]
             report["kinds"][kind] = measure(recordings, pipe, None if kind == "nsl" else labels)
     print_report({**report, **machine_facts("torch", "transformers", "numpy")}, args.output)
 

@@ -13,6 +13,7 @@ from .ctc_decoding_sigma import decode_greedily, name_spans
 from .modeling_sigma import given
 from .pipeline_arguments_sigma import only_clip_arguments
 from .pipeline_base_sigma import SigmaPipeline
+from .pose_clip import PoseClip
 from .sign_windows_sigma import (
     Window,
     best_windows,
@@ -66,19 +67,24 @@ class SignTranscriptionPipeline(SigmaPipeline):
                 if kwargs.get("allow_unseen"):
                     return []
                 raise ValueError(self.extractor.explain_unseen(clip))
-            pieces = cut_at_pauses(clip, _PIECE_SECONDS) if self._has_frame_scores else candidate_windows(clip)
-            answers = call(
-                (clip.frames(slice(*piece)) for piece in pieces),
-                *args,
-                batch_size=batch_size or _BATCH_SIZE,
-                **{**kwargs, "allow_unseen": True},
-            )
-            found = []
-            for done, answer in enumerate(answers, 1):
-                found.append(answer)
+            if self._has_frame_scores:
+                pieces = cut_at_pauses(clip, _PIECE_SECONDS)
+                return _spans_in_time(list(answers(clip, pieces, progress)), pieces, fps)
+            windows = candidate_windows(clip)
+            evidence = [answer["evidence"] for answer in answers(clip, windows, progress)]
+            # Naming the chosen ones anew takes little time, and keeping the names of all would take much memory.
+            chosen = [windows[number] for number in best_windows(windows, evidence, fps)]
+            return [_sign(answer["candidates"], *window, fps) for answer, window in zip(answers(clip, chosen), chosen)]
+
+        def answers(
+            clip: PoseClip, pieces: list[Window], progress: Callable[[int, int], None] | None = None
+        ) -> Iterator[dict[str, Any]]:
+            cuts = (clip.frames(slice(*piece)) for piece in pieces)
+            options = {**kwargs, "batch_size": batch_size or _BATCH_SIZE, "allow_unseen": True}
+            for done, answer in enumerate(call(cuts, *args, **options) if pieces else (), 1):
+                yield answer
                 if progress is not None:
                     progress(done, len(pieces))
-            return (_spans_in_time if self._has_frame_scores else _signs_in_time)(found, pieces, fps)
 
         call = super().__call__
         if isinstance(inputs, Iterator):
@@ -142,14 +148,8 @@ class SignTranscriptionPipeline(SigmaPipeline):
         return {"evidence": evidence, "candidates": candidates}
 
 
-def _signs_in_time(answers: list[dict[str, Any]], windows: list[Window], fps: float) -> list[dict[str, Any]]:
-    """The best windows as signs."""
-    found = []
-    for number in best_windows(windows, [answer["evidence"] for answer in answers], fps):
-        start, stop = windows[number]
-        candidates = answers[number]["candidates"]
-        found.append({"start": start / fps, "end": stop / fps, **candidates[0], "candidates": candidates})
-    return found
+def _sign(candidates: list[dict[str, Any]], start: int, stop: int, fps: float) -> dict[str, Any]:
+    return {"start": start / fps, "end": stop / fps, **candidates[0], "candidates": candidates}
 
 
 def _spans_in_time(answers: list[dict[str, Any]], pieces: list[Window], fps: float) -> list[dict[str, Any]]:
@@ -161,6 +161,5 @@ def _spans_in_time(answers: list[dict[str, Any]], pieces: list[Window], fps: flo
         for span in answer["spans"]:
             begin, end = start + span["start"], start + span["end"]
             if first <= (begin + end) / 2 < last:
-                sign = {"label": span["gloss"], "score": span["score"]}
-                found.append({"start": begin / fps, "end": end / fps, **sign, "candidates": [dict(sign)]})
+                found.append(_sign([{"label": span["gloss"], "score": span["score"]}], begin, end, fps))
     return found
