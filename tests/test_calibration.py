@@ -422,7 +422,7 @@ def test_predict_says_once_that_scores_are_not_calibrated(capsys: pytest.Capture
     assert cli.main(["predict", "--model", "plain", "clip0.npz", "--prediction-set", "0.9"]) == 1
     assert "expected a calibrated model" in capsys.readouterr().err
     assert cli.main(["predict", "--model", "writer", "clip0.npz", "--prediction-set", "0.9"]) == 1
-    assert "--prediction-set is for models that rank labels" in capsys.readouterr().err
+    assert "expected a model that ranks labels for a prediction set" in capsys.readouterr().err
 
 
 def copied_model(target: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,8 +11,9 @@ from transformers.utils import logging
 
 from .clip_making import PoseInput, as_pose_clip, split_clips
 from .clip_units import image_size_of, x_factor
+from .extractor_checks import check_aspect_ratio, check_shares_of_image, checked_max_frames
 from .feature_padding import pad_features
-from .frame_resampling import interpolate_frames, span_with_hands
+from .frame_resampling import interpolate_between_hands
 from .pose_augmentation import PoseAugmentation
 from .pose_clip import PoseClip
 from .pose_transforms import (
@@ -70,8 +70,8 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
             times as wide as high; isotropic x is divided by it. None: not known (models saved before 0.2); clips are
             read as they come.
         assumed_aspect_ratio (`float`, *optional*):
-            The aspect ratio to assume for clips in shares that state neither it nor the size of their image. None: that
-            of `learnt_aspect_ratio`, so that 1.0 assumes a square.
+            The aspect ratio to assume for clips in shares that do not state their image. None: `learnt_aspect_ratio`,
+            so that 1.0 assumes a square.
         box (`"extremes"` or `"quantile"`, *optional*, defaults to `"extremes"`):
             Whether the signer's box surrounds all points of the scale's reference, or all but the outermost 2 % on
             each side.
@@ -119,18 +119,11 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        max_frames = _checked_max_frames(max_frames)
+        max_frames = checked_max_frames(max_frames)
         if box not in BOXES:
             raise ValueError(f"expected box to be one of {BOXES}, received {box!r}")
-        if learnt_aspect_ratio is not None and not 0.1 <= learnt_aspect_ratio <= 10:
-            raise ValueError(
-                "expected learnt_aspect_ratio as 1.0 or the width over the height of the images that a model learnt "
-                f"shares of, received {learnt_aspect_ratio!r}"
-            )
-        if assumed_aspect_ratio is not None and not 0.1 <= assumed_aspect_ratio <= 10:
-            raise ValueError(
-                f"expected assumed_aspect_ratio as the width over the height of an image, received {assumed_aspect_ratio!r}"
-            )
+        for name, ratio in (("learnt", learnt_aspect_ratio), ("assumed", assumed_aspect_ratio)):
+            check_aspect_ratio(f"{name}_aspect_ratio", ratio)
         if scale_reference not in SCALE_REFERENCES:
             raise ValueError(f"expected scale_reference to be one of {SCALE_REFERENCES}, received {scale_reference!r}")
         self.max_frames = max_frames
@@ -207,7 +200,7 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
             generators = [np.random.default_rng(generator)] * len(clips)  # type: ignore[arg-type]
         if len(generators) != len(clips):
             raise ValueError(f"expected one generator per clip, received {len(generators)} for {len(clips)} clips")
-        limit = self.max_frames if max_frames is None else _checked_max_frames(max_frames)
+        limit = self.max_frames if max_frames is None else checked_max_frames(max_frames)
         features = [{"pose_values": self.extract(clip, limit, rng)} for clip, rng in zip(clips, generators)]
         return self.pad(features, return_tensors=return_tensors)
 
@@ -278,7 +271,7 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
             scores = np.where(self._reads, scores, 0.0)
         size = image_size_of(clip) if self.scale_reference == "image" else (1.0, 1.0)
         if size is None:
-            _check_shares_of_image(keypoints[scores > self.score_threshold], clip)
+            check_shares_of_image(keypoints[scores > self.score_threshold], clip)
         width, height = size or (1.0, 1.0)
         values = normalize_joints(
             keypoints,
@@ -294,11 +287,8 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         if not values.any() and (scores > self.score_threshold).any():
             logger.warning_once(self._why_unseen(scores))
         if self.frame_sampling == "interpolate":
-            moments = (
-                np.linspace(0.0, 1.0, max_frames) if generator is None else augmentation.moments(max_frames, generator)
-            )
-            first, last = span_with_hands(values)
-            values = interpolate_frames(values, first + moments * (last - first))
+            moments = augmentation.moments(max_frames, generator)
+            values = interpolate_between_hands(values, moments)
         return values if generator is None else augmentation.apply(values, generator)
 
     def explain_unseen(self, clip: PoseClip) -> str:
@@ -321,23 +311,3 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
 def _lacks_head(seen: np.ndarray) -> bool:
     """Whether nose and ears (joints 0 to 2) are never found, although others of the body are."""
     return not seen[:, :3].any() and bool(seen[:, PART_SLICES["body"]].any())
-
-
-def _checked_max_frames(max_frames: Any) -> int:
-    try:
-        number = operator.index(max_frames)
-    except TypeError:
-        number = 0
-    if number < 1 or isinstance(max_frames, bool):
-        raise ValueError(f"expected max_frames as an integer >= 1, received {max_frames!r}")
-    return number
-
-
-def _check_shares_of_image(points: np.ndarray, clip: PoseClip) -> None:
-    """Without an image size coordinates are shares of the image; detectors guess a little beyond its border."""
-    if points.size and np.abs(points).max() > 2:
-        raise ValueError(
-            'expected clips with width and height for scale_reference="image", received pixels up to '
-            f"{np.abs(points).max():.0f} with width={clip.width} and height={clip.height}: pass PoseClip(..., width=, "
-            "height=)"
-        )

@@ -43,3 +43,19 @@ def interpolate_frames(pose_values: np.ndarray, positions: np.ndarray) -> np.nda
     nearest = np.where(share < 0.5, one, other)
     both = (one[..., 2:] != 0) & (other[..., 2:] != 0)
     return np.where(both, one + (other - one) * share, nearest)
+
+
+def interpolate_between_hands(pose_values: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    """The clip at moments that count from 0, the first frame with a hand, to 1, the last one.
+
+    Args:
+        pose_values (`np.ndarray` of shape `(T, 69, 3)`):
+            What [`normalize_joints`] returns.
+        moments (`np.ndarray` of shape `(N,)`):
+            Moments in [0, 1].
+
+    Returns:
+        `np.ndarray` of shape `(N, 69, 3)`, float32.
+    """
+    first, last = span_with_hands(pose_values)
+    return interpolate_frames(pose_values, first + moments * (last - first))

@@ -96,11 +96,13 @@ class PoseAugmentation:
             indices = indices[keep]
         return indices
 
-    def moments(self, count: int, generator: np.random.Generator) -> np.ndarray:
-        """Increasing moments `(count,)` of a clip that begins at 0 and ends at 1: evenly spaced but for `crop` and
-        `tempo`.
+    def moments(self, count: int, generator: np.random.Generator | None) -> np.ndarray:
+        """Increasing moments `(count,)` of a clip that begins at 0 and ends at 1: evenly spaced but, with a generator,
+        for `crop` and `tempo`.
         """
         moments = np.linspace(0.0, 1.0, count)
+        if generator is None:
+            return moments
         if self.tempo:
             speeds = np.exp(generator.normal(0.0, self.tempo, 4))
             moments = np.interp(moments, np.linspace(0, 1, 5), np.concatenate([[0], speeds.cumsum() / speeds.sum()]))

@@ -1,0 +1,49 @@
+"""What `SigmaFeatureExtractor` refuses: numbers of frames, aspect ratios and coordinates that cannot be meant."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from .pose_clip import PoseClip
+
+
+def check_aspect_ratio(name: str, ratio: float | None) -> None:
+    """Whether this can be the width over the height of an image; None is not known.
+
+    Raises:
+        ValueError: if not.
+    """
+    if ratio is not None and not 0.1 <= ratio <= 10:
+        raise ValueError(f"expected {name} as 1.0 or the width over the height of an image, received {ratio!r}")
+
+
+def checked_max_frames(max_frames: Any) -> int:
+    """A number of frames as an integer.
+
+    Raises:
+        ValueError: if it is none, or less than 1.
+    """
+    try:
+        number = operator.index(max_frames)
+    except TypeError:
+        number = 0
+    if number < 1 or isinstance(max_frames, bool):
+        raise ValueError(f"expected max_frames as an integer >= 1, received {max_frames!r}")
+    return number
+
+
+def check_shares_of_image(points: np.ndarray, clip: PoseClip) -> None:
+    """Without an image size coordinates are shares of the image; detectors guess a little beyond its border.
+
+    Raises:
+        ValueError: for points far outside of it.
+    """
+    if points.size and np.abs(points).max() > 2:
+        raise ValueError(
+            'expected clips with width and height for scale_reference="image", received pixels up to '
+            f"{np.abs(points).max():.0f} with width={clip.width} and height={clip.height}: pass PoseClip(..., width=, "
+            "height=)"
+        )
