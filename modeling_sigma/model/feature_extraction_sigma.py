@@ -287,8 +287,7 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         if not values.any() and (scores > self.score_threshold).any():
             logger.warning_once(self._why_unseen(scores))
         if self.frame_sampling == "interpolate":
-            moments = augmentation.moments(max_frames, generator)
-            values = interpolate_between_hands(values, moments)
+            values = interpolate_between_hands(values, augmentation.moments(max_frames, generator))
         return values if generator is None else augmentation.apply(values, generator)
 
     def explain_unseen(self, clip: PoseClip) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .configuration_sigma import SigmaPoseConfig
+from .configuration_sigma_pose import SigmaPoseConfig
 from .frame_batch_norm_sigma import FrameBatchNorm
 from .frame_layouts_sigma import DenseFrames
 from .kinematic_features_sigma import kinematic_features, num_kinematic_features

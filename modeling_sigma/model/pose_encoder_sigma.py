@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .configuration_sigma import SigmaPoseConfig
+from .configuration_sigma_pose import SigmaPoseConfig
 from .frame_layouts_sigma import FRAME_LAYOUTS, DenseFrames, FrameLayout, PackedFrames
 from .graph_convolution_sigma import GraphConvolutionChain, build_adjacency
 from .kinematic_stream_sigma import KinematicStream
