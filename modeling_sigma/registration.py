@@ -35,7 +35,8 @@ def register_sigma() -> None:
     from transformers import AutoConfig, AutoFeatureExtractor, AutoProcessor
     from transformers.pipelines import PIPELINE_REGISTRY
 
-    from modeling_sigma.model.configuration_sigma import SigmaConfig, SigmaPoseConfig
+    from modeling_sigma.model.configuration_sigma import SigmaConfig
+    from modeling_sigma.model.configuration_sigma_pose import SigmaPoseConfig
     from modeling_sigma.model.feature_extraction_sigma import SigmaFeatureExtractor
     from modeling_sigma.model.processing_sigma import SigmaProcessor
 
