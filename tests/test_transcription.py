@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from modeling_sigma.cli.main import main
 from modeling_sigma.inference.load_pipeline import load_pipeline
 from modeling_sigma.inference.transcribed_files import Transcription, output_name, transcribe_files
 from modeling_sigma.inference.transcription import Transcriber
-from modeling_sigma.io import save_clip
+from modeling_sigma.io import load_clip, save_clip
 from modeling_sigma.io.annotations import Annotation, read_annotations
 from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.model.sign_windows_sigma import (
@@ -226,6 +227,21 @@ def test_command(
     assert "one.npz: " in capsys.readouterr().out
 
 
+def test_a_frame_rate_that_is_not_stated(
+    models: dict[str, Path], talks: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = tmp_path / "bare.npz"
+    save_clip(bare, replace(load_clip(talks[0]), fps=None))
+    arguments = [str(bare), "--model", str(models["labels"]), "--to", "json", "--out", str(tmp_path / "out")]
+    assert transcribe(*arguments) == 1
+    assert "set fps (--fps)" in capsys.readouterr().err
+    fps = load_clip(talks[0]).fps
+    assert transcribe(*arguments[:-1], str(tmp_path / "told"), "--fps", str(fps)) == 0
+    assert transcribe(talks[0], *arguments[1:-1], str(tmp_path / "states")) == 0
+    told, states = (read_annotations(tmp_path / name).annotations for name in ("told/bare.json", "states/one.json"))
+    assert told == states and told
+
+
 def test_corrected_transcripts_are_never_replaced(
     models: dict[str, Path], talks: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -300,6 +316,7 @@ def test_one_bad_recording_does_not_stop_the_others(
         (["--to", "docx"], "expected formats among eaf, srt"),
         (["--to", ","], "expected formats among eaf, srt"),
         (["--top-k", "0"], "expected --top-k of at least 1"),
+        (["--fps", "0"], "expected --fps as frames per second"),
     ],
 )
 def test_options_are_checked(

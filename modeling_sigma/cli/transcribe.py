@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from modeling_sigma.cli.video_options import add_video_options, estimator_for
 from modeling_sigma.jobs.progress import ProgressBar
 
 
@@ -36,8 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top-k", type=int, default=5, metavar="K", help="number of labels per sign (default 5)")
     parser.add_argument("--language", default="English", help="spoken language to write (default English)")
     parser.add_argument("--person", type=int, default=0, metavar="N", help="index of the person to read (default 0)")
+    parser.add_argument("--fps", type=float, metavar="RATE", help="frame rate of recordings that do not state theirs")
     parser.add_argument("--device", default="cpu", help="device to compute on: cpu (default), cuda, cuda:1, mps")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    add_video_options(parser, has_device=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,9 +59,13 @@ def run(args: argparse.Namespace) -> int:
     formats = tuple(
         dict.fromkeys(name.strip().lower().removeprefix(".") for name in args.to.split(",") if name.strip())
     )
+    if args.fps is not None and not 0 < args.fps <= 1000:
+        raise ValueError(f"expected --fps as frames per second, received {args.fps:g}")
     settings = {"top_k": args.top_k, "language": args.language, "labels": labels}
+    settings |= {name: getattr(args, name) for name in ("fps", "estimator") if getattr(args, name) is not None}
     name = Path(args.model).resolve().name if Path(args.model).exists() else args.model
-    transcription = Transcription(recordings, args.out, formats, name, settings, args.person)
+    estimator = estimator_for(args, recordings)
+    transcription = Transcription(recordings, args.out, formats, name, settings, args.person, args.fps, estimator)
 
     def transcriber() -> Transcriber:
         return Transcriber(args.model, labels, args.language, args.top_k, args.device)

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,10 @@ class Transcription:
             What else decides the result. A folder is resumed with the same settings only.
         person (`int`, *optional*, defaults to 0):
             The index of the person in each recording.
+        fps (`float`, *optional*):
+            The frame rate of recordings that do not state theirs.
+        estimator ([`PoseEstimator`], *optional*):
+            What finds the keypoints in videos; see [`load_clip`].
     """
 
     recordings: tuple[str, ...]
@@ -57,6 +61,8 @@ class Transcription:
     model: str
     settings: dict[str, Any]
     person: int = 0
+    fps: float | None = None
+    estimator: Any = None
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.formats if name not in FORMATS]
@@ -196,7 +202,10 @@ def _transcribed(
     report: Report = {"recording": recording}
     try:
         report["state"] = _state(recording)
-        clip = with_retries(partial(load_clip, recording, person=transcription.person))
+        person, estimator = transcription.person, transcription.estimator
+        clip = with_retries(partial(load_clip, recording, person=person, estimator=estimator))
+        if clip.fps is None and transcription.fps is not None:
+            clip = replace(clip, fps=transcription.fps)
         with naming_file(recording, "a recording"):
             annotations = model(clip, progress)
     except (ValueError, OSError, ImportError, MemoryError) as error:

@@ -121,5 +121,7 @@ def frame_rate_of(clip: PoseClip) -> float:
         ValueError: for a clip without a frame rate.
     """
     if clip.fps is None:
-        raise ValueError("expected a recording with a frame rate, to find signs by time, received none: set its fps")
+        raise ValueError(
+            "expected a recording with a frame rate, to find signs by time, received none: set its fps (--fps)"
+        )
     return float(clip.fps)
