@@ -232,7 +232,7 @@ def test_a_frame_rate_that_is_not_stated(
 ) -> None:
     bare = tmp_path / "bare.npz"
     save_clip(bare, replace(load_clip(talks[0]), fps=None))
-    arguments = [str(bare), "--model", str(models["labels"]), "--to", "json", "--out", str(tmp_path / "out")]
+    arguments = [str(bare), "--model", str(models["frames"]), "--to", "json", "--out", str(tmp_path / "out")]
     assert transcribe(*arguments) == 1
     assert "set fps (--fps)" in capsys.readouterr().err
     fps = load_clip(talks[0]).fps

@@ -122,6 +122,6 @@ def frame_rate_of(clip: PoseClip) -> float:
     """
     if clip.fps is None:
         raise ValueError(
-            "expected a recording with a frame rate, to find signs by time, received none: set its fps (--fps)"
+            "expected a recording with a frame rate, to find signs by time, received none: set fps (--fps)"
         )
     return float(clip.fps)
