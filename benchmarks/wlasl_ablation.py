@@ -38,6 +38,10 @@ def _frames(count: int) -> Callable[[dict[str, Any]], None]:
     return lambda config: config["model_config"].update(max_frames=count)
 
 
+def _sampling(kind: str) -> Callable[[dict[str, Any]], None]:
+    return lambda config: config["feature_extractor"].update(frame_sampling=kind)
+
+
 def _width(width: int) -> Callable[[dict[str, Any]], None]:
     sizes = {"spatial_hidden_sizes": [32, width], "temporal_hidden_sizes": [width, width]}
     return lambda config: config["model_config"]["pose_config"].update(sizes)
@@ -53,6 +57,8 @@ VARIANTS: dict[str, Callable[[dict[str, Any]], None]] = {
     "no augmentation": lambda config: config.update(augmentation={"flip": 0.0}),
     "no mirrored clips": lambda config: config["augmentation"].update(flip=0.0),
     "left hand not mirrored": lambda config: config["model_config"]["pose_config"].update(mirror_left_hand=False),
+    "frames at random": _sampling("random"),
+    "frames interpolated": _sampling("interpolate"),
     "12 frames": _frames(12),
     "36 frames": _frames(36),
     "width 48": _width(48),
@@ -69,7 +75,7 @@ def run(variant: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     VARIANTS[variant](config)
     changed = [
         argument
-        for name in ("model_config", "augmentation")
+        for name in ("model_config", "feature_extractor", "augmentation")
         for argument in (f"--{name}", json.dumps(config[name]))
     ]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -35,7 +36,13 @@ MAX_NEW_TOKENS = 8
 
 @lru_cache(maxsize=1)
 def _trained_tokenizer() -> T5Tokenizer:
-    return T5Tokenizer(extra_ids=0).train_new_from_iterator(TEXTS, vocab_size=96)
+    trained = T5Tokenizer(extra_ids=0).train_new_from_iterator(TEXTS, vocab_size=96)
+    vocabulary = json.loads(trained.backend_tokenizer.to_str())["model"]["vocab"]
+    # The trainer leaves open the last digits of scores, and the order of tokens with equal ones. Not so here, or models
+    # would read other ids, and write other texts, in every process.
+    tokens = [(token, round(score, 3)) for token, score in vocabulary]
+    tokens[3:] = sorted(tokens[3:], key=lambda token: (-token[1], token[0]))
+    return T5Tokenizer(vocab=tokens, extra_ids=0)
 
 
 def tiny_tokenizer() -> T5Tokenizer:
