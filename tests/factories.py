@@ -38,8 +38,8 @@ MAX_NEW_TOKENS = 8
 def _trained_tokenizer() -> T5Tokenizer:
     trained = T5Tokenizer(extra_ids=0).train_new_from_iterator(TEXTS, vocab_size=96)
     vocabulary = json.loads(trained.backend_tokenizer.to_str())["model"]["vocab"]
-    # The trainer leaves open the last digits of scores, and the order of tokens with equal ones. Not so here, or models
-    # would read other ids, and write other texts, in every process.
+    # The trainer leaves open the last digits of scores, and the order of tokens with equal ones. Not so here, or
+    # models would read other ids, and write other texts, in every process.
     tokens = [(token, round(score, 3)) for token, score in vocabulary]
     tokens[3:] = sorted(tokens[3:], key=lambda token: (-token[1], token[0]))
     return T5Tokenizer(vocab=tokens, extra_ids=0)
