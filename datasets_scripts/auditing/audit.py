@@ -23,7 +23,7 @@ from datasets_scripts.auditing.sign_agreement import SignedWord, signed_word, wo
 from datasets_scripts.schema import decode_clip
 from modeling_sigma.jobs.progress import no_progress
 from modeling_sigma.model.pose_transforms import MIN_REFERENCE_POINTS, SCORE_THRESHOLD, select_joints
-from modeling_sigma.model.skeleton_layouts import PART_SLICES
+from modeling_sigma.model.skeleton_layouts import HANDS_SLICE, PART_SLICES
 
 
 TASKS = ("islr", "cslr", "slt")
@@ -138,7 +138,6 @@ def _as_text(example: Mapping[str, Any]) -> str:
 def _collect(splits: Mapping[str, Any], progress: Callable[[int, int], None]) -> _Collected:
     collected = _Collected()
     num_rows = sum(len(rows) for rows in splits.values() if hasattr(rows, "__len__"))
-    hands = slice(PART_SLICES["left_hand"].start, PART_SLICES["right_hand"].stop)
     for split, rows in splits.items():
         for row in rows:
             try:
@@ -155,7 +154,7 @@ def _collect(splits: Mapping[str, Any], progress: Callable[[int, int], None]) ->
                 row["signer_id"],
                 len(clip),
                 clip.duration,
-                float(seen[:, hands].any(axis=1).mean()),
+                float(seen[:, HANDS_SLICE].any(axis=1).mean()),
                 int(seen[:, PART_SLICES["body"]].sum()) >= MIN_REFERENCE_POINTS,
                 recording_key(clip),
             )

@@ -84,7 +84,7 @@ class DenseFrames:
 
     def pack(self, values: torch.Tensor) -> torch.Tensor:
         """(B, T, ...) -> (B * T, ...), zeros in padded frames, whatever was there."""
-        return self._blank(values).flatten(0, 1)
+        return self.blank(values).flatten(0, 1)
 
     def unpack(self, rows: torch.Tensor) -> torch.Tensor:
         """(B * T, ...) -> (B, T, ...), zeros in padded frames."""
@@ -92,11 +92,12 @@ class DenseFrames:
 
     def to_film(self, rows: torch.Tensor) -> torch.Tensor:
         """(B * T, ...) -> (B, T, ...), zeros in padded frames."""
-        return self._blank(rows.unflatten(0, self.mask.shape))
+        return self.blank(rows.unflatten(0, self.mask.shape))
 
     def from_film(self, film: torch.Tensor) -> torch.Tensor:
         """(B, T, ...) -> (B * T, ...)."""
         return film.flatten(0, 1)
 
-    def _blank(self, film: torch.Tensor) -> torch.Tensor:
+    def blank(self, film: torch.Tensor) -> torch.Tensor:
+        """(B, T, ...) with zeros in padded frames, whatever was there."""
         return film.masked_fill(~self.mask.reshape(*self.mask.shape, *(1,) * (film.dim() - 2)), 0.0)

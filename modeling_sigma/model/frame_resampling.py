@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .skeleton_layouts import PART_SLICES
-
-
-_HANDS = slice(PART_SLICES["left_hand"].start, PART_SLICES["right_hand"].stop)
+from .skeleton_layouts import HANDS_SLICE
 
 
 def span_with_hands(pose_values: np.ndarray) -> tuple[int, int]:
@@ -17,7 +14,7 @@ def span_with_hands(pose_values: np.ndarray) -> tuple[int, int]:
         pose_values (`np.ndarray` of shape `(T, 69, 3)`):
             What [`normalize_joints`] returns.
     """
-    seen = np.flatnonzero(pose_values[:, _HANDS, 2].any(axis=1))
+    seen = np.flatnonzero(pose_values[:, HANDS_SLICE, 2].any(axis=1))
     return (int(seen[0]), int(seen[-1])) if len(seen) else (0, len(pose_values) - 1)
 
 

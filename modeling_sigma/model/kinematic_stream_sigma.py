@@ -37,8 +37,7 @@ class KinematicStream(nn.Module):
         frames = DenseFrames(pose_attention_mask)
         # In float32: bfloat16 has three digits, and a velocity is a difference of two places.
         values = pose_values.float() if pose_values.dtype in (torch.float16, torch.bfloat16) else pose_values
-        values = values.masked_fill(~frames.mask[:, :, None, None], 0.0)
-        features = kinematic_features(values, self.parts).flatten(0, 1)  # (B * T, F)
+        features = kinematic_features(frames.blank(values), self.parts).flatten(0, 1)  # (B * T, F)
         values = self.enter_norm(self.enter(features.to(self.enter.weight.dtype)))
         for block in self.blocks:
             values = block(values, frames)

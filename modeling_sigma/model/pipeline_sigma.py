@@ -145,8 +145,11 @@ class IsolatedSignRecognitionPipeline(_SignRecognitionPipeline):
         top_k: int = TOP_K,
     ) -> dict[str, Any]:
         if not self.model.can_generate():
+            logits = self.model(**model_inputs).logits
+            if self.calibration is None:  # nobody asks whether the hands move
+                return {"logits": logits}
             read = [model_inputs[name].float().cpu().numpy() for name in ("pose_values", "pose_attention_mask")]
-            return {"logits": self.model(**model_inputs).logits, "movement": torch.from_numpy(movement(*read))}
+            return {"logits": logits, "movement": torch.from_numpy(movement(*read))}
         trie = self._trie(self._labels(labels))
         if num_beams is None:
             return {"logits": score_labels(self.model, self.model.encode_poses(**model_inputs), trie, top_k)}

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .skeleton_layouts import FLIP_PERMUTATION, PART_ANCHORS, PART_SLICES
+from .skeleton_layouts import FLIP_PERMUTATION, HANDS_SLICE, PART_ANCHORS, PART_SLICES
 
 
-_HAND_JOINTS = slice(PART_SLICES["left_hand"].start, PART_SLICES["right_hand"].stop)
 _FLIP = np.array(FLIP_PERMUTATION)
 
 
@@ -129,7 +128,7 @@ class PoseAugmentation:
             points = points @ self._draw_linear_map(generator)
         if self.hand_scale:
             points = points.copy()
-            points[:, _HAND_JOINTS] *= 1 + generator.uniform(-self.hand_scale, self.hand_scale)
+            points[:, HANDS_SLICE] *= 1 + generator.uniform(-self.hand_scale, self.hand_scale)
         if self.shift:
             points[:, PART_SLICES["body"]] += generator.uniform(-self.shift, self.shift, 2)
         if self.noise:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from .pose_clip import PoseClip
-from .skeleton_layouts import MISSING, NUM_JOINTS, PART_ANCHORS, PART_ORIGINS, PART_SLICES, get_layout
+from .skeleton_layouts import HANDS_SLICE, MISSING, NUM_JOINTS, PART_ANCHORS, PART_ORIGINS, PART_SLICES, get_layout
 
 
 ScaleReference = Literal["body", "hands", "image"]
@@ -183,7 +183,7 @@ def _reference_box(
     if scale_reference == "body":
         joints = PART_SLICES["body"]
     elif scale_reference == "hands":
-        joints = slice(PART_SLICES["left_hand"].start, PART_SLICES["right_hand"].stop)
+        joints = HANDS_SLICE
     else:
         raise ValueError(f"expected scale_reference to be one of {SCALE_REFERENCES}, received {scale_reference!r}")
     points = keypoints[:, joints][seen[:, joints]]  # (num_seen, 2)

@@ -34,6 +34,8 @@ def _part_slices() -> dict[str, slice]:
 
 # Where each part lies on the joint axis of `pose_values` (T, 69, 3).
 PART_SLICES = MappingProxyType(_part_slices())
+# Both hands, which follow each other.
+HANDS_SLICE = slice(PART_SLICES["left_hand"].start, PART_SLICES["right_hand"].stop)
 
 # The joint, inside its part, that a part's coordinates are relative to. The body has none: it is placed by the
 # bounding box of the clip.
