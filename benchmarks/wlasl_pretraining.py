@@ -7,9 +7,11 @@ Pre-training reads the train clips of all 2,000 signs (examples/configs/pretrain
 then fine-tuned for the 300 signs of WLASL300, on a quarter of their train clips and on all of them. Everything was set
 beforehand, nothing is chosen by a score: the test split is scored once per run. Existing runs are skipped.
 
-- full: all four losses; short: for 6 epochs instead of 18; contrastive: global and local alignment alone; fused: the
-  paper's sources, which let the alignment and the decoder read the sentence that they predict; none: the same
-  fine-tuning from random weights.
+- full: all four losses; short: for 6 epochs instead of 18; contrastive: global and local alignment alone; lm_only:
+  language modelling alone; fused: the paper's sources, which let the alignment and the decoder read the sentence that
+  they predict; none: the same fine-tuning from random weights.
+- labels: what a sceptic would do with the same clips, the same words and the time that `full` takes: a label head of
+  the 2,000 signs, trained plainly.
 - retrieval: the 300 words, ranked for a clip by the global similarity straight after pre-training: no label head, and
   no fine-tuning.
 """
@@ -48,9 +50,12 @@ VARIANTS: dict[str, dict[str, Any] | None] = {
     "full": {},
     "short": {},
     "contrastive": {"use_matching": False, "use_language_modelling": False},
+    "lm_only": {"use_global_alignment": False, "use_local_alignment": False, "use_matching": False},
+    "labels": None,
     "fused": {"alignment_source": "fused", "lm_source": "fused"},
 }
 SHORT_EPOCHS = 6  # instead of the 18 of the configuration
+LABEL_EPOCHS = 36  # of plain training on 2,000 signs: as long as the 18 epochs of `full`
 EPOCHS = {"quarter": 30, "all": 12}  # of fine-tuning
 RESULTS = Path(__file__).parent / "results" / "wlasl_pretraining"
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "configs" / "pretrain_wlasl_hands.yaml"
@@ -62,6 +67,10 @@ def pretrained(variant: str, args: argparse.Namespace) -> Path:
     if (folder / "metrics.json").exists():
         return folder
     config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    if variant == "labels":
+        start = {name: config[name] for name in ("model_config", "feature_extractor")}
+        train_labels(start, "wlasl2000", folder, LABEL_EPOCHS, 0, args, overwrite=True)
+        return folder
     sizes = {**config["model_config"], **(VARIANTS[variant] or {})}
     shorter = ["--num_train_epochs", str(SHORT_EPOCHS)] if variant == "short" else []
     pretrain(
@@ -81,6 +90,29 @@ def quarter(rows: datasets.Dataset, seed: int) -> datasets.Dataset:
     return rows.select(sorted((first + others)[: max(len(first), len(rows) // 4)]))
 
 
+def train_labels(
+    start: dict[str, Any], subset: str, folder: Path, epochs: int, seed: int, args: argparse.Namespace,
+    splits: dict[str, datasets.Dataset] | None = None, **others: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """Trains a label head of one of WLASL's subsets; its scores."""
+    config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    data = DataArguments(
+        task="islr", corpus=[f"wlasl_hands:{subset}"], data_dir=[str(args.data)], augmentation=config["augmentation"]
+    )
+    return finetune(
+        ModelArguments(**start, head="classification", max_text_length=6),
+        data,
+        SigmaTrainingArguments(
+            output_dir=str(folder), do_train=True, num_train_epochs=epochs, learning_rate=2e-3,
+            matrix_learning_rate=3e-3, adam_epsilon=1e-8, weight_decay=0.05, warmup_steps=40,
+            per_device_train_batch_size=32, per_device_eval_batch_size=64, eval_strategy="no", save_strategy="no",
+            load_best_model_at_end=False, seed=seed, bf16=True, disable_tqdm=True, logging_steps=100, report_to="none",
+            **others,
+        ),
+        splits=splits,
+    )  # fmt: skip
+
+
 def fine_tune(variant: str, share: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """One fine-tuning of a label head; its scores on validation and test."""
     started = time.monotonic()
@@ -94,18 +126,9 @@ def fine_tune(variant: str, share: str, seed: int, args: argparse.Namespace) -> 
     else:
         start = {"model": str(pretrained(variant, args)), "model_config": sizes}
     with tempfile.TemporaryDirectory() as folder:
-        scores = finetune(
-            ModelArguments(**start, head="classification", max_text_length=6),
-            DataArguments(task="islr", corpus=["wlasl_hands:wlasl300"], augmentation=config["augmentation"]),
-            SigmaTrainingArguments(
-                output_dir=folder, do_train=True, do_eval=True, do_predict=True, num_train_epochs=EPOCHS[share],
-                learning_rate=2e-3, matrix_learning_rate=3e-3, adam_epsilon=1e-8, weight_decay=0.05, warmup_steps=40,
-                per_device_train_batch_size=32, per_device_eval_batch_size=64, eval_strategy="no", save_strategy="no",
-                load_best_model_at_end=False, seed=seed, bf16=True, disable_tqdm=True, logging_steps=100,
-                report_to="none",
-            ),
-            splits=splits,
-        )  # fmt: skip
+        scores = train_labels(
+            start, "wlasl300", Path(folder), EPOCHS[share], seed, args, splits, do_eval=True, do_predict=True
+        )
     result: dict[str, Any] = {"variant": variant, "share": share, "seed": seed, "train_clips": len(splits["train"])}
     for split in ("validation", "test"):
         result.update({f"{split}_{name}": scores[split][f"{name}_per_instance"] for name in ("top1", "top5")})
@@ -173,7 +196,7 @@ def main() -> None:
     args = parser.parse_args()
     args.results.mkdir(parents=True, exist_ok=True)
     if args.command == "run":
-        jobs = {f"{v}-retrieval": partial(retrieve, v, args) for v in args.variants if v != "none"}
+        jobs = {f"{v}-retrieval": partial(retrieve, v, args) for v in args.variants if v not in ("none", "labels")}
         for seed, share, v in product(args.seeds, args.shares, args.variants):
             jobs[f"{v}-{share}-{seed}"] = partial(fine_tune, v, share, seed, args)
         run_missing(args.results, jobs)
