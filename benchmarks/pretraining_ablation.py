@@ -365,7 +365,7 @@ def run(
     if variant == "scratch_longer":
         # As many clips as the full objective costs: a step of language modelling is a step of fine-tuning.
         steps += round(recipe.steps * recipe.longer * recipe.batch_size / FINETUNING_BATCH)
-        adaptations = {key: adaptations[key] for key in ("bleu4_finetuned", "bleu4_quarter")}
+        adaptations = {"bleu4_finetuned": adaptations["bleu4_finetuned"]}
     for key, (few, unseen) in adaptations.items():
         writer.load_state_dict(start)
         train(writer, [(few, steps)], FINETUNING_BATCH, recipe.finetuning_learning_rate, seed, WRITER_COLUMNS)

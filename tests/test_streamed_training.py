@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from datasets_scripts.synthetic import SyntheticSigns
+from modeling_sigma.jobs.torch_devices import fast_precision
 from modeling_sigma.training.optimization.muon_adamw import one_cycle_muon
 from modeling_sigma.training.recipes.synthetic_demo import (
     DemoRecipe,
     build_demo,
-    fast_precision,
     train_demo,
     training_clips,
 )
@@ -21,8 +21,9 @@ from modeling_sigma.training.task import choose_task
 
 
 RECIPE = replace(
-    DemoRecipe(), steps=3, isolated_steps=2, batch_size=2, max_frames=16, hidden_size=32, num_layers=1, pose_size=12
-)
+    DemoRecipe(), steps=3, isolated_steps=2, batch_size=2, max_frames=16, hidden_size=32, num_layers=1, pose_size=12,
+    precision="bf16",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
@@ -59,7 +60,7 @@ def test_the_demo_takes_the_steps_of_a_plain_loop(precision: str) -> None:
     ("capabilities", "expected"),
     [({"avx512_bf16": True}, "bf16"), ({"amx_bf16": False, "avx2": True}, "fp32"), ({}, "fp32")],
 )
-def test_the_demo_trains_in_what_the_cpu_computes_fast(
+def test_training_uses_what_the_cpu_computes_fast(
     capabilities: dict[str, bool], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: capabilities, raising=False)

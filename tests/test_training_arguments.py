@@ -243,3 +243,14 @@ def test_a_command_without_words_trains_nothing(command: str, capsys: pytest.Cap
     with pytest.raises(SystemExit):
         main([command])
     assert f"{command}: error: expected a CONFIG.yaml or --field value, received neither: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("instructions", "warns"), [({"avx2": True}, True), ({"avx512_bf16": True}, False)])
+def test_bf16_on_a_cpu_that_is_slow_at_it_is_said(
+    instructions: dict[str, bool], warns: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: instructions, raising=False)
+    monkeypatch.setattr("modeling_sigma.training.training_arguments.logger.warning_once", said.append)
+    SigmaTrainingArguments(output_dir=str(tmp_path), bf16=True, use_cpu=True)
+    assert ["float32" in line for line in said] == [True] * warns

@@ -37,7 +37,6 @@ def run(args: argparse.Namespace) -> int:
         PrintedProgress,
         build_demo,
         evaluate_demo,
-        fast_precision,
         train_demo,
     )
 
@@ -47,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     steps = {} if args.steps is None else {"steps": args.steps, "isolated_steps": args.steps // 5}
-    recipe = DemoRecipe(seed=args.seed, precision=fast_precision(), **steps)
+    recipe = DemoRecipe(seed=args.seed, **steps)
     started = time.monotonic()
     progress = PrintedProgress(sys.stderr)
     language = SyntheticSigns(seed=0)

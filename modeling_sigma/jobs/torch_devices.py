@@ -1,8 +1,8 @@
-"""Finds a torch device by its name, or says which devices there are."""
+"""What this machine computes on: a torch device by its name, and the precision in which its CPU is fast."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from modeling_sigma.io.reading_errors import one_line
 
@@ -32,6 +32,19 @@ def usable_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, ImportError) as error:  # a torch built without CUDA asserts
         raise ValueError(_message(name, f" ({one_line(error)[:99]})")) from error
     return device
+
+
+def fast_precision() -> Literal["bf16", "fp32"]:
+    """The precision in which this machine's CPU trains faster.
+
+    Without instructions for it, bfloat16 takes five times (a linear layer) to ten times (a convolution) as long as
+    float32.
+    """
+    import torch
+
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    has_bfloat16 = any(there for name, there in capabilities.items() if str(name).endswith("bf16"))
+    return "bf16" if has_bfloat16 else "fp32"
 
 
 def _message(name: str, reason: str = "") -> str:

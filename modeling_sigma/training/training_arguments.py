@@ -8,9 +8,14 @@ from typing import Any
 import torch
 from transformers import Seq2SeqTrainingArguments
 from transformers.trainer_utils import HubStrategy
+from transformers.utils import logging
 
 from modeling_sigma.hub.private_facts import is_secret
+from modeling_sigma.jobs.torch_devices import fast_precision
 from modeling_sigma.training.arguments import ClipTrainingFields, described
+
+
+logger = logging.get_logger(__name__)
 
 
 @dataclass
@@ -65,6 +70,11 @@ class SigmaTrainingArguments(ClipTrainingFields, Seq2SeqTrainingArguments):
         if not torch.accelerator.is_available():
             self.use_cpu = True
         super().__post_init__()
+        if self.bf16 and self.device.type == "cpu" and fast_precision() != "bf16":
+            logger.warning_once(
+                "bf16 on a CPU without bfloat16 instructions takes several times as long as float32: --bf16 false is "
+                "faster here"
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the token: transformers pickles the arguments beside every checkpoint."""

@@ -47,7 +47,7 @@ class DemoRecipe:
         max_frames (`int`): The number of frames to which longer sentences are shortened.
         hidden_size, num_layers (`int`): The size of the text backbone's encoder and decoder.
         pose_size (`int`): The width of the pose encoder's widest layer.
-        precision (`str`): `"bf16"` (autocast) or `"fp32"`.
+        precision (`str`, *optional*): `"bf16"` (autocast) or `"fp32"`; by default what this machine's CPU does faster.
         seed (`int`): The seed of everything random.
     """
 
@@ -62,15 +62,8 @@ class DemoRecipe:
     hidden_size: int = 128
     num_layers: int = 2
     pose_size: int = 48
-    precision: Literal["bf16", "fp32"] = "bf16"
+    precision: Literal["bf16", "fp32"] | None = None
     seed: int = 0
-
-
-def fast_precision() -> Literal["bf16", "fp32"]:
-    """The precision in which this machine's CPU trains faster: bfloat16 is slow without instructions for it."""
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    has_bfloat16 = any(there for name, there in capabilities.items() if str(name).endswith("bf16"))
-    return "bf16" if has_bfloat16 else "fp32"
 
 
 def build_demo(language: SyntheticSigns, recipe: DemoRecipe) -> tuple[SigmaForConditionalGeneration, SigmaProcessor]:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 from transformers import PrinterCallback, TrainerCallback
 
+from modeling_sigma.jobs.torch_devices import fast_precision
 from modeling_sigma.training.data.clip_dataset import BatchStream
 from modeling_sigma.training.task import Task
 from modeling_sigma.training.training_arguments import SigmaTrainingArguments
@@ -24,7 +25,7 @@ def train_on_stream(
     batches: Iterable[Any],
     optimizers: tuple[torch.optim.Optimizer, Any],
     num_steps: int,
-    precision: Literal["bf16", "fp32"] = "bf16",
+    precision: Literal["bf16", "fp32"] | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> list[float]:
     """Trains `model` in place on a CPU and returns the loss of every step.
@@ -40,15 +41,15 @@ def train_on_stream(
             The optimiser, which clips gradients itself, and the schedule; see [`one_cycle_muon`].
         num_steps (`int`):
             The number of steps.
-        precision (`"bf16"` or `"fp32"`, *optional*, defaults to `"bf16"`):
-            bfloat16 by autocast, or float32.
+        precision (`"bf16"` or `"fp32"`, *optional*):
+            bfloat16 by autocast, or float32; by default the one in which this machine's CPU is faster.
         on_step (`Callable`, *optional*):
             Called after every step with the number of steps done and the loss.
     """
     with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
         args = SigmaTrainingArguments(
-            output_dir=folder, max_steps=num_steps, bf16=precision == "bf16", use_cpu=True, logging_steps=1,
-            max_grad_norm=0.0, eval_strategy="no", save_strategy="no", load_best_model_at_end=False,
+            output_dir=folder, max_steps=num_steps, bf16=(precision or fast_precision()) == "bf16", use_cpu=True,
+            logging_steps=1, max_grad_norm=0.0, eval_strategy="no", save_strategy="no", load_best_model_at_end=False,
             disable_tqdm=True, report_to="none",
         )  # fmt: skip
         trainer = task.trainer_class(
