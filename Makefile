@@ -28,7 +28,7 @@ test:
 	$(PYTHON) -m pytest
 
 test-slow:
-	$(PYTHON) -m pytest -m "slow and not gpu" --timeout 1800
+	$(PYTHON) -m pytest -n 0 -m "slow and not gpu" --timeout 1800
 
 fuzz:
 	OMP_NUM_THREADS=1 $(PYTHON) -m tests.fuzz.run --inputs $(or $(INPUTS),1000000)

@@ -69,6 +69,7 @@ _NOT_IMPORTED = {
     "tensorboard": "report_to: tensorboard",
     "onnxscript": "transformers' exporter wants it",
     "pytest-timeout": "an option in pyproject.toml",
+    "pytest-xdist": "an option in pyproject.toml",
     "python-multipart": "the forms of FastAPI want it",
     "parameterized": "transformers' common tests want it",
     "mkdocs": "a command",
