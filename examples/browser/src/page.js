@@ -1,0 +1,272 @@
+// The page: frames from a source go through the stream, signs that have ended through the model, and answers to the view.
+
+import { LAYOUT } from "./landmarks.js";
+import { loadEverything, whatIsMissing } from "./loading.js";
+import { SignStream } from "./sign_stream.js";
+import { TaughtSigns } from "./similarity.js";
+import { drawSkeleton } from "./skeleton.js";
+import { cameraFrames, fileFrames, loadReplay, openCamera, replayFrames, SourceError } from "./sources.js";
+import { addClip, deleteClips, taughtClips } from "./store.js";
+import { dictionaryArchive, recordingsArchive } from "./taught_files.js";
+import { srt, transcriptJson } from "./transcript.js";
+import { save, showAnswer, showEmpty, showPhase, showSigns, showState, showTaught, showTeaching, showWarning, view } from "./view.js";
+
+const MOST_RECORDINGS = 5;
+const MOST_SIGNS = 2000; // kept for saving; older ones are forgotten, so that the page can run for days
+const SLOW_BELOW = 8; // pictures a second
+const HOME = ["Sign in front of your camera", "One sign at a time, hands at rest in between. Nothing leaves this device."];
+const options = new URLSearchParams(location.search);
+
+let kit; // facts, tracker, recognizer: see loadEverything
+let taught = [], taughtSigns = new TaughtSigns([]);
+let teaching = null; // {label, count}
+let running = null; // what stops the source that runs
+let signs = [];
+
+async function begin() {
+  const missing = whatIsMissing();
+  if (missing) return fail("unsupported", "This browser cannot run it", missing);
+  showEmpty("Getting ready", "About 50 MB, once. After that, nothing is loaded or sent.", { progress: 0, isReady: false });
+  try {
+    kit = await loadEverything((share) => { view.progress.value = share; });
+  } catch (error) {
+    return fail("damaged", "It could not be loaded", error.message);
+  }
+  describeModel();
+  await readTaught();
+  document.body.dataset.answer = "none";
+  home();
+  if (options.has("replay")) await replay();
+}
+
+function home() {
+  showState("off");
+  showPhase(null);
+  showEmpty(...HOME);
+}
+
+function fail(state, title, text) {
+  showState(state);
+  showPhase(null);
+  const isHopeless = state === "unsupported" || state === "damaged";
+  showEmpty(title, text, { isReady: !isHopeless, action: "Try the camera again" });
+  view.start.hidden = view.open.hidden = isHopeless;
+}
+
+function describeModel() {
+  const { facts, extractor } = kit;
+  view.model.textContent = [facts.name, facts.license && `licence ${facts.license}`].filter(Boolean).join(" · ");
+  const lines = [view.limits.textContent];
+  if (facts.about) lines.unshift(facts.about);
+  if (extractor.training_layout && extractor.training_layout !== LAYOUT)
+    lines.push("The model has learnt from another hand detector than this page's: expect worse than was measured.");
+  view.limits.textContent = lines.join(" ");
+}
+
+/** Runs a source until it ends, or is stopped. */
+async function watch(frames, { layout = LAYOUT, isMirrored = false, isLive = true } = {}) {
+  const stream = new SignStream(layout);
+  let isStopped = false;
+  const stop = running = () => { isStopped = true; };
+  showEmpty("", "", { isShown: false });
+  view.stop.hidden = view.teach_start.disabled = false;
+  view.picture.classList.toggle("mirrored", isMirrored);
+  showState("watching");
+  showWarning(null);
+  const speed = new Speed();
+  let seenAt = null, first = null;
+  try {
+    for await (const { points, time, width, height } of frames) {
+      if (isStopped) break;
+      first ??= time;
+      const now = time - first;
+      if (points) seenAt = now;
+      view.picture.style.setProperty("--ratio", `${width} / ${height}`);
+      drawSkeleton(view.skeleton, points, layout, width, height);
+      const arrived = performance.now();
+      const events = stream.push(points, now);
+      tellPhase(stream.isSigning, now - (seenAt ?? 0) > 2);
+      for (const event of events) if (event.kind === "ended") await answer(event, { width, height, arrived, now, speed });
+      speed.tick(arrived);
+      if (isLive) {
+        view.speed.textContent = speed.text();
+        if (speed.isSlow()) {
+          showState("slow");
+          showWarning(`This device manages ${Math.max(1, Math.round(speed.rate))} pictures a second: quick signs will be missed. Sign slowly, or open a recorded video, of which every picture is read.`);
+        }
+      }
+    }
+    for (const event of stream.finish()) await answer(event, { ...lastSize(), arrived: performance.now(), now: event.end, speed });
+    if (running === stop) home();
+  } catch (error) {
+    if (!(error instanceof SourceError)) console.error(error);
+    fail(error.state ?? "bad-video", error.state === "refused" ? "The camera is not allowed" : error.state === "no-camera" ? "No camera" : "It could not be read", error.message);
+  } finally {
+    running = null;
+    view.stop.hidden = view.teach_start.disabled = true;
+    endTeaching();
+    showPhase(null);
+    drawSkeleton(view.skeleton, null, layout, view.skeleton.width, view.skeleton.height);
+  }
+}
+
+const lastSize = () => ({ width: view.skeleton.width, height: view.skeleton.height });
+
+function tellPhase(isSigning, isNobody) {
+  if (teaching) showPhase(isSigning ? "recording" : "ready", isSigning ? "Recording" : `Ready to record “${teaching.label}”`);
+  else if (isSigning) showPhase("signing", "Signing");
+  else if (isNobody) showPhase("nobody", "Nobody in the picture");
+  else showPhase("rest", "Hands at rest");
+}
+
+/** Names a sign that has ended, or records it. */
+async function answer({ start, end, clip }, { width, height, arrived, now, speed }) {
+  const named = await kit.recognizer.ask({ name: clip });
+  const delay = now - end + (performance.now() - arrived) / 1000;
+  if (teaching) return record({ ...clip, width, height }, named);
+  const found = named.vector ? taughtSigns.search(named.vector) : [];
+  const text = showAnswer({ ...named, taught: found });
+  const kind = document.body.dataset.answer;
+  speed.delay = delay;
+  signs.push({ start, end, text, kind, reason: named.reason, answers: named.answers, taught: found, delay });
+  if (signs.length > MOST_SIGNS) signs.shift();
+  showSigns(signs);
+}
+
+class Speed {
+  rate = 0;
+  delay = null;
+  #last = null;
+  #count = 0;
+  tick(now) {
+    if (this.#last !== null) {
+      const rate = 1000 / Math.max(now - this.#last, 1);
+      this.rate = this.#count ? 0.9 * this.rate + 0.1 * rate : rate;
+      this.#count++;
+    }
+    this.#last = now;
+  }
+  isSlow() { return this.#count > 15 && this.rate < SLOW_BELOW; }
+  text() {
+    const delay = this.delay === null ? "" : ` · last answer after ${this.delay.toFixed(1)} s`;
+    return this.rate ? `${Math.round(this.rate)} pictures/s${delay}` : "";
+  }
+}
+
+// --- sources
+
+async function startCamera() {
+  view.start.disabled = view.open.disabled = true;
+  showEmpty("Waiting for the camera", "Your browser asks whether this page may use it.", { isReady: false });
+  showState("starting");
+  try {
+    const stream = await openCamera(view.video);
+    await watch(cameraFrames(view.video, stream, kit.tracker), { isMirrored: true });
+  } catch (error) {
+    fail(error.state ?? "no-camera", error.state === "refused" ? "The camera is not allowed" : "No camera", error.message);
+  }
+}
+
+async function openFile(file) {
+  const progress = (time, whole) => { view.speed.textContent = `${Math.round(time)} of ${Math.round(whole)} s read`; };
+  await watch(fileFrames(view.video, file, kit.tracker, progress), { isLive: false });
+}
+
+/** ?replay=FILE: keypoints in the place of a camera, for tests. With &loop for ever, with &fast without waiting. */
+async function replay() {
+  try {
+    const content = await loadReplay(options.get("replay"));
+    window.sigmaReplay = { name: (clip) => kit.recognizer.ask({ name: clip }), signs: () => signs };
+    const clip = { ...content, width: content.width ?? 640, height: content.height ?? 480, fps: content.fps ?? 25 };
+    await watch(replayFrames(clip, options.has("loop"), options.has("fast")), { layout: content.layout, isMirrored: true });
+  } catch (error) {
+    fail("bad-video", "It could not be read", error.message);
+  }
+}
+
+// --- teaching
+
+async function readTaught() {
+  try {
+    taught = await taughtClips(kit.facts.fingerprint);
+  } catch (error) {
+    view.teach_hint.textContent = `This browser keeps nothing for the page (${error?.message ?? error}): what you teach is lost when you leave.`;
+  }
+  learnAgain();
+}
+
+function learnAgain() {
+  taughtSigns = new TaughtSigns(taught);
+  const counts = new Map();
+  for (const { label } of taught) counts.set(label, (counts.get(label) ?? 0) + 1);
+  showTaught(counts, forget);
+}
+
+function startTeaching(event) {
+  event.preventDefault();
+  const label = view.teach_label.value.trim().normalize("NFC").replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, " ");
+  if (!label || !running) return;
+  teaching = { label, count: 0 };
+  showState("teaching");
+  showTeaching(label, 0, MOST_RECORDINGS);
+  view.teach_stop.focus();
+}
+
+function endTeaching() {
+  if (!teaching) return;
+  teaching = null;
+  view.teach_label.value = "";
+  showTeaching(null);
+  if (running) showState("watching");
+}
+
+async function record(clip, { vector }) {
+  if (!vector) return void (view.teaching_text.textContent = "No hands were seen in it. Sign it again, in good light.");
+  const { label } = teaching, taughtAt = Date.now();
+  const numbers = new Set(taught.map((one) => one.sampleId));
+  let number = 1;
+  while (numbers.has(`${label}/${number}`)) number++;
+  const one = {
+    ...clip, label, sampleId: `${label}/${number}`, vector: Float32Array.from(vector), taughtAt,
+    fingerprint: kit.facts.fingerprint, estimator: kit.facts.estimator ?? "",
+  };
+  taught.push(one);
+  learnAgain();
+  showTeaching(label, ++teaching.count, MOST_RECORDINGS);
+  view.spoken.textContent = `Recorded ${label}, ${teaching.count} of ${MOST_RECORDINGS}.`;
+  if (teaching.count === MOST_RECORDINGS) endTeaching();
+  try {
+    await addClip(one);
+  } catch (error) {
+    view.teach_hint.textContent = `It could not be kept (${error?.message ?? error}): it is lost when you leave the page.`;
+  }
+}
+
+async function forget(label) {
+  const gone = taught.filter((one) => one.label === label).map((one) => one.sampleId);
+  taught = taught.filter((one) => one.label !== label);
+  learnAgain();
+  await deleteClips(gone);
+  view.spoken.textContent = `${label} is deleted.`;
+}
+
+// --- buttons
+
+view.start.addEventListener("click", startCamera);
+view.open.addEventListener("click", () => view.file.click());
+view.file.addEventListener("change", () => {
+  const [file] = view.file.files;
+  view.file.value = "";
+  if (file) openFile(file);
+});
+view.stop.addEventListener("click", () => running?.());
+view.teach_form.addEventListener("submit", startTeaching);
+view.teach_stop.addEventListener("click", endTeaching);
+view.clear.addEventListener("click", () => { signs = []; showSigns(signs); });
+view.save_srt.addEventListener("click", () => save("signs.srt", srt(signs), "application/x-subrip"));
+view.save_json.addEventListener("click", () => save("signs.json", transcriptJson(signs, { model: kit.facts.name }), "application/json"));
+view.save_recordings.addEventListener("click", () => save("recordings.zip", recordingsArchive(taught), "application/zip"));
+view.save_dictionary.addEventListener("click", async () =>
+  save("dictionary.zip", await dictionaryArchive(taught, kit.facts), "application/zip"));
+
+begin();
