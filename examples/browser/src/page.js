@@ -86,17 +86,17 @@ async function watch(frames, { layout = LAYOUT, isMirrored = false, isLive = tru
       const arrived = performance.now();
       const events = stream.push(points, now);
       tellPhase(stream.isSigning, now - (seenAt ?? 0) > 2);
-      for (const event of events) if (event.kind === "ended") await answer(event, { width, height, arrived, now, speed });
+      for (const event of events) if (event.kind === "ended") await answer(event, { width, height, clock: isLive ? first : null, speed });
       speed.tick(arrived);
       if (isLive) {
         view.speed.textContent = speed.text();
         if (speed.isSlow()) {
-          showState("slow");
-          showWarning(`This device manages ${Math.max(1, Math.round(speed.rate))} pictures a second: quick signs will be missed. Sign slowly, or open a recorded video, of which every picture is read.`);
+          if (!teaching) showState("slow");
+          showWarning("This device is slow: quick signs will be missed. Sign slowly, or open a recorded video, which is read at its own pace.");
         }
       }
     }
-    for (const event of stream.finish()) await answer(event, { ...lastSize(), arrived: performance.now(), now: event.end, speed });
+    for (const event of stream.finish()) await answer(event, { ...lastSize(), clock: null, speed });
     if (running === stop) home();
   } catch (error) {
     if (!(error instanceof SourceError)) console.error(error);
@@ -119,10 +119,10 @@ function tellPhase(isSigning, isNobody) {
   else showPhase("rest", "Hands at rest");
 }
 
-/** Names a sign that has ended, or records it. */
-async function answer({ start, end, clip }, { width, height, arrived, now, speed }) {
+/** Names a sign that has ended, or records it. `clock`: when the stream began, by the page's own clock. */
+async function answer({ start, end, clip }, { width, height, clock, speed }) {
   const named = await kit.recognizer.ask({ name: clip });
-  const delay = now - end + (performance.now() - arrived) / 1000;
+  const delay = clock === null ? null : performance.now() / 1000 - clock - end;
   if (teaching) return record({ ...clip, width, height }, named);
   const found = named.vector ? taughtSigns.search(named.vector) : [];
   const text = showAnswer({ ...named, taught: found });
@@ -133,23 +133,22 @@ async function answer({ start, end, clip }, { width, height, arrived, now, speed
   showSigns(signs);
 }
 
+/** How many pictures come a second, over the last two seconds, and how long the last answer took. */
 class Speed {
-  rate = 0;
   delay = null;
-  #last = null;
-  #count = 0;
+  #times = [];
   tick(now) {
-    if (this.#last !== null) {
-      const rate = 1000 / Math.max(now - this.#last, 1);
-      this.rate = this.#count ? 0.9 * this.rate + 0.1 * rate : rate;
-      this.#count++;
-    }
-    this.#last = now;
+    this.#times.push(now);
+    while (now - this.#times[0] > 2000) this.#times.shift();
   }
-  isSlow() { return this.#count > 15 && this.rate < SLOW_BELOW; }
+  get rate() {
+    const span = this.#times.at(-1) - this.#times[0];
+    return span > 0 ? (1000 * (this.#times.length - 1)) / span : 0;
+  }
+  isSlow() { return this.#times.length > 2 && this.#times.at(-1) - this.#times[0] > 1500 && this.rate < SLOW_BELOW; }
   text() {
-    const delay = this.delay === null ? "" : ` · last answer after ${this.delay.toFixed(1)} s`;
-    return this.rate ? `${Math.round(this.rate)} pictures/s${delay}` : "";
+    const rate = this.rate, delay = this.delay === null ? "" : ` · answered after ${this.delay.toFixed(1)} s`;
+    return rate ? `${rate < 3 ? rate.toFixed(1) : Math.round(rate)} pictures/s${delay}` : "";
   }
 }
 

@@ -1,5 +1,6 @@
 // Where keypoints come from: a camera, a video file, or a file of keypoints. Each is an async generator of frames
-// {points, time (s), width, height}; ending it ends the source.
+// {points, time (s), width, height}; ending it ends the source. Of a camera and of keypoints, the time is by the clock of
+// performance.now(), so that delays can be told.
 
 const FILE_RATE = 25; // pictures a second that are read of a video file
 const LARGEST_SIDE = 1280; // of a picture that is searched; MediaPipe makes it smaller still
@@ -139,10 +140,10 @@ export async function loadReplay(address) {
 }
 
 export async function* replayFrames({ width, height, fps, frames }, repeats, isFast) {
-  const start = performance.now();
+  const start = performance.now() / 1000;
   const points = frames.map((frame) => (frame ? Float32Array.from(frame) : null));
   for (let number = 0; repeats || number < points.length; number++) {
-    const time = number / fps, wait = start + 1000 * time - performance.now();
+    const time = start + number / fps, wait = 1000 * time - performance.now();
     if (!isFast && wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
     yield { points: points[number % points.length], time, width, height };
   }
