@@ -26,12 +26,12 @@ from modeling_sigma.serving.static_server import static_server
 
 
 ROOT = Path(__file__).parents[1]
-DRIVER = ROOT / "examples" / "browser" / "test" / "browser" / "drive.mjs"
+DRIVER = ROOT / "examples" / "browser" / "drive.mjs"
 SIZE = (1224, 720)  # WLASL-hands states shares of an image of this shape
 TOP_K = 5
 
 
-def test_clips(data, count):
+def wlasl_clips(data, count):
     from datasets_scripts.wlasl_hands import load_wlasl_hands
 
     samples = load_wlasl_hands(data, "wlasl2000", "test")
@@ -114,7 +114,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         site = Path(scratch) / "site"
         shutil.copytree(args.site, site)
-        clips = test_clips(args.data, args.clips if args.task == "answers" else 20)
+        clips = wlasl_clips(args.data, args.clips if args.task == "answers" else 20)
         rest = [None] * 25
         replay = written([frame for _, points in clips[:20] for frame in (*rest, *points)] + rest, site / "replay.json")
         if args.task == "answers":

@@ -13,14 +13,15 @@ import { save, showAnswer, showEmpty, showPhase, showSigns, showState, showTaugh
 
 const MOST_RECORDINGS = 5;
 const MOST_SIGNS = 2000; // kept for saving; older ones are forgotten, so that the page can run for days
-const SLOW_BELOW = 8; // pictures a second
+const SLOW_BELOW = 8, BLIND_BELOW = 3; // pictures a second: signs get lost; a sign ends after 0.4 s without a picture
 const HOME = ["Sign in front of your camera", "One sign at a time, hands at rest in between. Nothing leaves this device."];
 const options = new URLSearchParams(location.search);
 
 let kit; // facts, tracker, recognizer: see loadEverything
 let taught = [], taughtSigns = new TaughtSigns([]);
-let teaching = null; // {label, count}
+let teaching = null; // {label, since, ids}: since when, and the recordings made
 let running = null; // what stops the source that runs
+let latest = 0; // the time of the stream
 let signs = [];
 
 async function begin() {
@@ -34,7 +35,6 @@ async function begin() {
   }
   describeModel();
   await readTaught();
-  document.body.dataset.answer = "none";
   home();
   if (options.has("replay")) await replay();
 }
@@ -55,7 +55,7 @@ function fail(state, title, text) {
 
 function describeModel() {
   const { facts, extractor } = kit;
-  view.model.textContent = [facts.name, facts.license && `licence ${facts.license}`].filter(Boolean).join(" · ");
+  view.model.textContent = [facts.name, facts.license && `license ${facts.license}`].filter(Boolean).join(" · ");
   const lines = [view.limits.textContent];
   if (facts.about) lines.unshift(facts.about);
   if (extractor.training_layout && extractor.training_layout !== LAYOUT)
@@ -79,7 +79,7 @@ async function watch(frames, { layout = LAYOUT, isMirrored = false, isLive = tru
     for await (const { points, time, width, height } of frames) {
       if (isStopped) break;
       first ??= time;
-      const now = time - first;
+      const now = latest = time - first;
       if (points) seenAt = now;
       view.picture.style.setProperty("--ratio", `${width} / ${height}`);
       drawSkeleton(view.skeleton, points, layout, width, height);
@@ -92,7 +92,9 @@ async function watch(frames, { layout = LAYOUT, isMirrored = false, isLive = tru
         view.speed.textContent = speed.text();
         if (speed.isSlow()) {
           if (!teaching) showState("slow");
-          showWarning("This device is slow: quick signs will be missed. Sign slowly, or open a recorded video, which is read at its own pace.");
+          showWarning(speed.rate < BLIND_BELOW
+            ? "This device is too slow for a camera: between two pictures a sign may be over. Open a recorded video instead: it is read at its own pace."
+            : "This device is slow: quick signs will be missed. Sign slowly, or open a recorded video, which is read at its own pace.");
         }
       }
     }
@@ -123,7 +125,7 @@ function tellPhase(isSigning, isNobody) {
 async function answer({ start, end, clip }, { width, height, clock, speed }) {
   const named = await kit.recognizer.ask({ name: clip });
   const delay = clock === null ? null : performance.now() / 1000 - clock - end;
-  if (teaching) return record({ ...clip, width, height }, named);
+  if (teaching) return start < teaching.since ? undefined : record({ ...clip, width, height }, named);
   const found = named.vector ? taughtSigns.search(named.vector) : [];
   const text = showAnswer({ ...named, taught: found });
   const kind = document.body.dataset.answer;
@@ -139,7 +141,7 @@ class Speed {
   #times = [];
   tick(now) {
     this.#times.push(now);
-    while (now - this.#times[0] > 2000) this.#times.shift();
+    while (this.#times.length > 3 && now - this.#times[0] > 2000) this.#times.shift();
   }
   get rate() {
     const span = this.#times.at(-1) - this.#times[0];
@@ -205,7 +207,8 @@ function startTeaching(event) {
   event.preventDefault();
   const label = view.teach_label.value.trim().normalize("NFC").replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, " ");
   if (!label || !running) return;
-  teaching = { label, count: 0 };
+  // What was under way before, such as typing the name, is not the sign.
+  teaching = { label, since: latest, ids: [] };
   showState("teaching");
   showTeaching(label, 0, MOST_RECORDINGS);
   view.teach_stop.focus();
@@ -231,9 +234,10 @@ async function record(clip, { vector }) {
   };
   taught.push(one);
   learnAgain();
-  showTeaching(label, ++teaching.count, MOST_RECORDINGS);
-  view.spoken.textContent = `Recorded ${label}, ${teaching.count} of ${MOST_RECORDINGS}.`;
-  if (teaching.count === MOST_RECORDINGS) endTeaching();
+  const count = teaching.ids.push(one.sampleId);
+  showTeaching(label, count, MOST_RECORDINGS);
+  view.spoken.textContent = `Recorded ${label}, ${count} of ${MOST_RECORDINGS}.`;
+  if (count === MOST_RECORDINGS) endTeaching();
   try {
     await addClip(one);
   } catch (error) {
@@ -242,11 +246,22 @@ async function record(clip, { vector }) {
 }
 
 async function forget(label) {
-  const gone = taught.filter((one) => one.label === label).map((one) => one.sampleId);
-  taught = taught.filter((one) => one.label !== label);
-  learnAgain();
-  await deleteClips(gone);
+  await remove(taught.filter((one) => one.label === label).map((one) => one.sampleId));
   view.spoken.textContent = `${label} is deleted.`;
+}
+
+async function forgetLast() {
+  const last = teaching?.ids.pop();
+  if (!last) return;
+  showTeaching(teaching.label, teaching.ids.length, MOST_RECORDINGS);
+  await remove([last]);
+  view.spoken.textContent = "The last recording is deleted.";
+}
+
+async function remove(sampleIds) {
+  taught = taught.filter((one) => !sampleIds.includes(one.sampleId));
+  learnAgain();
+  await deleteClips(sampleIds);
 }
 
 // --- buttons
@@ -261,6 +276,7 @@ view.file.addEventListener("change", () => {
 view.stop.addEventListener("click", () => running?.());
 view.teach_form.addEventListener("submit", startTeaching);
 view.teach_stop.addEventListener("click", endTeaching);
+view.teach_undo.addEventListener("click", forgetLast);
 view.clear.addEventListener("click", () => { signs = []; showSigns(signs); });
 view.save_srt.addEventListener("click", () => save("signs.srt", srt(signs), "application/x-subrip"));
 view.save_json.addEventListener("click", () => save("signs.json", transcriptJson(signs, { model: kit.facts.name }), "application/json"));

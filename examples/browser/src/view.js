@@ -105,6 +105,7 @@ export function showTeaching(label, count, most) {
   view.teaching_text.textContent = count
     ? `${count} of at most ${most} recorded. Sign “${label}” again, or stop here.`
     : `Sign “${label}” now, then lower your hands.`;
+  view.teach_undo.hidden = count === 0;
   view.teaching_dots.textContent = "●".repeat(count) + "○".repeat(most - count);
 }
 
