@@ -89,9 +89,7 @@ def compare(site, model, clips, answered):
             "top1": sum(one[0] == word for one, word in zip(labels, words)),
             "top5": sum(word in one for one, word in zip(labels, words)),
             "largest_difference_of_a_score": max(
-                abs(a["score"] - b["score"])
-                for one, other in zip(rows, found["torch"])
-                for a, b in zip(one, other)
+                abs(a["score"] - b["score"]) for one, other in zip(rows, found["torch"]) for a, b in zip(one, other)
             ),
         }
     unknown = [row[0]["unknown"] for row in found["torch"]]
@@ -116,9 +114,13 @@ def main():
         shutil.copytree(args.site, site)
         clips = wlasl_clips(args.data, args.clips if args.task == "answers" else 20)
         rest = [None] * 25
-        replay = written([frame for _, points in clips[:20] for frame in (*rest, *points)] + rest, site / "replay.json")
+        replay = written(
+            [frame for _, points in clips[:20] for frame in (*rest, *points)] + rest, site / "replay.json"
+        )
         if args.task == "answers":
-            everything = [{"layout": "hands_42", "frames": points.reshape(len(points), -1).tolist()} for _, points in clips]
+            everything = [
+                {"layout": "hands_42", "frames": points.reshape(len(points), -1).tolist()} for _, points in clips
+            ]
             path = Path(scratch) / "clips.json"
             path.write_text(json.dumps(everything))
             answered = drive(site, "answers", {"clips": str(path), "replay": replay})

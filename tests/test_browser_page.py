@@ -17,7 +17,13 @@ import pytest
 from browser_goldens import FOLDER, GOLDENS, LAYOUTS
 from factories import tiny_model
 
-from modeling_sigma import SigmaFeatureExtractor, SigmaForSequenceClassification, SignDictionary, load_clip, save_bundle
+from modeling_sigma import (
+    SigmaFeatureExtractor,
+    SigmaForSequenceClassification,
+    SignDictionary,
+    load_clip,
+    save_bundle,
+)
 from modeling_sigma.cli.main import main
 from modeling_sigma.inference.model_fingerprint import model_fingerprint
 from modeling_sigma.serving.live_site import write_site
@@ -31,7 +37,9 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 def node_version():
     node = shutil.which("node")
-    return 0 if node is None else int(subprocess.check_output([node, "--version"], text=True).strip("v\n").split(".")[0])
+    return (
+        0 if node is None else int(subprocess.check_output([node, "--version"], text=True).strip("v\n").split(".")[0])
+    )
 
 
 needs_node = pytest.mark.skipif(node_version() < 20, reason="needs node 20 or later")
@@ -40,7 +48,9 @@ needs_node = pytest.mark.skipif(node_version() < 20, reason="needs node 20 or la
 def same(one, other):
     """Equal, but for rounding of numbers."""
     if isinstance(one, dict):
-        return isinstance(other, dict) and one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+        return (
+            isinstance(other, dict) and one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+        )
     if isinstance(one, list):
         return isinstance(other, list) and len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, float) or isinstance(other, float):
@@ -158,7 +168,11 @@ def site(tmp_path_factory):
         pytest.skip(str(error))
     head = tiny_model(SigmaForSequenceClassification, use_prompt=False, num_labels=7)
     extractor = SigmaFeatureExtractor(
-        max_frames=16, scale_reference="hands", fill_wrists=True, frame_sampling="interpolate", training_layout="hands_42"
+        max_frames=16,
+        scale_reference="hands",
+        fill_wrists=True,
+        frame_sampling="interpolate",
+        training_layout="hands_42",
     )
     site = write_site(str(save_bundle(head, extractor, folder / "model")), page, holistic, folder / "site")
     rng = np.random.default_rng(0)
@@ -206,7 +220,9 @@ def test_a_taught_sign_is_found_kept_saved_and_deleted(site, tmp_path):
     with zipfile.ZipFile(tmp_path / "dictionary.zip") as archive:
         archive.extractall(tmp_path / "dictionary")
     assert SignDictionary.from_pretrained(tmp_path / "dictionary").labels == ["Haus"]
-    assert "-->" in (tmp_path / "signs.srt").read_text() and "signs" in json.loads((tmp_path / "signs.json").read_text())
+    assert "-->" in (tmp_path / "signs.srt").read_text() and "signs" in json.loads(
+        (tmp_path / "signs.json").read_text()
+    )
 
 
 @pytest.mark.slow

@@ -11,7 +11,13 @@ import pytest
 from factories import tiny_model
 
 import modeling_sigma
-from modeling_sigma import SigmaFeatureExtractor, SigmaForCTC, SigmaForSequenceClassification, load_pipeline, save_bundle
+from modeling_sigma import (
+    SigmaFeatureExtractor,
+    SigmaForCTC,
+    SigmaForSequenceClassification,
+    load_pipeline,
+    save_bundle,
+)
 from modeling_sigma.cli.main import main
 from modeling_sigma.inference.model_fingerprint import model_fingerprint
 from modeling_sigma.serving.live_page import built_page

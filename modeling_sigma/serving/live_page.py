@@ -49,7 +49,9 @@ def built_page(page: Path | None = None) -> Path:
         )
     sys.stderr.write("Building the page (once)\n")
     for arguments in (["ci"], ["run", "build"]):
-        ended = subprocess.run([npm, *arguments], cwd=sources, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        ended = subprocess.run(
+            [npm, *arguments], cwd=sources, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
         if ended.returncode:
             told = (ended.stderr.strip() or ended.stdout.strip()).splitlines() or ["no message"]
             raise ValueError(f"npm {' '.join(arguments)} failed in {sources}: {told[-1]}")

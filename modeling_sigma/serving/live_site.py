@@ -61,7 +61,9 @@ def cached_site(model: str, page: Path, holistic: Path, precision: str = "float3
 
     folder = model_folder(model)
     digest = hashlib.sha256(f"{modeling_sigma.__version__} {precision} {model}".encode())
-    for path in sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in (".safetensors", ".json")):
+    for path in sorted(
+        path for path in folder.iterdir() if path.is_file() and path.suffix in (".safetensors", ".json")
+    ):
         digest.update(f"{path.name} {checksum(path)}".encode())
     for path in sorted(path for path in page.rglob("*") if path.is_file()):
         digest.update(f"{path.relative_to(page).as_posix()} {checksum(path)}".encode())
