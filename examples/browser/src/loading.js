@@ -14,36 +14,43 @@ export function whatIsMissing() {
   return null;
 }
 
-/** @param {(share: number) => void} onProgress called with 0 to 1 */
-export async function loadEverything(onProgress) {
+/**
+ * @param {boolean} withTracker false where keypoints come from a file
+ * @param {(share: number) => void} onProgress called with 0 to 1
+ */
+export async function loadEverything(withTracker, onProgress) {
   const facts = await json("model/live.json");
-  const files = [
-    { name: "wasm/vision_wasm_internal.wasm" }, { name: "wasm/ort-wasm-simd-threaded.wasm" },
-    { name: HOLISTIC, ...facts.files?.[HOLISTIC] }, { name: `model/${facts.file}`, ...facts.files?.[facts.file] },
-  ];
   const loaded = new Map(), sizes = new Map();
-  const [vision, runtime, holistic, model] = await Promise.all(
-    files.map((file) => bytesOf(file, (done, size) => {
-      loaded.set(file.name, done);
-      sizes.set(file.name, size);
-      if (sizes.size === files.length) onProgress(Math.min(1, sum(loaded) / Math.max(sum(sizes), 1)));
-    })),
-  );
-  const [tracker, recognizer, config, extractor] = await Promise.all([
-    startWorker("tracker_worker.js"), startWorker("recognizer_worker.js"),
+  const fetched = (name) => bytesOf({ name, ...facts.files?.[name.split("/").at(-1)] }, (done, size) => {
+    loaded.set(name, done);
+    sizes.set(name, size);
+    onProgress(Math.min(1, sum(loaded) / Math.max(sum(sizes), 1)));
+  });
+  const [tracker, { recognizer, config, extractor }] = await Promise.all([
+    withTracker ? loadTracker(fetched) : null, loadRecognizer(fetched, facts),
+  ]);
+  return { facts, tracker, recognizer, extractor, calibration: config.calibration ?? null };
+}
+
+async function loadTracker(fetched) {
+  const [worker, wasm, model] = await Promise.all([
+    startWorker("tracker_worker.js"), fetched("wasm/vision_wasm_internal.wasm"), fetched(HOLISTIC),
+  ]);
+  const binary = URL.createObjectURL(new Blob([wasm], { type: "application/wasm" }));
+  const loader = new URL("wasm/vision_wasm_internal.js", location.href).href;
+  await describe(worker.ask({ load: { loader, binary, model } }, [model]), "MediaPipe's model could not be used");
+  URL.revokeObjectURL(binary);
+  return worker;
+}
+
+async function loadRecognizer(fetched, facts) {
+  const [worker, binary, model, config, extractor] = await Promise.all([
+    startWorker("recognizer_worker.js"), fetched("wasm/ort-wasm-simd-threaded.wasm"), fetched(`model/${facts.file}`),
     json("model/config.json"), json("model/preprocessor_config.json"),
   ]);
-  const binary = URL.createObjectURL(new Blob([vision], { type: "application/wasm" }));
-  const loader = new URL("wasm/vision_wasm_internal.js", location.href).href;
-  await Promise.all([
-    describe(tracker.ask({ load: { loader, binary, model: holistic } }, [holistic]), "MediaPipe's model could not be used"),
-    describe(
-      recognizer.ask({ load: { binary: runtime, model, config, extractor } }, [runtime, model]),
-      `The model ${facts.name} could not be used`,
-    ),
-  ]);
-  URL.revokeObjectURL(binary);
-  return { facts, tracker, recognizer, extractor, calibration: config.calibration ?? null };
+  const load = { binary, model, config, extractor };
+  await describe(worker.ask({ load }, [binary, model]), `The model ${facts.name} could not be used`);
+  return { recognizer: worker, config, extractor };
 }
 
 const sum = (map) => [...map.values()].reduce((one, other) => one + other, 0);

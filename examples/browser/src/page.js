@@ -29,7 +29,7 @@ async function begin() {
   if (missing) return fail("unsupported", "This browser cannot run it", missing);
   showEmpty("Getting ready", "About 50 MB, once. After that, nothing is loaded or sent.", { progress: 0, isReady: false });
   try {
-    kit = await loadEverything((share) => { view.progress.value = share; });
+    kit = await loadEverything(!options.has("replay"), (share) => { view.progress.value = share; });
   } catch (error) {
     return fail("damaged", "It could not be loaded", error.message);
   }
@@ -67,11 +67,11 @@ function describeModel() {
 async function watch(frames, { layout = LAYOUT, isMirrored = false, isLive = true } = {}) {
   const stream = new SignStream(layout);
   let isStopped = false;
-  const stop = running = () => { isStopped = true; };
+  running = () => { isStopped = true; };
   showEmpty("", "", { isShown: false });
   view.stop.hidden = view.teach_start.disabled = false;
   view.picture.classList.toggle("mirrored", isMirrored);
-  showState("watching");
+  showState(teaching ? "teaching" : "watching");
   showWarning(null);
   const speed = new Speed();
   let seenAt = null, first = null;
@@ -90,16 +90,12 @@ async function watch(frames, { layout = LAYOUT, isMirrored = false, isLive = tru
       speed.tick(arrived);
       if (isLive) {
         view.speed.textContent = speed.text();
-        if (speed.isSlow()) {
-          if (!teaching) showState("slow");
-          showWarning(speed.rate < BLIND_BELOW
-            ? "This device is too slow for a camera: between two pictures a sign may be over. Open a recorded video instead: it is read at its own pace."
-            : "This device is slow: quick signs will be missed. Sign slowly, or open a recorded video, which is read at its own pace.");
-        }
+        tellSpeed(speed);
       }
     }
     for (const event of stream.finish()) await answer(event, { ...lastSize(), clock: null, speed });
-    if (running === stop) home();
+    home();
+    return { isWhole: !isStopped, sawSomebody: seenAt !== null };
   } catch (error) {
     if (!(error instanceof SourceError)) console.error(error);
     fail(error.state ?? "bad-video", error.state === "refused" ? "The camera is not allowed" : error.state === "no-camera" ? "No camera" : "It could not be read", error.message);
@@ -108,8 +104,18 @@ async function watch(frames, { layout = LAYOUT, isMirrored = false, isLive = tru
     view.stop.hidden = view.teach_start.disabled = true;
     endTeaching();
     showPhase(null);
+    view.speed.textContent = "";
     drawSkeleton(view.skeleton, null, layout, view.skeleton.width, view.skeleton.height);
   }
+}
+
+/** Warns where pictures come too slowly, for as long as they do. */
+function tellSpeed(speed) {
+  const isSlow = speed.isSlow();
+  if (!teaching) showState(isSlow ? "slow" : "watching");
+  showWarning(!isSlow ? null : speed.rate < BLIND_BELOW
+    ? "This device is too slow for a camera: between two pictures a sign may be over. Open a recorded video instead: it is read at its own pace."
+    : "This device is slow: quick signs will be missed. Sign slowly, or open a recorded video, which is read at its own pace.");
 }
 
 const lastSize = () => ({ width: view.skeleton.width, height: view.skeleton.height });
@@ -170,16 +176,23 @@ async function startCamera() {
 
 async function openFile(file) {
   const progress = (time, whole) => { view.speed.textContent = `${Math.round(time)} of ${Math.round(whole)} s read`; };
-  await watch(fileFrames(view.video, file, kit.tracker, progress), { isLive: false });
+  const before = signs.at(-1);
+  const told = await watch(fileFrames(view.video, file, kit.tracker, progress), { isLive: false });
+  if (!told?.isWhole || signs.at(-1) !== before) return;
+  showWarning(told.sawSomebody
+    ? `No sign was found in ${file.name}: a sign begins with a hand above the belly, and ends when both rest.`
+    : `Nobody was seen in ${file.name}.`);
 }
 
-/** ?replay=FILE: keypoints in the place of a camera, for tests. With &loop for ever, with &fast without waiting. */
+/** ?replay=FILE: keypoints in the place of a camera, for tests, which may pause them. With &loop they begin again for
+ * ever, with &fast nobody waits. */
 async function replay() {
   try {
     const content = await loadReplay(options.get("replay"));
     window.sigmaReplay = { name: (clip) => kit.recognizer.ask({ name: clip }), signs: () => signs };
     const clip = { ...content, width: content.width ?? 640, height: content.height ?? 480, fps: content.fps ?? 25 };
-    await watch(replayFrames(clip, options.has("loop"), options.has("fast")), { layout: content.layout, isMirrored: true });
+    const isPaused = () => window.sigmaReplay.isPaused?.() ?? false;
+    await watch(replayFrames(clip, { repeats: options.has("loop"), isFast: options.has("fast"), isPaused }), { layout: content.layout, isMirrored: true });
   } catch (error) {
     fail("bad-video", "It could not be read", error.message);
   }

@@ -129,7 +129,6 @@ function event(video, name, message) {
 
 /**
  * Keypoints from a file of the page's own server, for tests and demonstrations: {layout, width, height, fps, frames}.
- * @param {boolean} repeats begin again at the end, for ever
  */
 export async function loadReplay(address) {
   const url = new URL(address, location.href);
@@ -139,12 +138,18 @@ export async function loadReplay(address) {
   return response.json();
 }
 
-export async function* replayFrames({ width, height, fps, frames }, repeats, isFast) {
-  const start = performance.now() / 1000;
+export async function* replayFrames({ width, height, fps, frames }, { repeats, isFast, isPaused }) {
+  let start = performance.now() / 1000;
   const points = frames.map((frame) => (frame ? Float32Array.from(frame) : null));
   for (let number = 0; repeats || number < points.length; number++) {
-    const time = start + number / fps, wait = 1000 * time - performance.now();
-    if (!isFast && wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
-    yield { points: points[number % points.length], time, width, height };
+    const wait = 1000 * (start + number / fps) - performance.now();
+    if (!isFast && wait > 0) await pause(wait);
+    while (isPaused()) {
+      await pause(100);
+      start = performance.now() / 1000 - number / fps;
+    }
+    yield { points: points[number % points.length], time: start + number / fps, width, height };
   }
 }
+
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
