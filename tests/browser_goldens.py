@@ -108,7 +108,8 @@ def segmentation_cases():
     add("lost for longer", [up] * 20 + [lost] * 10 + [up] * 20, at(50))
     add("one hand after the other", [body(0.2, 1.2)] * 10 + [body(1.2, 0.2)] * 10, at(20))
     add("no body", [{}] * 5 + [body(5.0, shoulders=False)] * 10 + [{}] * 15, at(30))
-    add("the shoulders last seen", [down] * 5 + [body(1.2, shoulders=False)] * 5 + [body(0.3, shoulders=False)] * 9, at(19))  # fmt: skip
+    unseen = [body(1.2, shoulders=False)] * 5 + [body(0.3, shoulders=False)] * 9
+    add("the shoulders last seen", [down] * 5 + unseen, at(19))
     add("a wrist without its hand", [body(wrist=1.2)] * 5 + [body(wrist=0.3)] * 15, at(20))
     add("a gap in time", [up] * 40, [*at(20), *(100 + at(20))])
     add("a slow camera", [down] * 3 + [up] * 6 + [down] * 4, at(13, 4))

@@ -1,4 +1,4 @@
-"""The page of examples/browser: what it computes is what Python computes, what it saves Python reads, and it asks nobody.
+"""The page of examples/browser: it computes what Python computes, Python reads what it saves, and it asks nobody.
 
 What runs in node needs no package of npm; the page itself is built and driven in slow tests.
 """

@@ -30,8 +30,11 @@ PAGE_FILES = ("index.html", "page.js", "tracker_worker.js", "recognizer_worker.j
 
 @pytest.fixture
 def page(tmp_path):
+    return write_page(tmp_path / "dist")
+
+
+def write_page(folder):
     """Files with the names of a built page."""
-    folder = tmp_path / "dist"
     for name in PAGE_FILES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(name)
@@ -54,11 +57,13 @@ def models(tmp_path_factory):
     (folder / "trained" / "card.json").write_text(json.dumps({"name": "three-signs", "summary": "Knows three signs."}))
     glosses = tiny_model(SigmaForCTC, use_prompt=False, id2label={0: "<blank>", 1: "RAIN"})
     save_bundle(glosses, SigmaFeatureExtractor(), folder / "glosses")
+    (folder / "holistic.task").write_bytes(b"networks")
+    write_site(str(folder / "trained"), write_page(folder / "dist"), folder / "holistic.task", folder / "site")
     return folder
 
 
 def test_the_site_of_a_model(models, page, holistic, tmp_path):
-    site = write_site(str(models / "trained"), page, holistic, tmp_path / "site")
+    site = models / "site"
     facts = json.loads((site / "model" / "live.json").read_text())
     assert (facts["name"], facts["about"]) == ("three-signs", "Knows three signs.")
     assert facts["model"] == "trained", "no path of this machine"
@@ -138,7 +143,15 @@ def test_files_are_served_to_this_machine(page):
 
 
 def test_the_command_writes_a_site(models, page, holistic, tmp_path, capsys):
-    arguments = ["live", "--model", str(models / "trained"), "--page", str(page), "--estimator-model", str(holistic)]
+    arguments = [
+        "live",
+        "--model",
+        str(models / "site" / "model"),
+        "--page",
+        str(page),
+        "--estimator-model",
+        str(holistic),
+    ]
     assert main([*arguments, "--out", str(tmp_path / "site")]) == 0
     assert capsys.readouterr().out == f"Saved to {tmp_path / 'site'}.\n"
     assert main([*arguments, "--json"]) == 1

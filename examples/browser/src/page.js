@@ -83,11 +83,10 @@ async function watch(frames, { layout = LAYOUT, isMirrored = false, isLive = tru
       if (points) seenAt = now;
       view.picture.style.setProperty("--ratio", `${width} / ${height}`);
       drawSkeleton(view.skeleton, points, layout, width, height);
-      const arrived = performance.now();
       const events = stream.push(points, now);
       tellPhase(stream.isSigning, now - (seenAt ?? 0) > 2);
       for (const event of events) if (event.kind === "ended") await answer(event, { width, height, clock: isLive ? first : null, speed });
-      speed.tick(arrived);
+      speed.tick(1000 * now);
       if (isLive) {
         view.speed.textContent = speed.text();
         tellSpeed(speed);
@@ -184,7 +183,7 @@ async function openFile(file) {
     : `Nobody was seen in ${file.name}.`);
 }
 
-/** ?replay=FILE: keypoints in the place of a camera, for tests, which may pause them. With &loop they begin again for
+/** ?replay=FILE: keypoints in the place of a camera, for tests, which may make them hold still. With &loop they begin again for
  * ever, with &fast nobody waits. */
 async function replay() {
   try {

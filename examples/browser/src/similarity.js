@@ -5,7 +5,7 @@ const CLIPS_BEFORE_CENTRE = 10, PAIRS_BEFORE_SPREAD = 50, FEWEST_SIGNS = 10;
 const FALSE_ALARM_RATE = 0.1;
 // With fewer signs than ten there is nothing to compare with: two clips count as one sign from this cosine on. Measured
 // on real signs, see docs/live.md.
-export const FOUND_FROM = 0.6;
+export const FOUND_FROM = 0.65;
 
 const dot = (a, b) => { let sum = 0; for (let k = 0; k < a.length; k++) sum += a[k] * b[k]; return sum; };
 

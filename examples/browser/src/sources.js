@@ -139,17 +139,12 @@ export async function loadReplay(address) {
 }
 
 export async function* replayFrames({ width, height, fps, frames }, { repeats, isFast, isPaused }) {
-  let start = performance.now() / 1000;
+  const start = performance.now() / 1000;
   const points = frames.map((frame) => (frame ? Float32Array.from(frame) : null));
-  for (let number = 0; repeats || number < points.length; number++) {
+  for (let number = 0, place = 0; repeats || place < points.length; number++) {
     const wait = 1000 * (start + number / fps) - performance.now();
-    if (!isFast && wait > 0) await pause(wait);
-    while (isPaused()) {
-      await pause(100);
-      start = performance.now() / 1000 - number / fps;
-    }
-    yield { points: points[number % points.length], time: start + number / fps, width, height };
+    if (!isFast && wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+    yield { points: points[place % points.length], time: start + number / fps, width, height };
+    if (!isPaused()) place++; // whoever is paused holds still
   }
 }
-
-const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
