@@ -57,6 +57,7 @@ class _Import:
 # Where the name to import is not the one to install.
 _PACKAGE_NAMES = {
     "PIL": "pillow",
+    "cv2": "mediapipe",  # which brings the one build of OpenCV
     "faiss": "faiss-cpu",
     "pympi": "pympi-ling",
     "webvtt": "webvtt-py",

@@ -22,6 +22,7 @@ COMMANDS = {  # name -> (module, one line of help that begins with a verb)
     "index": ("modeling_sigma.cli.index", "embed clips or texts to search among them"),
     "search": ("modeling_sigma.cli.search", "search an index for clips or texts"),
     "dictionary": ("modeling_sigma.cli.dictionary", "teach a dictionary signs, and search it by signing"),
+    "live": ("modeling_sigma.cli.live", "recognise signs in front of a camera, in a browser on this machine"),
     "serve": ("modeling_sigma.cli.serve", "serve a trained model over HTTP"),
     "card": ("modeling_sigma.cli.card", "write a model card from facts and measured results"),
     "publish": ("modeling_sigma.cli.publish", "check a model folder and publish it on the Hub in one commit"),

@@ -1,0 +1,195 @@
+"""The page of examples/browser against Python: equal answers, delay, requests, memory. Needs npm, and Chromium.
+
+    sigma-slu live --model checkpoints/sigma-wlasl-hands --int8 --out SITE
+    python benchmarks/live_page.py answers --site SITE --data ../shared/data/wlasl_hands
+
+writes benchmarks/results/live_page_<task>.json; RESULTS.md quotes it. `answers`: 200 test clips of WLASL-hands, read
+by the model in torch, exported in float32 and int8, and by the page. `stream`: delays from a sign's end to its answer,
+and requests after loading. `memory`: ten minutes of keypoints that repeat. `taught`: up to nine signs of Bangla Sign
+Language taught with up to five recordings; how often a fixed cosine finds them in another session, and takes another
+sign for one of them. The last one needs no site, and `--data ../shared/data/bdsl_words`.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from modeling_sigma.inference.load_pipeline import load_pipeline
+from modeling_sigma.model.clip_units import x_factor
+from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.serving.static_server import static_server
+
+
+ROOT = Path(__file__).parents[1]
+DRIVER = ROOT / "examples" / "browser" / "drive.mjs"
+SIZE = (1224, 720)  # WLASL-hands states shares of an image of this shape
+TOP_K = 5
+
+
+def wlasl_clips(data, count):
+    """Some test clips, the same ones every time: word, and `(T, 42, 3)` points in pixels."""
+    from datasets_scripts.wlasl_hands import load_wlasl_hands
+
+    samples = load_wlasl_hands(data, "wlasl2000", "test")
+    chosen = sorted(np.random.default_rng(0).choice(len(samples), count, replace=False))
+    clips = []
+    for index in chosen:
+        clip = samples[index].clip
+        assert x_factor(clip, 1.0) == 1.7
+        points = np.dstack([clip.keypoints * np.array(SIZE), clip.scores[..., None]]).astype(np.float32).round(3)
+        clips.append((samples[index].word, points))
+    return clips
+
+
+def written(points, path):
+    """Writes frames as the page replays them, and returns the name of the file."""
+    frames = [frame.ravel().tolist() if frame is not None else None for frame in points]
+    facts = {"layout": "hands_42", "width": SIZE[0], "height": SIZE[1], "fps": 29.97}
+    path.write_text(json.dumps({**facts, "frames": frames}))
+    return path.name
+
+
+def drive(site, task, options):
+    """What the driver prints, for a site that is served meanwhile."""
+    with static_server(site) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/"
+        command = ["node", str(DRIVER), url, task, json.dumps(options)]
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+        server.shutdown()
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return json.loads(done.stdout)
+
+
+def compare(site, model, clips, answered):
+    """How often the five likeliest signs of four runtimes are the same ones in the same order, and the first one."""
+    pipes = {
+        "torch": load_pipeline(model, device="cpu", dtype="float32"),
+        "onnx": load_pipeline(site / "model", dtype="float32"),
+        "int8": load_pipeline(site / "model", dtype="int8"),
+    }
+    facts = {"layout": "hands_42", "width": SIZE[0], "height": SIZE[1], "coordinates": "pixels"}
+    found = {
+        name: [pipe(PoseClip(points[..., :2], points[..., 2], **facts), top_k=TOP_K) for _, points in clips]
+        for name, pipe in pipes.items()
+    }
+    found["page"] = [one["answers"] for one in answered]
+    words = [word for word, _ in clips]
+    report = {}
+    for name, rows in found.items():
+        labels = [[answer["label"] for answer in row] for row in rows]
+        torch = [[answer["label"] for answer in row] for row in found["torch"]]
+        report[name] = {
+            "same_five_in_order": sum(one == other for one, other in zip(labels, torch)),
+            "same_five": sum(set(one) == set(other) for one, other in zip(labels, torch)),
+            "same_first": sum(one[0] == other[0] for one, other in zip(labels, torch)),
+            "top1": sum(one[0] == word for one, word in zip(labels, words)),
+            "top5": sum(word in one for one, word in zip(labels, words)),
+            "largest_difference_of_a_score": max(
+                abs(a["score"] - b["score"]) for one, other in zip(rows, found["torch"]) for a, b in zip(one, other)
+            ),
+        }
+    unknown = [row[0]["unknown"] for row in found["torch"]]
+    report["same_unknown"] = sum(one == other["unknown"] for one, other in zip(unknown, answered))
+    milliseconds = [one["milliseconds"] for one in answered]
+    report["page_milliseconds_p50_p95"] = np.percentile(milliseconds, [50, 95]).round(1).tolist()
+    return report
+
+
+def taught(model, data):
+    """What a fixed cosine finds of few signs."""
+    from datasets_scripts.bdsl_words import BdslWords
+
+    pipe = load_pipeline(model, "sign-feature-extraction", device="cpu")
+    with tempfile.TemporaryDirectory() as cache:
+        builder = BdslWords(config_name="bdsl55", data_dir=data, cache_dir=cache)
+        entries = [entry for split in ("train", "test") for entry in builder.list_clips(split)]
+        signer = min(entry.signer_id for entry in entries)
+        words = sorted({entry.text for entry in entries if entry.signer_id == signer})[:24]
+        kept, counts = [], Counter()
+        for entry in entries:
+            key, most = (entry.split, entry.text), 5 if entry.split == "train" else 4
+            if entry.signer_id == signer and entry.text in words and counts[key] < most:
+                counts[key] += 1
+                kept.append(entry)
+        vectors = np.array([np.ravel(pipe(builder.read_clip(entry))) for entry in kept])
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    labels = np.array([entry.text for entry in kept])
+    is_first = np.array([entry.split == "train" for entry in kept])
+    rng, report = np.random.default_rng(0), []
+    for num_clips in (1, 3, 5):
+        for num_signs in (1, 5, 9):
+            own, others = [], []
+            for _ in range(60):
+                signs = rng.choice(words, num_signs, replace=False)
+                rows = {s: rng.permutation(np.flatnonzero((labels == s) & is_first))[:num_clips] for s in signs}
+                for query in np.flatnonzero(~is_first):
+                    best, sign = max((float((vectors[rows[s]] @ vectors[query]).max()), s) for s in signs)
+                    if labels[query] in signs:
+                        own.append(best if sign == labels[query] else -1.0)
+                    else:
+                        others.append(best)
+            report.append({"recordings": num_clips, "signs": num_signs, "found_and_others_taken_percent": {
+                str(limit): [round(100 * float(np.mean(np.array(some) >= limit)), 1) for some in (own, others)]
+                for limit in (0.5, 0.6, 0.65, 0.7, 0.8)
+            }})  # fmt: skip
+    return {"clips": len(kept), "words": len(words), "rows": report}
+
+
+def in_browser(args):
+    """What the page does in Chromium."""
+    with tempfile.TemporaryDirectory() as scratch:
+        site = Path(scratch) / "site"
+        shutil.copytree(args.site, site)
+        clips = wlasl_clips(args.data, args.clips if args.task == "answers" else 20)
+        rest = [None] * 25
+        replay = written(
+            [frame for _, points in clips[:20] for frame in (*rest, *points)] + rest, site / "replay.json"
+        )
+        if args.task == "answers":
+            everything = [
+                {"layout": "hands_42", "frames": points.reshape(len(points), -1).tolist()} for _, points in clips
+            ]
+            path = Path(scratch) / "clips.json"
+            path.write_text(json.dumps(everything))
+            answered = drive(site, "answers", {"clips": str(path), "replay": replay})
+            report = {"clips": len(clips), **compare(site, args.model, clips, answered["answers"])}
+        elif args.task == "stream":
+            told = drive(site, "stream", {"replay": replay, "signs": args.signs})
+            delays = [sign["delay"] for sign in told["signs"]]
+            report = {"signs": len(delays), "delay_p50_p95": np.percentile(delays, [50, 95]).round(3).tolist()}
+        else:
+            told = drive(site, "memory", {"replay": replay, "seconds": args.seconds})
+            report = {"megabytes": [round(size / 1e6, 2) for size in told["sizes"]], "signs_in_page": told["signs"]}
+        if args.task != "answers":
+            report |= {"requests": told["requests"], "errors": told["errors"]}
+    return report
+
+
+def main():
+    """Measures one of the tasks."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=["answers", "stream", "memory", "taught"])
+    parser.add_argument("--site", type=Path)
+    parser.add_argument("--data", type=Path, default=ROOT / "../shared/data/wlasl_hands")
+    parser.add_argument("--model", default=str(ROOT / "checkpoints/sigma-wlasl-hands"))
+    parser.add_argument("--clips", type=int, default=200)
+    parser.add_argument("--signs", type=int, default=60)
+    parser.add_argument("--seconds", type=int, default=600)
+    args = parser.parse_args()
+    report = taught(args.model, args.data) if args.task == "taught" else in_browser(args)
+    print(json.dumps(report, indent=1))
+    (ROOT / "benchmarks/results" / f"live_page_{args.task}.json").write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
