@@ -13,7 +13,7 @@ from .clip_making import PoseInput, as_pose_clip, split_clips
 from .clip_units import image_size_of, x_factor
 from .extractor_checks import check_aspect_ratio, check_shares_of_image, checked_max_frames
 from .feature_padding import pad_features
-from .frame_resampling import interpolate_between_hands
+from .frame_resampling import at_frame_rate, interpolate_between_hands
 from .pose_augmentation import PoseAugmentation
 from .pose_clip import PoseClip
 from .pose_transforms import (
@@ -36,6 +36,7 @@ from .unseen_clips import explain_unseen
 logger = logging.get_logger(__name__)
 
 FRAME_SAMPLINGS = ("even", "random", "interpolate")
+MAX_FRAME_RATE = 1000.0
 
 # Before 0.2, preprocessor_config.json did not say how clips are read; they were read as follows.
 _BEFORE_0_2 = {"learnt_aspect_ratio": None, "box_before_sampling": False}
@@ -83,6 +84,9 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
             shorter clips stay as they are. `"random"`: the same, but training draws a random subset (the paper).
             `"interpolate"`: what lies between the first and the last frame with a hand becomes `max_frames` frames, by
             interpolation, whatever the length and frame rate of the clip. For isolated signs.
+        frame_rate (`float`, *optional*):
+            Frames per second that the model reads: clips of another rate are interpolated. A clip that states no rate
+            is read as it comes, with a warning. None, the default: whatever rate a clip has.
 
     Example:
 
@@ -116,6 +120,7 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         box_before_sampling: bool = True,
         frame_sampling: str = "even",
         assumed_aspect_ratio: float | None = None,
+        frame_rate: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -145,6 +150,11 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         if frame_sampling not in FRAME_SAMPLINGS:
             raise ValueError(f"expected frame_sampling to be one of {FRAME_SAMPLINGS}, received {frame_sampling!r}")
         self.frame_sampling = frame_sampling
+        if frame_rate is not None and not 0 < frame_rate <= MAX_FRAME_RATE:
+            raise ValueError(
+                f"expected frame_rate up to {MAX_FRAME_RATE:g} frames per second, received {frame_rate!r}"
+            )
+        self.frame_rate = frame_rate
 
     @classmethod
     def from_dict(cls, feature_extractor_dict: dict[str, Any], **kwargs: Any) -> Any:
@@ -239,6 +249,13 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
             logger.warning_once(
                 f"this model was trained on {self.training_layout} keypoints, but a clip comes in {clip.layout}: "
                 "expect worse results than its card says"
+            )
+        if self.frame_rate is not None and clip.fps is not None:
+            clip = at_frame_rate(clip, self.frame_rate)
+        elif self.frame_rate is not None:
+            logger.warning_once(
+                f"this model reads {self.frame_rate:g} frames per second, but a clip states no rate: it is read as if "
+                "it had this one"
             )
         augmentation = PoseAugmentation.from_dict(self.augmentation or {})
         frames: np.ndarray | None
