@@ -153,7 +153,7 @@ def test_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     [
         ({"--out": "talk.txt"}, "expected --out as one of .eaf"),
         ({"--model": None}, "expected a model that names signs"),
-        ({"--tier": "other"}, "expected the tier 'other', found default"),
+        ({"--tier": "other"}, "expected the tier 'other', found subtitles"),
         ({"--max-shift": "0"}, "expected --max-shift"),
         ({"--segmenter": "head"}, "expected a model for sign-segmentation"),
     ],

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     tiers = [tier.name for tier in annotated.all_tiers() if annotated.in_tier(tier.name)]
     if args.tier is None and len(tiers) != 1:
         raise ValueError(
-            f"{args.subtitles}: expected one tier with annotations, found {', '.join(tiers) or 'none'}: choose by --tier"
+            f"{args.subtitles}: expected one tier with annotations, found {', '.join(tiers) or 'none'}: set --tier"
         )
     tier = args.tier or tiers[0]
     before = annotated.in_tier(tier)

@@ -245,7 +245,7 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
 
     def extract(self, clip: PoseClip, max_frames: int, generator: np.random.Generator | None = None) -> np.ndarray:
         """The `(T, 69, 3)` values of one clip; `generator` is given in training only."""
-        if self.training_layout is not None and clip.layout not in (self.training_layout, SELECTED_LAYOUT):
+        if self.training_layout not in (None, SELECTED_LAYOUT, clip.layout) and clip.layout != SELECTED_LAYOUT:
             logger.warning_once(
                 f"this model was trained on {self.training_layout} keypoints, but a clip comes in {clip.layout}: "
                 "expect worse results than its card says"

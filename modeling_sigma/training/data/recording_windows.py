@@ -59,7 +59,7 @@ class RecordingWindows(ClipDataset):
         if missing:
             raise ValueError(
                 f"expected a corpus whose signs have times ({', '.join(missing)} are not there): take nsl_alphabet, "
-                "boston104, joined_signs, or annotated recordings"
+                "boston104, or joined_signs"
             )
         self._frame_rate, self._size = extractor.frame_rate, extractor.max_frames
         stride = max(1, self._size // 2) if is_training else self._size
