@@ -370,6 +370,7 @@ def test_a_model_learns_to_find_signs(tmp_path: Path) -> None:
         return recording(times[-1, 1] + 0.5, 50, *spans, seed=seed), [(round(50 * a), round(50 * b)) for a, b in spans]
 
     clips, spans = zip(*[made(seed) for seed in range(24)])
+    (tmp_path / "data").mkdir()
     corpus(*clips, spans=list(spans)).to_parquet(tmp_path / "data" / "train.parquet")
     config = {
         "text_config": {"model_type": "t5", "d_model": 32, "d_kv": 8, "d_ff": 32, "num_heads": 2, "num_layers": 1},
@@ -381,7 +382,8 @@ def test_a_model_learns_to_find_signs(tmp_path: Path) -> None:
     }  # fmt: skip
     arguments = [
         "--task", "segmentation", "--corpus", str(tmp_path / "data"), "--validation_split", "none",
-        "--test_split", "train", "--do_predict", "true", "--model_config", json.dumps(config), "--feature_extractor", json.dumps(HANDS),
+        "--test_split", "train", "--do_predict", "true",
+        "--model_config", json.dumps(config), "--feature_extractor", json.dumps(HANDS),
         "--do_train", "true", "--max_steps", "60", "--learning_rate", "5e-3", "--per_device_train_batch_size", "8",
         "--output_dir", str(tmp_path / "run"), "--eval_strategy", "no", "--save_strategy", "no",
         "--load_best_model_at_end", "false", "--report_to", "none",

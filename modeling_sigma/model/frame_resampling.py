@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from .clip_units import warn_once
 from .pose_clip import PoseClip
 from .skeleton_layouts import HANDS_SLICE
 
@@ -93,3 +94,13 @@ def at_frame_rate(clip: PoseClip, frame_rate: float, start: int = 0, stop: int |
     part = clip.frames(slice(first, last))
     values = interpolate_frames(np.concatenate([part.keypoints, part.scores[..., None]], axis=-1), positions - first)
     return replace(part, keypoints=values[..., :2], scores=values[..., 2], fps=frame_rate)
+
+
+def at_learnt_rate(clip: PoseClip, frame_rate: float | None) -> PoseClip:
+    """A clip at the frame rate that a model has learnt: as it is if one is None (the clip's: with a warning)."""
+    if frame_rate is None or clip.fps is not None:
+        return clip if frame_rate is None else at_frame_rate(clip, frame_rate)
+    warn_once(
+        f"this model reads {frame_rate:g} frames per second, a clip states no rate: it is read as if it had this one"
+    )
+    return clip
