@@ -174,7 +174,7 @@ class JoinedSigns(TimedCorpusBuilder):
         if fps is None:
             raise ValueError(f"{entry.sample_id}: expected a frame rate, the corpus states none: set the option fps")
         keypoints, scores = select_joints(clip)
-        seen = runs_of((scores[:, HANDS_SLICE] > 0).any(axis=1))
+        seen = runs_of(np.asarray((scores[:, HANDS_SLICE] > 0).any(axis=1)))
         if not seen:
             return None
         keypoints[..., 0] *= x_factor(clip, 1.0, None)

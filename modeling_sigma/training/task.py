@@ -326,7 +326,9 @@ class SegmentationTask(Task):
 
     def scores(self, evaluation: Any, processor: Any) -> dict[str, float]:
         frame_rate = getattr(processor, "feature_extractor", processor).frame_rate
-        found, there, seconds = [], [], 0.0
+        found: list[list[Span]] = []
+        there: list[list[Span]] = []
+        seconds = 0.0
         for logits, tags in zip(evaluation.predictions, evaluation.label_ids, strict=True):
             tags = tags[tags >= 0]
             scores = np.exp(logits[: len(tags)] - logits[: len(tags)].max(axis=-1, keepdims=True))

@@ -80,15 +80,15 @@ class RecordingWindows(ClipDataset):
         epoch, index = key if isinstance(key, tuple) else (None, key)
         number, start, stop = self._windows[index]
         row = self.rows[number]
-        clip = decode_clip(row)
+        clip, fps = decode_clip(row), float(row["fps"])
         spans = list(zip(row["gloss_start"], row["gloss_end"]))
         generator = None if epoch is None else np.random.default_rng([self.seed, epoch, index])
-        length = num_frames_at(len(clip), clip.fps, self._frame_rate)
+        length = num_frames_at(len(clip), fps, self._frame_rate)
         if generator is not None:
-            tempo = float(np.exp(generator.uniform(-1, 1) * np.log(_MOST_TEMPO)))
             middle = (start + stop) / 2 / length + generator.uniform(-0.25, 0.25) * self._size / length
-            clip = replace(clip, fps=clip.fps * tempo)
-            length = num_frames_at(len(clip), clip.fps, self._frame_rate)
+            fps *= float(np.exp(generator.uniform(-1, 1) * np.log(_MOST_TEMPO)))
+            clip = replace(clip, fps=fps)
+            length = num_frames_at(len(clip), fps, self._frame_rate)
             start = int(np.clip(round(middle * length - self._size / 2), 0, max(0, length - self._size)))
             stop = min(start + self._size, length)
         share = length / len(clip)
