@@ -54,6 +54,7 @@ CORPORA: Mapping[str, type[CorpusBuilder]] = _LazyClasses(
     boston104="Boston104",
     nsl_alphabet="NslAlphabet",
     fingerspelling="Fingerspelling",
+    joined_signs="JoinedSigns",
     synthetic="Synthetic",
     folder="Folder",
 )

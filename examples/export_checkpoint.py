@@ -1,6 +1,7 @@
 """Make a small checkpoint of a training run: half precision, the license of its data, and no code.
 
     python examples/export_checkpoint.py runs/wlasl2000 checkpoints/sigma-wlasl-hands --license cc-by-nc-4.0
+    python examples/export_checkpoint.py runs/segments checkpoints/sigma-sign-segments --license cc-by-nc-4.0
     sigma-slu card checkpoints/sigma-wlasl-hands --name checkpoints/sigma-wlasl-hands    # from card.json, results.json
 
 Weights are stored in float16 and read as float32: half the size, and CPUs are slow in float16. The folder loads with
@@ -14,15 +15,18 @@ import json
 from pathlib import Path
 
 import torch
-from transformers import AutoFeatureExtractor, AutoModelForSequenceClassification
+from transformers import AutoFeatureExtractor
 
 from modeling_sigma.hub.bundle import save_bundle
 from modeling_sigma.hub.licenses import LICENSES
+from modeling_sigma.inference.model_config import saved_kind
+from modeling_sigma.registration import defined_class
 
 
 def export(source: Path, target: Path, license: str) -> Path:
     """Writes the folder; returns the file of weights."""
-    model = AutoModelForSequenceClassification.from_pretrained(source, dtype=torch.float32, trust_remote_code=False)
+    cls = defined_class(saved_kind(source))
+    model = cls.from_pretrained(source, dtype=torch.float32, trust_remote_code=False)
     extractor = AutoFeatureExtractor.from_pretrained(source, trust_remote_code=False)
     extractor.augmentation = None  # a matter of training
     if extractor.training_layout == "hands_42":

@@ -82,7 +82,7 @@ def train(
             order = generator.permutation(len(samples))
             for chosen in order[: steps_per_epoch * args.batch_size].reshape(-1, args.batch_size):
                 clips = [samples[index] for index in chosen]
-                yield [ClipSample(one.clip, one.video_id, one.word, [], "English", generator) for one in clips]
+                yield [ClipSample(one.clip, one.video_id, one.word, [], "English", (), generator) for one in clips]
 
     def report(step: int, loss: float) -> None:
         losses.append(loss)

@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modeling_sigma.metrics.segmentation import Span, matched_pairs, overlap, segmentation_scores
+from modeling_sigma.metrics.segmentation import (
+    Span,
+    corrections_needed,
+    matched_pairs,
+    overlap,
+    segmentation_scores,
+)
 
 
 def test_overlap_by_hand() -> None:
@@ -71,3 +77,10 @@ def test_properties(first: list[Span], second: list[Span]) -> None:
         [[Span(a + 7, b + 7) for a, b, _ in first]], [[Span(a + 7, b + 7) for a, b, _ in second]], 1
     )
     assert later["f1@0.5"] == pytest.approx(scores["f1@0.5"])
+
+
+def test_corrections_by_hand() -> None:
+    there = [Span(0, 1, "a"), Span(2, 3, "b"), Span(4, 5, "c")]
+    found = [Span(0.1, 1, "a"), Span(2, 3.2, "x"), Span(4.6, 6, "c"), Span(8, 9, "d")]
+    assert corrections_needed(found, there) == {"add": 1, "remove": 2, "rename": 1, "total": 4}
+    assert corrections_needed(there, there)["total"] == 0 == corrections_needed([], [])["total"]

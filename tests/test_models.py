@@ -17,6 +17,7 @@ from modeling_sigma.model.modeling_sigma_heads import (
     SigmaForConditionalGeneration,
     SigmaForCTC,
     SigmaForSequenceClassification,
+    SigmaForSignSegmentation,
 )
 from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining
 from modeling_sigma.model.pose_encoder_sigma import SigmaPoseEncoder
@@ -38,6 +39,7 @@ MODEL_CLASSES = [
     SigmaForConditionalGeneration,
     SigmaForSequenceClassification,
     SigmaForCTC,
+    SigmaForSignSegmentation,
     SigmaModel,
     SigmaForPreTraining,
 ]
@@ -58,13 +60,15 @@ def _targets(cls: type) -> dict[str, torch.Tensor]:
         return {"labels": torch.tensor([0, 2, 1])}
     if cls is SigmaForCTC:
         return {"labels": torch.tensor([[1, 2, 2], [2, 1, -100], [1, -100, -100]])}
+    if cls is SigmaForSignSegmentation:
+        return {"labels": torch.arange(3 * max(LENGTHS)).reshape(3, -1) % 3}
     if cls is SigmaModel:
         texts.pop("labels")
     return texts
 
 
 def _model(cls: type, **overrides: Any) -> Any:
-    if cls in (SigmaForSequenceClassification, SigmaForCTC):
+    if cls in (SigmaForSequenceClassification, SigmaForCTC, SigmaForSignSegmentation):
         overrides.setdefault("num_labels", 3)
     return tiny_model(cls, **overrides)
 

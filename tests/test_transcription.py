@@ -227,6 +227,36 @@ def test_command(
     assert "one.npz: " in capsys.readouterr().out
 
 
+def test_each_of_several_people_has_a_tier(
+    models: dict[str, Path], talks: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = load_clip(talks[0]), load_clip(talks[1])
+    both = {
+        "keypoints": np.stack([one.keypoints, other.keypoints + (900, 0) * (other.scores[..., None] > 0)], axis=1),
+        "scores": np.stack([one.scores, other.scores], axis=1),
+    }
+    np.savez(tmp_path / "both.npz", **both, layout="hands_42", fps=FPS)
+    options = [str(tmp_path / "both.npz"), "--model", str(models["labels"]), "--to", "eaf,json"]
+    assert transcribe(*options, "--out", str(tmp_path / "out"), "--people", "4") == 0
+    found = read_annotations(tmp_path / "out" / "both.eaf")
+    tiers = {tier.name: tier.participant for tier in found.all_tiers()}
+    assert {"signs, person 1": "person 1", "signs, person 2": "person 2"}.items() <= tiers.items()
+    for number, person in enumerate("01", 1):
+        assert transcribe(*options, "--out", str(tmp_path / f"one{person}"), "--person", person) == 0
+        alone = read_annotations(tmp_path / f"one{person}" / "both.json").annotations
+        named = replace_all(alone, tier=f"signs, person {number}", participant=f"person {number}")
+        assert [one for one in found.annotations if one.participant == f"person {number}"] == named and named
+    assert transcribe(*options, "--out", str(tmp_path / "no"), "--people", "2", "--person", "1") == 1
+    (tmp_path / "film.mp4").write_bytes(b"")
+    film = ["--model", str(models["labels"]), "--out", str(tmp_path / "film"), "--people", "2"]
+    assert transcribe(str(tmp_path / "film.mp4"), *film) == 1
+    assert "to tell several people apart, received a video" in capsys.readouterr().err
+
+
+def replace_all(annotations: Any, **changes: Any) -> list[Annotation]:
+    return [replace(one, **changes) for one in annotations]
+
+
 def test_a_frame_rate_that_is_not_stated(
     models: dict[str, Path], talks: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

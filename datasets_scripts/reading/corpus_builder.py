@@ -189,7 +189,9 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
         return self.encode_clip(with_retries(lambda: self.read_clip(entry)), entry)
 
     def encode_clip(self, clip: PoseClip, entry: ClipEntry) -> dict[str, Any]:
-        """The row of a clip that has been read."""
+        """The row of a clip that was read, with the frame rate of labels or options where its file states none."""
+        if clip.fps is None:
+            clip = replace(clip, fps=entry.fps or self.config.fps)
         return encode_sample(
             clip,
             sample_id=entry.sample_id,

@@ -16,6 +16,7 @@ COMMANDS = {  # name -> (module, one line of help that begins with a verb)
         "modeling_sigma.cli.transcribe",
         "transcribe recordings: find their signs, for ELAN or as subtitles",
     ),
+    "align": ("modeling_sigma.cli.align", "align subtitles whose times are loose with what a recording signs"),
     "trim-vocabulary": ("modeling_sigma.cli.trim_vocabulary", "remove the tokens that a model's texts never use"),
     "export": ("modeling_sigma.cli.export", "export a trained model to ONNX, or check an exported one"),
     "view": ("modeling_sigma.cli.view", "draw a clip, what a model sees in it, or training curves"),

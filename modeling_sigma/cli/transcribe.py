@@ -36,6 +36,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labels", metavar="FILE", help="file of the labels to choose among, one per line")
     parser.add_argument("--top-k", type=int, default=5, metavar="K", help="number of labels per sign (default 5)")
     parser.add_argument("--language", default="English", help="spoken language to write (default English)")
+    parser.add_argument(
+        "--segmenter", metavar="DIR", help="folder of a model that finds signs, which --model then names (label heads)"
+    )
+    parser.add_argument(
+        "--people",
+        type=int,
+        default=1,
+        metavar="N",
+        help="number of people to transcribe, a tier for each (default 1)",
+    )
     parser.add_argument("--person", type=int, default=0, metavar="N", help="index of the person to read (default 0)")
     parser.add_argument("--fps", type=float, metavar="RATE", help="frame rate of recordings that do not state theirs")
     parser.add_argument("--device", default="cpu", help="device to compute on: cpu (default), cuda, cuda:1, mps")
@@ -63,12 +73,15 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"expected --fps as frames per second, received {args.fps:g}")
     settings = {"top_k": args.top_k, "language": args.language, "labels": labels}
     settings |= {name: getattr(args, name) for name in ("fps", "estimator") if getattr(args, name) is not None}
-    name = Path(args.model).resolve().name if Path(args.model).exists() else args.model
+    if args.segmenter is not None:
+        settings["segmenter"] = _name_of(args.segmenter)
     estimator = estimator_for(args, recordings)
-    transcription = Transcription(recordings, args.out, formats, name, settings, args.person, args.fps, estimator)
+    transcription = Transcription(
+        recordings, args.out, formats, _name_of(args.model), settings, args.person, args.people, args.fps, estimator
+    )
 
     def transcriber() -> Transcriber:
-        return Transcriber(args.model, labels, args.language, args.top_k, args.device)
+        return Transcriber(args.model, labels, args.language, args.top_k, args.device, args.segmenter)
 
     # One bar: over the recordings, or over the windows of the only one.
     with ProgressBar("window" if len(recordings) == 1 else "recording") as bar:
@@ -86,6 +99,10 @@ def run(args: argparse.Namespace) -> int:
             f"sigma-slu transcribe: {len(failed)} of {len(recordings)} recordings gave no transcript", file=sys.stderr
         )
     return 1 if failed else 0
+
+
+def _name_of(model: str) -> str:
+    return Path(model).resolve().name if Path(model).exists() else model
 
 
 def _print_lines(reports: list[dict[str, Any]], out: Path) -> None:

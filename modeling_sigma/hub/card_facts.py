@@ -47,6 +47,9 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "top5_per_instance": Metric("top-5, per instance", "accuracy", " %"),
         "top5_per_class": Metric("top-5, per class", "accuracy", " %"),
         "ece": Metric("calibration error (ECE)", "ece", " %", is_higher_better=False),
+        "f1@0.5": Metric("F1 of signs at an overlap of 0.5", "f1", " %"),
+        "f1@0.3": Metric("F1 of signs at an overlap of 0.3", "f1", " %"),
+        "false_alarms_per_minute": Metric("false alarms per minute", "false_alarms", is_higher_better=False),
         "surest_half": Metric("top-1 of the surest half", "accuracy", " %"),
         **{
             f"{direction}_r{k}": Metric(f"{words}, R@{k}", "recall", " %")
@@ -61,6 +64,7 @@ TASKS: Mapping[str, str] = MappingProxyType(
         "cslr": "continuous sign recognition",
         "slt": "sign language translation",
         "retrieval": "sign-text retrieval",
+        "segmentation": "sign segmentation",
     }
 )
 

@@ -15,7 +15,7 @@ import modeling_sigma
 from modeling_sigma.hub.card_facts import METRICS, RESULTS_FILE, TASKS, CardFacts, Measurement, read_measurements
 from modeling_sigma.hub.licenses import LICENSES, choose_license, inherited_license
 from modeling_sigma.jobs.atomic_files import lone_writer, write_json
-from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS
+from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, SEGMENTATION
 
 
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
@@ -27,7 +27,10 @@ _PIPELINES = {
     "cslr": "continuous-sign-recognition",
     "islr": "sign-language-translation",
     "retrieval": "sign-text-retrieval",
+    "segmentation": SEGMENTATION,
 }
+_VERBS = {"sign-language-translation": "translate", "sign-text-retrieval": "rank", SEGMENTATION: "find_signs"}
+_ARGUMENTS = {"sign-text-retrieval": 'clip, texts=["hello", "thank you"]', SEGMENTATION: "recording"}
 
 
 def build_card(
@@ -160,8 +163,8 @@ def _usage(facts: CardFacts, model_name: str, config: dict[str, Any]) -> str:
     kind = MODEL_KINDS.get((config.get("architectures") or [""])[0])
     labelled = kind if kind is not None and kind.has_labels else None
     task = labelled.pipelines[0] if labelled else _PIPELINES[facts.tasks[0]]
-    verb = {"sign-language-translation": "translate", "sign-text-retrieval": "rank"}.get(task, "recognize")
-    arguments = 'clip, texts=["hello", "thank you"]' if task == "sign-text-retrieval" else "clip"
+    verb, arguments = _VERBS.get(task, "recognize"), _ARGUMENTS.get(task, "clip")
+    what = "a PoseClip with its frame rate" if task == SEGMENTATION else "an array (frames, keypoints, x y score)"
     imported = ["pipeline"]
     trust = "" if _is_folder(model_name) else ", trust_remote_code=True"
     in_parts = []
@@ -172,7 +175,7 @@ def _usage(facts: CardFacts, model_name: str, config: dict[str, Any]) -> str:
             "# Or extractor and model (there is no tokenizer):",
             f'extractor = AutoFeatureExtractor.from_pretrained("{model_name}"{trust})',
             f'model = {labelled.auto_class}.from_pretrained("{model_name}"{trust})',
-            "model(**extractor(clip)).logits  # one score for each of model.config.id2label",
+            f"model(**extractor({arguments})).logits  # one score for each of model.config.id2label",
         ]
     return "\n".join(
         [
@@ -180,7 +183,7 @@ def _usage(facts: CardFacts, model_name: str, config: dict[str, Any]) -> str:
             f"from transformers import {', '.join(imported)}",
             "",
             f'{verb} = pipeline("{task}", model="{model_name}"{trust})',
-            f"{verb}({arguments})  # an array (frames, keypoints, x y score), or with sigma-slu installed a file",
+            f"{verb}({arguments})  # {what}, or with sigma-slu installed a file",
             *in_parts,
         ]
     )

@@ -21,9 +21,10 @@ from modeling_sigma.model.calibration_sigma import (
 from modeling_sigma.model.clip_making import as_pose_clip, split_clips
 from modeling_sigma.model.clip_windows_sigma import LongClips
 from modeling_sigma.model.ctc_decoding_sigma import decode_greedily, decode_with_beams, name_spans
-from modeling_sigma.model.model_kinds_sigma import FEATURES
+from modeling_sigma.model.model_kinds_sigma import FEATURES, SEGMENTATION
 from modeling_sigma.model.pipeline_arguments_sigma import check_arguments
 from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.model.sign_finding_sigma import SignFinding
 from modeling_sigma.model.unseen_clips import SignerChecks
 
 
@@ -291,11 +292,20 @@ class OnnxContinuousRecognition(_WritingOnnxPipeline):
         return answers
 
 
+class OnnxSegmentation(SignFinding, OnnxPipeline):
+    """`sign-segmentation`: `{"start", "end", "score"}` of each sign of a recording."""
+
+    def answer(self, clips: Sequence[PoseClip], features: dict[str, np.ndarray], **options: Any) -> list[Any]:
+        logits, num_frames = self.model.read_clips(features)["logits"], features["pose_attention_mask"].sum(axis=1)
+        return [np.exp(log_softmax(one[:count])) for one, count in zip(logits, num_frames.tolist(), strict=True)]
+
+
 _PIPELINES: dict[str, type[OnnxPipeline]] = {
     FEATURES: OnnxFeatureExtraction,
     "sign-language-translation": OnnxTranslation,
     "isolated-sign-recognition": OnnxIsolatedRecognition,
     "continuous-sign-recognition": OnnxContinuousRecognition,
+    SEGMENTATION: OnnxSegmentation,
 }
 
 

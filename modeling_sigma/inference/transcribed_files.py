@@ -13,9 +13,9 @@ from typing import Any
 
 from modeling_sigma.inference.transcription import Transcriber
 from modeling_sigma.io import load_clip
-from modeling_sigma.io.annotations import ANNOTATION_SUFFIXES, AnnotatedRecording, annotation_text
+from modeling_sigma.io.annotations import ANNOTATION_SUFFIXES, AnnotatedRecording, Annotation, annotation_text
 from modeling_sigma.io.json_text import read_json
-from modeling_sigma.io.load_clip import VIDEO_SUFFIXES
+from modeling_sigma.io.load_clip import VIDEO_SUFFIXES, load_recording
 from modeling_sigma.io.many_clips import SEPARATOR, split_name
 from modeling_sigma.io.reading_errors import is_passing, naming_file, one_line
 from modeling_sigma.jobs.atomic_files import write_json
@@ -49,6 +49,8 @@ class Transcription:
             What else decides the result. A folder is resumed with the same settings only.
         person (`int`, *optional*, defaults to 0):
             The index of the person in each recording.
+        people (`int`, *optional*, defaults to 1):
+            How many people to transcribe, where so many are seen, each in a tier of their own; not in videos.
         fps (`float`, *optional*):
             The frame rate of recordings that do not state theirs.
         estimator ([`PoseEstimator`], *optional*):
@@ -61,6 +63,7 @@ class Transcription:
     model: str
     settings: dict[str, Any]
     person: int = 0
+    people: int = 1
     fps: float | None = None
     estimator: Any = None
 
@@ -68,6 +71,17 @@ class Transcription:
         unknown = [name for name in self.formats if name not in FORMATS]
         if unknown or not self.formats:
             raise ValueError(f"expected formats among {', '.join(FORMATS)}, received {', '.join(unknown) or 'none'}")
+        if self.people < 1 or (self.people > 1 and self.person):
+            raise ValueError(
+                f"expected at least one person, or one of several, received people {self.people} and person "
+                f"{self.person}: several are counted from the first"
+            )
+        videos = [file for file in self.recordings if split_name(file)[0].suffix.lower() in VIDEO_SUFFIXES]
+        if self.people > 1 and videos:
+            raise ValueError(
+                f"{videos[0]}: expected skeletons, to tell several people apart, received a video: use extract-poses "
+                "with --person for each of them"
+            )
         counts = Counter(map(output_name, self.recordings))
         for name, count in counts.items():
             if count > 1:
@@ -137,7 +151,8 @@ def _note_name(recording: str) -> str:
 
 
 def _settings(transcription: Transcription) -> dict[str, Any]:
-    return {"model": transcription.model, "person": transcription.person, **transcription.settings}
+    people = {"people": transcription.people} if transcription.people > 1 else {}
+    return {"model": transcription.model, "person": transcription.person, **people, **transcription.settings}
 
 
 def _known_reports(transcription: Transcription, results: ResultFolder) -> dict[str, Report]:
@@ -202,12 +217,9 @@ def _transcribed(
     report: Report = {"recording": recording}
     try:
         report["state"] = _state(recording)
-        person, estimator = transcription.person, transcription.estimator
-        clip = with_retries(partial(load_clip, recording, person=person, estimator=estimator))
-        if clip.fps is None and transcription.fps is not None:
-            clip = replace(clip, fps=transcription.fps)
+        clips = with_retries(partial(_people_in, recording, transcription))
         with naming_file(recording, "a recording"):
-            annotations = model(clip, progress)
+            annotations = _annotations(clips, model, progress)
     except (ValueError, OSError, ImportError, MemoryError) as error:
         passing = {"is_passing": True} if is_passing(error) else {}
         return {**report, "error": one_line(error) or type(error).__name__, **passing}
@@ -216,6 +228,7 @@ def _transcribed(
         vocabulary=model.vocabulary,
     )  # fmt: skip
     files: list[Report] = []
+    clip = clips[0]
     report |= {"seconds": clip.duration, "num_annotations": len(annotations), "files": files}
     for name in transcription.formats:
         path = transcription.out_dir / f"{output_name(recording)}.{name}"
@@ -226,6 +239,36 @@ def _transcribed(
 
         results.write_result(path, partial(_write, name, clip, annotated, output_name(recording)), note)
     return report
+
+
+def _people_in(recording: str, transcription: Transcription) -> list[PoseClip]:
+    if transcription.people == 1:
+        clips = [load_clip(recording, person=transcription.person, estimator=transcription.estimator)]
+    else:
+        found = load_recording(recording)
+        clips = [found.clip(person) for person in range(max(1, min(transcription.people, len(found.people()))))]
+    return [replace(clip, fps=clip.fps or transcription.fps) for clip in clips]
+
+
+def _annotations(
+    clips: list[PoseClip], model: Transcriber, progress: Callable[[int, int], None]
+) -> tuple[Annotation, ...]:
+    """Of one person, or of several with a tier for each. Somebody whose hands are never seen has none."""
+    if len(clips) == 1:
+        return model(clips[0], progress)
+    found: list[Annotation] = []
+    reasons = []
+    for number, clip in enumerate(clips, 1):
+        try:
+            of_one = model(clip, progress)
+        except ValueError as error:
+            reasons.append(error)
+            continue
+        name = f"person {number}"
+        found += [replace(one, tier=f"{one.tier}, {name}", participant=name) for one in of_one]
+    if len(reasons) == len(clips):
+        raise reasons[0]
+    return tuple(sorted(found, key=lambda one: (one.start, one.end)))
 
 
 def _write(name: str, clip: PoseClip, annotated: AnnotatedRecording, title: str, path: Path) -> None:

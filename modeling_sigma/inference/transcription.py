@@ -10,7 +10,7 @@ from modeling_sigma.inference.load_pipeline import load_pipeline
 from modeling_sigma.inference.model_config import saved_kind
 from modeling_sigma.io.annotations import Annotation
 from modeling_sigma.jobs.progress import no_progress
-from modeling_sigma.model.model_kinds_sigma import TRANSCRIPTION, served_pipelines
+from modeling_sigma.model.model_kinds_sigma import SEGMENTATION, TRANSCRIPTION, served_pipelines
 from modeling_sigma.model.pose_clip import PoseClip
 
 
@@ -35,7 +35,9 @@ class Transcriber:
         top_k (`int`, *optional*, defaults to 5):
             How many labels with scores each sign gets.
         device (`str`, *optional*):
-            Where the model computes, as in [`load_pipeline`].
+            Where the models compute, as in [`load_pipeline`].
+        segmenter (`str` or `Path`, *optional*):
+            A model that finds signs ([`SigmaForSignSegmentation`]); the label head then only names them.
 
     Attributes:
         tier (`str`): `"signs"` or `"sentences"`.
@@ -52,6 +54,7 @@ class Transcriber:
         language: str = "English",
         top_k: int = 5,
         device: str | None = None,
+        segmenter: str | Path | None = None,
     ) -> None:
         served = served_pipelines(saved_kind(model))
         task = next((name for name in (TRANSCRIPTION, _TRANSLATION) if name in served), None)
@@ -63,7 +66,10 @@ class Transcriber:
             raise ValueError(
                 f"{model}: expected labels with a model that names signs, received them for one that writes"
             )
+        if segmenter is not None and task != TRANSCRIPTION:
+            raise ValueError(f"{model}: expected a segmenter with a model that names signs, this one writes")
         self._predictor = load_pipeline(model, task, device)
+        self._finder = None if segmenter is None else load_pipeline(segmenter, SEGMENTATION, device)
         self.tier = SIGN_TIER if task == TRANSCRIPTION else SENTENCE_TIER
         self.vocabulary: tuple[str, ...] = ()
         self._options: dict[str, Any] = {"language": language}
@@ -71,6 +77,8 @@ class Transcriber:
             config = self._predictor.model.config
             names = [name for number, name in sorted(config.id2label.items())]
             if hasattr(self._predictor.model, "ctc_head"):
+                if segmenter is not None:
+                    raise ValueError(f"{model}: expected a segmenter with a label head, this model has frame scores")
                 del names[config.ctc_blank_id]
             self.vocabulary = tuple(names if labels is None else labels)
             self._options = {"top_k": top_k, **({} if labels is None else {"labels": list(labels)})}
@@ -95,6 +103,9 @@ class Transcriber:
                 for segment in found["segments"]
                 if segment["text"]
             )
+        options = dict(self._options)
+        if self._finder is not None:
+            options["spans"] = [(sign["start"], sign["end"]) for sign in self._finder(clip, progress=progress)]
         return tuple(
             Annotation(
                 round(sign["start"], _DECIMALS),
@@ -103,5 +114,5 @@ class Transcriber:
                 self.tier,
                 scores=tuple((guess["label"], round(guess["score"], _DECIMALS)) for guess in sign["candidates"]),
             )
-            for sign in self._predictor(clip, progress=progress, **self._options)
+            for sign in self._predictor(clip, progress=progress, **options)
         )

@@ -115,3 +115,21 @@ def segmentation_scores(
         "num_references": num_references,
         "signature": make_signature(task="segmentation", matches="one_to_one", alarms=f"iou<{min(IOU_THRESHOLDS)}"),
     }
+
+
+def corrections_needed(prediction: Sequence[Span], reference: Sequence[Span]) -> dict[str, int]:
+    """What somebody has to do to a transcript: signs to `add`, to `remove`, and to `rename`, and the `total`.
+
+    A sign that overlaps with a true one by less than 0.5 is removed, and the true one added: to drag both of its ends
+    takes as long.
+
+    Args:
+        prediction (`Sequence[Span]`):
+            The transcript of one recording.
+        reference (`Sequence[Span]`):
+            The corrected one.
+    """
+    pairs = matched_pairs(prediction, reference, max(IOU_THRESHOLDS))
+    rename = sum(prediction[number].label != reference[index].label for number, index in pairs)
+    add, remove = len(reference) - len(pairs), len(prediction) - len(pairs)
+    return {"add": add, "remove": remove, "rename": rename, "total": add + remove + rename}

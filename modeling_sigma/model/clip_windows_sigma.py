@@ -11,7 +11,7 @@ from .clip_making import as_pose_clip, split_clips
 from .pipeline_arguments_sigma import check_arguments
 from .pose_clip import PoseClip
 from .pose_transforms import SCORE_THRESHOLD, select_joints
-from .skeleton_layouts import PART_SLICES
+from .skeleton_layouts import PART_ANCHORS, PART_SLICES
 from .word_spans_sigma import is_word_border
 
 
@@ -41,7 +41,8 @@ def hand_speed(clip: PoseClip) -> np.ndarray:
     """How fast the faster hand moves, in widths of the signer per second.
 
     Returns:
-        `np.ndarray` of shape `(T,)`: the mean speed of the joints seen in two frames running; 0 where no hand is seen.
+        `np.ndarray` of shape `(T,)`: the mean speed of the joints seen in two frames running, or that of the body's
+        wrist where the hand is not seen; 0 where neither is.
 
     Raises:
         ValueError: for a clip without a frame rate.
@@ -60,7 +61,8 @@ def hand_speed(clip: PoseClip) -> np.ndarray:
         joints = PART_SLICES[part]
         count = both[:, joints].sum(axis=1)
         total = (steps[:, joints] * both[:, joints]).sum(axis=1)
-        speeds.append(np.divide(total, count, out=np.zeros(len(total)), where=count > 0))
+        wrist = np.where(both[:, PART_ANCHORS[part]], steps[:, PART_ANCHORS[part]], 0.0)
+        speeds.append(np.divide(total, count, out=wrist, where=count > 0))
     fastest = np.maximum(*speeds)
     return np.concatenate([fastest[:1], fastest])
 

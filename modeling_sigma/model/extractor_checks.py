@@ -10,6 +10,9 @@ import numpy as np
 from .pose_clip import PoseClip
 
 
+_MAX_FRAME_RATE = 1000.0
+
+
 def check_aspect_ratio(name: str, ratio: float | None) -> None:
     """Whether this can be the width over the height of an image; None is not known.
 
@@ -47,3 +50,13 @@ def check_shares_of_image(points: np.ndarray, clip: PoseClip) -> None:
             f"{np.abs(points).max():.0f} with width={clip.width} and height={clip.height}: pass PoseClip(..., width=, "
             "height=)"
         )
+
+
+def check_frame_rate(frame_rate: float | None) -> None:
+    """Whether a model can read so many frames per second.
+
+    Raises:
+        ValueError: if not.
+    """
+    if frame_rate is not None and not 0 < frame_rate <= _MAX_FRAME_RATE:
+        raise ValueError(f"expected frame_rate up to {_MAX_FRAME_RATE:g} frames per second, received {frame_rate!r}")

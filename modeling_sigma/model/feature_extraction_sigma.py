@@ -11,9 +11,9 @@ from transformers.utils import logging
 
 from .clip_making import PoseInput, as_pose_clip, split_clips
 from .clip_units import image_size_of, x_factor
-from .extractor_checks import check_aspect_ratio, check_shares_of_image, checked_max_frames
+from .extractor_checks import check_aspect_ratio, check_frame_rate, check_shares_of_image, checked_max_frames
 from .feature_padding import pad_features
-from .frame_resampling import interpolate_between_hands
+from .frame_resampling import at_learnt_rate, interpolate_between_hands
 from .pose_augmentation import PoseAugmentation
 from .pose_clip import PoseClip
 from .pose_transforms import (
@@ -23,13 +23,15 @@ from .pose_transforms import (
     even_frame_indices,
     fill_head_from_face,
     jittered_frame_indices,
+    joints_of_parts,
+    lacks_head,
     normalize_joints,
     random_frame_indices,
     replace_missing_origins,
     select_joints,
 )
 from .publishing_sigma import CheckedPush
-from .skeleton_layouts import NUM_JOINTS, PART_SLICES, PARTS, SELECTED_LAYOUT
+from .skeleton_layouts import PARTS, SELECTED_LAYOUT
 from .unseen_clips import explain_unseen
 
 
@@ -83,6 +85,9 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
             shorter clips stay as they are. `"random"`: the same, but training draws a random subset (the paper).
             `"interpolate"`: what lies between the first and the last frame with a hand becomes `max_frames` frames, by
             interpolation, whatever the length and frame rate of the clip. For isolated signs.
+        frame_rate (`float`, *optional*):
+            Frames per second that the model reads: clips of another rate are interpolated. A clip that states no rate
+            is read as it comes, with a warning. None, the default: whatever rate a clip has.
 
     Example:
 
@@ -116,6 +121,7 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         box_before_sampling: bool = True,
         frame_sampling: str = "even",
         assumed_aspect_ratio: float | None = None,
+        frame_rate: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -145,6 +151,8 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         if frame_sampling not in FRAME_SAMPLINGS:
             raise ValueError(f"expected frame_sampling to be one of {FRAME_SAMPLINGS}, received {frame_sampling!r}")
         self.frame_sampling = frame_sampling
+        check_frame_rate(frame_rate)
+        self.frame_rate = frame_rate
 
     @classmethod
     def from_dict(cls, feature_extractor_dict: dict[str, Any], **kwargs: Any) -> Any:
@@ -235,11 +243,12 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
 
     def extract(self, clip: PoseClip, max_frames: int, generator: np.random.Generator | None = None) -> np.ndarray:
         """The `(T, 69, 3)` values of one clip; `generator` is given in training only."""
-        if self.training_layout is not None and clip.layout not in (self.training_layout, SELECTED_LAYOUT):
+        if self.training_layout not in (None, SELECTED_LAYOUT, clip.layout) and clip.layout != SELECTED_LAYOUT:
             logger.warning_once(
                 f"this model was trained on {self.training_layout} keypoints, but a clip comes in {clip.layout}: "
                 "expect worse results than its card says"
             )
+        clip = at_learnt_rate(clip, self.frame_rate)
         augmentation = PoseAugmentation.from_dict(self.augmentation or {})
         frames: np.ndarray | None
         if self.frame_sampling == "interpolate":
@@ -261,14 +270,14 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
                 "a clip's body has no nose and no ears: they are taken from the face, so that the signer keeps the "
                 "same size"
             )
-        elif self.scale_reference == "body" and _lacks_head(scores > self.score_threshold):
+        elif self.scale_reference == "body" and lacks_head(scores > self.score_threshold):
             logger.warning_once(
                 "a clip's body has no nose and no ears, nor is there a face to take them from: the signer's size is "
                 "taken from shoulders and arms, and comes out larger, by 6 % in the median"
             )
         replace_missing_origins(keypoints, scores)
         if self.parts is not None:
-            scores = np.where(self._reads, scores, 0.0)
+            scores = np.where(joints_of_parts(self.parts or PARTS), scores, 0.0)
         size = image_size_of(clip) if self.scale_reference == "image" else (1.0, 1.0)
         if size is None:
             check_shares_of_image(keypoints[scores > self.score_threshold], clip)
@@ -293,20 +302,7 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
     def explain_unseen(self, clip: PoseClip) -> str:
         """Why a model reads nothing in a clip: nobody was found, or not the part that the signer's size comes from."""
         scores = select_joints(clip)[1]
-        return self._why_unseen(np.where(self._reads, scores, 0.0))
+        return self._why_unseen(np.where(joints_of_parts(self.parts or PARTS), scores, 0.0))
 
     def _why_unseen(self, scores: np.ndarray) -> str:
         return explain_unseen(scores > self.score_threshold, self.score_threshold, self.parts, self.scale_reference)
-
-    @property
-    def _reads(self) -> np.ndarray:
-        """Which of the 69 joints are read, by `parts`."""
-        reads = np.zeros(NUM_JOINTS, bool)
-        for part in self.parts or PARTS:
-            reads[PART_SLICES[part]] = True
-        return reads
-
-
-def _lacks_head(seen: np.ndarray) -> bool:
-    """Whether nose and ears (joints 0 to 2) are never found, although others of the body are."""
-    return not seen[:, :3].any() and bool(seen[:, PART_SLICES["body"]].any())

@@ -37,7 +37,8 @@ class ModelKind:
         auto_class (`str`): The Auto class that loads it.
         pipelines (`tuple[str, ...]`): The pipelines that it serves; the one that it is meant for comes first.
         head (`str`, *optional*): The name that training uses (`--head`); None for a class that is not trained.
-        tasks (`tuple[str, ...]`): What it can be trained for: `"islr"`, `"cslr"`, `"slt"`, `"pretrain"`.
+        tasks (`tuple[str, ...]`): What it can be trained for: `"islr"`, `"cslr"`, `"slt"`, `"segmentation"`,
+            `"pretrain"`.
         label_layer (`str`, *optional*): The layer with one row per label, for heads that choose among labels.
         serves_as (`tuple[str, ...]`): Other classes that can load all of its weights, and whose pipelines it serves.
         adapter_task (`str`, *optional*): The `task_type` of PEFT for its adapters.
@@ -64,8 +65,9 @@ class ModelKind:
         return not self.has_labels and any(PIPELINE_KINDS[name].writes for name in self.pipelines)
 
 
-# The pipeline that finds signs in recordings.
+# The pipeline that finds signs in recordings and names them, and the one that says only where they are.
 TRANSCRIPTION = "sign-transcription"
+SEGMENTATION = "sign-segmentation"
 # The pipeline that every kind serves.
 FEATURES = "sign-feature-extraction"
 
@@ -78,6 +80,7 @@ PIPELINE_KINDS: Mapping[str, PipelineKind] = MappingProxyType(
             PipelineKind("continuous-sign-recognition", "pipeline_sigma", "ContinuousSignRecognitionPipeline"),
             PipelineKind("sign-text-retrieval", "pipeline_retrieval_sigma", "SignTextRetrievalPipeline", writes=False),
             PipelineKind(TRANSCRIPTION, "pipeline_transcription_sigma", "SignTranscriptionPipeline", writes=False),
+            PipelineKind(SEGMENTATION, "pipeline_segmentation_sigma", "SignSegmentationPipeline", writes=False),
             PipelineKind(FEATURES, "pipeline_features_sigma", "SignFeatureExtractionPipeline", writes=False),
         )
     }
@@ -124,6 +127,15 @@ MODEL_KINDS: MutableMapping[str, ModelKind] = {
             head="ctc",
             tasks=("cslr",),
             label_layer="ctc_head",
+        ),
+        ModelKind(
+            "SigmaForSignSegmentation",
+            "modeling_sigma_heads",
+            "AutoModelForTokenClassification",
+            (SEGMENTATION, FEATURES),
+            head="segmentation",
+            tasks=("segmentation",),
+            label_layer="boundary_head",
         ),
     )
 }

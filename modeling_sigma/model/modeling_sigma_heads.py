@@ -1,4 +1,4 @@
-"""Sigma for its tasks: write text, choose a label for a clip, or score glosses in every frame (CTC)."""
+"""Sigma for its tasks: write text, choose a label for a clip, score glosses in every frame (CTC), or find signs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ from .configuration_sigma import SigmaConfig
 from .ctc_sigma import ctc_loss
 from .modeling_sigma import LABEL_HEAD_KEYS, SigmaPreTrainedModel, without_text_arguments
 from .objectives_sigma import label_smoothed_cross_entropy
-from .outputs_sigma import SigmaCTCOutput, SigmaEncoderOutput, SigmaSeq2SeqLMOutput, SigmaSequenceClassifierOutput
+from .outputs_sigma import (
+    SigmaCTCOutput,
+    SigmaEncoderOutput,
+    SigmaSegmentationOutput,
+    SigmaSeq2SeqLMOutput,
+    SigmaSequenceClassifierOutput,
+)
+from .sign_boundaries_sigma import TAGS
 from .streams_sigma import frames_of, mean_over_frames
 from .text_backbone_sigma import build_stack, shift_right
 
@@ -245,6 +252,24 @@ class _LabelHead(SigmaPreTrainedModel):
         self.dropout = nn.Dropout(config.classifier_dropout)
         return nn.Linear(config.hidden_size, config.num_labels)
 
+    def _check_class_weights(self) -> None:
+        config = self.config
+        if config.class_weights is not None and len(config.class_weights) != config.num_labels:
+            raise ValueError(
+                f"expected a class weight for each of the {config.num_labels} labels, received "
+                f"{len(config.class_weights)}"
+            )
+
+    def _cross_entropy(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The loss of `(*, num_labels)` logits, smoothed and weighted as the configuration says."""
+        weights = self.config.class_weights
+        return label_smoothed_cross_entropy(
+            logits,
+            labels,
+            self.config.label_smoothing,
+            class_weights=None if weights is None else torch.tensor(weights, device=logits.device),
+        )
+
     def _encode_frames(
         self, pose_values: torch.Tensor, *context: torch.Tensor | None, **kwargs: Any
     ) -> tuple[SigmaEncoderOutput, torch.Tensor, torch.Tensor]:
@@ -263,15 +288,14 @@ class SigmaForSequenceClassification(_LabelHead):
     With `use_prompt=False` it has no vocabulary and needs no tokenizer.
     """
 
-    _keys_to_ignore_on_load_unexpected = [*_LabelHead._keys_to_ignore_on_load_unexpected, r"^ctc_head\."]
+    _keys_to_ignore_on_load_unexpected = [
+        *_LabelHead._keys_to_ignore_on_load_unexpected,
+        r"^(ctc_head|boundary_head)\.",
+    ]
 
     def __init__(self, config: SigmaConfig) -> None:
         super().__init__(config)
-        if config.class_weights is not None and len(config.class_weights) != config.num_labels:
-            raise ValueError(
-                f"expected a class weight for each of the {config.num_labels} labels, received "
-                f"{len(config.class_weights)}"
-            )
+        self._check_class_weights()
         self.classifier = self._build_label_layer()
         self.post_init()
 
@@ -306,17 +330,8 @@ class SigmaForSequenceClassification(_LabelHead):
             pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask, **kwargs
         )
         logits = self.score_frames(states, is_real)
-        loss = None
-        if labels is not None:
-            weights = self.config.class_weights
-            loss = label_smoothed_cross_entropy(
-                logits,
-                labels,
-                self.config.label_smoothing,
-                class_weights=None if weights is None else torch.tensor(weights, device=logits.device),
-            )
         return SigmaSequenceClassifierOutput(
-            loss=loss,
+            loss=None if labels is None else self._cross_entropy(logits, labels),
             logits=logits,
             hidden_states=encoded.hidden_states,
             attentions=encoded.attentions,
@@ -332,7 +347,10 @@ class SigmaForCTC(_LabelHead):
     no vocabulary matrix and needs no tokenizer.
     """
 
-    _keys_to_ignore_on_load_unexpected = [*_LabelHead._keys_to_ignore_on_load_unexpected, r"^classifier\."]
+    _keys_to_ignore_on_load_unexpected = [
+        *_LabelHead._keys_to_ignore_on_load_unexpected,
+        r"^(classifier|boundary_head)\.",
+    ]
 
     def __init__(self, config: SigmaConfig) -> None:
         super().__init__(config)
@@ -402,4 +420,67 @@ class SigmaForCTC(_LabelHead):
             attentions=encoded.attentions,
             pose_embeds=encoded.pose_embeds,
             num_skipped_clips=num_skipped,
+        )
+
+
+class SigmaForSignSegmentation(_LabelHead):
+    """Pose encoder and text encoder with a linear head that tags every frame: outside of signs, the beginning of a
+    sign, or inside one ([`TAGS`]).
+
+    [`SignSegmentationPipeline`] turns the tags into signs with times, in recordings of any length. The tags are those
+    of frames at the extractor's `frame_rate`, whatever the rate of a recording.
+    """
+
+    _keys_to_ignore_on_load_unexpected = [
+        *_LabelHead._keys_to_ignore_on_load_unexpected,
+        r"^(classifier|ctc_head)\.",
+    ]
+
+    def __init__(self, config: SigmaConfig) -> None:
+        super().__init__(config)
+        if config.num_labels != len(TAGS):
+            raise ValueError(
+                f"expected {len(TAGS)} labels ({', '.join(TAGS)}), received {config.num_labels}: set id2label"
+            )
+        self._check_class_weights()
+        self.boundary_head = self._build_label_layer()
+        self.post_init()
+
+    def score_frames(self, states: torch.Tensor, is_real: torch.Tensor) -> torch.Tensor:
+        """States `(B, T, D)` and mask `(B, T)` of the frames -> logits `(B, T, 3)`."""
+        logits: torch.Tensor = self.boundary_head(self.dropout(states))
+        return logits
+
+    @can_return_tuple
+    def forward(
+        self,
+        pose_values: torch.Tensor,
+        pose_attention_mask: torch.Tensor | None = None,
+        prompt_input_ids: torch.Tensor | None = None,
+        prompt_attention_mask: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> SigmaSegmentationOutput:
+        r"""Scores the three tags in every frame.
+
+        Args:
+            pose_values (`torch.FloatTensor` of shape `(batch_size, num_frames, 69, 3)`):
+                Normalised x, y and score in [-1, 1] from [`SigmaFeatureExtractor`].
+            pose_attention_mask (`torch.LongTensor` of shape `(batch_size, num_frames)`, *optional*):
+                1 = real frame, 0 = padding after the clip.
+            prompt_input_ids, prompt_attention_mask (`torch.LongTensor` of shape `(batch_size, prompt_length)`, *optional*):
+                Tokens before the frames.
+            labels (`torch.LongTensor` of shape `(batch_size, num_frames)`, *optional*):
+                The tag of each frame, in [0, 3); -100 is ignored. `class_weights` of the configuration weighs them.
+        """  # noqa: E501
+        encoded, states, is_real = self._encode_frames(
+            pose_values, pose_attention_mask, prompt_input_ids, prompt_attention_mask, **kwargs
+        )
+        logits = self.score_frames(states, is_real)
+        return SigmaSegmentationOutput(
+            loss=None if labels is None else self._cross_entropy(logits, labels),
+            logits=logits,
+            hidden_states=encoded.hidden_states,
+            attentions=encoded.attentions,
+            pose_embeds=encoded.pose_embeds,
         )

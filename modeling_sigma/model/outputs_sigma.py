@@ -12,6 +12,7 @@ from transformers.modeling_outputs import (
     ModelOutput,
     Seq2SeqLMOutput,
     SequenceClassifierOutput,
+    TokenClassifierOutput,
 )
 
 
@@ -71,6 +72,20 @@ class SigmaCTCOutput(CausalLMOutput):
 
     pose_embeds: torch.Tensor | None = None
     num_skipped_clips: torch.Tensor | None = None
+
+
+@dataclass
+class SigmaSegmentationOutput(TokenClassifierOutput):
+    """Output of [`SigmaForSignSegmentation`].
+
+    Args:
+        logits (`torch.FloatTensor` of shape `(batch_size, num_frames, 3)`):
+            Scores of outside, begin and inside in every frame.
+        pose_embeds (`torch.FloatTensor` of shape `(batch_size, num_frames, hidden_size)`, *optional*):
+            What the pose encoder made of each frame.
+    """
+
+    pose_embeds: torch.Tensor | None = None
 
 
 @dataclass

@@ -21,6 +21,7 @@ from .sign_windows_sigma import (
     evidence_of,
     frame_rate_of,
     signing_stretches,
+    windows_of,
 )
 
 
@@ -40,9 +41,10 @@ class SignTranscriptionPipeline(SigmaPipeline):
     Inputs are recordings with a frame rate, as in [`SignLanguageTranslationPipeline`]; one in which nobody is seen is
     a `ValueError`.
 
-    Call arguments: `top_k` (5 by default), `labels` (those of the model's to choose among), `batch_size` (32 by
-    default), `progress` (called with the windows done and in all), `max_frames`, `allow_unseen`, `coordinates`,
-    `aspect_ratio`.
+    Call arguments: `top_k` (5 by default), `labels` (those of the model's to choose among), `spans` (where signs are,
+    as `(start, end)` in seconds, as [`SignSegmentationPipeline`] finds them: a label head then only names them),
+    `batch_size` (32 by default), `progress` (called with the windows done and in all), `max_frames`, `allow_unseen`,
+    `coordinates`, `aspect_ratio`.
 
     Returns:
         A list for each recording, in the order of time, of `{"start", "end"}` (seconds), `"label"`, `"score"` (its
@@ -58,6 +60,7 @@ class SignTranscriptionPipeline(SigmaPipeline):
         *args: Any,
         batch_size: int | None = None,
         progress: Callable[[int, int], None] | None = None,
+        spans: Sequence[tuple[float, float]] | None = None,
         **kwargs: Any,
     ) -> Any:
         def found_in(one: Any) -> list[dict[str, Any]]:
@@ -67,6 +70,10 @@ class SignTranscriptionPipeline(SigmaPipeline):
                 if kwargs.get("allow_unseen"):
                     return []
                 raise ValueError(self.extractor.explain_unseen(clip))
+            if spans is not None:
+                chosen = windows_of(spans, fps, len(clip))
+                named = answers(clip, chosen, progress)
+                return [_sign(answer["candidates"], *window, fps) for answer, window in zip(named, chosen)]
             if self._has_frame_scores:
                 pieces = cut_at_pauses(clip, _PIECE_SECONDS)
                 return _spans_in_time(list(answers(clip, pieces, progress)), pieces, fps)
@@ -87,6 +94,8 @@ class SignTranscriptionPipeline(SigmaPipeline):
                     progress(done, len(pieces))
 
         call = super().__call__
+        if spans is not None and (self._has_frame_scores or isinstance(inputs, (Iterator, list, tuple))):
+            raise ValueError("expected spans with one recording and a label head, received several, or frame scores")
         if isinstance(inputs, Iterator):
             return (found_in(one) for one in inputs)
         clips, is_batch = split_clips(inputs)

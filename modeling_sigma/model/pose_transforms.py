@@ -6,6 +6,7 @@ deterministic choice of frames in evaluation, and references of scale for clips 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -73,6 +74,20 @@ def fill_head_from_face(keypoints: np.ndarray, scores: np.ndarray) -> bool:
         stand_in = PART_SLICES["face"].start + place
         keypoints[:, joint], scores[:, joint] = keypoints[:, stand_in], scores[:, stand_in]
     return bool(scores[:, head].any())
+
+
+def lacks_head(seen: np.ndarray) -> bool:
+    """Whether nose and ears are never found, although other joints of the body are, in `(T, 69)`."""
+    head = [joint for joint, _ in _HEAD_IN_FACE]
+    return not seen[:, head].any() and bool(seen[:, PART_SLICES["body"]].any())
+
+
+def joints_of_parts(parts: Sequence[str]) -> np.ndarray:
+    """Which of the 69 joints belong to these parts: `(69,)`, bool."""
+    joints = np.zeros(NUM_JOINTS, bool)
+    for part in parts:
+        joints[PART_SLICES[part]] = True
+    return joints
 
 
 def replace_missing_origins(keypoints: np.ndarray, scores: np.ndarray) -> None:

@@ -114,6 +114,23 @@ def best_windows(windows: Sequence[Window], evidence: Sequence[float], fps: floa
     return chosen[::-1]
 
 
+def windows_of(spans: Sequence[tuple[float, float]], fps: float, num_frames: int) -> list[Window]:
+    """Spans in seconds as windows `(start, stop)` in frames, each of at least one frame of the recording.
+
+    Raises:
+        ValueError: for spans that end before they begin, or lie outside of the recording.
+    """
+    windows = []
+    for start, end in spans:
+        if not 0 <= start < end or start * fps >= num_frames:
+            raise ValueError(
+                f"expected spans within the {num_frames / fps:.2f} s of the recording, received {start} to {end}"
+            )
+        first = min(round(start * fps), num_frames - 1)
+        windows.append((first, min(max(round(end * fps), first + 1), num_frames)))
+    return windows
+
+
 def frame_rate_of(clip: PoseClip) -> float:
     """Frames per second.
 

@@ -67,7 +67,9 @@ class DataArguments:
 
     _argument_group_name = "data"
 
-    task: Literal["islr", "cslr", "slt"] = described("isolated signs, glosses, or translation", "slt")
+    task: Literal["islr", "cslr", "slt", "segmentation"] = described(
+        "isolated signs, glosses, translation, or where signs begin and end", "slt"
+    )
     corpus: list[str] = described(
         "corpora, joined where there are several: NAME or NAME:CONFIG, where NAME is one of ours (synthetic, "
         "wlasl_hands, ...), a folder made by `sigma-slu build-dataset`, or a name on the Hub",

@@ -22,17 +22,22 @@ from transformers import AutoConfig
 from modeling_sigma.jobs.atomic_files import write_text
 from modeling_sigma.metrics.recognition import word_error_rates
 from modeling_sigma.metrics.retrieval import retrieval_scores
+from modeling_sigma.metrics.segmentation import Span, segmentation_scores
 from modeling_sigma.metrics.text_normalization import get_preset
 from modeling_sigma.metrics.trainer_metrics import build_compute_metrics, decode_token_ids
 from modeling_sigma.model.ctc_sigma import build_gloss_labels
 from modeling_sigma.model.label_trie_sigma import LabelTrie
 from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, ModelKind, kind_with_head
+from modeling_sigma.model.sign_boundaries_sigma import TAGS, signs_in, tag_frames
 from modeling_sigma.registration import register_sigma
+from modeling_sigma.training.data.clip_dataset import ClipDataset
+from modeling_sigma.training.data.recording_windows import RecordingWindows
 from modeling_sigma.training.trainers import SigmaCTCTrainer, SigmaPreTrainer, SigmaSeq2SeqTrainer, SigmaTrainer
 
 
 logger = logging.getLogger(__name__)
 
+TEXT_TASKS = ("islr", "cslr", "slt")
 BLANK_ID = 0  # of the glosses that `build_gloss_labels` numbers
 
 
@@ -41,7 +46,8 @@ class Task:
 
     Args:
         name (`str`):
-            `"islr"`, `"cslr"`, `"slt"` or `"pretrain"`. Glosses are the target of `"cslr"`, texts that of the others.
+            `"islr"`, `"cslr"`, `"slt"`, `"segmentation"` or `"pretrain"`. Glosses are the target of `"cslr"`, their
+            times that of `"segmentation"`, texts that of the others.
         kind ([`ModelKind`]):
             The class of models that is trained.
         language (`str`, *optional*):
@@ -69,7 +75,7 @@ class Task:
         preset: str = "none",
         constrain_labels: bool = False,
     ) -> None:
-        if name != "pretrain":
+        if name in TEXT_TASKS:
             get_preset(preset, name)
         self.name = name
         self.kind = kind
@@ -150,6 +156,10 @@ class Task:
         return self._label_numbers[label]
 
     # --- batches
+
+    def dataset(self, rows: Any, seed: int, extractor: Any, is_training: bool) -> ClipDataset:
+        """What trainers read of a split: by default one sample per clip."""
+        return ClipDataset(rows, seed=seed)
 
     def collate(self, processor: Any, samples: Sequence[Any]) -> dict[str, Any]:
         """Makes a batch of clips.
@@ -287,6 +297,51 @@ class CTCTask(Task):
         return [" ".join(glosses[number] for number in path) for path in paths]
 
 
+class SegmentationTask(Task):
+    """Where signs begin and end: every frame has a tag. Recordings of any length are read in windows.
+
+    Judged by the F1 of signs at an overlap of 0.5, in windows: signs that a window cuts count as two.
+    """
+
+    @property
+    def best_metric(self) -> tuple[str, bool]:
+        return "f1@0.5", True
+
+    def number_labels(self, splits: Mapping[str, Any]) -> None:
+        self.set_labels(TAGS)
+
+    def references(self, rows: Any) -> list[str]:
+        return [" ".join(row["gloss"]) for row in text_rows(rows)]  # the signs are in the labels
+
+    def dataset(self, rows: Any, seed: int, extractor: Any, is_training: bool) -> RecordingWindows:
+        return RecordingWindows(rows, seed, extractor, is_training)
+
+    def _with_targets(self, batch: dict[str, Any], samples: Sequence[Any]) -> dict[str, Any]:
+        tags = [
+            torch.from_numpy(tag_frames(sample.gloss_spans, int(length), sample.clip.fps))
+            for sample, length in zip(samples, batch["pose_attention_mask"].sum(dim=1))
+        ]
+        batch["labels"] = torch.nn.utils.rnn.pad_sequence(tags, batch_first=True, padding_value=-100)
+        return batch
+
+    def scores(self, evaluation: Any, processor: Any) -> dict[str, float]:
+        frame_rate = getattr(processor, "feature_extractor", processor).frame_rate
+        found: list[list[Span]] = []
+        there: list[list[Span]] = []
+        seconds = 0.0
+        for logits, tags in zip(evaluation.predictions, evaluation.label_ids, strict=True):
+            tags = tags[tags >= 0]
+            scores = np.exp(logits[: len(tags)] - logits[: len(tags)].max(axis=-1, keepdims=True))
+            for kind, values in (
+                (found, scores / scores.sum(axis=-1, keepdims=True)),
+                (there, np.eye(len(TAGS))[tags]),
+            ):
+                signs = signs_in(values, frame_rate)
+                kind.append([Span(start / frame_rate, stop / frame_rate) for start, stop, _ in signs])
+            seconds += len(tags) / frame_rate
+        return _numbers(segmentation_scores(found, there, seconds / 60))
+
+
 class PreTrainingTask(Task):
     """Alignment, sign-text matching and language modelling together; judged by the losses and by retrieval."""
 
@@ -305,7 +360,7 @@ def choose_task(name: str, head: str = "auto", model: str | None = None, **optio
 
     Args:
         name (`str`):
-            `"islr"`, `"cslr"`, `"slt"` or `"pretrain"`.
+            `"islr"`, `"cslr"`, `"slt"`, `"segmentation"` or `"pretrain"`.
         head (`str`, *optional*, defaults to `"auto"`):
             The head that answers, by its name in the table of model kinds. `"auto"` keeps the head of `model` if it
             chooses among labels and serves the task, else takes `"generation"`.
@@ -319,6 +374,12 @@ def choose_task(name: str, head: str = "auto", model: str | None = None, **optio
     """
     if name == "pretrain":
         return PreTrainingTask(name, kind_with_head("pretrain"), **options)
+    if name == "segmentation":
+        if head not in ("auto", name):
+            raise ValueError(
+                f"expected the head segmentation for the task segmentation, received {head}: leave it out"
+            )
+        return SegmentationTask(name, kind_with_head(name), **options)
     if head != "auto":
         kind = kind_with_head(head)
     else:

@@ -25,6 +25,8 @@ class ClipSample:
             The keypoints.
         sample_id (`str`), text (`str`), gloss (`list[str]`), spoken_language (`str`):
             The columns of the corpus.
+        gloss_spans (`tuple[tuple[float, float], ...]`, *optional*):
+            First frame of each gloss and the frame after its last, where the corpus has times.
         generator (`np.random.Generator`, *optional*):
             In training, the source of everything random about the clip; None in evaluation.
     """
@@ -34,6 +36,7 @@ class ClipSample:
     text: str
     gloss: list[str]
     spoken_language: str
+    gloss_spans: tuple[tuple[float, float], ...] = ()
     generator: np.random.Generator | None = None
 
 

@@ -124,7 +124,7 @@ def training_clips(language: SyntheticSigns, recipe: DemoRecipe, step: int) -> l
     first = step * 2 * recipe.batch_size
     samples = [make(first + offset, split="train", seed=recipe.seed) for offset in range(num_clips)]
     return [
-        ClipSample(sample.clip, f"clip {first + offset}", sample.text, list(sample.gloss), "English", generator)
+        ClipSample(sample.clip, f"clip {first + offset}", sample.text, list(sample.gloss), "English", (), generator)
         for offset, sample in enumerate(samples)
     ]
 

@@ -19,7 +19,6 @@ from modeling_sigma.jobs.atomic_files import lone_writer
 from modeling_sigma.jobs.atomic_folders import staged_files
 from modeling_sigma.training.adapters.lora import add_adapter
 from modeling_sigma.training.arguments import AdapterArguments, DataArguments, ModelArguments
-from modeling_sigma.training.data.clip_dataset import ClipDataset
 from modeling_sigma.training.data.corpus_splits import fingerprint
 from modeling_sigma.training.model_building import build_model
 from modeling_sigma.training.run.calibrated_bundle import calibrate_trained
@@ -95,7 +94,8 @@ def _run(
     if adapter_args is not None and adapter_args.adapter == "lora":
         model = add_adapter(model, adapter_args)
     folder = RunFolder(args.output_dir, is_writer=args.should_save)
-    data = {name: ClipDataset(rows, seed=args.seed) for name, rows in splits.items()}
+    extractor = getattr(processor, "feature_extractor", processor)
+    data = {name: task.dataset(rows, args.seed, extractor, name == "train") for name, rows in splits.items()}
     stop = StopOnRequest()
     callbacks: list[Any] = [RunRecorder(folder), stop]
     if args.early_stopping_patience is not None:
