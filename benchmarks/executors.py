@@ -5,7 +5,8 @@
     python benchmarks/executors.py speed [--videos 200] [--rounds 3] [--output x.json]
 
 The videos are the samples of the data folder, cut into pieces of half a second; some are damaged, and one is so long
-that only `--timeout` ends it. The estimator is rtmlib with tiny ONNX networks: real work, little of it.
+that only `--timeout` ends it (or, for `kill`, a pipe that nobody writes to). The estimator is rtmlib with tiny ONNX
+networks: real work, little of it.
 
 `quiet` compares the bytes of all files with those of one process. `kill` starts the local executor, then Ray with two
 nodes of one core, kills one of its processes, or one of the nodes, at random moments, starts the command again where
@@ -34,6 +35,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))  # its tiny ONNX networks and videos
 
 NUM_DAMAGED, PIECE_FRAMES, WIDTH = 5, 12, 320
-ENDLESS, ENDLESS_FRAMES, TIMEOUT = "endless.mp4", 30_000, 20
+ENDLESS, ENDLESS_FRAMES, TIMEOUT = "endless.mp4", 10_000, 8
 
 
 def main() -> int:
@@ -62,7 +64,7 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.keep) as scratch:
         trial = Trial(Path(scratch))
-        make_videos(trial.videos, args.data, args.videos, has_endless=args.kind != "speed")
+        make_videos(trial.videos, args.data, args.videos, args.kind)
         facts = {"quiet": _quiet, "kill": _kill, "speed": _speed}[args.kind](trial, args)
     report = {"benchmark": f"executors {args.kind}", "num_videos": args.videos, **facts}
     print_report({**report, **machine_facts("datatrove", "ray", "av", "onnxruntime")}, args.output)
@@ -119,7 +121,7 @@ class Trial:
         }
 
 
-def make_videos(folder: Path, data: Path, number: int, has_endless: bool) -> None:
+def make_videos(folder: Path, data: Path, number: int, kind: str) -> None:
     """Cuts the samples into pieces, again and again, until there are enough."""
     import av
 
@@ -130,14 +132,16 @@ def make_videos(folder: Path, data: Path, number: int, has_endless: bool) -> Non
             height = container.streams.video[0].height * WIDTH // container.streams.video[0].width // 2 * 2
             frames = [frame.reformat(WIDTH, height, "yuv420p") for frame in container.decode(video=0)]
         pieces += [frames[at : at + PIECE_FRAMES] for at in range(0, len(frames) - PIECE_FRAMES + 1, PIECE_FRAMES)]
-    num_good = number - NUM_DAMAGED - has_endless
+    num_good = number - NUM_DAMAGED - (kind != "speed")
     for place in range(num_good):
         _write_video(folder / f"{place // 50}" / f"{place:04d}.mp4", pieces[place % len(pieces)])
     whole = (folder / "0" / "0000.mp4").read_bytes()
     for place in range(NUM_DAMAGED):  # cut short, without a beginning, without a middle, empty, no video at all
         spoilt = (whole[: len(whole) // 3], whole[100:], whole[:64] + whole[-64:], b"", b"not a video")[place % 5]
         (folder / f"damaged{place}.mp4").write_bytes(spoilt)
-    if has_endless:
+    if kind == "kill":
+        os.mkfifo(folder / ENDLESS)
+    elif kind == "quiet":
         _write_video(folder / ENDLESS, pieces[0][:1] * ENDLESS_FRAMES)
 
 
@@ -148,9 +152,8 @@ def _write_video(path: Path, frames: list[Any]) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "crf": "30"})
         stream.width, stream.height, stream.pix_fmt = frames[0].width, frames[0].height, "yuv420p"
-        for time_stamp, frame in enumerate(frames):
-            frame.pts, frame.time_base = time_stamp, None
-            frame.pict_type = 0
+        for number, frame in enumerate(frames):
+            frame.pts, frame.time_base, frame.pict_type = number, Fraction(1, 25), 0
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
 
