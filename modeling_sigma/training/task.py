@@ -120,7 +120,7 @@ class Task:
         """
         if not self.kind.has_labels:
             return
-        rows = {name: text_rows(clips) for name, clips in splits.items()}
+        rows = {name: list(text_rows(clips)) for name, clips in splits.items()}
         trained = set(self._labels_in(rows["train"]))
         self.set_labels(self._labels_in(row for clips in rows.values() for row in clips))
         unseen = [label for label in self._label_numbers if label not in trained]

@@ -21,6 +21,7 @@ from modeling_sigma.training.adapters.lora import add_adapter
 from modeling_sigma.training.arguments import AdapterArguments, DataArguments, ModelArguments
 from modeling_sigma.training.data.clip_dataset import ClipDataset
 from modeling_sigma.training.data.corpus_splits import fingerprint
+from modeling_sigma.training.data.streamed_clips import StreamedClips, StreamedCorpus
 from modeling_sigma.training.model_building import build_model
 from modeling_sigma.training.run.calibrated_bundle import calibrate_trained
 from modeling_sigma.training.run.callbacks import RunRecorder
@@ -72,8 +73,10 @@ def run_training(
             folder that holds another run's checkpoints or is being written by another run.
         RunStopped: if the system asked the process to end (SIGTERM); a checkpoint has what was learnt.
     """
+    if isinstance(splits["train"], StreamedCorpus) and args.do_train and args.max_steps <= 0:
+        raise ValueError("expected max_steps with streaming, received none: nobody knows how long an epoch is")
     for name, rows in splits.items():
-        if len(rows) == 0:
+        if not isinstance(rows, StreamedCorpus) and len(rows) == 0:
             raise ValueError(f"expected clips in the {name} split, received none: add clips, or leave the split out")
     is_first = args.process_index == 0
     with lone_writer(Path(args.output_dir), _PATIENCE) if is_first else nullcontext():
@@ -95,7 +98,10 @@ def _run(
     if adapter_args is not None and adapter_args.adapter == "lora":
         model = add_adapter(model, adapter_args)
     folder = RunFolder(args.output_dir, is_writer=args.should_save)
-    data = {name: ClipDataset(rows, seed=args.seed) for name, rows in splits.items()}
+    data: dict[str, Any] = {
+        name: (StreamedClips if isinstance(rows, StreamedCorpus) else ClipDataset)(rows, seed=args.seed)
+        for name, rows in splits.items()
+    }
     stop = StopOnRequest()
     callbacks: list[Any] = [RunRecorder(folder), stop]
     if args.early_stopping_patience is not None:
