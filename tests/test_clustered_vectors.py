@@ -181,7 +181,7 @@ def test_an_index_of_many_entries_is_searched_in_clusters(tmp_path: Path, monkey
     assert recall(rows, queries, vectors, np.arange(3000)) >= 0.95
     wanted, wanted_rows = exact.search(queries, 10)
     is_same = rows == wanted_rows
-    np.testing.assert_array_equal(scores[is_same], wanted[is_same])
+    np.testing.assert_allclose(scores[is_same], wanted[is_same], atol=1e-6)  # sums in another order
     assert is_same.mean() > 0.9 and scores.dtype == wanted.dtype and rows.dtype == wanted_rows.dtype
     assert index.search(queries[:2], 3000)[1].shape == (2, 3000)  # more than the clusters that are read hold
 

@@ -122,6 +122,22 @@ def test_who_stops_waiting_is_not_computed(batcher: tuple[Batcher, list[int]]) -
     assert seen == ["first", "last"]
 
 
+def test_a_batch_waits_a_little_for_what_is_being_read(batcher: tuple[Batcher, list[int]]) -> None:
+    found, sizes = batcher
+
+    async def ask() -> None:
+        async def slowly(item: int) -> None:
+            with found.coming():
+                await asyncio.sleep(0.001 * item)
+            await found.ask("key", list, item)
+
+        await asyncio.gather(slowly(1), slowly(2), slowly(3))
+
+    for _ in range(20):  # a busy machine may be slower than the batch is patient
+        asyncio.run(ask())
+    assert sizes.count(3) >= 5 and len(sizes) < 60
+
+
 def test_a_closed_batcher_takes_nothing_more() -> None:
     found = Batcher(4, lambda size: None)
     found.close()
@@ -154,6 +170,35 @@ def test_bounded_workers_survive_whatever_they_are_asked(workers: tuple[BoundedW
         with pytest.raises(ValueError, match="needs more memory"):
             found.ask({"take": 500_000_000}, 30)
         assert found.ask({"take": 100_000_000}, 30) and len(deaths) == 3
+
+
+def test_several_requests_go_to_one_worker_and_past_those_that_end_it(
+    workers: tuple[BoundedWorkers, list[None]],
+) -> None:
+    found, deaths = workers
+    answers = found.ask_each([{"text": 1}, {"wrong": "this"}, {"die": True}, {"text": 2}, {"text": 3}], 30)
+    assert [answer.get("echo", {}).get("text") for answer in answers] == [1, None, None, 2, 3]
+    assert answers[1] == {"error": "this"} and "has ended" in answers[2]["error"] and len(deaths) == 1
+    assert answers[0]["number"] != answers[3]["number"] == answers[4]["number"]
+
+
+def test_closing_tells_who_waits_for_a_worker() -> None:
+    found = BoundedWorkers([sys.executable, "-c", "import time; time.sleep(600)"], 1)
+    caught: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            found.ask({}, 1)
+        except RuntimeError as error:
+            caught.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    found.close()
+    for thread in threads:
+        thread.join(30)
+    assert len(caught) == 2
 
 
 def test_a_worker_that_was_killed_while_it_waited_fails_nobody(workers: tuple[BoundedWorkers, list[None]]) -> None:

@@ -42,11 +42,20 @@ def streamed(folder: Path, window: int = 16, **options: Any) -> StreamedCorpus:
 
 
 def loader(
-    corpus: StreamedCorpus, rank: int = 0, world_size: int = 1, num_workers: int = 0, place: Any = None, parts: int = 1
+    corpus: StreamedCorpus,
+    rank: int = 0,
+    world_size: int = 1,
+    num_workers: int = 0,
+    place: Any = None,
+    collate: Any = None,
 ) -> StreamLoader:
     clips = StreamedClips(corpus, seed=3)
-    clips.prepare(SigmaFeatureExtractor(max_frames=32), rank, world_size, max_clips=4, num_parts=parts)
-    return StreamLoader(clips, _names, num_workers, place)
+    clips.prepare(SigmaFeatureExtractor(max_frames=32), rank, world_size, max_clips=4)
+    return StreamLoader(clips, collate or _names, num_workers, place)
+
+
+def _texts(samples: list[ClipSample]) -> list[str]:
+    return [sample.text for sample in samples]
 
 
 def _names(samples: list[ClipSample]) -> list[tuple[str, float]]:
@@ -98,11 +107,9 @@ def test_corpora_are_mixed_by_weight_and_resumed(corpus: Path, tmp_path: Path) -
     )  # fmt: skip
     sources = [(str(corpus), None, None), (str(tmp_path / "other"), None, None)]
     mixed = StreamedCorpus(sources, "train", weights=[3, 1], window=20)
-    first = loader(mixed)
-    batches = list(islice(first, 50))
-    lone = set(_names_in(islice(loader(streamed(corpus)), 12)))
-    share = sum(name in lone for name in _names_in(batches)) / len(_names_in(batches))
-    assert 0.65 < share < 0.85
+    texts = [text for batch in islice(loader(mixed, collate=_texts), 50) for text in batch]
+    assert 0.65 < sum(" " not in text for text in texts) / len(texts) < 0.85  # single signs; the others are sentences
+    batches = list(islice(loader(mixed), 50))
     begun = loader(mixed)
     list(islice(begun, 21))
     again = loader(mixed, place=json.loads(json.dumps(begun.place)))
@@ -196,3 +203,33 @@ def loader_like_a_run(corpus: Path) -> Any:
     clips = StreamedClips(streamed(corpus), seed=42)
     clips.prepare(SigmaFeatureExtractor(max_frames=32), 0, 1, max_clips=4)
     return StreamLoader(clips, list, 0)
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_in_the_middle_of_an_epoch(corpus: Path, tmp_path: Path) -> None:
+    """Each reads files of its own; a run that was stopped has the losses of one that was not."""
+    import os
+    import subprocess
+    import sys
+
+    root = Path(__file__).resolve().parents[1]
+    launcher = ["-m", "accelerate.commands.launch", "--config_file",
+                str(root / "examples" / "accelerate" / "two_cpu_processes.yaml")]  # fmt: skip
+    fields = {
+        "task": "islr", "head": "classification", "corpus": [str(corpus)], "streaming": True, "shuffle_window": 8,
+        "validation_split": "none", "test_split": "none", "model_config": SIZES, "augmentation": {"noise": 0.01},
+        "do_train": True, "logging_steps": 1, "eval_strategy": "no", "load_best_model_at_end": False, "use_cpu": True,
+        "disable_tqdm": True, "per_device_train_batch_size": 2, "lr_scheduler_type": "constant",
+        "dataloader_num_workers": 1, "save_strategy": "steps", "save_steps": 3, "resume": True,
+    }  # fmt: skip
+    (tmp_path / "config.yaml").write_text(json.dumps(fields))
+    for name, steps in (("whole", 16), ("resumed", 6), ("resumed", 16)):
+        done = subprocess.run(
+            [sys.executable, *launcher, str(root / "examples" / "finetune.py"), str(tmp_path / "config.yaml"),
+             "--output_dir", str(tmp_path / name), "--max_steps", str(steps)],
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+    assert len(list((tmp_path / "resumed").glob("checkpoint-*/stream_*.json"))) >= 2
+    assert len(_losses(tmp_path / "whole")) == 16  # 46 clips, 4 a step: the second epoch has begun
+    assert _losses(tmp_path / "resumed") == _losses(tmp_path / "whole")

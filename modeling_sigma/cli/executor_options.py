@@ -37,7 +37,7 @@ def add_executor_arguments(parser: argparse.ArgumentParser, num_proc: int, defau
         "--tasks",
         type=int,
         metavar="N",
-        help="number of tasks that a cluster divides the work into (default: 8 for each worker)",
+        help="number of tasks that a cluster divides the work into (default: 32 for each worker)",
     )
     parser.add_argument(
         "--gpus-per-task", type=float, default=0, metavar="N", help="number of GPUs for each task of a cluster"

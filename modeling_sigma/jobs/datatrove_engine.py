@@ -49,8 +49,8 @@ except ImportError as error:
     ) from error
 
 
-# A worker gets so many tasks by default: small enough for the last ones to end at about the same time.
-_TASKS_PER_WORKER = 8
+# A worker gets so many tasks by default: with fewer, slow machines end long after the others (benchmarks/capacity.py).
+_TASKS_PER_WORKER = 32
 # How often a task is run again whose machine or process has died.
 _MAX_RETRIES = 3
 _POLL_SECONDS = 2.0
@@ -64,7 +64,7 @@ class Cluster:
         executor (`"ray"` or `"slurm"`):
             What runs them. All machines must see the folders under the same paths.
         num_tasks (`int`, *optional*):
-            The number of tasks; by default eight for each worker. Each loads its networks anew.
+            The number of tasks; by default 32 for each worker. Each loads its networks anew.
         gpus_per_task (`float`, *optional*, defaults to 0):
             The number of GPUs for each task, which sees its own as `"cuda"`. Slurm takes whole ones.
         ray_address (`str`, *optional*):

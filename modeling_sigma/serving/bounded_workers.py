@@ -31,7 +31,7 @@ class BoundedWorkers:
     def __init__(self, command: Sequence[str], num_workers: int, on_death: Callable[[], None] | None = None) -> None:
         self._command, self._on_death = list(command), on_death
         self._num_threads = max(1, (os.cpu_count() or 1) // num_workers)
-        self._free: queue.Queue[_Worker] = queue.Queue()
+        self._free: queue.Queue[_Worker | None] = queue.Queue()
         self._all: set[_Worker] = set()
         self._lock, self._is_closed = threading.Lock(), False
         for _ in range(num_workers):
@@ -56,10 +56,10 @@ class BoundedWorkers:
         """
         answers: list[dict[str, Any]] = []
         while len(answers) < len(requests):
-            worker = self._free.get()
+            worker = self._next_free()
             while not worker.is_alive():  # somebody has killed it while it waited
                 self._replace(worker)
-                worker = self._free.get()
+                worker = self._next_free()
             try:
                 answers += worker.ask_each(requests[len(answers) :], seconds)
             finally:
@@ -70,12 +70,20 @@ class BoundedWorkers:
         return answers
 
     def close(self) -> None:
-        """Ends all processes."""
+        """Ends all processes; who waits for one is told."""
         with self._lock:
             self._is_closed = True
             for worker in self._all:
                 worker.end()
             self._all.clear()
+        self._free.put(None)
+
+    def _next_free(self) -> _Worker:
+        worker = self._free.get()
+        if worker is None:
+            self._free.put(None)  # for the next one who waits
+            raise RuntimeError("the workers have been closed")
+        return worker
 
     def _replace(self, worker: _Worker) -> None:
         with self._lock:

@@ -69,7 +69,10 @@ class StreamedCorpus:
         An epoch ends when the rows of every corpus have come at least once.
         """
         parts = [
-            split_dataset_by_node(part.shuffle(seed=seed + epoch, buffer_size=1), rank, world_size)
+            # One file at a time: `datasets` 5.2 cannot go on in a worker that mixes files.
+            split_dataset_by_node(
+                part.shuffle(seed=seed + epoch, buffer_size=1, max_buffer_input_shards=1), rank, world_size
+            )
             for part in self._parts()
         ]
         if len(parts) == 1:
@@ -95,7 +98,6 @@ class StreamedCorpus:
             "streamed": [":".join(filter(None, source[:2])) for source in self.sources],
             "split": self.split,
             "num_shards": [part.num_shards for part in parts],
-            "datasets_fingerprint": [part._fingerprint for part in parts],
         }
 
     def _parts(self) -> list[datasets.IterableDataset]:
@@ -158,7 +160,7 @@ class StreamedClips(IterableDataset):
             if state is not None:
                 stream.load_state_dict(state)
             rows = iter(stream)
-            before = state if state is not None else stream.state_dict()
+            before = state  # None for the beginning of an epoch: before it is read, a stream does not know its shards
             while window := list(islice(rows, self.corpus.window)):
                 after = stream.state_dict()
                 batches = self._batches(window, epoch, number)
