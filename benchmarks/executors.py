@@ -3,6 +3,7 @@
     python benchmarks/executors.py quiet [--videos 200] [--slurm PARTITION] [--output x.json]
     python benchmarks/executors.py kill [--videos 200] [--kills 20] [--output x.json]
     python benchmarks/executors.py speed [--videos 200] [--rounds 3] [--output x.json]
+    python benchmarks/executors.py pool
 
 The videos are the samples of the data folder, cut into pieces of half a second; some are damaged, and one is so long
 that only `--timeout` ends it (or, for `kill`, a pipe that nobody writes to). The estimator is rtmlib with tiny ONNX
@@ -11,8 +12,9 @@ networks: real work, little of it.
 `quiet` compares the bytes of all files with those of one process. `kill` starts the local executor, then Ray with two
 nodes of one core, kills one of its processes, or one of the nodes, at random moments, starts the command again where
 it says so, and compares again; how often a video was opened, beyond once for each, is what was done twice. `speed`
-takes one worker and two in turns, and reports wall and CPU seconds of each. Prints one line of JSON; the exit code is
-1 where bytes differ.
+takes one worker and two in turns, and reports wall and CPU seconds of each. `pool` shows why datatrove's own local
+executor is not used: one of its four tasks is killed, and nothing ends within half a minute. Prints one line of JSON;
+the exit code is 1 where bytes differ.
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ ENDLESS, ENDLESS_FRAMES, TIMEOUT = "endless.mp4", 10_000, 8
 def main() -> int:
     """Measures, prints, and returns 1 where bytes differ."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=("quiet", "kill", "speed"))
+    parser.add_argument("kind", choices=("quiet", "kill", "speed", "pool"))
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "samples" / "video")
     parser.add_argument("--videos", type=int, default=200, help="number of videos")
     parser.add_argument("--kills", type=int, default=20, help="number of kills of each kind")
@@ -62,6 +64,9 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="folder for videos and results (default: a temporary one)")
     parser.add_argument("--output", type=Path, help="write the JSON here too")
     args = parser.parse_args()
+    if args.kind == "pool":
+        print_report({"benchmark": "executors pool", **_pool(), **machine_facts("datatrove")}, args.output)
+        return 0
     with tempfile.TemporaryDirectory(dir=args.keep) as scratch:
         trial = Trial(Path(scratch))
         make_videos(trial.videos, args.data, args.videos, args.kind)
@@ -161,7 +166,7 @@ def _write_video(path: Path, frames: list[Any]) -> None:
 def _quiet(trial: Trial, args: argparse.Namespace) -> dict[str, Any]:
     seconds = {"one process": trial.run("one")[0], "two workers": trial.run("two", "--workers", "2")[0]}
     with _ray_nodes() as cluster:
-        options = ("--executor", "ray", "--workers", "2", "--ray-address", cluster.address)
+        options = ("--executor", "ray", "--workers", "2", "--tasks", "8", "--ray-address", cluster.address)
         seconds["ray, two nodes"] = trial.run("ray", *options)[0]
     names = ["one", "two", "ray"]
     if args.slurm:
@@ -186,7 +191,7 @@ def _kill(trial: Trial, args: argparse.Namespace) -> dict[str, Any]:
         rounds = _Rounds(trial, wanted, chance, once, opened)
         facts["local, a process killed"] = rounds.run(args.kills, ("--workers", "2"), lambda: None)
         with _ray_nodes() as cluster:
-            options = ("--executor", "ray", "--workers", "2", "--ray-address", cluster.address)
+            options = ("--executor", "ray", "--workers", "2", "--tasks", "8", "--ray-address", cluster.address)
             facts["ray, a process killed"] = rounds.run(args.kills, options, lambda: None)
 
             def kill_node() -> None:
@@ -196,6 +201,38 @@ def _kill(trial: Trial, args: argparse.Namespace) -> dict[str, Any]:
 
             facts["ray, a node killed"] = rounds.run(args.kills, options, kill_node, is_node=True)
     return {**facts, "is_equal": all(one["num_unequal"] == 0 for one in facts.values())}
+
+
+_POOL = """
+import os, signal, sys
+from datatrove.executor import LocalPipelineExecutor
+
+def work(data, rank, world_size):
+    if rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    yield from ()
+
+if __name__ == "__main__":
+    LocalPipelineExecutor([work], tasks=4, workers=2, logging_dir=sys.argv[1]).run()
+"""
+
+
+def _pool(patience: float = 30) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "pool.py"
+        script.write_text(_POOL)
+        process = subprocess.Popen(
+            [sys.executable, str(script), f"{folder}/logs"], stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        done = Path(folder) / "logs" / "completions"
+        deadline = time.monotonic() + 600
+        while time.monotonic() < deadline and not (done.is_dir() and len(list(done.iterdir())) == 3):
+            time.sleep(0.5)  # until the three other tasks are done
+        with _suppressed_timeout():
+            process.wait(patience)
+        has_ended = process.poll() is not None
+        os.killpg(process.pid, signal.SIGKILL)
+        return {"num_done": len(list(done.iterdir())), "seconds_waited_then": patience, "has_ended": has_ended}
 
 
 class _Rounds:

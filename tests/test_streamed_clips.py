@@ -145,8 +145,8 @@ SIZES = {
 def _arguments(folder: Path, steps: int, **options: Any) -> SigmaTrainingArguments:
     return SigmaTrainingArguments(
         output_dir=str(folder), do_train=True, max_steps=steps, logging_steps=1, eval_strategy="no",
-        save_strategy="no", load_best_model_at_end=False, use_cpu=True, disable_tqdm=True,
-        per_device_train_batch_size=4, report_to=[], **options,
+        load_best_model_at_end=False, use_cpu=True, disable_tqdm=True, per_device_train_batch_size=4, report_to=[],
+        **{"save_strategy": "no", **options},
     )  # fmt: skip
 
 
@@ -191,9 +191,9 @@ def test_losses_are_those_of_local_files_in_the_same_order(corpus: Path, tmp_pat
     trainer.train()
     assert [line["loss"] for line in trainer.state.log_history if "loss" in line] == losses
 
-    options = {"save_strategy": "steps", "save_steps": 3, "resume": True}
-    finetune(model, data, _arguments(tmp_path / "resumed", 3, **{**options, "lr_scheduler_type": "constant"}))
-    finetune(model, data, _arguments(tmp_path / "resumed", 8, **{**options, "lr_scheduler_type": "constant"}))
+    options = {"save_strategy": "steps", "save_steps": 3, "resume": True, "lr_scheduler_type": "constant"}
+    for steps in (3, 8):
+        finetune(model, data, _arguments(tmp_path / "resumed", steps, **options))
     finetune(model, data, _arguments(tmp_path / "whole", 8, lr_scheduler_type="constant"))
     assert _losses(tmp_path / "resumed") == _losses(tmp_path / "whole")
 
