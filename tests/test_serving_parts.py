@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from modeling_sigma.serving import batching
 from modeling_sigma.serving.batching import Batcher
 from modeling_sigma.serving.bounded_workers import BoundedWorkers
 from modeling_sigma.serving.request_limits import check_clip, check_texts
@@ -122,20 +123,30 @@ def test_who_stops_waiting_is_not_computed(batcher: tuple[Batcher, list[int]]) -
     assert seen == ["first", "last"]
 
 
-def test_a_batch_waits_a_little_for_what_is_being_read(batcher: tuple[Batcher, list[int]]) -> None:
+def test_a_batch_waits_a_little_for_what_is_being_read(
+    batcher: tuple[Batcher, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     found, sizes = batcher
 
+    async def read_and_ask(seconds: float) -> None:
+        with found.coming():
+            await asyncio.sleep(seconds)
+        await found.ask("key", list, seconds)
+
     async def ask() -> None:
-        async def slowly(item: int) -> None:
-            with found.coming():
-                await asyncio.sleep(0.001 * item)
-            await found.ask("key", list, item)
+        await asyncio.gather(*map(read_and_ask, (0.1, 0.2, 0.3)))
 
-        await asyncio.gather(slowly(1), slowly(2), slowly(3))
+    monkeypatch.setattr(batching, "_LINGER_SECONDS", 60)
+    asyncio.run(ask())
+    assert sizes == [3]
 
-    for _ in range(20):  # a busy machine may be slower than the batch is patient
-        asyncio.run(ask())
-    assert sizes.count(3) >= 5 and len(sizes) < 60
+    async def ask_beside_a_slow_one() -> None:
+        with found.coming():  # and never arrives
+            await found.ask("key", list, 1)
+
+    monkeypatch.setattr(batching, "_LINGER_SECONDS", 0.01)
+    asyncio.run(ask_beside_a_slow_one())
+    assert sizes == [3, 1]
 
 
 def test_a_closed_batcher_takes_nothing_more() -> None:
