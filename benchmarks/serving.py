@@ -5,6 +5,10 @@ errors, memory. One process is measured before and after, so that whatever else 
 depends on it. The exit code is 1 for an error, or below 90 % of the clips per second of one process.
 
     OMP_NUM_THREADS=1 python benchmarks/serving.py [--seconds 60] [--workers 1] [--data-dir DIR] [--output x.json]
+    OMP_NUM_THREADS=1 python benchmarks/serving.py --parts
+
+`--parts` measures no service but its parts, in CPU milliseconds per clip: predicting in batches of several sizes,
+reading a file, and reading it in a process of its own, 16 at once.
 
 Clips are invented signs, or with `--data-dir` test clips of WLASL2000-hands.
 """
@@ -12,7 +16,9 @@ Clips are invented signs, or with `--data-dir` test clips of WLASL2000-hands.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import http.client
+import io
 import os
 import re
 import subprocess
@@ -30,6 +36,7 @@ from reports import machine_facts, print_report
 
 from datasets_scripts.synthetic import SyntheticSigns
 from modeling_sigma import decode_clip, load_clip, load_corpus, load_pipeline, save_clip
+from modeling_sigma.serving.uploads import UploadReader
 
 
 CHECKPOINT = Path(__file__).resolve().parents[1] / "checkpoints" / "sigma-wlasl-hands"
@@ -43,10 +50,15 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--data-dir", help="folder of WLASL-hands")
+    parser.add_argument("--parts", action="store_true", help="measure the parts of a service instead")
     parser.add_argument("--output", type=Path, help="write the JSON here too")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         files = _files(Path(scratch), args.data_dir)
+        if args.parts:
+            parts = _parts(args.model, files, Path(scratch))
+            print_report({"benchmark": "serving parts", **parts, **machine_facts("torch")}, args.output)
+            return 0
         alone = [_one_process(args.model, files, args.seconds / 3)]
         served = _service(args.model, files, args.seconds, args.workers, Path(scratch) / "log.txt")
         alone.append(_one_process(args.model, files, args.seconds / 3))
@@ -91,6 +103,42 @@ def _one_process(model: str, files: list[Path], seconds: float) -> tuple[float, 
         predict([load_clip(path) for path in batch], batch_size=BATCH_SIZE)
         count += BATCH_SIZE
     return count / (time.monotonic() - start), (time.process_time() - cpu) / count
+
+
+def _parts(model: str, files: list[Path], folder: Path) -> dict[str, Any]:
+    predict = load_pipeline(model, device="cpu")
+    clips = [load_clip(path) for path in files]
+    predict(clips[:BATCH_SIZE], batch_size=BATCH_SIZE)  # warm
+    found: dict[str, Any] = {}
+    for size in (1, 2, 4, 8, 16):
+        start = time.process_time()
+        for at in range(0, 32, size):
+            predict(clips[at : at + size], batch_size=size)
+        found[f"predict, {size} at once"] = round(1000 * (time.process_time() - start) / 32, 2)
+    start = time.process_time()
+    for path in files:
+        load_clip(path)
+    found["read"] = round(1000 * (time.process_time() - start) / len(files), 2)
+
+    async def read() -> tuple[float, float]:
+        reader = UploadReader(folder, 3600, lambda: None)
+
+        async def one(path: Path) -> None:
+            await reader.read(io.BytesIO(path.read_bytes()), path.name, 0)
+
+        await asyncio.gather(*map(one, files[:16]))  # the processes have started
+        start, (used, _) = time.process_time(), _used(os.getpid())
+        for _ in range(4):
+            for at in range(0, len(files), 16):
+                await asyncio.gather(*map(one, files[at : at + 16]))
+        ours = time.process_time() - start
+        theirs = _used(os.getpid())[0] - used - ours
+        reader.close()
+        return ours, theirs
+
+    for name, seconds in zip(("here", "there"), asyncio.run(read()), strict=True):
+        found[f"read by a process, {name}"] = round(1000 * seconds / (4 * len(files)), 2)
+    return {"cpu_ms_per_clip": found}
 
 
 def _service(model: str, files: list[Path], seconds: float, num_workers: int, log: Path) -> dict[str, Any]:

@@ -397,9 +397,6 @@ def test_command_line(networks, videos, tmp_path, capsys):
 def test_command_line_errors(videos, tmp_path, capsys):
     assert cli.main(["extract-poses", str(videos), "--out", str(tmp_path / "out"), "--batch-size", "3"]) == 1
     assert "--batch-size is not an option of mediapipe: leave it out" in capsys.readouterr().err
-    ray = ["--engine", "ray", "--timeout", "3"]
-    assert cli.main(["extract-poses", str(videos), "--out", str(tmp_path / "out"), *ray]) == 1
-    assert "--timeout belongs to --engine processes: leave it out" in capsys.readouterr().err
     assert cli.main(["extract-poses", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 1
     assert "no such folder" in capsys.readouterr().err
     assert cli.main(["extract-poses", str(videos / "labels.csv")]) == 1
@@ -466,15 +463,17 @@ def test_kill_and_resume(networks, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_on_ray(networks, videos, tmp_path, capsys):
+    pytest.importorskip("datatrove", reason="needs datatrove")
     pytest.importorskip("ray", reason="needs Ray")
+    ray = ["--executor", "ray", "--workers", "2", "--tasks", "2"]
     here, on_ray = tmp_path / "here", tmp_path / "ray"
     assert cli.main(["extract-poses", str(videos), "--out", str(here), *networks]) == 1
-    command = ["extract-poses", str(videos), "--out", str(on_ray), *networks, "--engine", "ray", "--num-proc", "2"]
+    command = ["extract-poses", str(videos), "--out", str(on_ray), *networks, *ray]
     assert cli.main(command) == 1
     assert contents(on_ray) == contents(here) and len(contents(here)) == 5
     assert cli.main(command) == 1, "nothing left to do"
     capsys.readouterr()
     absent = ["--detector", "nowhere.onnx", "--model", "nowhere.onnx"]
-    command = ["extract-poses", str(videos), "--out", str(tmp_path / "absent"), *absent, "--engine", "ray"]
+    command = ["extract-poses", str(videos), "--out", str(tmp_path / "absent"), *absent, *ray]
     assert cli.main(command) == 1
     assert "nowhere.onnx: no such ONNX file" in capsys.readouterr().err

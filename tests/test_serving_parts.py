@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from modeling_sigma.serving import batching
 from modeling_sigma.serving.batching import Batcher
 from modeling_sigma.serving.bounded_workers import BoundedWorkers
 from modeling_sigma.serving.request_limits import check_clip, check_texts
@@ -122,6 +123,32 @@ def test_who_stops_waiting_is_not_computed(batcher: tuple[Batcher, list[int]]) -
     assert seen == ["first", "last"]
 
 
+def test_a_batch_waits_a_little_for_what_is_being_read(
+    batcher: tuple[Batcher, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, sizes = batcher
+
+    async def read_and_ask(seconds: float) -> None:
+        with found.coming():
+            await asyncio.sleep(seconds)
+        await found.ask("key", list, seconds)
+
+    async def ask() -> None:
+        await asyncio.gather(*map(read_and_ask, (0.1, 0.2, 0.3)))
+
+    monkeypatch.setattr(batching, "_LINGER_SECONDS", 60)
+    asyncio.run(ask())
+    assert sizes == [3]
+
+    async def ask_beside_a_slow_one() -> None:
+        with found.coming():  # and never arrives
+            await found.ask("key", list, 1)
+
+    monkeypatch.setattr(batching, "_LINGER_SECONDS", 0.01)
+    asyncio.run(ask_beside_a_slow_one())
+    assert sizes == [3, 1]
+
+
 def test_a_closed_batcher_takes_nothing_more() -> None:
     found = Batcher(4, lambda size: None)
     found.close()
@@ -154,6 +181,35 @@ def test_bounded_workers_survive_whatever_they_are_asked(workers: tuple[BoundedW
         with pytest.raises(ValueError, match="needs more memory"):
             found.ask({"take": 500_000_000}, 30)
         assert found.ask({"take": 100_000_000}, 30) and len(deaths) == 3
+
+
+def test_several_requests_go_to_one_worker_and_past_those_that_end_it(
+    workers: tuple[BoundedWorkers, list[None]],
+) -> None:
+    found, deaths = workers
+    answers = found.ask_each([{"text": 1}, {"wrong": "this"}, {"die": True}, {"text": 2}, {"text": 3}], 30)
+    assert [answer.get("echo", {}).get("text") for answer in answers] == [1, None, None, 2, 3]
+    assert answers[1] == {"error": "this"} and "has ended" in answers[2]["error"] and len(deaths) == 1
+    assert answers[0]["number"] != answers[3]["number"] == answers[4]["number"]
+
+
+def test_closing_tells_who_waits_for_a_worker() -> None:
+    found = BoundedWorkers([sys.executable, "-c", "import time; time.sleep(600)"], 1)
+    caught: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            found.ask({}, 1)
+        except RuntimeError as error:
+            caught.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    found.close()
+    for thread in threads:
+        thread.join(30)
+    assert len(caught) == 2
 
 
 def test_a_worker_that_was_killed_while_it_waited_fails_nobody(workers: tuple[BoundedWorkers, list[None]]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,13 @@ from modeling_sigma.io.reading_errors import DeviceError, PassingError, one_line
 from modeling_sigma.jobs.atomic_files import sync_file, write_json
 from modeling_sigma.jobs.progress import no_progress
 from modeling_sigma.jobs.result_folder import Note, ResultFolder, is_whole
-from modeling_sigma.jobs.worker_processes import WorkerDeath, run_in_processes
+from modeling_sigma.jobs.worker_processes import TaskMaker, WorkerDeath, run_in_processes
 
 
 REPORT = "build_report.json"
 CLIPS_PER_SHARD = 500
+# Runs a task for every shard in parallel: `run_in_processes`, or `run_on_cluster`, bound to their options.
+Engine = Callable[[TaskMaker[Shard, Note], Sequence[Shard], int], Iterator[tuple[Shard, "Note | WorkerDeath"]]]
 _WORK, _STATE = ".build", ".build.json"  # an unfinished build; what a finished one was made from
 
 
@@ -46,6 +48,7 @@ def build_dataset(
     num_proc: int = 1,
     clips_per_shard: int = CLIPS_PER_SHARD,
     progress: Callable[[int, int], None] = no_progress,
+    engine: Engine = run_in_processes,
     **options: Any,
 ) -> dict[str, Any]:
     """Builds a data set.
@@ -68,6 +71,8 @@ def build_dataset(
             Largest number of clips in a file. A stream is divided among ranks and workers by files.
         progress (*optional*):
             Function that is called with the number of clips done and of all clips, at the start and after each file.
+        engine (*optional*):
+            What runs the work: processes on this machine, or `modeling_sigma.jobs.datatrove_engine.run_on_cluster`.
         **options:
             Options of the corpus: the fields of its config.
 
@@ -100,9 +105,14 @@ def build_dataset(
             writer.results.finish()
             report: dict[str, Any] = read_json(folder / REPORT, "the report of a build", dict)
             return report
-        notes = _write_shards(writer, shards, folder / "data", num_proc, progress)
+        notes = _write_shards(writer, shards, folder / "data", num_proc, progress, engine)
         report = _report(corpus, builder, clips, [notes[shard.name] for shard in shards])
         return _finish(folder, writer, builder, report, state)
+
+
+def work_folder(out_dir: str | os.PathLike[str]) -> Path:
+    """The folder of an unfinished build of `out_dir`."""
+    return ResultFolder(Path(out_dir), _WORK).work
 
 
 def push_dataset(
@@ -224,13 +234,14 @@ def _write_shards(
     final_dir: Path,
     num_proc: int,
     progress: Callable[[int, int], None],
+    engine: Engine,
 ) -> dict[str, Note]:
     notes = {shard.name: note for shard in shards if (note := writer.finished(shard, final_dir)) is not None}
     total = sum(len(shard.entries) for shard in shards)
     waiting = [shard for shard in shards if shard.name not in notes]
     done = total - sum(len(shard.entries) for shard in waiting)
     progress(done, total)
-    for shard, result in run_in_processes(writer.make_task, waiting, num_proc):
+    for shard, result in engine(writer.make_task, waiting, num_proc):
         if isinstance(result, WorkerDeath):
             raise DeviceError(
                 f"{shard.name}: {result.reason}: for lack of memory? Use fewer processes; the same command goes on "

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from modeling_sigma.cli.executor_options import add_executor_arguments, make_engine
 from modeling_sigma.jobs.progress import ProgressBar
 
 
@@ -39,13 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--keep-layout", action="store_true", help="store all keypoints, not only Sigma's 69 joints")
     parser.add_argument("--strict", action="store_true", help="stop at the first clip that is missing or damaged")
-    parser.add_argument(
-        "--num-proc",
-        type=int,
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="number of processes (default: one per core)",
-    )
+    add_executor_arguments(parser, os.cpu_count() or 1, "one per core")
     parser.add_argument(
         "--clips-per-shard", type=int, default=500, metavar="N", help="number of clips per file (default 500)"
     )
@@ -62,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from datasets.utils import logging
 
-    from datasets_scripts.building.build import REPORT, build_dataset, push_dataset
+    from datasets_scripts.building.build import REPORT, build_dataset, push_dataset, work_folder
 
     if args.public and not args.push:
         raise ValueError("--public belongs to --push ORG/NAME: give both, or neither")
@@ -72,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
         options["keep_layout"] = True
     if args.strict:
         options["on_problem"] = "raise"
+    engine = make_engine(args, work_folder(args.out))
     with ProgressBar("clip") as bar:
         report = build_dataset(
             args.corpus,
@@ -79,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
             args.data_dir,
             args.config,
             num_proc=args.num_proc,
+            engine=engine,
             clips_per_shard=args.clips_per_shard,
             progress=bar.show,
             **options,

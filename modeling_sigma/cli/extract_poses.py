@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modeling_sigma.cli.executor_options import add_executor_arguments, make_engine
 from modeling_sigma.cli.video_options import PRIVACY
 from modeling_sigma.jobs.progress import ProgressBar
 
@@ -55,23 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--person", type=int, default=0, metavar="N", help="index of the person to extract (default 0, the signer)"
     )
-    parser.add_argument("--num-proc", type=int, default=1, metavar="N", help="number of processes (default 1)")
+    add_executor_arguments(parser, 1, "1")
     parser.add_argument(
         "--timeout", type=float, metavar="SECONDS", help="leave out a video that takes longer (default: never)"
     )
     parser.add_argument("--retry-failed", action="store_true", help="retry videos that failed in an earlier run")
-    parser.add_argument(
-        "--engine",
-        choices=("processes", "ray"),
-        default="processes",
-        help="what runs the work: processes on this machine (default), or a Ray cluster",
-    )
-    parser.add_argument(
-        "--ray-address", metavar="ADDRESS", help="address of a running Ray cluster (default: start one here)"
-    )
-    parser.add_argument(
-        "--ray-gpus", type=float, default=0, metavar="N", help="number of GPUs per Ray worker (default 0)"
-    )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 
@@ -84,8 +72,9 @@ def run(args: argparse.Namespace) -> int:
     extraction = PoseExtraction(
         args.videos, out, args.estimator, options, running_options, tuple(args.device), args.person
     )
+    engine = make_engine(args, extraction.results.work, args.timeout)
     with ProgressBar("video") as bar:
-        summary = extract_poses(extraction, args.num_proc, _engine(args), args.retry_failed, bar.show)
+        summary = extract_poses(extraction, args.num_proc, engine, args.retry_failed, bar.show)
     failed = summary["failed"]
     if args.json:
         print(json.dumps(summary, indent=2, ensure_ascii=False))
@@ -134,14 +123,3 @@ def _given_options(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, 
 
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
-
-
-def _engine(args: argparse.Namespace) -> Any:
-    from modeling_sigma.jobs.ray_engine import run_on_ray
-    from modeling_sigma.jobs.worker_processes import run_in_processes
-
-    if args.engine == "processes":
-        return partial(run_in_processes, timeout=args.timeout)
-    if args.timeout is not None:
-        raise ValueError("--timeout belongs to --engine processes: leave it out")
-    return partial(run_on_ray, address=args.ray_address, num_gpus=args.ray_gpus)

@@ -35,7 +35,7 @@ from modeling_sigma.model.pose_clip import PoseClip
 MANIFEST, SUMMARY = "manifest.jsonl", "extraction.json"
 
 Report = dict[str, Any]
-# Runs a task for every item in parallel: `run_in_processes`, or `run_on_ray`, bound to their options.
+# Runs a task for every item in parallel: `run_in_processes`, or `run_on_cluster`, bound to their options.
 Engine = Callable[[TaskMaker[str, Report], Sequence[str], int], Iterator[tuple[str, "Report | WorkerDeath"]]]
 
 
@@ -112,7 +112,8 @@ def extract_poses(
         num_proc (`int`, *optional*, defaults to 1):
             The number of processes. If one dies working on a video, it is replaced and the video counts as failed.
         engine (`Callable`, *optional*):
-            What runs the work: processes on this machine, or `modeling_sigma.jobs.ray_engine.run_on_ray`.
+            What runs the work: processes on this machine, or
+            `modeling_sigma.jobs.datatrove_engine.run_on_cluster`.
         retry_failed (`bool`, *optional*, defaults to `False`):
             Whether to retry videos that failed in an earlier run. Those that failed for a reason that may pass, such
             as a failing disk, are always retried.

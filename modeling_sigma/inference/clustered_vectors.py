@@ -1,6 +1,7 @@
 """Search among so many vectors that comparing with each takes too long: only the clusters nearest to a query are read.
 
-Faiss computes. What is saved are plain arrays, which nobody has to trust a binary format of faiss for.
+Faiss computes. What is saved are plain arrays, which nobody has to trust a binary format of faiss for. Vectors are
+kept as float16, 2 bytes for each number, and read block by block, so that they may lie on a disk.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from modeling_sigma.jobs.atomic_folders import atomic_folder
 
 _VECTORS, _FACTS = "clusters.safetensors", "clusters.json"
 _NUM_ITERATIONS, _POINTS_PER_CLUSTER, _SEED = 8, 64, 0
+# More clusters take longer to choose among than they save in reading.
+_MOST_CLUSTERS = 8192
+_BLOCK = 65_536  # rows that are converted at a time
 # So many stored vectors are searched for to find out how many clusters have to be read.
 _NUM_TRIED, _TRIED_K, _WANTED_RECALL = 256, 10, 0.97
 
@@ -30,7 +34,7 @@ class ClusteredVectors:
     """Unit vectors with ids, in clusters. [`ClusteredVectors.build`] makes it, [`ClusteredVectors.load`] reads it.
 
     Args:
-        index (`faiss.IndexIVFFlat`):
+        index (`faiss.IndexIVFScalarQuantizer`):
             The clusters and their vectors.
     """
 
@@ -43,7 +47,7 @@ class ClusteredVectors:
 
         Args:
             vectors (`np.ndarray` of shape `(N, hidden_size)`):
-                Unit vectors, float32.
+                Unit vectors, float32 or float16; they may be a `np.memmap`.
             ids (`np.ndarray` of shape `(N,)`):
                 A number for each vector, from 0, none of them twice.
 
@@ -52,8 +56,11 @@ class ClusteredVectors:
             ImportError: if the extra `faiss` is not installed.
         """
         faiss = _faiss()
-        vectors, ids = _checked(vectors, ids)
-        num_clusters = max(1, min(int(4 * math.sqrt(len(vectors))), len(vectors) // 4))
+        ids = _checked_ids(vectors, ids)
+        if not len(vectors):
+            raise ValueError(f"expected vectors of shape (N, hidden_size), received {vectors.shape}")
+        num_clusters = max(1, min(int(4 * math.sqrt(len(vectors))), len(vectors) // 4, _MOST_CLUSTERS))
+        num_points = min(len(vectors), _POINTS_PER_CLUSTER * num_clusters)
         kmeans = faiss.Kmeans(
             vectors.shape[1],
             num_clusters,
@@ -63,14 +70,22 @@ class ClusteredVectors:
             min_points_per_centroid=1,
             max_points_per_centroid=_POINTS_PER_CLUSTER,
         )
-        kmeans.train(vectors)
+        chosen = np.sort(np.random.default_rng(_SEED).permutation(len(vectors))[:num_points])
+        kmeans.train(_checked_block(vectors[chosen]))
         found = cls(_empty_index(kmeans.centroids))
-        found._index.add_with_ids(vectors, ids)
+        for start in range(0, len(vectors), _BLOCK):
+            block = _checked_block(vectors[start : start + _BLOCK])
+            found._index.add_with_ids(block, ids[start : start + _BLOCK])
         found._choose_num_read(vectors)
         return found
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
+
+    def has_all_rows(self) -> bool:
+        """Whether the ids are the numbers from 0 on, as those of the rows of a table."""
+        ids = np.concatenate([self._ids(number) for number in range(self._index.nlist)])
+        return bool(len(ids) == 0 or ids.max() < len(ids))  # no id is there twice
 
     @property
     def num_read(self) -> int:
@@ -111,18 +126,33 @@ class ClusteredVectors:
             ValueError: for ids that are not there; then nothing is removed.
         """
         wanted = np.unique(np.asarray(ids, np.int64))
-        clusters = {number: self._members(number) for number in range(self._index.nlist)}
-        touched = [number for number, (_, members) in clusters.items() if np.isin(members, wanted).any()]
-        found = sum(int(np.isin(clusters[number][1], wanted).sum()) for number in touched)
-        if found != len(wanted):
-            raise ValueError(f"expected ids that are stored, received {len(wanted) - found} others: check them")
+        found = [int(np.isin(self._ids(number), wanted).sum()) for number in range(self._index.nlist)]
+        if sum(found) != len(wanted):
+            raise ValueError(f"expected ids that are stored, received {len(wanted) - sum(found)} others: check them")
+        touched = np.flatnonzero(found).tolist()
         self._index.remove_ids(wanted)
         centres = self._centres()
         for number in touched:
-            total = self._members(number)[0].sum(axis=0)
+            total = self._vectors(number).sum(axis=0, dtype=np.float32)
             centres[number] = total / max(float(np.linalg.norm(total)), 1e-12)  # of an empty one: zeros
         self._index.quantizer.reset()
         self._index.quantizer.add(centres)
+
+    def kept(self, is_kept: np.ndarray) -> ClusteredVectors:
+        """The vectors whose ids `is_kept` `(N,)` marks, numbered anew from 0; this object is used up.
+
+        Raises:
+            ValueError: unless the ids are 0 to N - 1.
+        """
+        if len(is_kept) != len(self):
+            raise ValueError(f"expected {len(self)} flags, one per vector, received {len(is_kept)}")
+        self.remove(np.flatnonzero(~is_kept))
+        numbers = np.cumsum(is_kept) - 1
+        for number in range(self._index.nlist):
+            if size := self._index.invlists.list_size(number):
+                ids = _faiss().rev_swig_ptr(self._index.invlists.get_ids(number), size)
+                ids[:] = numbers[ids]
+        return self
 
     def save(self, folder: str | Path) -> Path:
         """Writes the folder, whole or not at all.
@@ -131,17 +161,22 @@ class ClusteredVectors:
             ValueError: if another process writes there.
         """
         folder = Path(folder)
-        members = [self._members(number) for number in range(self._index.nlist)]
+        with atomic_folder(folder, key_file=_FACTS) as staged:
+            self.write(staged)
+        return folder
+
+    def write(self, folder: Path) -> None:
+        """Writes both files into a folder, such as the empty one of `atomic_folder`."""
+        folder.mkdir(exist_ok=True)
+        numbers = range(self._index.nlist)
         arrays = {
             "centres": self._centres(),
-            "sizes": np.array([len(ids) for _, ids in members], np.int64),
-            "vectors": np.concatenate([vectors for vectors, _ in members]),
-            "ids": np.concatenate([ids for _, ids in members]),
+            "sizes": np.array([self._index.invlists.list_size(number) for number in numbers], np.int64),
+            "vectors": np.concatenate([self._vectors(number) for number in numbers]),
+            "ids": np.concatenate([self._ids(number) for number in numbers]),
         }
-        with atomic_folder(folder, key_file=_FACTS) as staged:
-            save_file(arrays, staged / _VECTORS)
-            write_json(staged / _FACTS, {"num_read": self.num_read, "num_vectors": len(self)}, sync=False)
-        return folder
+        save_file(arrays, folder / _VECTORS)
+        write_json(folder / _FACTS, {"num_read": self.num_read, "num_vectors": len(self)}, sync=False)
 
     @classmethod
     def load(cls, folder: str | Path) -> ClusteredVectors:
@@ -159,7 +194,10 @@ class ClusteredVectors:
             with safe_open(folder / _VECTORS, framework="numpy") as file:
                 arrays = {name: file.get_tensor(name) for name in ("centres", "sizes", "vectors", "ids")}
             centres, sizes = np.ascontiguousarray(arrays["centres"], np.float32), arrays["sizes"]
-            vectors, ids = _checked(arrays["vectors"], arrays["ids"], may_be_empty=True)
+            vectors = np.ascontiguousarray(arrays["vectors"], np.float16)
+            ids = _checked_ids(vectors, arrays["ids"])
+            for start in range(0, len(vectors), _BLOCK):
+                _checked_block(vectors[start : start + _BLOCK])
             if not (
                 len(sizes) == len(centres)
                 and (sizes >= 0).all()
@@ -182,9 +220,14 @@ class ClusteredVectors:
 
     def _choose_num_read(self, vectors: np.ndarray) -> None:
         """The smallest power of two with which stored vectors find nearly all of their true neighbours."""
-        rows = np.random.default_rng(_SEED).permutation(len(vectors))[:_NUM_TRIED]
-        queries, count = vectors[rows], min(_TRIED_K, len(vectors))
-        worst = -np.sort(-(queries @ vectors.T), axis=1)[:, count - 1]
+        rows = np.sort(np.random.default_rng(_SEED).permutation(len(vectors))[:_NUM_TRIED])
+        queries, count = np.asarray(vectors[rows], np.float32), min(_TRIED_K, len(vectors))
+        best = np.full((len(rows), count), -np.inf, np.float32)
+        for start in range(0, len(vectors), _BLOCK):
+            stored = vectors[start : start + _BLOCK].astype(np.float16).astype(np.float32)  # as they are compared
+            both = np.concatenate([best, queries @ stored.T], axis=1)
+            best = -np.partition(-both, count - 1, axis=1)[:, :count]
+        worst = best.min(axis=1)
         self._index.nprobe = 1
         while self._index.nprobe < self._index.nlist:
             scores, _ = self.search(queries, count)
@@ -192,34 +235,45 @@ class ClusteredVectors:
                 return
             self._index.nprobe = min(2 * self._index.nprobe, self._index.nlist)
 
-    def _members(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Copies of the vectors and ids of a cluster."""
-        faiss, lists, width = _faiss(), self._index.invlists, self._index.d
-        size = lists.list_size(number)
+    def _vectors(self, number: int) -> np.ndarray:
+        """A copy of the vectors of a cluster, float16."""
+        size, width = self._index.invlists.list_size(number), self._index.d
         if not size:
-            return np.empty((0, width), np.float32), np.empty(0, np.int64)
-        codes = faiss.rev_swig_ptr(lists.get_codes(number), size * width * 4)
-        return codes.view(np.float32).reshape(size, width).copy(), faiss.rev_swig_ptr(
-            lists.get_ids(number), size
-        ).copy()
+            return np.empty((0, width), np.float16)
+        codes = _faiss().rev_swig_ptr(self._index.invlists.get_codes(number), size * width * 2)
+        copied: np.ndarray = codes.view(np.float16).reshape(size, width).copy()
+        return copied
+
+    def _ids(self, number: int) -> np.ndarray:
+        """A copy of the ids of a cluster."""
+        size = self._index.invlists.list_size(number)
+        if not size:
+            return np.empty(0, np.int64)
+        copied: np.ndarray = _faiss().rev_swig_ptr(self._index.invlists.get_ids(number), size).copy()
+        return copied
 
     def _centres(self) -> np.ndarray:
         centres: np.ndarray = self._index.quantizer.reconstruct_n(0, self._index.nlist)
         return centres
 
 
-def _checked(vectors: np.ndarray, ids: np.ndarray, may_be_empty: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    vectors, ids = np.ascontiguousarray(vectors, np.float32), np.ascontiguousarray(ids)
-    if vectors.ndim != 2 or not vectors.shape[1] or not (len(vectors) or may_be_empty):
+def _checked_ids(vectors: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    ids = np.ascontiguousarray(ids)
+    if vectors.ndim != 2 or not vectors.shape[1]:
         raise ValueError(f"expected vectors of shape (N, hidden_size), received {vectors.shape}")
     if ids.shape != (len(vectors),) or ids.dtype.kind not in "iu":
         raise ValueError(f"expected {len(vectors)} ids, one whole number per vector, received {ids.dtype} {ids.shape}")
     if len(ids) and (ids.min() < 0 or len(np.unique(ids)) < len(ids)):
         raise ValueError("expected ids from 0, none of them twice, received others: number the vectors")
+    return ids.astype(np.int64)
+
+
+def _checked_block(vectors: np.ndarray) -> np.ndarray:
+    vectors = np.ascontiguousarray(vectors, np.float32)
     lengths = np.linalg.norm(vectors, axis=1)
     if not np.allclose(lengths, 1.0, atol=1e-2):  # NaN fails too
         raise ValueError(f"expected vectors of length 1, received lengths from {lengths.min()} to {lengths.max()}")
-    return vectors, ids.astype(np.int64)
+    return vectors
 
 
 def _empty_index(centres: np.ndarray) -> Any:
@@ -227,7 +281,8 @@ def _empty_index(centres: np.ndarray) -> Any:
     number, width = centres.shape
     quantizer = faiss.IndexFlatIP(width)
     quantizer.add(centres)
-    index = faiss.IndexIVFFlat(quantizer, width, number, faiss.METRIC_INNER_PRODUCT)
+    halves, product = faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+    index = faiss.IndexIVFScalarQuantizer(quantizer, width, number, halves, product, False)  # not minus the centre
     index.own_fields = True  # the index frees the quantizer
     quantizer.this.disown()
     index.is_trained = True

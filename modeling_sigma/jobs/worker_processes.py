@@ -117,7 +117,7 @@ def run_in_processes(
                         _start(workers, make_task, worker.number, num_proc)
                     continue
                 if kind == "failed":
-                    _raise(*value)
+                    raise_failure(*value)
                 if kind == "done":
                     yield worker.items.pop(), value
                 worker.is_ready = True
@@ -196,8 +196,7 @@ def _serve(connection: Connection, make_task: TaskMaker[Any, Any], number: int, 
     except (EOFError, BrokenPipeError, ConnectionResetError):  # the parent has gone or needs nothing more
         pass
     except Exception as error:
-        kind = next((number for number, kind in enumerate(_KINDS) if isinstance(error, kind)), None)
-        connection.send(("failed", (kind, str(error), traceback.format_exc())))
+        connection.send(("failed", described_failure(error)))
 
 
 def _end_with_parent() -> None:
@@ -207,7 +206,19 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _raise(kind: int | None, message: str, trace: str) -> None:
+def described_failure(error: Exception) -> tuple[int | None, str, str]:
+    """What `raise_failure` needs to raise the like of an error in another process; JSON can hold it."""
+    kind = next((number for number, kind in enumerate(_KINDS) if isinstance(error, kind)), None)
+    return kind, str(error), "".join(traceback.format_exception(error))
+
+
+def raise_failure(kind: int | None, message: str, trace: str) -> None:
+    """Raises what another process has described.
+
+    Raises:
+        ValueError, OSError, MemoryError: if the user can mend it.
+        RuntimeError: for all other errors.
+    """
     if kind is None:
         raise RuntimeError(f"a worker process failed: {trace}")
     raise _KINDS[kind](message) from RuntimeError(f"in a worker process: {trace}")

@@ -171,7 +171,8 @@ class _Service:
         self.batcher.close()
 
     async def read(self, file: UploadFile, person: int) -> Any:
-        return await self._reader.read(file.file, upload_name(file.filename), person)
+        with self.batcher.coming():
+            return await self._reader.read(file.file, upload_name(file.filename), person)
 
     async def answer_each(
         self, files: list[UploadFile], answer: Callable[[UploadFile], Awaitable[dict[str, Any]]]

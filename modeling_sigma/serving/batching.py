@@ -1,6 +1,7 @@
 """Concurrent requests answered together: while one batch is computed, the next one gathers.
 
-Nobody waits for a batch to fill, so a lone request is as fast as without batches.
+Nobody waits for a batch to fill, but for requests that are about to come, and for those not long: a lone request is as
+fast as without batches.
 """
 
 from __future__ import annotations
@@ -8,11 +9,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+
+# How long a batch waits for requests that are being read: a fraction of what it saves to compute them together.
+_LINGER_SECONDS = 0.02
 
 # Answers for a batch of items, in their order.
 Run = Callable[[list[Any]], Sequence[Any]]
@@ -39,6 +44,7 @@ class Batcher:
     def __init__(self, max_batch: int, on_batch: Callable[[int], None]) -> None:
         self._max_batch, self._on_batch = max_batch, on_batch
         self._waiting: deque[_Entry] = deque()
+        self._num_coming = 0
         self._condition, self._is_closed = threading.Condition(), False
         self._thread = threading.Thread(target=self._work, name="batches", daemon=True)
         self._thread.start()
@@ -46,6 +52,18 @@ class Batcher:
     def is_alive(self) -> bool:
         """Whether requests are answered."""
         return self._thread.is_alive()
+
+    @contextmanager
+    def coming(self) -> Iterator[None]:
+        """A while after which an item will be asked for: batches wait a little for it."""
+        with self._condition:
+            self._num_coming += 1
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._num_coming -= 1
+                self._condition.notify()
 
     async def ask(self, key: Hashable, run: Run, item: Any) -> Any:
         """The answer to one item. Items with the same `key` may be answered by one call of `run`.
@@ -77,6 +95,7 @@ class Batcher:
         while True:
             with self._condition:
                 self._condition.wait_for(lambda: self._waiting or self._is_closed)
+                self._condition.wait_for(self._need_not_linger, timeout=_LINGER_SECONDS)
                 if self._is_closed:
                     return
                 batch = self._next_batch()
@@ -84,6 +103,9 @@ class Batcher:
             if batch:
                 self._on_batch(len(batch))
                 _answer(batch)
+
+    def _need_not_linger(self) -> bool:
+        return self._is_closed or not self._num_coming or len(self._waiting) >= self._max_batch
 
     def _next_batch(self) -> list[_Entry]:
         """The entry that has waited longest, and others like it; what is left keeps its order."""

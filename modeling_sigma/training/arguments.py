@@ -84,6 +84,15 @@ class DataArguments:
     max_train_clips: int | None = described("train on the first N clips only")
     max_validation_clips: int | None = described("validate on the first N clips only")
     max_test_clips: int | None = described("test on the first N clips only")
+    streaming: bool = described(
+        "read the training split from its Parquet files while it is needed, instead of copying it to a local cache "
+        "first; needs max_steps",
+        False,
+    )
+    shuffle_window: int = described("with streaming: number of clips that each reader holds and shuffles", 1000)
+    corpus_weights: list[float] | None = described(
+        "with streaming and several corpora: how often each is drawn from, for example 3 1"
+    )
     language: str | None = described("spoken language of the prompt (default: each clip's own)")
     augmentation: dict | str | None = described(
         "fields of PoseAugmentation, applied in training only; none: no augmentation (default: the checkpoint's)"
@@ -99,6 +108,8 @@ class DataArguments:
             self.augmentation = {} if self.augmentation == "none" else as_mapping("augmentation", self.augmentation)
         if not self.corpus:
             raise ValueError("expected at least one corpus, received none")
+        if self.corpus_weights is not None and not self.streaming:
+            raise ValueError("corpus_weights belong to streaming: joined corpora are read once each in an epoch")
         if self.data_dir is not None and len(self.data_dir) not in (1, len(self.corpus)):
             raise ValueError(
                 f"expected one data_dir, or one for each of {len(self.corpus)} corpora, received {len(self.data_dir)}"

@@ -32,6 +32,7 @@ from modeling_sigma.model.sign_boundaries_sigma import TAGS, signs_in, tag_frame
 from modeling_sigma.registration import register_sigma
 from modeling_sigma.training.data.clip_dataset import ClipDataset
 from modeling_sigma.training.data.recording_windows import RecordingWindows
+from modeling_sigma.training.data.streamed_clips import StreamedClips, StreamedCorpus
 from modeling_sigma.training.trainers import SigmaCTCTrainer, SigmaPreTrainer, SigmaSeq2SeqTrainer, SigmaTrainer
 
 
@@ -126,7 +127,7 @@ class Task:
         """
         if not self.kind.has_labels:
             return
-        rows = {name: text_rows(clips) for name, clips in splits.items()}
+        rows = {name: list(text_rows(clips)) for name, clips in splits.items()}
         trained = set(self._labels_in(rows["train"]))
         self.set_labels(self._labels_in(row for clips in rows.values() for row in clips))
         unseen = [label for label in self._label_numbers if label not in trained]
@@ -157,9 +158,9 @@ class Task:
 
     # --- batches
 
-    def dataset(self, rows: Any, seed: int, extractor: Any, is_training: bool) -> ClipDataset:
+    def dataset(self, rows: Any, seed: int, extractor: Any, is_training: bool) -> ClipDataset | StreamedClips:
         """What trainers read of a split: by default one sample per clip."""
-        return ClipDataset(rows, seed=seed)
+        return StreamedClips(rows, seed=seed) if isinstance(rows, StreamedCorpus) else ClipDataset(rows, seed=seed)
 
     def collate(self, processor: Any, samples: Sequence[Any]) -> dict[str, Any]:
         """Makes a batch of clips.
@@ -314,6 +315,8 @@ class SegmentationTask(Task):
         return [" ".join(row["gloss"]) for row in text_rows(rows)]  # the signs are in the labels
 
     def dataset(self, rows: Any, seed: int, extractor: Any, is_training: bool) -> RecordingWindows:
+        if isinstance(rows, StreamedCorpus):
+            raise ValueError("expected recordings that are at hand, received a stream: leave streaming out")
         return RecordingWindows(rows, seed, extractor, is_training)
 
     def _with_targets(self, batch: dict[str, Any], samples: Sequence[Any]) -> dict[str, Any]:

@@ -22,8 +22,11 @@ from transformers.trainer_utils import seed_worker
 from modeling_sigma.hub.bundle_files import CARD, is_plain_file
 from modeling_sigma.hub.push import push_folder
 from modeling_sigma.hub.sending import HubSender
+from modeling_sigma.io.json_text import read_json
+from modeling_sigma.jobs.atomic_files import write_json
 from modeling_sigma.training.data.clip_dataset import BatchStream
 from modeling_sigma.training.data.frame_budget import FrameBudgetSampler
+from modeling_sigma.training.data.streamed_clips import StreamedClips, StreamLoader
 from modeling_sigma.training.optimization.batch_normalization import freeze_batch_norm, synchronize_batch_norm
 from modeling_sigma.training.optimization.muon_adamw import MuonAdamW
 from modeling_sigma.training.optimization.optimizer_groups import PARTS, freeze_parts, parameter_groups
@@ -35,6 +38,9 @@ from modeling_sigma.training.training_arguments import SigmaTrainingArguments
 
 
 logger = logging.getLogger(__name__)
+
+# Of a checkpoint, with the number of the process: where it was in a stream of clips.
+_STREAM = "stream_{}.json"
 
 _RATES = {
     "pose_encoder": "pose_learning_rate",
@@ -58,7 +64,8 @@ class SigmaTrainer(Trainer):
         processing_class ([`SigmaProcessor`] or [`SigmaFeatureExtractor`]):
             The model's processor, or its feature extractor if it has no tokenizer.
         **kwargs:
-            Further arguments of `transformers.Trainer`. `train_dataset` is a [`ClipDataset`] or a [`BatchStream`].
+            Further arguments of `transformers.Trainer`. `train_dataset` is a [`ClipDataset`], a [`BatchStream`] or
+            [`StreamedClips`].
     """
 
     args: SigmaTrainingArguments
@@ -98,6 +105,8 @@ class SigmaTrainer(Trainer):
         if self.args.ema_decay is not None:
             self.average = WeightAverage(model, self.args.ema_decay)
             self.add_callback(WeightAverageCallback(self.average))
+        self._stream: StreamLoader | None = None
+        self._resumed_from: str | None = None
         self._sums: dict[str, torch.Tensor] = {}  # of what is logged besides the loss
         self._num_summed = 0.0
 
@@ -127,6 +136,8 @@ class SigmaTrainer(Trainer):
                 self.train_dataset, batch_size=None, collate_fn=self.data_collator, generator=torch.Generator()
             )
         extractor = getattr(self.processing_class, "feature_extractor", self.processing_class)
+        if isinstance(self.train_dataset, StreamedClips):
+            return self._stream_loader(self.train_dataset, extractor)
         sampler = FrameBudgetSampler(
             self.train_dataset.lengths(extractor),
             max_clips=args.per_device_train_batch_size,
@@ -143,6 +154,46 @@ class SigmaTrainer(Trainer):
             persistent_workers=args.dataloader_persistent_workers,
             worker_init_fn=partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
         )
+
+    def _stream_loader(self, clips: StreamedClips, extractor: Any) -> DataLoader:
+        args = self.args
+        clips.prepare(
+            extractor,
+            args.process_index,
+            args.world_size,
+            max_clips=args.per_device_train_batch_size,
+            frames_per_batch=args.frames_per_batch,
+            num_parts=args.gradient_accumulation_steps,
+            length_grouping=args.length_grouping,
+            drop_last=args.dataloader_drop_last,
+        )
+        self._stream = StreamLoader(
+            clips,
+            self.data_collator,
+            args.dataloader_num_workers,
+            None if self._resumed_from is None else self._stream_place(self._resumed_from),
+            pin_memory=args.dataloader_pin_memory,
+            prefetch_factor=args.dataloader_prefetch_factor,
+            generator=torch.Generator(),  # its own: it does not change the random state that the model draws from
+        )
+        return self._stream
+
+    def _stream_place(self, checkpoint: str) -> dict[str, Any]:
+        path = Path(checkpoint) / _STREAM.format(self.args.process_index)
+        if not path.is_file():
+            raise ValueError(
+                f"{checkpoint}: expected {path.name}, which says where the stream was: go on with as many processes "
+                "as before, and with streaming"
+            )
+        place: dict[str, Any] = read_json(path, "the place in a stream", dict)
+        return place
+
+    def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As in `Trainer`; a stream of clips goes on where the checkpoint left it."""
+        if isinstance(self.train_dataset, StreamedClips):
+            self._resumed_from = resume_from_checkpoint if isinstance(resume_from_checkpoint, str) else None
+            self.args.ignore_data_skip = True  # reading what has been trained on would take as long as training
+        return super().train(resume_from_checkpoint, *args, **kwargs)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
         """All clips in their order, whatever the arguments say about order and last batch in training: predictions are
@@ -314,6 +365,12 @@ class SigmaTrainer(Trainer):
         super().save_model(output_dir, _internal_call)
         if self.average is not None and self.args.should_save and _internal_call:
             self.average.save(output_dir or self.args.output_dir)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        """Also saves where this process is in a stream of clips."""
+        super()._save_rng_state(output_dir)
+        if self._stream is not None:
+            write_json(Path(output_dir) / _STREAM.format(self.args.process_index), self._stream.place)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         try:

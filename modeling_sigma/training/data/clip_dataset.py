@@ -73,12 +73,17 @@ class ClipDataset(Dataset):
         )
 
     def lengths(self, extractor: SigmaFeatureExtractor) -> list[int]:
-        """The largest number of frames that a model may read of each clip: augmentation can make clips longer, and
-        interpolation makes all of them equally long."""
-        if extractor.frame_sampling == "interpolate":
-            return [extractor.max_frames] * len(self)
-        stretch = 1 + PoseAugmentation.from_dict(extractor.augmentation or {}).speed
-        return [min(extractor.max_frames, ceil(num_frames * stretch)) for num_frames in self.rows["num_frames"]]
+        """The largest number of frames that a model may read of each clip; see [`frames_read`]."""
+        return frames_read(self.rows["num_frames"], extractor)
+
+
+def frames_read(lengths: Iterable[int], extractor: SigmaFeatureExtractor) -> list[int]:
+    """The largest number of frames that a model may read of clips of these lengths: augmentation can make clips
+    longer, and interpolation makes all of them equally long."""
+    if extractor.frame_sampling == "interpolate":
+        return [extractor.max_frames for _ in lengths]
+    stretch = 1 + PoseAugmentation.from_dict(extractor.augmentation or {}).speed
+    return [min(extractor.max_frames, ceil(num_frames * stretch)) for num_frames in lengths]
 
 
 class BatchStream(IterableDataset):

@@ -13,10 +13,12 @@ import numpy as np
 from datasets_scripts.corpora import load_corpus
 from datasets_scripts.reading.split_by_signer import split_by_signer
 from modeling_sigma.training.arguments import DataArguments
+from modeling_sigma.training.data.streamed_clips import StreamedCorpus
 
 
-def load_splits(data_args: DataArguments) -> dict[str, datasets.Dataset]:
-    """Loads the split `train`, and `validation` and `test` unless they are `"none"`.
+def load_splits(data_args: DataArguments) -> dict[str, Any]:
+    """Loads the split `train`, and `validation` and `test` unless they are `"none"`. With `streaming`, `train` is a
+    [`StreamedCorpus`].
 
     Raises:
         ValueError, OSError: if a corpus or a split cannot be read, or a split has no clip.
@@ -25,10 +27,8 @@ def load_splits(data_args: DataArguments) -> dict[str, datasets.Dataset]:
     sources = [
         (*split_name(name), folders[number if len(folders) > 1 else 0]) for number, name in enumerate(data_args.corpus)
     ]
-    splits = {
-        "train": datasets.concatenate_datasets(
-            [_load(source, data_args.train_split, data_args.corpus_options) for source in sources]
-        )
+    splits: dict[str, Any] = {
+        "train": _streamed(sources, data_args) if data_args.streaming else _joined(sources, data_args)
     }
     judged = sources[-1]
     if data_args.validation_corpus is not None:
@@ -38,12 +38,32 @@ def load_splits(data_args: DataArguments) -> dict[str, datasets.Dataset]:
         if split != "none":
             splits[name] = _load(judged, split, data_args.corpus_options)
     for name in splits:
+        if isinstance(splits[name], StreamedCorpus):
+            continue
         limit = getattr(data_args, f"max_{name}_clips")
         if limit is not None:
             splits[name] = splits[name].select(range(min(limit, len(splits[name]))))
         if len(splits[name]) == 0:
             raise ValueError(f"expected clips in the {name} split of {', '.join(data_args.corpus)}, received none")
     return splits
+
+
+def _joined(sources: Sequence[tuple[str, str | None, str | None]], data_args: DataArguments) -> datasets.Dataset:
+    return datasets.concatenate_datasets(
+        [_load(source, data_args.train_split, data_args.corpus_options) for source in sources]
+    )
+
+
+def _streamed(sources: Sequence[tuple[str, str | None, str | None]], data_args: DataArguments) -> StreamedCorpus:
+    if data_args.max_train_clips is not None:
+        raise ValueError("expected no max_train_clips with streaming: a stream ends with max_steps")
+    return StreamedCorpus(
+        sources,
+        data_args.train_split,
+        data_args.corpus_weights,
+        data_args.shuffle_window,
+        dict(data_args.corpus_options or {}),  # type: ignore[arg-type]
+    )
 
 
 def split_name(name: str) -> tuple[str, str | None]:
@@ -122,8 +142,11 @@ def _choose_clips(texts: Sequence[str], share: float, rng: np.random.Generator) 
     return held, "text"
 
 
-def fingerprint(rows: datasets.Dataset) -> dict[str, Any]:
-    """Identifies the data of a run: sizes, a hash of ids, lengths, texts and splits, and that of `datasets`."""
+def fingerprint(rows: Any) -> dict[str, Any]:
+    """Identifies the data of a run: sizes, a hash of ids, lengths, texts and splits, and that of `datasets`. Of a
+    stream, what is known without reading it."""
+    if isinstance(rows, StreamedCorpus):
+        return rows.facts()
     digest = hashlib.sha256()
     columns = [list(rows[name]) for name in ("sample_id", "num_frames", "text", "split")]
     for values in zip(*columns):

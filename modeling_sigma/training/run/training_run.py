@@ -71,8 +71,10 @@ def run_training(
             folder that holds another run's checkpoints or is being written by another run.
         RunStopped: if the system asked the process to end (SIGTERM); a checkpoint has what was learnt.
     """
+    if isinstance(splits["train"], StreamedCorpus) and args.do_train and args.max_steps <= 0:
+        raise ValueError("expected max_steps with streaming, received none: nobody knows how long an epoch is")
     for name, rows in splits.items():
-        if len(rows) == 0:
+        if not isinstance(rows, StreamedCorpus) and len(rows) == 0:
             raise ValueError(f"expected clips in the {name} split, received none: add clips, or leave the split out")
     is_first = args.process_index == 0
     with lone_writer(Path(args.output_dir), _PATIENCE) if is_first else nullcontext():
