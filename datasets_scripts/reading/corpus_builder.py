@@ -227,7 +227,10 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
             )
         path = Path(self.config.data_dir)
         if not path.is_dir():
-            raise FileNotFoundError(f"{path}: no such folder: get {self.FACTS.title} from {self.FACTS.homepage}")
+            raise FileNotFoundError(
+                f"{path}: no such folder: get {self.FACTS.title} from {self.FACTS.homepage}, "
+                "and name its folder with --data-dir (--data_dir in training)"
+            )
         return path
 
     def find_files(self) -> list[Path]:

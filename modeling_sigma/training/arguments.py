@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from modeling_sigma.io.shipped_files import model_folder
 from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS
 
 
@@ -57,6 +58,7 @@ class ModelArguments:
     )
 
     def __post_init__(self) -> None:
+        self.model = None if self.model is None else model_folder(self.model)
         self.model_config = as_mapping("model_config", self.model_config)
         self.feature_extractor = as_mapping("feature_extractor", self.feature_extractor)
 
