@@ -37,7 +37,10 @@ def _run(*command: str, cwd: Path, **environment: str) -> str:
 def _build(tree: Path, kind: str, out: Path) -> Path:
     """A `"wheel"` or `"sdist"` of a tree, as pip builds it, with the setuptools that is here."""
     name = _run(
-        sys.executable, "-c", f"from setuptools import build_meta; print(build_meta.build_{kind}({str(out)!r}))", cwd=tree
+        sys.executable,
+        "-c",
+        f"from setuptools import build_meta; print(build_meta.build_{kind}({str(out)!r}))",
+        cwd=tree,
     ).split()[-1]
     return out / name
 

@@ -25,7 +25,9 @@ def add_fields(parser: argparse.ArgumentParser, command: str, classes: Sequence[
     parser.usage = f"{parser.prog} [CONFIG.yaml | --recipe NAME] [--field value ...]"
     parser.epilog = f"{OTHERS} The command line wins over the file, and the file over the defaults."
     parser.add_argument(
-        "--recipe", metavar="NAME", help="take the fields of a configuration that comes with the package; list: show all"
+        "--recipe",
+        metavar="NAME",
+        help="configuration that comes with the package; list: show all",
     )
     parser.add_argument("--help-all", action="store_true", help="list transformers' training arguments too")
     for cls in (*classes, ClipTrainingFields):

@@ -45,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = int(importlib.import_module(COMMANDS[str(command)][0]).run(args))
     except KeyboardInterrupt:
+        print(f"sigma-slu {command}: stopped by Ctrl-C", file=sys.stderr)
         return 130
     except Exception as error:
         if isinstance(error, BrokenPipeError) and reader_is_gone():

@@ -1,7 +1,7 @@
 """What comes with the package besides code: the training configurations, and a small trained checkpoint.
 
-In the repository they lie where people look for them, in `examples/configs` and `checkpoints`. A wheel carries the same
-files inside the package; `setup.py` puts them there.
+In the repository they lie where people look for them, in `examples/configs` and `checkpoints`. A wheel carries the
+same files inside the package; `setup.py` puts them there.
 """
 
 from __future__ import annotations
