@@ -161,7 +161,7 @@ class CardFacts:
         training (`str`): How it was trained: command, hardware, time.
         contact (`str`): Where signers and users can complain.
         withdrawal (`str`, *optional*): How somebody has their signing removed, and what that does to the weights.
-        positionality (`str`, *optional*): Who the makers are, and how they stand to the community whose language it is.
+        positionality (`str`, *optional*): Who the makers are, and how they stand to the community of the language.
         risk_assessment (`str`, *optional*): Who could be harmed, how, and what was done about it.
         license (`str`, *optional*): The license of the weights, a name in `modeling_sigma.hub.licenses.LICENSES`.
         base_model (`str`, *optional*): The name of the base model on the Hub.
