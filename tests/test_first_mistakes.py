@@ -48,7 +48,6 @@ def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (f"predict --model {MODEL} --language German clips/0.npz", "received 'German': this model"),
         (f"transcribe --model {MODEL} --language German clips/0.npz", "received 'German': this model"),
         ("finetune --corpus synthetic", "expected something to train, or a trained model to score, received neither"),
-        (f"finetune --model {MODEL}", "add --do_train true, or take a --recipe"),
         ("pretrain --corpus synthetic", "expected something to train, or a trained model to score, received neither"),
         ("finetune --corpus_options 3", "expected corpus_options as names and values, for example '{a: 1, b: 2}'"),
     ],

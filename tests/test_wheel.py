@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,15 +13,18 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import factories
 import pytest
 from package_index import PackageIndex
 
-from datasets_scripts.synthetic import SyntheticSigns
+from modeling_sigma import SigmaForConditionalGeneration
+from modeling_sigma.hub.bundle import save_bundle
 from modeling_sigma.io import save_clip
 
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_WHEEL = 12_000_000  # bytes
+COMMAND = [sys.executable, "-m", "modeling_sigma.cli.main"]
 
 # What a build reads; the rest of the repository is copied for nothing.
 _SOURCES = ("modeling_sigma", "datasets_scripts", "checkpoints", "examples")
@@ -105,13 +110,45 @@ def test_index_pages_can_show_it(dist: Path) -> None:
     assert re.search("^Author: .+$", metadata, re.MULTILINE) and re.search("^Project-URL: .+$", metadata, re.MULTILINE)
 
 
-def test_it_works_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "modeling_sigma.cli.main"]
+def test_it_finds_what_it_brings_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     here = {"PYTHONPATH": str(installed)}
-    recipes = _run(*command, "finetune", "--recipe", "list", cwd=tmp_path, **here)
+    recipes = _run(*COMMAND, "finetune", "--recipe", "list", cwd=tmp_path, **here)
     assert "wlasl_hands_300" in recipes.split()
-    save_clip(tmp_path / "clip.npz", SyntheticSigns(seed=0).isolated(0).clip)
-    predict = ["predict", "--model", "sigma-wlasl-hands", "--top-k", "3", "clip.npz"]
-    assert len(_run(*command, *predict, cwd=tmp_path, **here).splitlines()) == 3
     show = "import modeling_sigma; print(modeling_sigma.shipped_model())"
     assert _run(sys.executable, "-c", show, cwd=tmp_path, **here).startswith(str(installed))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A reader's folder: what the demo leaves behind, with an untrained model, and a few files of their own."""
+    model = factories.tiny_model(SigmaForConditionalGeneration, seed=0)
+    model.generation_config.max_new_tokens = 5
+    save_bundle(model, factories.tiny_processor(), tmp_path / "sigma-slu")
+    (tmp_path / "my_clips").mkdir()
+    for name in ("sigma-slu/unseen_clip", "my_sign", "new_clip", *(f"my_clips/{number}" for number in range(9))):
+        save_clip(tmp_path / f"{name}.npz", factories.random_clip(12, seed=len(name) + ord(name[-1])))
+    with open(tmp_path / "my_clips" / "metadata.csv", "w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["path", "label", "signer"])
+        table.writerows(
+            [f"{number}.npz", ("house", "rain", "snow")[number % 3], "ABC"[number // 3]] for number in range(9)
+        )
+    return tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("set_up", ["checkout", "wheel"])
+def test_everything_on_the_front_page_runs(set_up: str, installed: Path, folder: Path) -> None:
+    """In a folder that has nothing of the repository; the demo has tests of its own, and so have videos."""
+    here = {"PYTHONPATH": str(ROOT if set_up == "checkout" else installed)}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    for block in blocks:
+        assert _run(sys.executable, "-c", block, cwd=folder, **here).strip()
+    shell = "\n".join(re.findall(r"```bash\n(.*?)```", readme, flags=re.DOTALL))
+    lines = [line for line in shell.splitlines() if line.startswith("sigma-slu ") and line != "sigma-slu demo"]
+    assert len(blocks) == 3 and len(lines) >= 8
+    for line in lines:
+        words = shlex.split(re.sub(r"\.(pose|mp4)\b", ".npz", line))[1:]  # skeletons of any format are read alike
+        fast = ["--steps", "2", "--cpu"] if words[0] == "adapt" else []
+        assert _run(*COMMAND, *words, *fast, cwd=folder, **here).strip(), line

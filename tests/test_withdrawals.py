@@ -67,11 +67,11 @@ def test_clips_without_consent_are_refused_by_name(folder: Path, tmp_path: Path)
     with HubServer() as hub:
         api = HfApi(endpoint=hub.url, token=TOKEN)
         with pytest.raises(ValueError, match=r"for every clip, received none for 2: 4, 5: leave them out with"):
-            push_dataset(tmp_path / "built", "lab/signs", api=api)
+            push_dataset(tmp_path / "built", "tester/signs", api=api)
         assert not hub.repos
         (tmp_path / "without.txt").write_text("4\n5\n")
         build_dataset("folder", tmp_path / "built", folder, without=tmp_path / "without.txt")
-        assert push_dataset(tmp_path / "built", "lab/signs", api=api).endswith("lab/signs")
+        assert push_dataset(tmp_path / "built", "tester/signs", api=api).endswith("tester/signs")
 
 
 def test_where_nobody_states_consent_the_owner_judges(folder: Path, tmp_path: Path) -> None:
@@ -80,4 +80,4 @@ def test_where_nobody_states_consent_the_owner_judges(folder: Path, tmp_path: Pa
     build_dataset("folder", tmp_path / "built", folder)
     assert {row["consent"] for row in _rows(tmp_path / "built")} == {None}
     with HubServer() as hub:
-        push_dataset(tmp_path / "built", "lab/signs", api=HfApi(endpoint=hub.url, token=TOKEN))
+        push_dataset(tmp_path / "built", "tester/signs", api=HfApi(endpoint=hub.url, token=TOKEN))
