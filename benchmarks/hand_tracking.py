@@ -4,6 +4,7 @@ Run: `python benchmarks/hand_tracking.py --data ../shared/data/wlasl_hands`. Pri
 clips of a split, with the hands in the detector's order and after tracking. For the known truth, clips with both hands
 in most frames are disturbed: hands are swapped at random in every second frame, one detection in seven is removed, and
 one hand is removed for ten frames. The result is how many of the remaining detections are back on their side.
+`--accuracy 200` asks the shipped checkpoint about clips whose hands are as detected, sorted, and tracked.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import time
 
 import numpy as np
 
-from datasets_scripts.wlasl_hands import SUBSETS, read_detections
+from datasets_scripts.wlasl_hands import SUBSETS, hands_to_clip, load_wlasl_hands, read_detections
 from modeling_sigma.io.hand_tracking import count_jumps, hand_shape, track_hands
+from modeling_sigma.io.sorted_hands import with_sorted_hands
 
 
 LONG_JUMPS = (0.1, 0.15, 0.2)
@@ -59,12 +61,46 @@ def share_on_their_side(tracked: list[np.ndarray], seed: int = 0) -> tuple[float
     return back / total, num_clips
 
 
+def accuracy_by_order(detections: list[np.ndarray], words: list[str]) -> dict[str, float]:
+    """Top-1 of the shipped checkpoint: hands as detected, sorted by the readers (without depths), and tracked."""
+    import torch
+
+    from modeling_sigma import SigmaFeatureExtractor, SigmaForSequenceClassification, shipped_model
+
+    model = SigmaForSequenceClassification.from_pretrained(shipped_model()).eval()
+    extractor = SigmaFeatureExtractor.from_pretrained(shipped_model())
+    ends = [np.flatnonzero(np.isfinite(clip).all(axis=(2, 3)).any(axis=1))[[0, -1]] for clip in detections]
+    detections = [clip[first : last + 1] for clip, (first, last) in zip(detections, ends, strict=True)]
+    as_detected = [hands_to_clip(clip) for clip in detections]
+    forms = {
+        "as detected": as_detected,
+        "sorted by the readers": [with_sorted_hands(clip) for clip in as_detected],
+        "tracked": [hands_to_clip(track_hands(clip)) for clip in detections],
+    }
+    result = {}
+    for name, clips in forms.items():
+        with torch.no_grad():
+            rows = [model(**extractor(clips[start : start + 50])).logits for start in range(0, len(clips), 50)]
+        best = torch.cat(rows).argmax(1)
+        right = [model.config.id2label[number] == word for number, word in zip(best.tolist(), words, strict=True)]
+        result[name] = round(100 * float(np.mean(right)), 1)
+    changed = [one is not other for one, other in zip(as_detected, forms["sorted by the readers"], strict=True)]
+    return {**result, "sorted_clips_percent": round(100 * float(np.mean(changed)), 1)}
+
+
 def main() -> None:
     """Prints the measurements."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="../shared/data/wlasl_hands", help="folder with wlasl2000_hands_f16.npz")
     parser.add_argument("--subset", choices=SUBSETS, default="wlasl300")
+    parser.add_argument("--accuracy", type=int, metavar="N", help="only ask the checkpoint about the first N clips")
     args = parser.parse_args()
+    if args.accuracy:
+        samples = load_wlasl_hands(args.data, args.subset, "validation")
+        words = [sample.word for sample in samples][: args.accuracy]
+        found = read_detections(args.data, args.subset, "validation")[: args.accuracy]
+        print(json.dumps(accuracy_by_order(found, words), indent=2))
+        return
     detections = read_detections(args.data, args.subset, "validation")
     start = time.perf_counter()
     tracked = [track_hands(clip) for clip in detections]

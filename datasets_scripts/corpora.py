@@ -122,8 +122,8 @@ def load_corpus(
     # The name first: where it is misspelt, data_dir is right.
     if not Path(name).is_dir() and name.count("/") != 1:
         raise ValueError(
-            f"expected one of {', '.join(CORPORA)}, a folder of Parquet files or org/name on the Hub, "
-            f"received {name!r}{did_you_mean(name) or ': there is no such folder'}"
+            f"{name}: no such folder, and no corpus has this name{did_you_mean(name) or ': check the path'} "
+            f"(corpora: {', '.join(CORPORA)}; org/name for one on the Hub)"
         )
     if data_dir is not None:
         raise ValueError(

@@ -12,6 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import datasets
+from datasets import Features, Value
+
 from datasets_scripts.reading.annotated_recordings import annotated_clips, files_behind, find_annotation_files
 from datasets_scripts.reading.clip_entry import ClipEntry
 from datasets_scripts.reading.clip_times import (
@@ -46,6 +49,7 @@ COLUMNS = {
     "label": ("label", "word", "sign", "class"),
     "signer": ("signer_id", "signer", "speaker", "participant"),
     "split": ("split", "subset", "partition"),
+    "consent": ("consent", "consent_to_publish"),
     "id": ("sample_id", "id"),
     "fps": ("fps", "frame_rate", "framerate", "frames_per_second"),
     "start": ("start_time", "start", "begin_time", "begin", "onset", "signal_start", "start_realigned"),
@@ -72,8 +76,8 @@ class FolderConfig(CorpusConfig):
         delimiter (`str`, *optional*), quoted (`bool`, *optional*):
             The character between cells, and whether cells may be quoted, where this is not recognised; see
             `datasets_scripts.reading.label_tables.read_table`.
-        path_column, text_column, gloss_column, label_column, signer_column, split_column, id_column, fps_column,
-        start_column, end_column, duration_column (`str`, *optional*):
+        path_column, text_column, gloss_column, label_column, signer_column, split_column, consent_column, id_column,
+        fps_column, start_column, end_column, duration_column (`str`, *optional*):
             Columns with names that are not in [`COLUMNS`]; `"none"` leaves out a column that is.
         time_unit (`str`, *optional*):
             The unit of start and end: `"seconds"`, `"milliseconds"` or `"frames"`; see [`Folder`] for the default.
@@ -100,6 +104,7 @@ class FolderConfig(CorpusConfig):
     label_column: str | None = None
     signer_column: str | None = None
     split_column: str | None = None
+    consent_column: str | None = None
     id_column: str | None = None
     fps_column: str | None = None
     start_column: str | None = None
@@ -179,6 +184,7 @@ class Folder(CorpusBuilder):
         citation="",
         notes="Made from a folder of clips and a table.",
     )
+    FILES_IN_WORDS = "your clips and their table (metadata.csv: path; label, text or gloss; signer)"
     BUILDER_CONFIG_CLASS = FolderConfig
     BUILDER_CONFIGS = [FolderConfig(name="default")]
 
@@ -209,6 +215,15 @@ class Folder(CorpusBuilder):
                 continue
             clips.append(entry)
         return clips
+
+    def encode_clip(self, clip: PoseClip, entry: ClipEntry) -> dict[str, Any]:
+        return {**super().encode_clip(clip, entry), "consent": entry.consent}
+
+    def _info(self) -> datasets.DatasetInfo:
+        """With a column of its own: what each signer has agreed to, null where the table does not say."""
+        info = super()._info()
+        info.features = Features({**info.features, "consent": Value("string")})
+        return info
 
     def read_clip(self, entry: ClipEntry) -> PoseClip:
         return self.read_source(entry, self.config.person, self.config.estimator)
@@ -336,6 +351,7 @@ class Folder(CorpusBuilder):
             gloss=glosses_of(cells["gloss"], where),
             signer_id=cells["signer"] or None,
             fps=frame_rate_of(cells["fps"], where),
+            consent=cells["consent"] if columns["consent"] else None,
         )
         start, end, duration = (
             time_of(cells[meaning], self.config.time_unit or as_time_column(columns[meaning] or "").unit, where)

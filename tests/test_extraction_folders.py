@@ -172,7 +172,7 @@ def test_two_runs_do_not_write_one_folder(dots, videos, tmp_path):
 
 
 def test_folders_that_cannot_be_extracted(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere: no such folder: give a video, or the folder of the videos"):
+    with pytest.raises(FileNotFoundError, match="nowhere: no such file or folder: give a video"):
         find_videos(tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"expected videos \(.mp4, .*\), found none"):
         find_videos(tmp_path)

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 import yaml
 from huggingface_hub import ModelCard
@@ -27,7 +28,14 @@ from modeling_sigma.hub.confidence_pictures import (
     confidence_pictures_in,
     write_confidence_pictures,
 )
-from modeling_sigma.hub.model_card import RESULTS_FILE, add_result, build_card, num_parameters_of, write_results
+from modeling_sigma.hub.model_card import (
+    RESULTS_FILE,
+    add_result,
+    build_card,
+    eval_result_files,
+    num_parameters_of,
+    write_results,
+)
 from modeling_sigma.hub.publish import plan_publication
 from modeling_sigma.metrics import (
     confidence_scores,
@@ -103,6 +111,27 @@ def test_header_is_the_hubs(facts: CardFacts, measurement: Measurement) -> None:
     expected = {"signature": "task:slt|tok:13a", "num_samples": 50}
     assert result["metrics"][0] == {"type": "bleu", "value": 12.35, "name": "BLEU-4", "args": expected}
     assert [metric["type"] for metric in result["metrics"]] == ["bleu", "wer"]
+
+
+def test_results_are_the_hubs_files_too(facts: CardFacts, measurement: Measurement) -> None:
+    """The main score alone, as the Hub's own reader reads it; nothing of a data set that is not on the Hub."""
+    assert _header(build_card(facts, [measurement]))["pipeline_tag"] == "translation"
+    at_home = replace(measurement, dataset="Ours", dataset_id=None)
+    ((name, content),) = eval_result_files([measurement, at_home]).items()
+    (entry,) = huggingface_hub.parse_eval_result_entries(yaml.safe_load(content))
+    assert name == ".eval_results/lab__village-signs.yaml"
+    assert (entry.dataset_id, entry.task_id, entry.value) == ("lab/village-signs", "default", 12.35)
+    assert entry.notes == "BLEU-4, test, 50 clips; task:slt|tok:13a"
+
+
+def test_a_card_says_who_made_it_and_how_to_withdraw(facts: CardFacts) -> None:
+    silent = str(build_card(facts))
+    assert "they have not said who they are" in silent and "nobody has looked into it yet" in silent
+    assert "the makers have not said how" in silent
+    stated = {"positionality": "two hearing signers", "risk_assessment": "children", "withdrawal": "write to us"}
+    card = str(build_card(replace(facts, **stated)))
+    assert all(f": {words}\n" in card for words in stated.values())
+    assert set(stated) | {"contact", "deaf_involvement"} <= set(BLANK_FACTS), "card --init asks for them"
 
 
 def unpadded(text: str) -> str:

@@ -78,6 +78,8 @@ _NOT_IMPORTED = {
     "mypy": "a command",
     "pre-commit": "a command",
     "ruff": "a command",
+    "setuptools": "builds the wheel",
+    "twine": "a command",
 }
 _ONLY_WHERE_INSTALLED = {"selenium": "clicks through the Space where there is a browser"}
 
@@ -172,7 +174,7 @@ def test_dev_holds_everything_that_tests_need(setup_cfg: configparser.ConfigPars
 def test_package_is_typed_and_licensed(setup_cfg: configparser.ConfigParser) -> None:
     assert (ROOT / "modeling_sigma" / "py.typed").is_file()
     assert setup_cfg["options.package_data"]["modeling_sigma"] == "py.typed"
-    assert setup_cfg["metadata"]["license_expression"] == "Apache-2.0"
+    assert setup_cfg["metadata"]["license_expression"] == "Apache-2.0 AND CC-BY-NC-4.0"  # with the weights
     assert "Apache License" in _read("LICENSE") and "END OF TERMS AND CONDITIONS" in _read("LICENSE")
 
 

@@ -13,13 +13,16 @@ from typing import Any
 import huggingface_hub.constants
 import numpy as np
 import pytest
+import yaml
 from huggingface_hub import CommitOperationAdd, HfApi
 from safetensors.numpy import load_file
 
 from modeling_sigma import SigmaFeatureExtractor, SigmaForSequenceClassification, __version__, save_bundle
 from modeling_sigma.cli.main import main
 from modeling_sigma.hub.bundle_checks import check_bundle
+from modeling_sigma.hub.card_facts import Measurement
 from modeling_sigma.hub.licenses import choose_license
+from modeling_sigma.hub.model_card import write_results
 from modeling_sigma.hub.publish import NUM_TRIES, PublishError, plan_publication, publish
 from tests.factories import tiny_model, tiny_processor
 from tests.hub_server import TOKEN, HubServer, Repo
@@ -83,6 +86,17 @@ def test_everything_arrives_in_one_private_commit(hub: HubServer, send: Callable
     assert files == {path.name: path.read_bytes() for path in bundle.iterdir()}
     assert result.is_private and repo.private
     assert (result.url, result.commit) == (f"{hub.url}/{REPO}", repo.refs["main"][-1].oid)
+
+
+def test_results_arrive_as_the_hubs_own_files(hub: HubServer, send: Callable[..., Any], bundle: Path) -> None:
+    one = Measurement(
+        task="slt", dataset="Village", dataset_id="lab/village", split="test", num_samples=5, scores={"bleu4": 12.0},
+        signature="tok:13a", command="sigma-slu evaluate",
+    )  # fmt: skip
+    write_results(bundle, [one])
+    send(bundle)
+    assert yaml.safe_load(_repo(hub).files()[".eval_results/lab__village.yaml"])[0]["value"] == 12.0
+    assert not (bundle / ".eval_results").exists()
 
 
 def test_public_only_after_everything_is_there(hub: HubServer, send: Callable[..., Any], bundle: Path) -> None:

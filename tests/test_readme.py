@@ -39,6 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     model.generation_config.max_new_tokens = 5
     save_bundle(model, factories.tiny_processor(), "sigma-slu")
     save_clip("sigma-slu/unseen_clip.npz", factories.random_clip(12))
+    save_clip("my_sign.npz", factories.random_clip(12, seed=1))
     Path("sigma-slu/README.md").write_text("---\nlicense: apache-2.0\n---\n\n# A tiny model\n")
     Path("my_clips").mkdir()
     with open("my_clips/metadata.csv", "w", newline="") as file:
@@ -78,8 +79,8 @@ def test_what_is_published_can_be_loaded(folder: Path) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        'pipeline("isolated-sign-recognition", model="checkpoints/sigma-wlasl-hands"',
-        'AutoModel.from_pretrained("sigma-slu")',
+        'pipeline("isolated-sign-recognition", model=modeling_sigma.shipped_model("sigma-wlasl-hands")',
+        'SignDictionary.create("sigma-wlasl-hands")',
         "AutoFeatureExtractor.from_pretrained(name), AutoModelForSequenceClassification.from_pretrained(name)",
         'pipeline("sign-language-translation", model=model',
         'load_pipeline("sigma-slu")',

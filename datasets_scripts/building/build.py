@@ -19,6 +19,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from datasets_scripts.building.clip_statistics import LABEL_COUNTERS, length_quantile, merge_statistics, part_rates
 from datasets_scripts.building.data_card import CARD, HISTOGRAM, write_card
 from datasets_scripts.building.shard_writer import Shard, ShardWriter, plan_shards
+from datasets_scripts.building.withdrawals import check_consent, without_withdrawn
 from datasets_scripts.corpora import CORPORA, did_you_mean
 from datasets_scripts.reading.corpus_builder import ClipEntry, CorpusBuilder
 from datasets_scripts.schema import SPLITS
@@ -49,6 +50,7 @@ def build_dataset(
     clips_per_shard: int = CLIPS_PER_SHARD,
     progress: Callable[[int, int], None] = no_progress,
     engine: Engine = run_in_processes,
+    without: Path | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Builds a data set.
@@ -73,6 +75,9 @@ def build_dataset(
             Function that is called with the number of clips done and of all clips, at the start and after each file.
         engine (*optional*):
             What runs the work: processes on this machine, or `modeling_sigma.jobs.datatrove_engine.run_on_cluster`.
+        without (`Path`, *optional*):
+            A text file with the clips or signers to leave out, one `sample_id` or `signer_id` per line. Building again
+            with it removes them from a data set that has them.
         **options:
             Options of the corpus: the fields of its config.
 
@@ -85,6 +90,11 @@ def build_dataset(
         OSError: if a folder cannot be read or written.
     """
     if corpus not in CORPORA:
+        if Path(corpus).is_dir():
+            raise ValueError(
+                f"expected the name of a corpus, received the folder {corpus!r}: clips of your own are the corpus "
+                f"folder, `sigma-slu build-dataset folder --data-dir {corpus}`"
+            )
         raise ValueError(
             f"expected corpus to be one of {', '.join(sorted(CORPORA))}, received {corpus!r}{did_you_mean(corpus)}"
         )
@@ -95,6 +105,9 @@ def build_dataset(
         _check_folder(folder)
         builder = writer.make_builder()
         clips = {split: builder.list_clips(split) for split in SPLITS if split in builder.available_splits()}
+        withdrawn: dict[str, int] = {}
+        if without is not None:
+            clips, withdrawn = without_withdrawn(clips, without)
         shards = plan_shards(builder, clips, clips_per_shard)
         num_clips = sum(len(shard.entries) for shard in shards)
         if num_clips == 0:
@@ -107,6 +120,7 @@ def build_dataset(
             return report
         notes = _write_shards(writer, shards, folder / "data", num_proc, progress, engine)
         report = _report(corpus, builder, clips, [notes[shard.name] for shard in shards])
+        report["num_withdrawn"] = sum(withdrawn.values())  # not who they are
         return _finish(folder, writer, builder, report, state)
 
 
@@ -123,7 +137,8 @@ def push_dataset(
 
     Args:
         folder (`str` or `os.PathLike`):
-            The folder that `build_dataset` has made.
+            The folder that `build_dataset` has made. If its column `consent` says for some clips that their signers
+            agree to publication, they all have to.
         repo_id (`str`):
             Name of the repository on the Hub, `ORG/NAME`.
         is_public (`bool`, *optional*, defaults to `False`):
@@ -135,12 +150,14 @@ def push_dataset(
         `str`: the repository's address.
 
     Raises:
-        ValueError: for a folder without a finished data set, and for a Hub that refuses or cannot be reached.
+        ValueError: for a folder without a finished data set, clips without consent, and for a Hub that refuses or
+            cannot be reached.
     """
     path = Path(folder)
     if (path / _WORK).is_dir():
         raise ValueError(f"{folder}: expected a finished data set, found one that is being built: build it to its end")
     contents, shards = _checked_files(path)
+    check_consent(path / name for name in shards)
     api = api or HfApi()
     try:
         url = api.create_repo(repo_id, repo_type="dataset", private=not is_public, exist_ok=True)

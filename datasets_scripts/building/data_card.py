@@ -211,6 +211,8 @@ def _left_out(report: Mapping[str, Any]) -> str:
         [split, str(counts["num_missing"]), str(counts["num_set_aside"])] for split, counts in report["splits"].items()
     ]
     table = _table(["split", "labels without a clip", "clips that cannot be read"], rows)
+    if number := report.get("num_withdrawn", 0):
+        table += f"\n\n{number} clips were left out because their signers took them back or did not agree."
     if report["postponed"]:
         number = len(report["postponed"])
         table += f"\n\n**Not finished**: {number} more could not be read for now; building again takes them up."

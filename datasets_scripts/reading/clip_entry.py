@@ -27,6 +27,8 @@ class ClipEntry:
             do not say.
         last_time (`float`, *optional*, defaults to 0):
             The latest time in the recording's labels, by which `cut_out` recognises a unit that they do not state.
+        consent (`str`, *optional*):
+            What the signer has agreed to, as the labels say; None where they do not say.
     """
 
     sample_id: str
@@ -40,3 +42,4 @@ class ClipEntry:
     end: float | None = None
     time_unit: str | None = "seconds"
     last_time: float = 0.0
+    consent: str | None = None

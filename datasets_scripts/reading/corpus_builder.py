@@ -98,6 +98,7 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
     FACTS: ClassVar[CorpusFacts]
     # Of a corpus in a few large files: their names or patterns.
     FILES: ClassVar[tuple[str, ...]] = ()
+    FILES_IN_WORDS: ClassVar[str] = "its files"
     VERSION = datasets.Version("1.1.0")
     BUILDER_CONFIG_CLASS = CorpusConfig
     BUILDER_CONFIGS = [CorpusConfig(name="default")]
@@ -224,12 +225,18 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
         """
         if self.config.data_dir is None:
             raise ValueError(
-                f"{self.FACTS.title}: expected data_dir (--data-dir on the command line), the folder with its files, "
-                f"received none; they come from {self.FACTS.homepage}"
+                f"{self.FACTS.title}: expected data_dir (--data-dir on the command line), the folder with "
+                f"{self.FILES_IN_WORDS}, received none; they come from {self.FACTS.homepage}"
             )
         path = Path(self.config.data_dir)
         if not path.is_dir():
-            raise FileNotFoundError(f"{path}: no such folder: get {self.FACTS.title} from {self.FACTS.homepage}")
+            is_fetched = "://" in self.FACTS.homepage
+            found = (
+                f"get {self.FACTS.title} from {self.FACTS.homepage}, and name its folder with"
+                if is_fetched
+                else ("check the path in")
+            )
+            raise FileNotFoundError(f"{path}: no such folder: {found} --data-dir (--data_dir in training)")
         return path
 
     def find_files(self) -> list[Path]:

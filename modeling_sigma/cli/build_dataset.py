@@ -44,6 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--clips-per-shard", type=int, default=500, metavar="N", help="number of clips per file (default 500)"
     )
+    parser.add_argument(
+        "--without",
+        type=Path,
+        metavar="FILE",
+        help="file of the clips or signers to leave out, one sample_id or signer_id per line: people who take their "
+        "signing back, or never agreed to share it",
+    )
     parser.add_argument("--push", metavar="ORG/NAME", help="push the data set to the Hub, private by default")
     parser.add_argument("--public", action="store_true", help="make the repository of --push public")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -78,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
             engine=engine,
             clips_per_shard=args.clips_per_shard,
             progress=bar.show,
+            without=args.without,
             **options,
         )
     postponed = report["postponed"]

@@ -10,7 +10,7 @@ from modeling_sigma.training.arguments import AdapterArguments, DataArguments, M
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `finetune`."""
-    add_fields(parser, (ModelArguments, DataArguments, AdapterArguments))
+    add_fields(parser, "finetune", (ModelArguments, DataArguments, AdapterArguments))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from modeling_sigma import __version__
 from modeling_sigma.cli.commands import COMMANDS
 from modeling_sigma.cli.standard_output import escape_surrogates, flush_output, reader_is_gone
 from modeling_sigma.cli.user_errors import user_errors
+from modeling_sigma.io.shipped_files import model_folder
 
 
 def build_parser(command: str | None) -> argparse.ArgumentParser:
@@ -39,9 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     escape_surrogates()
     command = next((argument for argument in argv if not argument.startswith("-")), None)
     args = build_parser(command).parse_args(argv)
+    if isinstance(getattr(args, "model", None), str):
+        args.model = model_folder(args.model)  # the name of a checkpoint that comes with the package
     try:
         code = int(importlib.import_module(COMMANDS[str(command)][0]).run(args))
     except KeyboardInterrupt:
+        print(f"sigma-slu {command}: stopped by Ctrl-C", file=sys.stderr)
         return 130
     except Exception as error:
         if isinstance(error, BrokenPipeError) and reader_is_gone():

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "models)",
     )
     parser.add_argument("--labels", metavar="FILE", help="file of the labels to choose among, one per line")
-    parser.add_argument("--language", default="English", help="spoken language to write (default English)")
+    parser.add_argument("--language", help="spoken language to write (default English); for models that write")
     parser.add_argument("--person", type=int, default=0, metavar="N", help="index of the person to read (default 0)")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="number of clips per batch (default 8)")
     parser.add_argument("--device", default="cpu", help="device to compute on: cpu (default), cuda, cuda:1, mps")
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     """Predicts every file in which somebody is seen; returns 1 if some could not be read or showed nobody, else 0."""
     from modeling_sigma.cli.quiet_libraries import silence_transformers
     from modeling_sigma.inference.load_pipeline import load_pipeline
-    from modeling_sigma.inference.prediction_options import PREDICTING, prediction_options
+    from modeling_sigma.inference.prediction_options import PREDICTING, check_language, prediction_options
 
     if args.top_k < 1 or args.batch_size < 1:
         raise ValueError("expected --top-k and --batch-size of at least 1")
@@ -64,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
             f"{args.model}: expected a model that predicts ({', '.join(PREDICTING)}), found one for {predictor.task}: "
             "see `sigma-slu index`"
         )
-    options = prediction_options(predictor.task, args.top_k, args.language, labels, args.prediction_set)
+    check_language(predictor, args.language)
+    options = prediction_options(predictor.task, args.top_k, args.language or "English", labels, args.prediction_set)
     results: list[dict[str, Any]] = []
     files = _expand(args.files)
     estimator = estimator_for(args, files)

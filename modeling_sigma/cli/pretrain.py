@@ -10,7 +10,7 @@ from modeling_sigma.training.arguments import DataArguments, ModelArguments
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `pretrain`."""
-    add_fields(parser, (ModelArguments, DataArguments))
+    add_fields(parser, "pretrain", (ModelArguments, DataArguments))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -35,7 +35,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--labels", metavar="FILE", help="file of the labels to choose among, one per line")
     parser.add_argument("--top-k", type=int, default=5, metavar="K", help="number of labels per sign (default 5)")
-    parser.add_argument("--language", default="English", help="spoken language to write (default English)")
     parser.add_argument(
         "--segmenter", metavar="DIR", help="folder of a model that finds signs, which --model then names (label heads)"
     )
@@ -46,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="number of people to transcribe, a tier for each (default 1)",
     )
+    parser.add_argument("--language", help="spoken language to write (default English); for models that write")
     parser.add_argument("--person", type=int, default=0, metavar="N", help="index of the person to read (default 0)")
     parser.add_argument("--fps", type=float, metavar="RATE", help="frame rate of recordings that do not state theirs")
     parser.add_argument("--device", default="cpu", help="device to compute on: cpu (default), cuda, cuda:1, mps")
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.fps is not None and not 0 < args.fps <= 1000:
         raise ValueError(f"expected --fps as frames per second, received {args.fps:g}")
-    settings = {"top_k": args.top_k, "language": args.language, "labels": labels}
+    settings = {"top_k": args.top_k, "language": args.language or "English", "labels": labels}
     settings |= {name: getattr(args, name) for name in ("fps", "estimator") if getattr(args, name) is not None}
     if args.segmenter is not None:
         settings["segmenter"] = _name_of(args.segmenter)

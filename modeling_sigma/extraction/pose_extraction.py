@@ -159,7 +159,7 @@ def find_videos(folder: Path) -> list[str]:
             raise ValueError(f"{folder}: expected a video ({', '.join(VIDEO_SUFFIXES)}), or a folder of videos")
         return [folder.name]
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder: give a video, or the folder of the videos")
+        raise FileNotFoundError(f"{folder}: no such file or folder: give a video, or the folder of the videos")
     paths = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
     videos = sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
     if not videos:

@@ -164,6 +164,9 @@ class CardFacts:
         deaf_involvement (`str`): Which Deaf people or organisations took part, and how; "nobody" is an answer.
         training (`str`): How it was trained: command, hardware, time.
         contact (`str`): Where signers and users can complain.
+        withdrawal (`str`, *optional*): How somebody has their signing removed, and what that does to the weights.
+        positionality (`str`, *optional*): Who the makers are, and how they stand to the community of the language.
+        risk_assessment (`str`, *optional*): Who could be harmed, how, and what was done about it.
         license (`str`, *optional*): The license of the weights, a name in `modeling_sigma.hub.licenses.LICENSES`.
         base_model (`str`, *optional*): The name of the base model on the Hub.
     """
@@ -177,6 +180,9 @@ class CardFacts:
     deaf_involvement: str
     training: str
     contact: str
+    withdrawal: str | None = None
+    positionality: str | None = None
+    risk_assessment: str | None = None
     license: str | None = None
     base_model: str | None = None
 
@@ -204,6 +210,9 @@ BLANK_FACTS: Mapping[str, Any] = MappingProxyType(
         "deaf_involvement": "",
         "training": "",
         "contact": "",
+        "withdrawal": "",
+        "positionality": "",
+        "risk_assessment": "",
     }
 )
 

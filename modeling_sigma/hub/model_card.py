@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from safetensors import safe_open
 from tabulate import tabulate
@@ -31,6 +32,16 @@ _PIPELINES = {
 }
 _VERBS = {"sign-language-translation": "translate", "sign-text-retrieval": "rank", SEGMENTATION: "find_signs"}
 _ARGUMENTS = {"sign-text-retrieval": 'clip, texts=["hello", "thank you"]', SEGMENTATION: "recording"}
+# The nearest of the tasks by which the Hub sorts models; none is near continuous signing.
+_HUB_TASKS = {"islr": "video-classification", "slt": "translation", "retrieval": "feature-extraction"}
+# The one score by which the Hub's leaderboards rank a task.
+_MAIN_SCORES = {
+    "islr": "top1_per_instance",
+    "cslr": "wer",
+    "slt": "bleu4",
+    "retrieval": "text_to_pose_r1",
+    "segmentation": "f1@0.5",
+}
 
 
 def build_card(
@@ -71,6 +82,7 @@ def build_card(
         language=facts.languages,
         license=license,
         library_name="transformers",
+        pipeline_tag=_HUB_TASKS.get(facts.tasks[0]),
         base_model=facts.base_model,
         datasets=[corpus.dataset_id for corpus in facts.training_data if corpus.dataset_id] or None,
         tags=["sigma-slu", "sign-language", "pose", *(TASKS[task].replace(" ", "-") for task in facts.tasks)],
@@ -141,6 +153,20 @@ def _eval_results(measurements: Sequence[Measurement]) -> Iterator[EvalResult]:
                 metric_value=round(value, 2),
                 metric_args={"signature": one.signature, "num_samples": one.num_samples},
             )
+
+
+def eval_result_files(measurements: Sequence[Measurement]) -> dict[str, bytes]:
+    """The Hub's files of results, `.eval_results/NAME.yaml`: for each data set that is on the Hub, the main score."""
+    entries: dict[str, list[dict[str, Any]]] = {}
+    for one in measurements:
+        if one.dataset_id and (value := one.scores.get(_MAIN_SCORES[one.task])) is not None:
+            name = f".eval_results/{one.dataset_id.replace('/', '__')}.yaml"
+            notes = f"{METRICS[_MAIN_SCORES[one.task]].label}, {one.split}, {one.num_samples} clips; {one.signature}"
+            dataset = {"id": one.dataset_id, "task_id": one.dataset_config or "default"}
+            entries.setdefault(name, []).append({"dataset": dataset, "value": round(value, 2), "notes": notes})
+    return {
+        name: yaml.safe_dump(found, sort_keys=False, allow_unicode=True).encode() for name, found in entries.items()
+    }
 
 
 def _table(one: Measurement) -> str:

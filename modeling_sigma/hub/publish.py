@@ -16,7 +16,9 @@ from huggingface_hub.utils import validate_repo_id
 from modeling_sigma.hub.bundle import remote_code
 from modeling_sigma.hub.bundle_checks import CheckedBundle, check_bundle, has_code
 from modeling_sigma.hub.bundle_files import CARD, file_stamps
+from modeling_sigma.hub.card_facts import RESULTS_FILE, read_measurements
 from modeling_sigma.hub.licenses import choose_license, inherited_license
+from modeling_sigma.hub.model_card import eval_result_files
 from modeling_sigma.hub.private_facts import without_paths, without_secrets
 from modeling_sigma.hub.public_contents import public_contents, public_json
 from modeling_sigma.hub.sending import NUM_TRIES, HubSender, PublishError
@@ -155,6 +157,8 @@ def plan_publication(
     if not bundle.is_adapter and not has_code(bundle.config):
         code = remote_code(bundle.folder)
         contents.update({name: public_json(code[name]) if name.endswith(".json") else code[name] for name in code})
+    if RESULTS_FILE in contents:
+        contents.update(eval_result_files(read_measurements(bundle.folder / RESULTS_FILE)))
     return Publication(bundle, repo_id, chosen, contents, stamps, inherited)
 
 

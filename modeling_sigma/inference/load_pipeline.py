@@ -7,6 +7,7 @@ from typing import Any
 
 from modeling_sigma.conversion.export_bundle import is_bundle, read_bundle
 from modeling_sigma.inference.model_config import naming_model, saved_kind
+from modeling_sigma.io.shipped_files import model_folder
 from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, PIPELINE_KINDS, served_pipelines
 from modeling_sigma.registration import defined_class
 
@@ -18,7 +19,8 @@ def load_pipeline(name_or_path: str | Path, task: str | None = None, device: Any
 
     Args:
         name_or_path (`str` or `Path`):
-            The folder of a model, or its name on the Hub; the folder of an exported model, or one of its ONNX files.
+            The folder of a model, or its name on the Hub; the folder of an exported model, or one of its ONNX files;
+            or `"sigma-wlasl-hands"`, the checkpoint that comes with the package.
         task (`str`, *optional*):
             The name of a pipeline, such as `"sign-language-translation"`; by default what the model was trained for.
         device (`str` or `torch.device`, *optional*):
@@ -52,6 +54,7 @@ def load_pipeline(name_or_path: str | Path, task: str | None = None, device: Any
     """
     if task is not None and task not in PIPELINE_KINDS:
         raise ValueError(f"expected a task among {', '.join(PIPELINE_KINDS)}, received {task!r}")
+    name_or_path = model_folder(str(name_or_path))
     if is_bundle(name_or_path):
         from modeling_sigma.inference.onnx_pipelines import load_onnx_pipeline
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from modeling_sigma.conversion.export_bundle import is_bundle, read_bundle
 from modeling_sigma.io.reading_errors import one_line
+from modeling_sigma.io.shipped_files import model_folder
 from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, ModelKind
 
 
@@ -26,6 +27,7 @@ def load_model_config(name_or_path: str | Path) -> Any:
     from modeling_sigma.hub.bundle_config import read_config
     from modeling_sigma.hub.weight_checks import weight_problems
 
+    name_or_path = model_folder(str(name_or_path))
     path = Path(name_or_path)
     if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
         raise ValueError(

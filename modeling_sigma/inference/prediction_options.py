@@ -52,6 +52,19 @@ def prediction_options(
     return options
 
 
+def check_language(pipe: Any, language: str | None) -> None:
+    """Refuses a language for a pipeline whose model reads none: it would be ignored without a word.
+
+    Raises:
+        ValueError: for a language, and a model that chooses among its labels alone.
+    """
+    if language is not None and not pipe.model.config.use_prompt:
+        raise ValueError(
+            f"expected no language, received {language!r}: this model chooses among labels that it was taught, and "
+            "answers with those; leave --language out"
+        )
+
+
 def clip_result(output: Any, top_k: int | None) -> dict[str, Any]:
     """What a pipeline answers for one clip, as one JSON object.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from modeling_sigma.inference.load_pipeline import load_pipeline
 from modeling_sigma.inference.model_config import saved_kind
+from modeling_sigma.inference.prediction_options import check_language
 from modeling_sigma.io.annotations import Annotation
 from modeling_sigma.jobs.progress import no_progress
 from modeling_sigma.model.model_kinds_sigma import SEGMENTATION, TRANSCRIPTION, served_pipelines
@@ -30,8 +31,8 @@ class Transcriber:
             generative model writes sentences.
         labels (`Sequence[str]`, *optional*):
             Those of a label head's labels to choose among.
-        language (`str`, *optional*, defaults to `"English"`):
-            The spoken language of the sentences.
+        language (`str`, *optional*):
+            The spoken language of the sentences, for a model that writes; English by default.
         top_k (`int`, *optional*, defaults to 5):
             How many labels with scores each sign gets.
         device (`str`, *optional*):
@@ -51,7 +52,7 @@ class Transcriber:
         self,
         model: str | Path,
         labels: Sequence[str] | None = None,
-        language: str = "English",
+        language: str | None = None,
         top_k: int = 5,
         device: str | None = None,
         segmenter: str | Path | None = None,
@@ -72,7 +73,8 @@ class Transcriber:
         self._finder = None if segmenter is None else load_pipeline(segmenter, SEGMENTATION, device)
         self.tier = SIGN_TIER if task == TRANSCRIPTION else SENTENCE_TIER
         self.vocabulary: tuple[str, ...] = ()
-        self._options: dict[str, Any] = {"language": language}
+        check_language(self._predictor, language)
+        self._options: dict[str, Any] = {"language": language or "English"}
         if task == TRANSCRIPTION:
             config = self._predictor.model.config
             names = [name for number, name in sorted(config.id2label.items())]

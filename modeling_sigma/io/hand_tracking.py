@@ -58,6 +58,18 @@ def track_hands(detections: np.ndarray, labels: np.ndarray | None = None) -> np.
     The best path is exact but for one simplification: only the best path into each reading remembers where a hand was
     last seen.
     """
+    hands, swap = _read_hands(detections, labels)
+    hands[swap] = hands[swap][:, ::-1]
+    return hands
+
+
+def swapped_frames(detections: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
+    """In which frames [`track_hands`] exchanges the two slots, `(T,)` bool; the arguments are its own."""
+    return _read_hands(detections, labels)[1]
+
+
+def _read_hands(detections: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """The hands as they came, without doubled ones, and whether slot 1 is the left hand."""
     hands = np.array(detections, np.float32)
     if hands.ndim != 4 or hands.shape[1:] != (2, 21, 3):
         raise ValueError(f"expected detections (T, 2, 21, 3) with x, y, z, received {hands.shape}")
@@ -66,9 +78,7 @@ def track_hands(detections: np.ndarray, labels: np.ndarray | None = None) -> np.
     found[:, 1] &= ~(apart < _DUPLICATE)
     hands[~found] = np.nan
     known = np.full(found.shape, np.nan) if labels is None else np.asarray(labels, np.float64)
-    swap = _best_readings(np.nan_to_num(hands), found, known)
-    hands[swap] = hands[swap][:, ::-1]
-    return hands
+    return hands, _best_readings(np.nan_to_num(hands), found, known)
 
 
 def count_jumps(hands: np.ndarray, distance: float = 0.15) -> int:

@@ -16,6 +16,7 @@ from modeling_sigma.io.detections import (
     clip_of,
 )
 from modeling_sigma.io.person_tracking import Track, follow_people
+from modeling_sigma.io.sorted_hands import with_sorted_hands
 from modeling_sigma.model.pose_clip import PoseClip
 
 
@@ -70,7 +71,8 @@ class Recording:
             people = self.people()
             check_person_exists(person, len(people))
             picks = people[person].places
-        return clip_of(self.frames, picks, self.layout, **self.facts())
+        clip = clip_of(self.frames, picks, self.layout, **self.facts())
+        return with_sorted_hands(clip) if self.layout == "hands_42" else clip
 
     def facts(self) -> dict[str, Any]:
         """What the file states about the clip besides its points, as arguments of `PoseClip`."""

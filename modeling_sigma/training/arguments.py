@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from modeling_sigma.io.shipped_files import model_folder
 from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS
 
 
@@ -41,7 +42,7 @@ class ModelArguments:
         "T5 or mT5 to build a new Sigma around: a folder, or a name on the Hub; not used with `model`"
     )
     model_config: dict | str | None = described(
-        "fields of SigmaConfig, as JSON on the command line; with `model` they change its configuration"
+        "fields of SigmaConfig, on the command line as '{a: 1, b: 2}'; with `model` they change its configuration"
     )
     tokenizer: str | None = described(
         "tokenizer of a new model: `words` (one token per word of the training texts), `unigram` (trained on them), a "
@@ -57,6 +58,7 @@ class ModelArguments:
     )
 
     def __post_init__(self) -> None:
+        self.model = None if self.model is None else model_folder(self.model)
         self.model_config = as_mapping("model_config", self.model_config)
         self.feature_extractor = as_mapping("feature_extractor", self.feature_extractor)
 
@@ -164,21 +166,27 @@ class ClipTrainingFields:
 
 
 def as_mapping(name: str, value: dict[str, Any] | str | None) -> dict[str, Any]:
-    """A field that is a mapping in YAML, and JSON on the command line.
+    """A field that is a mapping: as YAML, of which JSON is a part, in a file or on the command line.
 
     Raises:
         ValueError: for anything else.
     """
+    found: Any = value
     if isinstance(value, str):
+        import yaml
+
         from modeling_sigma.io.json_text import parsed_json
 
-        try:
-            value = parsed_json(value)
-        except ValueError as error:
-            raise ValueError(f"expected {name} as JSON, for example '{{\"a\": 1}}', received {value!r}") from error
-    if value is not None and not isinstance(value, dict):
-        raise ValueError(f"expected {name} as a mapping, received {value!r}")
-    return dict(value or {})
+        found = None
+        for parse in (parsed_json, yaml.safe_load) if len(value) <= _MAX_CONFIG else ():  # JSON first: it knows 1e-3
+            try:
+                found = parse(value)
+                break
+            except (yaml.YAMLError, RecursionError, ValueError):
+                pass
+    if value is not None and not isinstance(found, dict):
+        raise ValueError(f"expected {name} as names and values, for example '{{a: 1, b: 2}}', received {value!r}")
+    return dict(found or {})
 
 
 def parse_arguments(classes: Sequence[type], argv: Sequence[str] | None = None, **kwargs: Any) -> tuple[Any, ...]:

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoConfig
 
+from modeling_sigma.inference.model_config import load_model_config
 from modeling_sigma.jobs.atomic_files import write_text
 from modeling_sigma.metrics.recognition import word_error_rates
 from modeling_sigma.metrics.retrieval import retrieval_scores
@@ -399,8 +399,7 @@ def choose_task(name: str, head: str = "auto", model: str | None = None, **optio
 def kind_of(model: str) -> ModelKind | None:
     """The kind of model that a checkpoint holds; None if its configuration names an unknown class or none."""
     register_sigma()
-    config = AutoConfig.from_pretrained(model, trust_remote_code=False)
-    return MODEL_KINDS.get(str((config.architectures or [""])[0]))
+    return MODEL_KINDS.get(str((load_model_config(model).architectures or [""])[0]))
 
 
 def text_rows(rows: Any) -> Any:

@@ -111,7 +111,7 @@ def adapt(options: AdaptOptions) -> dict[str, Any]:
 
     Raises:
         ValueError, OSError: for data or a model that cannot be used.
-        RunStopped: if the system asked the process to end (SIGTERM).
+        RunStopped: if the process was asked to end (SIGTERM, Ctrl-C).
     """
     splits, how = load_clips(options)
     task: Any = options.task
@@ -146,7 +146,8 @@ def adapt(options: AdaptOptions) -> dict[str, Any]:
     except RunStopped as error:
         if error.checkpoint is not None:
             shutil.rmtree(error.checkpoint)
-        raise RunStopped("asked to stop (SIGTERM): nothing was written; the same command starts again") from error
+        message = "asked to stop: nothing was written; the same command starts again"
+        raise RunStopped(message, None, error.request) from error
     sizes = read_json(Path(options.out) / "run.json", "the record of a run", dict)["model"]
     return {
         "task": task,

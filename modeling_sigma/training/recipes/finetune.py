@@ -7,7 +7,7 @@ from typing import Any
 
 from modeling_sigma.training.arguments import AdapterArguments, DataArguments, ModelArguments, parse_arguments
 from modeling_sigma.training.data.corpus_splits import load_splits
-from modeling_sigma.training.run.training_run import run_training
+from modeling_sigma.training.run.training_run import check_purpose, run_training
 from modeling_sigma.training.task import choose_task
 from modeling_sigma.training.training_arguments import SigmaTrainingArguments
 
@@ -40,6 +40,7 @@ def finetune(
     Raises:
         ValueError, OSError: for arguments, data or a checkpoint that cannot be used.
     """
+    check_purpose(model_args, args)
     if adapter_args is not None and adapter_args.adapter != "none" and model_args.model is None:
         raise ValueError("expected --model, the trained Sigma that the adapter changes")
     task = choose_task(

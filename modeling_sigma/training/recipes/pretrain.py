@@ -7,7 +7,7 @@ from typing import Any
 
 from modeling_sigma.training.arguments import DataArguments, ModelArguments, parse_arguments
 from modeling_sigma.training.data.corpus_splits import load_splits
-from modeling_sigma.training.run.training_run import run_training
+from modeling_sigma.training.run.training_run import check_purpose, run_training
 from modeling_sigma.training.task import choose_task
 from modeling_sigma.training.training_arguments import SigmaTrainingArguments
 
@@ -26,5 +26,6 @@ def pretrain(model_args: ModelArguments, data_args: DataArguments, args: SigmaTr
     Raises:
         ValueError, OSError: for arguments, data or a checkpoint that cannot be used.
     """
+    check_purpose(model_args, args)
     task = choose_task("pretrain", language=data_args.language)
     return run_training(task, load_splits(data_args), model_args, data_args, args)

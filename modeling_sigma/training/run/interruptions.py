@@ -19,14 +19,18 @@ from transformers import TrainerCallback
 logger = logging.getLogger(__name__)
 
 
+# How a run is asked to stop, in words: by the system, or by the person in front of it.
+_REQUESTS = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C"}
+
+
 class RunStopped(ValueError):
-    """A run was asked to stop. What it has learnt is in `checkpoint`."""
+    """A run was asked to stop, by `request`. What it has learnt is in `checkpoint`."""
 
-    exit_code = 128 + signal.SIGTERM
-
-    def __init__(self, message: str, checkpoint: Path | None = None) -> None:
+    def __init__(self, message: str, checkpoint: Path | None, request: signal.Signals) -> None:
         super().__init__(message)
         self.checkpoint = checkpoint
+        self.request = request
+        self.exit_code = 128 + request
 
 
 class EvaluationCut(Exception):
@@ -34,7 +38,8 @@ class EvaluationCut(Exception):
 
 
 class StopOnRequest(TrainerCallback):
-    """Ends training after the step under way, with a checkpoint, when the system asks the process to end (SIGTERM).
+    """Ends training after the step under way, with a checkpoint, when the system asks the process to end (SIGTERM) or
+    somebody presses Ctrl-C; pressed twice, it interrupts at once.
 
     Clusters ask half a minute or so before they kill: an evaluation under way is cut short.
     """
@@ -42,21 +47,26 @@ class StopOnRequest(TrainerCallback):
     def __init__(self) -> None:
         self.is_asked = False
         self.has_stopped = False
+        self.request = signal.SIGTERM  # of the other processes, which only vote, where this one was not asked itself
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Within this context the signal is taken as a request. Only the main thread can listen."""
+        """Within this context the signals are taken as a request. Only the main thread can listen."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        earlier = signal.signal(signal.SIGTERM, self._ask)
+        earlier = {number: signal.signal(number, self._ask) for number in _REQUESTS}
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, earlier)
+            for number, handler in earlier.items():
+                signal.signal(number, handler)
 
     def _ask(self, number: int, frame: Any) -> None:
-        self.is_asked = True
+        self.is_asked, self.request = True, signal.Signals(number)
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            logger.warning("stopping after this step; Ctrl-C again stops at once")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self._is_any_asked(args):
@@ -77,11 +87,12 @@ class StopOnRequest(TrainerCallback):
         return bool(votes.item())
 
 
-def stopped(step: int, checkpoint: Path | None) -> RunStopped:
+def stopped(step: int, checkpoint: Path | None, request: signal.Signals) -> RunStopped:
     """The error that ends a run which was asked to stop after `step`."""
     kept = "there is no checkpoint" if checkpoint is None else f"{checkpoint} has everything up to there"
-    message = f"asked to stop (SIGTERM) after step {step}: {kept}; go on with: {command_to_resume(sys.argv)}"
-    return RunStopped(message, checkpoint)
+    how, command = _REQUESTS[request], command_to_resume(sys.argv)
+    message = f"asked to stop ({how}) after step {step}: {kept}; go on with: {command}"
+    return RunStopped(message, checkpoint, request)
 
 
 def is_lost_peer(error: RuntimeError) -> bool:

@@ -20,6 +20,7 @@ from modeling_sigma.jobs.atomic_folders import staged_files
 from modeling_sigma.training.adapters.lora import add_adapter
 from modeling_sigma.training.arguments import AdapterArguments, DataArguments, ModelArguments
 from modeling_sigma.training.data.corpus_splits import fingerprint
+from modeling_sigma.training.data.streamed_clips import StreamedCorpus
 from modeling_sigma.training.model_building import build_model
 from modeling_sigma.training.run.calibrated_bundle import calibrate_trained
 from modeling_sigma.training.run.callbacks import RunRecorder
@@ -41,6 +42,19 @@ logger = logging.getLogger(__name__)
 
 # Seconds to wait for the folder: workers of a run that was killed hold its lock until they see that it is gone.
 _PATIENCE = 15.0
+
+
+def check_purpose(model_args: ModelArguments, args: SigmaTrainingArguments) -> None:
+    """Refuses a run that would build a corpus to score a random model, or to do nothing at all.
+
+    Raises:
+        ValueError: if nothing is to be trained, and nothing trained is to be scored.
+    """
+    if not args.do_train and (model_args.model is None or not (args.do_eval or args.do_predict)):
+        raise ValueError(
+            "expected something to train, or a trained model to score, received neither: add --do_train true, or take "
+            "a --recipe; --model with --do_predict true scores a model alone"
+        )
 
 
 def run_training(
@@ -69,7 +83,7 @@ def run_training(
     Raises:
         ValueError, OSError: for arguments or a checkpoint that cannot be used, a split without clips, or an output
             folder that holds another run's checkpoints or is being written by another run.
-        RunStopped: if the system asked the process to end (SIGTERM); a checkpoint has what was learnt.
+        RunStopped: if the process was asked to end (SIGTERM, Ctrl-C); a checkpoint has what was learnt.
     """
     if isinstance(splits["train"], StreamedCorpus) and args.do_train and args.max_steps <= 0:
         raise ValueError("expected max_steps with streaming, received none: nobody knows how long an epoch is")
@@ -197,7 +211,7 @@ def _train(trainer: Any, stop: StopOnRequest, checkpoint: Path | None) -> dict[s
             raise
         raise peer_lost(trainer.state.global_step, last_complete_checkpoint(folder)) from error
     if stop.has_stopped:
-        raise stopped(trainer.state.global_step, last_complete_checkpoint(folder))
+        raise stopped(trainer.state.global_step, last_complete_checkpoint(folder), stop.request)
     metrics: dict[str, float] = result.metrics
     return metrics
 
