@@ -18,19 +18,42 @@ from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.viz.skeleton_animation import DEFAULT_FPS, Caption, save_animation
 
 
+def headline(what: str, why: str) -> str:
+    """The answer in words, and what to think of it. Both are HTML."""
+    return f'<p class="sentence">{what}</p>' + (f'<p class="why">{why}</p>' if why else "")
+
+
 def sentence(text: str) -> str:
     """A text that was written."""
-    return f'<p class="sentence">{escape(text)}</p>'
+    return headline(escape(text), "")
 
 
-def ranking(title: str, found: Sequence[dict[str, Any]], is_share: bool = True) -> str:
-    """Labels, best first, each with a bar and its score: a share of 1, or a cosine."""
+def ranking(title: str, found: Sequence[dict[str, Any]], unit: str | None) -> str:
+    """Labels, best first: with bars and calibrated shares of 1 ("share"), with cosines ("cosine"), or their order."""
+    form = {"share": ".0%", "cosine": ".2f"}
     rows = (
-        f'<tr><th scope="row">{escape(one["label"])}</th>{_bar(0, one["score"])}'
-        f"<td>{one['score']:{'.0%' if is_share else '.2f'}}</td></tr>"
+        f'<tr><th scope="row">{escape(one["label"])}</th>'
+        + ("" if unit is None else f"{_bar(0, one['score'])}<td>{one['score']:{form[unit]}}</td>")
+        + "</tr>"
         for one in found
     )
     return f"<table><caption>{escape(title)}</caption>{''.join(rows)}</table>"
+
+
+def word_list(title: str, words: Sequence[str], promise: str) -> str:
+    """A prediction set, with what it promises."""
+    return f"<h3>{escape(title)}</h3><p>{escape(', '.join(words))}</p><p class='why'>{escape(promise)}</p>"
+
+
+def notes(title: str, messages: Sequence[str]) -> str:
+    """Warnings that arose while a clip was read, each once."""
+    items = "".join(f"<li>{escape(message[:1].upper() + message[1:])}.</li>" for message in dict.fromkeys(messages))
+    return f'<div class="notes" role="note"><strong>{escape(title)}</strong><ul>{items}</ul></div>' if items else ""
+
+
+def alert(message: str) -> str:
+    """Something that went wrong."""
+    return f'<div class="alert" role="alert">{escape(message)}</div>'
 
 
 def gloss_table(spans: Sequence[dict[str, Any]], clip: PoseClip) -> str:
