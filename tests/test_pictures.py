@@ -280,8 +280,8 @@ def test_a_training_that_broke_shows_where() -> None:
 def test_smoothing_and_labels() -> None:
     points = np.stack([np.arange(300.0), np.tile([0.0, 2.0], 150)], axis=1)
     assert np.abs(_smooth(points)[20:-20, 1] - 1).max() < 0.2
-    assert _spread([100, 100, 100]) == [100, 118, 136]
-    low = _spread([220, 225, 228])
+    assert _spread([100, 100, 100], 230) == [100, 118, 136]
+    low = _spread([220, 225, 228], 230)
     assert max(low) <= 224 and min(np.diff(low)) >= 18 - 1e-9
 
 

@@ -122,7 +122,8 @@ def build_page(
             [*answers, visit],
             js=ASK_PAGE,
             concurrency_limit=MAX_WAITING,  # threads that wait for a worker
-            api_visibility="private",
+            api_name="read",
+            api_visibility="undocumented",  # programs use the tools
         )
         own.connect(file, model, visit)
         add_tools(reader)

@@ -58,13 +58,18 @@ def alert(message: str) -> str:
 
 def gloss_table(spans: Sequence[dict[str, Any]], clip: PoseClip) -> str:
     """Glosses, each with a bar on the clip's time line and its times."""
-    fps = clip.fps or DEFAULT_FPS  # the moving skeleton's
     rows = (
         f'<tr><th scope="row">{escape(one["gloss"])}</th>{_bar(one["start"] / len(clip), one["end"] / len(clip))}'
-        f"<td>{one['start'] / fps:.2f} to {one['end'] / fps:.2f} s</td></tr>"
+        f"<td>{_times(one, clip.fps)}</td></tr>"
         for one in spans
     )
     return f"<table><caption>Signs, and when the model saw them</caption>{''.join(rows)}</table>"
+
+
+def _times(span: dict[str, Any], fps: float | None) -> str:
+    if fps is None:  # no seconds are invented
+        return f"frames {span['start'] + 1} to {span['end']}"
+    return f"{span['start'] / fps:.2f} to {span['end'] / fps:.2f} s"
 
 
 def gloss_captions(spans: Sequence[dict[str, Any]], clip: PoseClip) -> list[Caption]:
@@ -77,16 +82,13 @@ def gloss_captions(spans: Sequence[dict[str, Any]], clip: PoseClip) -> list[Capt
 def moving_skeleton(clip: PoseClip, captions: str | list[Caption], dark: bool) -> str:
     """The clip as GIF, with what was read as its captions, in the picture and for those who hear the page."""
     said = captions if isinstance(captions, str) else " ".join(text for text, _, _ in captions)
-    drawn = _thinned(clip)
+    step = -(-len(clip) // MAX_DRAWN)  # so few frames that the picture stays small, at the same speed
+    drawn = replace(clip.frames(slice(None, None, step)), fps=None if clip.fps is None else clip.fps / step)
+    if clip.fps is None and not isinstance(captions, str):
+        captions = [(text, start / step, stop / step) for text, start, stop in captions]
     with tempfile.TemporaryDirectory() as folder:
         path = save_animation(Path(folder) / "clip.gif", drawn, height=300, captions=captions, dark=dark)
         return image_tag(path.read_bytes(), "gif", f"Moving skeleton of {len(clip)} frames, read as: {said}")
-
-
-def _thinned(clip: PoseClip) -> PoseClip:
-    """The clip with so few frames that its picture stays small, at the same speed."""
-    step = -(-len(clip) // MAX_DRAWN)
-    return replace(clip.frames(slice(None, None, step)), fps=(clip.fps or DEFAULT_FPS) / step)
 
 
 def figure(image: Image.Image, caption: str) -> str:
