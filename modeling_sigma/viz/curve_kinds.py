@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 EVALUATION = "eval_"
@@ -11,7 +11,8 @@ EVALUATION = "eval_"
 _KINDS = (
     ("Loss", r"(train_)?loss"),
     ("Terms of the loss", r".*loss.*"),
-    ("Rank of the right one", r".*rank"),
+    ("Clip to text, rank of the right one", r"pose_to_text_.*rank"),
+    ("Text to clip, rank of the right one", r"text_to_pose_.*rank"),
     ("Clip to text, found among so many (%)", r"pose_to_text_r\d+"),
     ("Text to clip, found among so many (%)", r"text_to_pose_r\d+"),
     ("Right answers (%)", r"top\d+.*|.*_accuracy_percent|surest_.*"),
@@ -48,9 +49,11 @@ def panels_of(names: Iterable[str], most: int) -> list[tuple[str, list[str]]]:
     return [panel for panel in panels if panel[1]]
 
 
-def short_name(name: str, title: str) -> str:
-    """A curve's name where the title has told the rest."""
-    plain = name.removeprefix(EVALUATION)
-    is_told = title.endswith(("evaluation", ")")) and name != plain
-    plain = _COMMON.sub("", plain)
-    return plain if is_told or name == name.removeprefix(EVALUATION) else f"{plain} (evaluation)"
+def short_names(names: Sequence[str], title: str) -> dict[str, str]:
+    """Names of a panel -> what stands at the ends of their lines, without what the title has told."""
+    is_told = title.endswith("evaluation") or all(name.startswith(EVALUATION) for name in names)
+    short = {}
+    for name in names:
+        plain = name.removeprefix(EVALUATION)
+        short[name] = _COMMON.sub("", plain) + ("" if is_told or plain == name else " (evaluation)")
+    return short if len(set(short.values())) == len(short) else {name: name for name in names}

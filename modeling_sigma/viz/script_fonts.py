@@ -29,9 +29,8 @@ def font_of_script(size: int, text: str) -> ImageFont.FreeTypeFont | None:
     wanted = {character for character in text if not character.isspace() and unicodedata.category(character) != "Mn"}
     best, best_missing = None, wanted
     for name in _candidates(wanted):
-        try:
-            font = ImageFont.truetype(name, size)
-        except OSError:  # not installed: try the next
+        font = _installed(name, size)
+        if font is None:
             continue
         missing = _missing(font, wanted)
         if best is None or len(missing) < len(best_missing):
@@ -44,11 +43,18 @@ def font_of_script(size: int, text: str) -> ImageFont.FreeTypeFont | None:
         is_asian = any(script.upper() in _EAST_ASIAN_SCRIPTS for script in scripts)
         package = "fonts-noto-cjk" if is_asian else "fonts-noto-core"
         warnings.warn(
-            f"no font of this machine has {missed[:20]!r} ({', '.join(scripts)}), which become boxes: "
+            f"no font of this machine can draw {missed[:20]!r} ({', '.join(scripts)}), which become boxes: "
             f"install one, such as Noto Sans (on Debian and Ubuntu `apt install {package}`)",
             stacklevel=3,
         )
     return best
+
+
+def _installed(name: str, size: int) -> ImageFont.FreeTypeFont | None:
+    try:
+        return ImageFont.truetype(name, size)
+    except OSError:
+        return None
 
 
 def _candidates(characters: set[str]) -> Iterator[str]:

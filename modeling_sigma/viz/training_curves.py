@@ -14,7 +14,7 @@ from modeling_sigma.io.json_text import parsed_json
 from modeling_sigma.io.reading_budget import reading_budget
 from modeling_sigma.io.reading_errors import naming_file
 from modeling_sigma.io.text_files import read_text
-from modeling_sigma.viz.curve_kinds import panels_of, short_name
+from modeling_sigma.viz.curve_kinds import panels_of, short_names
 from modeling_sigma.viz.picture_style import Color, Theme, draw_title, font_for, nice_ticks, theme_of, tick_text, wrap
 
 
@@ -85,7 +85,7 @@ def draw_training_curves(curves: Curves, *, title: str | None = None, dark: bool
         raise ValueError("expected at least one curve with two finite values, received none: log more often")
     theme = theme_of(dark)
     panels = [
-        (panel, {short_name(name, panel): shown[name] for name in names})
+        (panel, {short: shown[name] for name, short in short_names(names, panel).items()})
         for panel, names in panels_of(shown, len(theme.series))
     ]
     num_columns = 1 if len(panels) <= 2 else 2
@@ -103,8 +103,8 @@ def draw_training_curves(curves: Curves, *, title: str | None = None, dark: bool
     for number, (panel, members) in enumerate(panels):
         left = _BORDER + _LEFT + (number % num_columns) * (column + _COLUMN_GAP)
         corner = (left, top + (number // num_columns) * row + _TITLE)
-        place = (left, corner[1] - 6)
-        ImageDraw.Draw(image).text(place, panel, fill=theme.text, font=font_for(14, panel), anchor="lb")
+        place = (left, corner[1] - 8)
+        ImageDraw.Draw(image).text(place, panel, fill=theme.text, font=font_for(14, panel), anchor="ls")
         _draw_panel(image, members, corner, size, (float(steps.min()), float(steps.max())), theme)
     return image
 
