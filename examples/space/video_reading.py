@@ -7,7 +7,7 @@ import sys
 from importlib.util import find_spec
 
 
-INSTALL = 'pip install "sigma-slu[video]"'
+INSTALL = 'pip install -e ".[video]" in the folder of sigma-slu'
 
 
 def why_no_videos() -> str:

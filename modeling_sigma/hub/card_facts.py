@@ -162,6 +162,8 @@ class CardFacts:
         contact (`str`): Where signers and users can complain.
         license (`str`, *optional*): The license of the weights, a name in `modeling_sigma.hub.licenses.LICENSES`.
         base_model (`str`, *optional*): The name of the base model on the Hub.
+        robustness (`dict[str, str]`, *optional*): What may happen to a clip -> what that does to the score.
+        robustness_note (`str`, *optional*): On which clips, by which command, and what counts as a difference.
     """
 
     name: str
@@ -175,6 +177,8 @@ class CardFacts:
     contact: str
     license: str | None = None
     base_model: str | None = None
+    robustness: dict[str, str] = field(default_factory=dict)
+    robustness_note: str | None = None
 
     def __post_init__(self) -> None:
         unknown = [task for task in self.tasks if task not in TASKS]
