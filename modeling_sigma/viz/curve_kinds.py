@@ -30,7 +30,8 @@ def panels_of(names: Iterable[str], most: int) -> list[tuple[str, list[str]]]:
     Terms of the loss that are many get a panel for training and one for evaluation; what is still too much for one
     panel goes on in the next.
     """
-    by_kind: dict[str, list[str]] = {title: [] for title, _ in _KINDS} | {_OTHER: []}
+    titles = [*(title for title, _ in _KINDS), _OTHER]
+    by_kind: dict[str, list[str]] = {title: [] for title in titles}
     for name in names:
         plain = name.removeprefix(EVALUATION)
         title = next((title for title, pattern in _KINDS if re.fullmatch(pattern, plain)), _OTHER)
