@@ -17,7 +17,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @contextmanager
-def space_server(models: Mapping[str, Path], log: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def space_server(
+    models: Mapping[str, Path], log: Path, **variables: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Its address and process; what it prints goes to `log`, and what it writes beside it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -28,6 +30,8 @@ def space_server(models: Mapping[str, Path], log: Path) -> Iterator[tuple[str, s
         "TMPDIR": str(log.parent),
         "GRADIO_SERVER_PORT": str(port),
         "GRADIO_ANALYTICS_ENABLED": "False",
+        "SIGMA_VIDEOS": "0",  # nothing is downloaded
+        **variables,
         "SIGMA_MODELS": ",".join(f"{name}={path}" for name, path in models.items()),
     }
     command = [sys.executable, str(ROOT / "examples" / "space" / "app.py")]
@@ -35,7 +39,7 @@ def space_server(models: Mapping[str, Path], log: Path) -> Iterator[tuple[str, s
         server = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT)
     address = f"http://127.0.0.1:{port}/"
     try:
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + 600
         while True:
             try:
                 urllib.request.urlopen(address, timeout=5)

@@ -182,6 +182,14 @@ def test_a_calibrated_model_says_how_sure_it_is(facts: CardFacts, tmp_path: Path
     assert confidence_pictures_in(None) == confidence_pictures_in(tmp_path / "none") == {}
 
 
+def test_what_disturbs_a_model_is_a_table(facts: CardFacts) -> None:
+    assert "recorded or detected otherwise" not in str(build_card(facts, []))
+    changes = {"mirrored signer": "no difference", "1 % of the joints anywhere": "13 points less"}
+    text = str(build_card(replace(facts, robustness=changes, robustness_note="On 99 clips."), []))
+    rows = "| mirrored signer | no difference |\n| 1 % of the joints anywhere | 13 points less |\n"
+    assert f"|---|---|\n{rows}\nOn 99 clips.\n\n" in text
+
+
 def test_licenses_are_inherited(facts: CardFacts) -> None:
     config = {"weights_license": "cc-by-nc-4.0"}
     card = build_card(replace(facts, license=None), config=config)

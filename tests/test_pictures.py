@@ -2,22 +2,25 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFont
 
 from datasets_scripts.synthetic import SyntheticSigns
 from modeling_sigma import SigmaForPreTraining, SigmaForSequenceClassification, SigmaModel, save_bundle
 from modeling_sigma.cli.main import main
 from modeling_sigma.io import save_clip
 from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.viz import script_fonts
 from modeling_sigma.viz.alignment_map import _apart, draw_alignment_map
 from modeling_sigma.viz.attention_map import draw_attention_map
 from modeling_sigma.viz.confusion_matrix import count_confusions, draw_confusion_matrix
+from modeling_sigma.viz.curve_kinds import panels_of, short_names
 from modeling_sigma.viz.model_maps import alignment_of, attention_of
 from modeling_sigma.viz.picture_style import (
     DARK,
@@ -270,6 +273,32 @@ def test_losses_and_scores_have_panels_of_their_own() -> None:
     assert _count(one, LIGHT.series[0], 8) > 100 and _count(one, LIGHT.series[1], 8) > 100
 
 
+def test_curves_share_a_panel_only_with_their_kind() -> None:
+    retrieval = [
+        f"eval_{way}_{name}" for way in ("pose_to_text", "text_to_pose") for name in ("r1", "r10", "mean_rank")
+    ]
+    terms = [f"{prefix}{name}_loss" for prefix in ("", "eval_") for name in ("lm", "matching", "local", "global")]
+    names = ["loss", "eval_loss", "eval_top1_per_class", "matching_accuracy", *terms, *retrieval]
+    panels = dict(panels_of(names, len(LIGHT.series)))
+    assert sorted(name for members in panels.values() for name in members) == sorted(names), "each once"
+    assert panels["Loss"] == ["loss", "eval_loss"] and panels["Shares, from 0 to 1"] == ["matching_accuracy"]
+    assert panels["Terms of the loss, training"] == terms[:4] and panels["Terms of the loss, evaluation"] == terms[4:]
+    assert panels["Clip to text, rank of the right one"] == ["eval_pose_to_text_mean_rank"]
+    assert all(len(members) <= len(LIGHT.series) for members in panels.values()), "no colour twice"
+    assert [len(members) for _, members in panels_of([f"x{number}" for number in range(14)], 6)] == [6, 6, 2]
+    assert short_names(["loss", "eval_loss"], "Loss") == {"loss": "loss", "eval_loss": "loss (evaluation)"}
+    assert short_names(["eval_pose_to_text_r1"], "Clip to text")["eval_pose_to_text_r1"] == "r1"
+    both = ["eval_pose_to_text_r1", "eval_text_to_pose_r1"]
+    assert short_names(both, "Other numbers") == {name: name for name in both}, "no curve is lost"
+
+
+def test_no_label_of_a_curve_is_cut_off() -> None:
+    long = "eval_a_very_long_name_of_a_score_that_somebody_logged_once"
+    image = draw_training_curves({long: [(0, 1.0), (10, 2.0)]})
+    edge = _pixels(image)[:, -6:]
+    assert (edge == LIGHT.background).all() and image.width > 560 + 66 + 300
+
+
 def test_a_training_that_broke_shows_where() -> None:
     points = [(step, 1.0 if step < 20 else float("nan")) for step in range(40)]
     image = draw_training_curves({"loss": points})
@@ -277,11 +306,35 @@ def test_a_training_that_broke_shows_where() -> None:
     assert len(crosses) > 30 and crosses[:, 1].min() > 66 + 0.45 * 560
 
 
+def test_no_seconds_are_invented(clip: PoseClip) -> None:
+    """A clip without a frame rate shows its frames: the same picture at whatever rate it is drawn."""
+    with_rate, without = (
+        [_pixels(frame) for frame in skeleton_frames(replace(clip, fps=fps), height=80)] for fps in (25.0, None)
+    )
+    assert (with_rate[0] != without[0]).any() and with_rate[0].shape == without[0].shape
+
+
+def test_a_script_without_a_font_is_told_once_and_one_with_a_font_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    script_fonts.font_of_script.cache_clear()
+    monkeypatch.setattr(script_fonts, "_installed", lambda name, size: None)
+    with pytest.warns(UserWarning, match=r"can draw .* \(Bengali\), which become boxes: .*fonts-noto-core"):
+        assert font_for(14, "আমি") is not None
+    script_fonts.font_of_script.cache_clear()
+    with pytest.warns(UserWarning, match="fonts-noto-cjk"):
+        font_for(14, "天气")
+    ours = ImageFont.load_default(14)  # a stand-in for an installed font, which has Latin letters alone
+    monkeypatch.setattr(script_fonts, "_installed", lambda name, size: ours)
+    script_fonts.font_of_script.cache_clear()
+    with pytest.warns(UserWarning, match="'天'"):
+        assert font_for(14, "天a") is ours
+    script_fonts.font_of_script.cache_clear()
+
+
 def test_smoothing_and_labels() -> None:
     points = np.stack([np.arange(300.0), np.tile([0.0, 2.0], 150)], axis=1)
     assert np.abs(_smooth(points)[20:-20, 1] - 1).max() < 0.2
-    assert _spread([100, 100, 100]) == [100, 118, 136]
-    low = _spread([220, 225, 228])
+    assert _spread([100, 100, 100], 230) == [100, 118, 136]
+    low = _spread([220, 225, 228], 230)
     assert max(low) <= 224 and min(np.diff(low)) >= 18 - 1e-9
 
 

@@ -22,6 +22,7 @@ from modeling_sigma import (
     save_bundle,
 )
 from modeling_sigma.io import load_clip, save_clip
+from modeling_sigma.model.calibration_sigma import Calibration
 from tests.factories import random_clip, tiny_model, tiny_processor
 from tests.space_server import space_server
 
@@ -29,7 +30,7 @@ from tests.space_server import space_server
 pytestmark = pytest.mark.slow
 
 LABELS = {0: "hello", 1: "rain", 2: "snow"}
-MODELS = ("writer", "labels", "named", "glosses", "both", "compares", "newer")
+MODELS = ("writer", "labels", "calibrated", "named", "glosses", "both", "compares", "newer")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 
@@ -42,6 +43,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_bundle(model, tiny_processor(), path / "writer")
     head = tiny_model(SigmaForSequenceClassification, use_prompt=False, num_labels=3, id2label=LABELS)
     save_bundle(head, SigmaFeatureExtractor(), path / "labels")
+    (path / "writer" / "examples").mkdir()
+    save_clip(path / "writer" / "examples" / "sentence 1.npz", random_clip(12))
     named = tiny_model(seed=2, id2label=LABELS)
     save_bundle(named, tiny_processor(), path / "named")
     glosses = tiny_model(SigmaForCTC, use_prompt=False, seed=1, id2label={0: "<blank>", 1: "RAIN", 2: "SNOW"})
@@ -50,6 +53,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_bundle(both, tiny_processor(), path / "both")
     save_bundle(tiny_model(SigmaModel), tiny_processor(), path / "compares")
     save_bundle(head, SigmaFeatureExtractor(), path / "newer")
+    head.config.calibration = Calibration(1.0, -100.0, 0.0, 0.05, [0.5, 0.9], [0.4, 0.01], "clips", 50).as_dict()
+    save_bundle(head, SigmaFeatureExtractor(), path / "calibrated")
     config = json.loads((path / "newer" / "config.json").read_text())
     (path / "newer" / "config.json").write_text(json.dumps({**config, "sigma_slu_version": "99.0"}))
     save_clip(path / "clip.npz", random_clip(12))
@@ -110,12 +115,10 @@ def _choose(browser: Any, page: Callable[[str], Any], model: str) -> None:
 
 
 def _rows(browser: Any) -> list[tuple[str, str]]:
-    """First and last cell of each row of the result."""
+    """First and last cell of each row of the result; the last one is empty where no score is shown."""
     rows = browser.find_elements("css selector", "#result tr")
-    return [
-        (row.find_element("css selector", "th").text, row.find_element("css selector", "td:last-child").text)
-        for row in rows
-    ]
+    cells = [row.find_elements("css selector", "th, td") for row in rows]
+    return [(row[0].text, row[-1].text if len(row) > 1 else "") for row in cells]
 
 
 def _picture(image: Any) -> Image.Image:
@@ -137,7 +140,53 @@ def test_upload_read_result(browser: Any, page: Callable[[str], Any], folder: Pa
     assert page("#map img").get_attribute("alt").startswith("Where the model looked while it wrote each word")
     assert page("#map figcaption").text == page("#map img").get_attribute("alt")
     assert _picture(page("#map img")).convert("RGB").getpixel((0, 0)) == (255, 255, 255)
-    assert page("#message [role=status]").text == "Done."
+    assert browser.find_element("css selector", "#message").text == ""
+
+
+def test_a_visitor_sees_what_it_does_before_anything_is_read(browser: Any, page: Callable[[str], Any]) -> None:
+    assert page("#head h1").text == "What does this signing say?" and "Sigma" in browser.title
+    assert "Your answer appears here" in page("#result .empty").text
+    assert "About this model: writer" in page("#about").text
+    assert "switched off" in page("#no-videos").text, "rather than an error after an upload"
+    for width in (390, 1300):
+        browser.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": width < 500},
+        )
+        time.sleep(0.5)
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_only_the_controls_that_act_on_the_model(browser: Any, page: Callable[[str], Any]) -> None:
+    def shown(selector: str) -> bool:
+        return any(one.is_displayed() for one in browser.find_elements("css selector", selector))
+
+    assert shown("#texts") and shown("input[aria-label='Language to write']") and not shown("#listed")
+    _choose(browser, page, "calibrated")
+    page("#listed")
+    assert not shown("#texts") and not shown("input[aria-label='Language to write']")
+    assert page("#head h1").text == "Which sign is this?"
+
+
+def test_a_sign_is_taught_found_and_removed(browser: Any, page: Callable[[str], Any], folder: Path) -> None:
+    _upload(browser, page, folder / "clip.npz")
+    page("#label textarea, #label input").send_keys("my house")
+    page("#teach").click()
+    _until(lambda: "Taught “my house”." in page("#taught").text)
+    page("#read").click()
+    assert "my house" in page("#signs table").text
+    assert page("#download").text == "Download your signs"
+    page("#forget").click()
+    _until(lambda: "nothing of it is left" in page("#taught").text)
+    assert not [one for one in browser.find_elements("css selector", "#forget") if one.is_displayed()]
+
+
+def _until(is_true: Callable[[], bool], seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def test_nothing_comes_from_elsewhere(browser: Any, page: Callable[[str], Any], url: str) -> None:
@@ -147,7 +196,7 @@ def test_nothing_comes_from_elsewhere(browser: Any, page: Callable[[str], Any], 
 
 def test_a_bad_file_and_no_file_are_told(browser: Any, page: Callable[[str], Any], folder: Path) -> None:
     page("#read").click()
-    assert "No file yet: drop a skeleton file" in page("#message [role=alert]").text
+    assert "There is nothing to read yet" in page("#message [role=alert]").text
     _upload(browser, page, folder / "broken.npz")
     page("#read").click()
     deadline = time.monotonic() + 60
@@ -190,20 +239,26 @@ def test_a_dark_page_has_dark_pictures(browser: Any, page: Callable[[str], Any],
     assert max(_picture(page("#map img")).convert("RGB").getpixel((0, 0))) < 40
 
 
-@pytest.mark.parametrize("model", ["labels", "named"])
-def test_labels_have_scores(model: str, browser: Any, page: Callable[[str], Any], folder: Path) -> None:
-    """A label head, and a model that writes whose configuration names labels."""
+@pytest.mark.parametrize("model", ["labels", "named", "calibrated"])
+def test_labels_have_scores_only_if_calibrated(
+    model: str, browser: Any, page: Callable[[str], Any], folder: Path
+) -> None:
+    """A label head without and with calibration, and a model that writes whose configuration names labels."""
     _upload(browser, page, folder / "clip.npz")
     _choose(browser, page, model)
     page("#read").click()
-    image = page("#skeleton img")
+    page("#skeleton img")
     rows = _rows(browser)
     assert {label for label, _ in rows} == set(LABELS.values())
-    shares = [int(share.removesuffix("%")) for _, share in rows]
-    assert shares == sorted(shares, reverse=True) and 98 <= sum(shares) <= 102
-    assert image.get_attribute("alt").endswith(f"read as: {rows[0][0]}")
-    bars = browser.find_elements("css selector", "#result .track div")
-    assert bars[0].size["width"] >= bars[-1].size["width"]
+    if model == "calibrated":
+        shares = [int(share.removesuffix("%")) for _, share in rows]
+        assert shares == sorted(shares, reverse=True) and 98 <= sum(shares) <= 102
+        bars = browser.find_elements("css selector", "#result .track div")
+        assert bars[0].size["width"] >= bars[-1].size["width"]
+        assert "in 10 answers like this one are right" in page("#result").text
+    else:
+        assert "%" not in page("#result").text and f"first guess: {rows[0][0]}" in page("#result .sentence").text
+        assert page("#skeleton img").get_attribute("alt").endswith(f"read as: {rows[0][0]}")
     assert not browser.find_elements("css selector", "#map img")
 
 
@@ -249,7 +304,6 @@ def test_words_are_aligned_with_frames(browser: Any, page: Callable[[str], Any],
     ("model", "texts", "message"),
     [
         ("compares", "", "This model compares clips with texts: write one or more"),
-        ("labels", "hello", "This model has signs of its own to choose from: leave the texts empty"),
         ("newer", "", "was written by sigma-slu 99.0, and this is"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 
+DELETE_EVERY, DELETE_AFTER = 600, 3600  # seconds: of uploads and of what visitors teach
 MAX_FILE_SIZE = "50mb"
 MAX_DRAWN = 600  # frames: a long clip moves in larger steps
 # Of reading one file, drawing included. Poses are estimated in videos first.

@@ -18,30 +18,58 @@ from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.viz.skeleton_animation import DEFAULT_FPS, Caption, save_animation
 
 
+def headline(what: str, why: str) -> str:
+    """The answer in words, and what to think of it. Both are HTML."""
+    return f'<p class="sentence">{what}</p>' + (f'<p class="why">{why}</p>' if why else "")
+
+
 def sentence(text: str) -> str:
     """A text that was written."""
-    return f'<p class="sentence">{escape(text)}</p>'
+    return headline(escape(text), "")
 
 
-def ranking(title: str, found: Sequence[dict[str, Any]], is_share: bool = True) -> str:
-    """Labels, best first, each with a bar and its score: a share of 1, or a cosine."""
+def ranking(title: str, found: Sequence[dict[str, Any]], unit: str | None) -> str:
+    """Labels, best first: with bars and calibrated shares of 1 ("share"), with cosines ("cosine"), or their order."""
+    form = {"share": ".0%", "cosine": ".2f"}
     rows = (
-        f'<tr><th scope="row">{escape(one["label"])}</th>{_bar(0, one["score"])}'
-        f"<td>{one['score']:{'.0%' if is_share else '.2f'}}</td></tr>"
+        f'<tr><th scope="row">{escape(one["label"])}</th>'
+        + ("" if unit is None else f"{_bar(0, one['score'])}<td>{one['score']:{form[unit]}}</td>")
+        + "</tr>"
         for one in found
     )
     return f"<table><caption>{escape(title)}</caption>{''.join(rows)}</table>"
 
 
+def word_list(title: str, words: Sequence[str], promise: str) -> str:
+    """A prediction set, with what it promises."""
+    return f"<h3>{escape(title)}</h3><p>{escape(', '.join(words))}</p><p class='why'>{escape(promise)}</p>"
+
+
+def notes(title: str, messages: Sequence[str]) -> str:
+    """Warnings that arose while a clip was read, each once."""
+    items = "".join(f"<li>{escape(message[:1].upper() + message[1:])}.</li>" for message in dict.fromkeys(messages))
+    return f'<div class="notes" role="note"><strong>{escape(title)}</strong><ul>{items}</ul></div>' if items else ""
+
+
+def alert(message: str) -> str:
+    """Something that went wrong."""
+    return f'<div class="alert" role="alert">{escape(message)}</div>'
+
+
 def gloss_table(spans: Sequence[dict[str, Any]], clip: PoseClip) -> str:
     """Glosses, each with a bar on the clip's time line and its times."""
-    fps = clip.fps or DEFAULT_FPS  # the moving skeleton's
     rows = (
         f'<tr><th scope="row">{escape(one["gloss"])}</th>{_bar(one["start"] / len(clip), one["end"] / len(clip))}'
-        f"<td>{one['start'] / fps:.2f} to {one['end'] / fps:.2f} s</td></tr>"
+        f"<td>{_times(one, clip.fps)}</td></tr>"
         for one in spans
     )
     return f"<table><caption>Signs, and when the model saw them</caption>{''.join(rows)}</table>"
+
+
+def _times(span: dict[str, Any], fps: float | None) -> str:
+    if fps is None:  # no seconds are invented
+        return f"frames {span['start'] + 1} to {span['end']}"
+    return f"{span['start'] / fps:.2f} to {span['end'] / fps:.2f} s"
 
 
 def gloss_captions(spans: Sequence[dict[str, Any]], clip: PoseClip) -> list[Caption]:
@@ -54,16 +82,13 @@ def gloss_captions(spans: Sequence[dict[str, Any]], clip: PoseClip) -> list[Capt
 def moving_skeleton(clip: PoseClip, captions: str | list[Caption], dark: bool) -> str:
     """The clip as GIF, with what was read as its captions, in the picture and for those who hear the page."""
     said = captions if isinstance(captions, str) else " ".join(text for text, _, _ in captions)
-    drawn = _thinned(clip)
+    step = -(-len(clip) // MAX_DRAWN)  # so few frames that the picture stays small, at the same speed
+    drawn = replace(clip.frames(slice(None, None, step)), fps=None if clip.fps is None else clip.fps / step)
+    if clip.fps is None and not isinstance(captions, str):
+        captions = [(text, start / step, stop / step) for text, start, stop in captions]
     with tempfile.TemporaryDirectory() as folder:
         path = save_animation(Path(folder) / "clip.gif", drawn, height=300, captions=captions, dark=dark)
         return image_tag(path.read_bytes(), "gif", f"Moving skeleton of {len(clip)} frames, read as: {said}")
-
-
-def _thinned(clip: PoseClip) -> PoseClip:
-    """The clip with so few frames that its picture stays small, at the same speed."""
-    step = -(-len(clip) // MAX_DRAWN)
-    return replace(clip.frames(slice(None, None, step)), fps=(clip.fps or DEFAULT_FPS) / step)
 
 
 def figure(image: Image.Image, caption: str) -> str:

@@ -32,9 +32,9 @@ def run(args: argparse.Namespace) -> int:
     from modeling_sigma.hub.bundle import KEY_FILE, WEIGHT_FILES, save_bundle
     from modeling_sigma.jobs.atomic_folders import atomic_folder
     from modeling_sigma.registration import register_sigma
+    from modeling_sigma.training.recipes.demo_progress import DemoProgress
     from modeling_sigma.training.recipes.synthetic_demo import (
         DemoRecipe,
-        PrintedProgress,
         build_demo,
         evaluate_demo,
         train_demo,
@@ -48,14 +48,17 @@ def run(args: argparse.Namespace) -> int:
     steps = {} if args.steps is None else {"steps": args.steps, "isolated_steps": args.steps // 5}
     recipe = DemoRecipe(seed=args.seed, **steps)
     started = time.monotonic()
-    progress = PrintedProgress(sys.stderr)
     language = SyntheticSigns(seed=0)
+    out, said = Path(args.out), sys.stderr if args.json else sys.stdout
+    first = language.sentence(0, split="train", seed=recipe.seed)
+    moving = _save_moving_picture(out, first)
+    print(f'A sentence of the language that it will learn, moving: {moving} ("{first.text}")', file=said, flush=True)
     model, processor = build_demo(language, recipe)
     size = sum(parameter.numel() for parameter in model.parameters())
     about = f"An invented sign language, {size / 1e6:.1f} million parameters, {torch.get_num_threads()} threads, "
     about += f"{recipe.precision}."
-    print(about, file=sys.stderr if args.json else sys.stdout)
-    out = Path(args.out)
+    print(about, file=said, flush=True)
+    progress = DemoProgress(sys.stderr, language, recipe)
     with atomic_folder(out, KEY_FILE, WEIGHT_FILES) as folder:  # locked from the start: the work takes minutes
         train_demo(model, processor, language, recipe, progress)
         results: dict[str, Any] = evaluate_demo(model, processor, language, recipe, progress)
@@ -85,6 +88,14 @@ def _translate_from_disk(folder: Path, samples: list[Any]) -> list[dict[str, str
         {"translation": output["text"], "reference": sample.text, "gloss": " ".join(sample.gloss)}
         for output, sample in zip(outputs, samples, strict=True)
     ]
+
+
+def _save_moving_picture(out: Path, sample: Any) -> Path:
+    """Something to look at while the model learns, beside its folder."""
+    from modeling_sigma.viz.skeleton_animation import save_animation
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    return save_animation(out.with_name(f"{out.name}.gif"), sample.clip, height=240, captions=sample.text)
 
 
 def _save_strip(folder: Path, sample: Any) -> Path:

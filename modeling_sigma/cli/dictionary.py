@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from modeling_sigma.cli.labelled_clips import LabelledClip, add_clip_arguments, labelled_clips, read_clip
+from modeling_sigma.cli.printed_warnings import printed_warnings
 
 
 _EXAMPLES = """
@@ -75,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     from modeling_sigma.cli.quiet_libraries import silence_transformers
 
     silence_transformers()
-    with _printed_warnings():
+    with printed_warnings("dictionary"):
         return int(args.run_action(args))
 
 
@@ -192,15 +190,3 @@ def _tell(args: argparse.Namespace, clip: LabelledClip, error: Exception) -> int
     text = one_line(error)
     print(f"sigma-slu dictionary: error: {text if name in text else f'{name}: {text}'}", file=sys.stderr)
     return 1
-
-
-@contextmanager
-def _printed_warnings() -> Iterator[None]:
-    """Prints each warning once, in a line."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        try:
-            yield
-        finally:
-            for message in dict.fromkeys(str(warning.message) for warning in caught):
-                print(f"sigma-slu dictionary: warning: {message}", file=sys.stderr)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from modeling_sigma.cli.printed_warnings import printed_warnings
 from modeling_sigma.cli.score_table import format_report
 from modeling_sigma.jobs.progress import ProgressBar
 
@@ -146,12 +147,8 @@ def run(args: argparse.Namespace) -> int:
         args.usage_error("--label-groups belongs to --task islr")
     if args.bootstrap < 0:
         raise ValueError(f"expected --bootstrap of at least 0, received {args.bootstrap}: 1000 is usual")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        with ProgressBar("clip" if args.calibrate else "resample") as bar:
-            report = calibrate(args, bar.show) if args.calibrate else evaluate(args, bar.show)
-    for message in dict.fromkeys(str(warning.message) for warning in caught):
-        print(f"sigma-slu evaluate: warning: {message}", file=sys.stderr)
+    with printed_warnings("evaluate"), ProgressBar("clip" if args.calibrate else "resample") as bar:
+        report = calibrate(args, bar.show) if args.calibrate else evaluate(args, bar.show)
     if args.json:
         print(json.dumps(_without_nan(report), indent=2, ensure_ascii=False))
     else:

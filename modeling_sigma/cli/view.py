@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from modeling_sigma.cli.printed_warnings import printed_warnings
 from modeling_sigma.cli.video_options import add_video_options, estimator_for
 from modeling_sigma.jobs.atomic_files import atomic_file
 
@@ -72,6 +73,13 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--align needs --model DIR: a model that was pre-trained on pairs of clips and texts")
     if not args.file.exists():
         raise FileNotFoundError(f"{args.file}: no such file or folder")
+    with printed_warnings("view"):
+        _draw(args, is_still)
+    print(f"Wrote {args.out}.")
+    return 0
+
+
+def _draw(args: argparse.Namespace, is_still: bool) -> None:
     # What saves the picture is made first: whatever cannot be drawn leaves an older picture as it was.
     save: Callable[[Path], object]
     if args.references is not None:
@@ -87,8 +95,6 @@ def run(args: argparse.Namespace) -> int:
         save = _clip_picture(args)
     with atomic_file(args.out) as temporary:
         save(temporary)
-    print(f"Wrote {args.out}.")
-    return 0
 
 
 def _confusions(args: argparse.Namespace) -> Any:

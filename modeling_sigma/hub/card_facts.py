@@ -169,6 +169,8 @@ class CardFacts:
         risk_assessment (`str`, *optional*): Who could be harmed, how, and what was done about it.
         license (`str`, *optional*): The license of the weights, a name in `modeling_sigma.hub.licenses.LICENSES`.
         base_model (`str`, *optional*): The name of the base model on the Hub.
+        robustness (`dict[str, str]`, *optional*): What may happen to a clip -> what that does to the score.
+        robustness_note (`str`, *optional*): On which clips, by which command, and what counts as a difference.
     """
 
     name: str
@@ -185,6 +187,8 @@ class CardFacts:
     risk_assessment: str | None = None
     license: str | None = None
     base_model: str | None = None
+    robustness: dict[str, str] = field(default_factory=dict)
+    robustness_note: str | None = None
 
     def __post_init__(self) -> None:
         unknown = [task for task in self.tasks if task not in TASKS]

@@ -121,13 +121,7 @@ class SignDictionary:
             ValueError: as [`load_pipeline`], or for a model other than the one that made the dictionary.
         """
         if self._pipe is None:
-            pipe = load_pipeline(self.model, FEATURES, self._device)
-            if model_fingerprint(pipe.model) != self.fingerprint:
-                raise ValueError(
-                    f"expected the model that made the dictionary, received one with other weights ({self.model}): "
-                    "name the model that made it, or make the dictionary again from the clips"
-                )
-            self._pipe = pipe
+            self._pipe = self._checked_model(load_pipeline(self.model, FEATURES, self._device))
         return self._pipe
 
     def add(
@@ -355,7 +349,7 @@ class SignDictionary:
     def from_pretrained(
         cls,
         name_or_path: str | Path,
-        model: str | None = None,
+        model: Any = None,
         *,
         device: Any = None,
         revision: str | None = None,
@@ -366,15 +360,16 @@ class SignDictionary:
         Args:
             name_or_path (`str` or `Path`):
                 The folder, or a name on the Hub.
-            model (`str`, *optional*):
-                Where the model is, if it has moved since; by default where it was.
+            model (`str` or [`SignFeatureExtractionPipeline`], *optional*):
+                Where the model is, if it has moved since; by default where it was. Or its pipeline, if it is loaded.
             device (`str`, *optional*):
                 The device to compute on; see [`load_pipeline`].
             revision, token (*optional*):
                 The branch, and a token in place of that of `hf auth login`, for a name on the Hub.
 
         Raises:
-            ValueError: if it is no dictionary, is damaged, or was written by a newer version.
+            ValueError: if it is no dictionary, is damaged, or was written by a newer version; for the pipeline of
+                another model.
         """
         folder = Path(name_or_path)
         if not folder.is_dir() and str(name_or_path).count("/") == 1:
@@ -387,7 +382,10 @@ class SignDictionary:
                 "`sigma-slu dictionary create`"
             )
         vectors, facts = read_vectors(folder, DICTIONARY, _FIELDS)
-        dictionary = cls(model or facts["model"], facts["fingerprint"], device=device)
+        is_loaded = hasattr(model, "task")
+        dictionary = cls((None if is_loaded else model) or facts["model"], facts["fingerprint"], device=device)
+        if is_loaded:
+            dictionary._pipe = dictionary._checked_model(model)
         try:
             dictionary._clips = DictionaryClips(vectors, from_columns(facts, len(vectors)))
         except (TypeError, ValueError) as error:
@@ -396,7 +394,7 @@ class SignDictionary:
 
     @classmethod
     @contextmanager
-    def editing(cls, folder: str | Path, model: str | None = None, *, device: Any = None) -> Iterator[SignDictionary]:
+    def editing(cls, folder: str | Path, model: Any = None, *, device: Any = None) -> Iterator[SignDictionary]:
         """A dictionary that is saved at the end, and that no other process changes meanwhile.
 
         If the body fails, the folder stays as it was.
@@ -457,6 +455,14 @@ class SignDictionary:
                 folder, DICTIONARY, repo_id, self.model, license=license, private=private, message=commit_message,
                 token=token,
             )  # fmt: skip
+
+    def _checked_model(self, pipe: Any) -> Any:
+        if model_fingerprint(pipe.model) != self.fingerprint:
+            raise ValueError(
+                f"expected the model that made the dictionary, received one with other weights ({self.model}): "
+                "name the model that made it, or make the dictionary again from the clips"
+            )
+        return pipe
 
     def _read(self, clips: Sequence[Any]) -> list[ClipVector]:
         found = clip_vectors(self.load_model(), clips)

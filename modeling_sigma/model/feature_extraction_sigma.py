@@ -14,6 +14,7 @@ from .clip_units import image_size_of, x_factor
 from .extractor_checks import check_aspect_ratio, check_frame_rate, check_shares_of_image, checked_max_frames
 from .feature_padding import pad_features
 from .frame_resampling import at_learnt_rate, interpolate_between_hands
+from .hand_mending import mend_hands
 from .pose_augmentation import PoseAugmentation
 from .pose_clip import PoseClip
 from .pose_transforms import (
@@ -31,6 +32,7 @@ from .pose_transforms import (
     select_joints,
 )
 from .publishing_sigma import CheckedPush
+from .resting_ends import span_without_rest
 from .skeleton_layouts import PARTS, SELECTED_LAYOUT
 from .unseen_clips import explain_unseen
 
@@ -88,6 +90,12 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         frame_rate (`float`, *optional*):
             Frames per second that the model reads: clips of another rate are interpolated. A clip that states no rate
             is read as it comes, with a warning. None, the default: whatever rate a clip has.
+        mend_hands (`bool`, *optional*, defaults to `False`):
+            Put joints of hands that a detector threw far away back in place, and leave out hands that are elsewhere
+            for a single frame; see [`mend_hands`].
+        trim_rest (`bool`, *optional*, defaults to `False`):
+            Leave out the frames in which the hands rest before and after signing; see [`span_without_rest`]. For
+            isolated signs.
 
     Example:
 
@@ -122,6 +130,8 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         frame_sampling: str = "even",
         assumed_aspect_ratio: float | None = None,
         frame_rate: float | None = None,
+        mend_hands: bool = False,
+        trim_rest: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -153,6 +163,8 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         self.frame_sampling = frame_sampling
         check_frame_rate(frame_rate)
         self.frame_rate = frame_rate
+        self.mend_hands = mend_hands
+        self.trim_rest = trim_rest
 
     @classmethod
     def from_dict(cls, feature_extractor_dict: dict[str, Any], **kwargs: Any) -> Any:
@@ -249,6 +261,8 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
                 "expect worse results than its card says"
             )
         clip = at_learnt_rate(clip, self.frame_rate)
+        if self.trim_rest:
+            clip = clip.frames(self._span_without_rest(clip))
         augmentation = PoseAugmentation.from_dict(self.augmentation or {})
         frames: np.ndarray | None
         if self.frame_sampling == "interpolate":
@@ -261,10 +275,7 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
             frames = frames[choose(len(frames), max_frames, generator)]
         if frames is not None and not self.box_before_sampling:
             clip, frames = clip.frames(frames), None
-        keypoints, scores = select_joints(clip)
-        factor = x_factor(clip, self.learnt_aspect_ratio, self.assumed_aspect_ratio)
-        if factor != 1:
-            keypoints[..., 0] *= factor
+        keypoints, scores, factor = self._joints(clip)
         if fill_head_from_face(keypoints, scores):
             logger.warning_once(
                 "a clip's body has no nose and no ears: they are taken from the face, so that the signer keeps the "
@@ -298,6 +309,20 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         if self.frame_sampling == "interpolate":
             values = interpolate_between_hands(values, augmentation.moments(max_frames, generator))
         return values if generator is None else augmentation.apply(values, generator)
+
+    def _joints(self, clip: PoseClip) -> tuple[np.ndarray, np.ndarray, float]:
+        """Joints and scores as the model has learnt them, and what x was multiplied by."""
+        keypoints, scores = select_joints(clip)
+        factor = x_factor(clip, self.learnt_aspect_ratio, self.assumed_aspect_ratio)
+        if factor != 1:
+            keypoints[..., 0] *= factor
+        if self.mend_hands:
+            mend_hands(keypoints, scores, self.score_threshold)
+        return keypoints, scores, factor
+
+    def _span_without_rest(self, clip: PoseClip) -> slice:
+        keypoints, scores, _ = self._joints(clip)
+        return span_without_rest(keypoints, scores > self.score_threshold, clip.fps)
 
     def explain_unseen(self, clip: PoseClip) -> str:
         """Why a model reads nothing in a clip: nobody was found, or not the part that the signer's size comes from."""

@@ -9,6 +9,8 @@ from types import MappingProxyType
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from modeling_sigma.viz.script_fonts import font_of_script
+
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Color = tuple[int, int, int]
@@ -68,7 +70,7 @@ DARK = Theme(
     wrong=(255, 120, 105),
 )
 
-_FALLBACK_FONTS = ("NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "DejaVuSans.ttf")
+_LAST_LATIN, _IN_OURS = "\u024f", "–—‘’“”…·"  # what Pillow's own font has
 
 
 def theme_of(dark: bool) -> Theme:
@@ -85,14 +87,11 @@ def ramp_colors(values: np.ndarray, theme: Theme) -> np.ndarray:
 
 
 def font_for(size: int, text: str = "") -> Font:
-    """Pillow's own font, or for texts beyond Latin letters a font of the system, if there is one."""
-    if any(ord(character) > 0x24F for character in text):
-        for name in _FALLBACK_FONTS:
-            try:
-                return ImageFont.truetype(name, size)
-            except OSError:  # not installed: try the next
-                continue
-    return ImageFont.load_default(size)
+    """Pillow's own font, or for texts beyond Latin letters a font of this machine; see [`font_of_script`]."""
+    letters = {character for character in text if character not in _IN_OURS}
+    if max(letters, default="") <= _LAST_LATIN:
+        return ImageFont.load_default(size)
+    return font_of_script(size, "".join(sorted(letters))) or ImageFont.load_default(size)
 
 
 def font_size(font: Font) -> float:

@@ -39,7 +39,8 @@ def skeleton_frames(
         height (`int`, *optional*, defaults to 360):
             Height of the figure in pixels. Texts, time bar and legend add to it.
         captions (`str` or `Sequence[tuple[str, float, float]]`, *optional*):
-            One text for the whole clip, or texts with their start and end in seconds.
+            One text for the whole clip, or texts with their start and end in seconds, of which a clip without a frame
+            rate has 25 frames.
         title (`str`, *optional*):
             Title above the figure.
         dark (`bool`, *optional*, defaults to `False`):
@@ -61,7 +62,9 @@ def skeleton_frames(
     layout = _Layout(figures, timed, title, theme)
     for frame in range(len(clip)):
         texts = [text for text, start, stop in timed if start <= frame / fps < stop]
-        yield layout.picture(figures.draw(frame), " ".join(texts), (frame + 1) / len(clip), frame / fps)
+        # A clip that states no frame rate has frames, and no seconds.
+        moment = f"frame {frame + 1} of {len(clip)}" if clip.fps is None else f"{frame / fps:.1f} s"
+        yield layout.picture(figures.draw(frame), " ".join(texts), (frame + 1) / len(clip), moment)
 
 
 def save_animation(path: str | Path, clip: PoseClip, *, fps: float | None = None, **options: Any) -> Path:
@@ -110,7 +113,7 @@ class _Layout:
         size = (width + 2 * _BORDER, self.legend_top + 18 * len(self.legend) + _BORDER - 4)
         self.width, self.size = width, (size[0] + size[0] % 2, size[1] + size[1] % 2)  # video wants even sizes
 
-    def picture(self, figure: Image.Image, text: str, share: float, seconds: float) -> Image.Image:
+    def picture(self, figure: Image.Image, text: str, share: float, moment: str) -> Image.Image:
         theme = self.theme
         image = Image.new("RGB", self.size, theme.background)
         draw = ImageDraw.Draw(image)
@@ -124,8 +127,7 @@ class _Layout:
         draw.rectangle((_BORDER, self.bar_top, right, self.bar_top + _BAR - 1), fill=theme.grid)
         done = _BORDER + round(share * (self.width - 1))
         draw.rectangle((_BORDER, self.bar_top, done, self.bar_top + _BAR - 1), fill=theme.text)
-        time = f"{seconds:.1f} s"
-        draw.text((right, self.bar_top + _BAR + 4), time, fill=theme.faint, font=self.small_font, anchor="ra")
+        draw.text((right, self.bar_top + _BAR + 4), moment, fill=theme.faint, font=self.small_font, anchor="ra")
         for number, line in enumerate(wrap(text, self.text_font, self.width) if text else []):
             place = (middle, self.text_top + _LINE * number)
             draw.text(place, line, fill=theme.text, font=self.text_font, anchor="ma")

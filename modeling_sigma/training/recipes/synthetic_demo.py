@@ -31,6 +31,7 @@ from modeling_sigma.training.task import choose_task
 
 # Called with what is being done ("training"), the steps done, the steps in all, and the loss or None.
 Progress = Callable[[str, int, int, float | None], None]
+_LOG_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -187,20 +188,29 @@ def _share_equal(predictions: Sequence[str], samples: Sequence[SyntheticSample])
 
 
 class PrintedProgress:
-    """Progress on one line of a terminal, or, if the output is a log, in a line for every tenth of the work."""
+    """Progress on one line of a terminal; in a log, in a line for every tenth of the work and at least twice a minute.
+
+    Args:
+        stream: The file to write to, such as `sys.stderr`.
+    """
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
         self.started = time.monotonic()
-        self.last_logged = -1
+        self.last_logged: tuple[str, int] | None = None
+        self.last_time = 0.0
+        self.note = ""  # after the time
 
     def __call__(self, what: str, done: int, total: int, loss: float | None) -> None:
         """Shows that `done` of `total` are done."""
         seconds = time.monotonic() - self.started
-        text = f"{what} {done}/{total}" + ("" if loss is None else f"  loss {loss:.3f}") + f"  {seconds:.0f} s"
+        text = (
+            f"{what} {done}/{total}" + ("" if loss is None else f"  loss {loss:.3f}") + f"  {seconds:.0f} s{self.note}"
+        )
+        tenth = (what, done * 10 // total)
         if self.stream.isatty():
             self.stream.write("\r\x1b[K" + text + ("\n" if done == total else ""))
-        elif done == total or done * 10 // total != self.last_logged:
-            self.last_logged = done * 10 // total
+        elif done == total or tenth != self.last_logged or seconds - self.last_time >= _LOG_SECONDS:
+            self.last_logged, self.last_time = tenth, seconds
             self.stream.write(text + "\n")
         self.stream.flush()
