@@ -82,6 +82,11 @@ class DataArguments:
     max_train_clips: int | None = described("train on the first N clips only")
     max_validation_clips: int | None = described("validate on the first N clips only")
     max_test_clips: int | None = described("test on the first N clips only")
+    joined_sentences: int = described(
+        "cslr: train on so many more sentences, joined from pieces of the training clips in a random order", 0
+    )
+    joined_piece: int = described("the most neighbouring signs that stay together in a joined sentence", 4)
+    joined_alone: bool = described("train on the joined sentences alone, so that no order of signs is learnt", False)
     language: str | None = described("spoken language of the prompt (default: each clip's own)")
     augmentation: dict | str | None = described(
         "fields of PoseAugmentation, applied in training only; none: no augmentation (default: the checkpoint's)"
@@ -97,6 +102,10 @@ class DataArguments:
             self.augmentation = {} if self.augmentation == "none" else as_mapping("augmentation", self.augmentation)
         if not self.corpus:
             raise ValueError("expected at least one corpus, received none")
+        if self.joined_alone and not self.joined_sentences:
+            raise ValueError("expected joined_sentences, the number to make, with joined_alone, received none")
+        if self.joined_sentences and self.task != "cslr":
+            raise ValueError(f"expected joined_sentences for the task cslr, received them for {self.task}")
         if self.data_dir is not None and len(self.data_dir) not in (1, len(self.corpus)):
             raise ValueError(
                 f"expected one data_dir, or one for each of {len(self.corpus)} corpora, received {len(self.data_dir)}"

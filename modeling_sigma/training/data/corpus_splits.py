@@ -13,6 +13,7 @@ import numpy as np
 from datasets_scripts.corpora import load_corpus
 from datasets_scripts.reading.split_by_signer import split_by_signer
 from modeling_sigma.training.arguments import DataArguments
+from modeling_sigma.training.data.joined_sentences import join_sentences
 
 
 def load_splits(data_args: DataArguments) -> dict[str, datasets.Dataset]:
@@ -30,6 +31,8 @@ def load_splits(data_args: DataArguments) -> dict[str, datasets.Dataset]:
             [_load(source, data_args.train_split, data_args.corpus_options) for source in sources]
         )
     }
+    if data_args.joined_sentences:
+        splits["train"] = with_joined_sentences(splits["train"], data_args)
     judged = sources[-1]
     if data_args.validation_corpus is not None:
         named = [source for name, source in zip(data_args.corpus, sources) if name == data_args.validation_corpus]
@@ -44,6 +47,15 @@ def load_splits(data_args: DataArguments) -> dict[str, datasets.Dataset]:
         if len(splits[name]) == 0:
             raise ValueError(f"expected clips in the {name} split of {', '.join(data_args.corpus)}, received none")
     return splits
+
+
+def with_joined_sentences(rows: datasets.Dataset, data_args: DataArguments, seed: int = 0) -> datasets.Dataset:
+    """Sentences of the corpus and joined ones; single signs, which have no glosses, are only joined."""
+    joined = join_sentences(rows, data_args.joined_sentences, data_args.joined_piece, seed=seed)
+    sentences = [index for index, gloss in enumerate(rows["gloss"]) if gloss]
+    if data_args.joined_alone or not sentences:
+        return joined
+    return datasets.concatenate_datasets([rows.select(sentences), joined])
 
 
 def split_name(name: str) -> tuple[str, str | None]:
