@@ -6,11 +6,13 @@ import pytest
 
 from datasets_scripts.schema import decode_clip, encode_sample, features
 from modeling_sigma.model.pose_clip import PoseClip
+from modeling_sigma.model.skeleton_layouts import PART_SLICES
 from modeling_sigma.training.arguments import DataArguments
 from modeling_sigma.training.data.corpus_splits import with_joined_sentences
 from modeling_sigma.training.data.joined_sentences import join_sentences
 
 
+RIGHT = PART_SLICES["right_hand"]
 TIMES = datasets.List(datasets.Value("int32"))
 FEATURES = datasets.Features({**features(), "gloss_start": TIMES, "gloss_end": TIMES})
 NUMBER = {"A": 10, "B": 20, "C": 30, "D": 40}  # where the wrist is while a gloss is signed
@@ -81,6 +83,25 @@ def test_single_signs_are_pieces_and_not_sentences() -> None:
     assert len(with_joined_sentences(corpus(), arguments)) == 5
     alone = join_sentences(corpus(single).select([3]), 30)
     assert {len(gloss) for gloss in alone["gloss"]} == set(range(1, 9))
+
+
+def test_hands_of_two_cameras_become_equally_large() -> None:
+    near, far = sentence("1", "Ada", ["A", "B"]), sentence("2", "Ada", ["C", "D"])
+    for row, size in ((near, 40.0), (far, 10.0)):
+        clip = decode_clip(row)
+        keypoints, scores = clip.keypoints.copy(), clip.scores.copy()
+        keypoints[:, RIGHT] = keypoints[:, 8:9] + size * np.linspace(0, 1, 21)[:, None] * (0.0, 1.0)
+        scores[:, RIGHT] = 1
+        changed = encode_sample(
+            PoseClip(keypoints, scores, "sigma_69", 25.0, 300, 200), sample_id="x", split="train", sign_language="x",
+            spoken_language="y",
+        )  # fmt: skip
+        row.update({key: changed[key] for key in ("keypoints", "scores", "keypoints_step", "x_offset", "y_offset")})
+    joined = join_sentences(datasets.Dataset.from_list([near, far], features=FEATURES), 20, longest_piece=1)
+    for row in joined:
+        hands = decode_clip(row).keypoints[:, RIGHT]
+        length = np.linalg.norm(hands[:, -1] - hands[:, 0], axis=1)
+        assert np.ptp(length) < 0.1 and (abs(length[0] - 40) < 0.1 or abs(length[0] - 10) < 0.1)
 
 
 def test_the_seed_decides() -> None:

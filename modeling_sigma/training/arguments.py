@@ -86,6 +86,7 @@ class DataArguments:
         "cslr: train on so many more sentences, joined from pieces of the training clips in a random order", 0
     )
     joined_piece: int = described("the most neighbouring signs that stay together in a joined sentence", 4)
+    joined_length: int | None = described("the most signs of a joined sentence (default: those of the longest clip)")
     joined_alone: bool = described("train on the joined sentences alone, so that no order of signs is learnt", False)
     language: str | None = described("spoken language of the prompt (default: each clip's own)")
     augmentation: dict | str | None = described(

@@ -51,7 +51,9 @@ def load_splits(data_args: DataArguments) -> dict[str, datasets.Dataset]:
 
 def with_joined_sentences(rows: datasets.Dataset, data_args: DataArguments, seed: int = 0) -> datasets.Dataset:
     """Sentences of the corpus and joined ones; single signs, which have no glosses, are only joined."""
-    joined = join_sentences(rows, data_args.joined_sentences, data_args.joined_piece, seed=seed)
+    joined = join_sentences(
+        rows, data_args.joined_sentences, data_args.joined_piece, data_args.joined_length, seed=seed
+    )
     sentences = [index for index, gloss in enumerate(rows["gloss"]) if gloss]
     if data_args.joined_alone or not sentences:
         return joined

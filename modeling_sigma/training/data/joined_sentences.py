@@ -19,10 +19,12 @@ import numpy as np
 from datasets_scripts.schema import decode_clip, encode_sample
 from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.model.pose_transforms import select_joints
+from modeling_sigma.model.skeleton_layouts import PART_SLICES
 
 
 # In how many frames a signer moves from one piece to the next: drawn from 1 to 5, beside what is cut with a piece.
 _TRANSITION = (1, 6)
+_MIDDLE_KNUCKLE = 9  # joint of a hand
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class _Signed:
         keypoints, scores (`np.ndarray` of shape `(T, 69, 2)` and `(T, 69)`): The joints.
         glosses (`tuple[str, ...]`): What is signed.
         spans (`tuple[tuple[int, int], ...]`): First frame of each gloss, and the frame after its last.
+        palm (`float`): Median length from wrist to middle knuckle; 0 if no hand was seen.
+        centre (`np.ndarray` of shape `(2,)`): Where the wrists are on average.
     """
 
     row: dict[str, Any]
@@ -41,6 +45,8 @@ class _Signed:
     scores: np.ndarray
     glosses: tuple[str, ...]
     spans: tuple[tuple[int, int], ...]
+    palm: float
+    centre: np.ndarray
 
     def cut(self, first: int, stop: int) -> tuple[int, int]:
         """The frames of the signs from `first` to before `stop`, with half of the way from and to their neighbours."""
@@ -48,14 +54,22 @@ class _Signed:
         after = self.spans[stop][0] if stop < len(self.spans) else self.spans[-1][1]
         return (before + self.spans[first][0]) // 2, -(-(self.spans[stop - 1][1] + after) // 2)
 
+    def keypoints_like(self, other: _Signed) -> np.ndarray:
+        """The joints as large and where they would be in another recording of this signer: cameras differ. Without
+        hands nobody knows how large they are there, and they stay."""
+        if not (self.palm and other.palm) or other is self:
+            return self.keypoints
+        return (self.keypoints - self.centre) * (other.palm / self.palm) + other.centre
+
 
 def join_sentences(
     rows: datasets.Dataset, number: int, longest_piece: int = 4, longest_sentence: int | None = None, seed: int = 0
 ) -> datasets.Dataset:
     """Makes sentences out of others: pieces of one to `longest_piece` neighbouring signs in a random order.
 
-    All pieces of a sentence are of one signer, and where two of them meet, the joints move on a straight line for some
-    frames. How many signs a sentence has is drawn from the sentences that there are.
+    All pieces of a sentence are of one signer, with hands of one size, and where two of them meet, the joints move on
+    a straight line for some frames. How many signs a sentence has is drawn from the sentences that there are, or from
+    1 to 8 if there are none.
 
     Args:
         rows (`datasets.Dataset`):
@@ -84,8 +98,8 @@ def join_sentences(
     rng = np.random.default_rng([seed, number])
     signers = [recordings for _, recordings in sorted(by_signer.items(), key=lambda item: str(item[0]))]
     weights = np.array([sum(len(one.glosses) for one in recordings) for recordings in signers], float)
-    lengths = np.array([len(one.glosses) for recordings in signers for one in recordings])
-    if (lengths == 1).all():  # single signs alone: there is no sentence to take the length from
+    lengths = np.array([len(one.glosses) for recordings in signers for one in recordings if one.row["gloss"]])
+    if not len(lengths):  # single signs alone: there is no sentence to take the length from
         lengths = np.arange(1, 1 + (longest_sentence or 8))
     if longest_sentence is not None:
         lengths = np.minimum(lengths, longest_sentence)
@@ -100,16 +114,25 @@ def _read(row: dict[str, Any]) -> _Signed:
     clip = decode_clip(row)
     keypoints, scores = select_joints(clip)
     glosses = tuple(row["gloss"])
+    spans = tuple(zip(row.get("gloss_start") or [], row.get("gloss_end") or []))
     if not glosses and row["text"].strip():
-        return _Signed(row, keypoints, scores, (row["text"],), ((0, len(clip)),))
-    starts, ends = (row.get(name) or [] for name in ("gloss_start", "gloss_end"))
-    if not glosses or len(starts) != len(glosses) or len(ends) != len(glosses):
+        glosses, spans = (row["text"],), ((0, len(clip)),)
+    if not glosses or len(spans) != len(glosses):
         raise ValueError(
             f"sample {row['sample_id']}: expected a first and a last frame for each of its {len(glosses)} glosses "
             "(columns gloss_start and gloss_end), it has none: joined sentences need a corpus with times, such as "
             "boston104"
         )
-    return _Signed(row, keypoints, scores, glosses, tuple(zip(starts, ends)))
+    return _Signed(row, keypoints, scores, glosses, spans, *_palm_and_centre(keypoints, scores))
+
+
+def _palm_and_centre(keypoints: np.ndarray, scores: np.ndarray) -> tuple[float, np.ndarray]:
+    starts = [PART_SLICES[hand].start for hand in ("left_hand", "right_hand")]
+    wrists, knuckles = keypoints[:, starts], keypoints[:, [start + _MIDDLE_KNUCKLE for start in starts]]  # (T, 2, 2)
+    seen = (scores[:, starts] > 0) & (scores[:, [start + _MIDDLE_KNUCKLE for start in starts]] > 0)
+    if not seen.any():
+        return 0.0, np.zeros(2)
+    return float(np.median(np.linalg.norm(knuckles - wrists, axis=2)[seen])), wrists[seen].mean(axis=0)
 
 
 def _join(
@@ -118,12 +141,14 @@ def _join(
     parts: list[tuple[np.ndarray, np.ndarray]] = []  # keypoints and scores
     glosses: list[str] = []
     spans: list[tuple[int, int]] = []
+    model: _Signed | None = None  # the recording in whose place and size all others are put
     while len(glosses) < num_signs:
         source = recordings[rng.integers(len(recordings))]
         count = int(rng.integers(1, 1 + min(longest_piece, len(source.glosses), num_signs - len(glosses))))
         first = int(rng.integers(len(source.glosses) - count + 1))
         start, stop = source.cut(first, first + count)
-        piece = source.keypoints[start:stop], source.scores[start:stop]
+        model = model or source
+        piece = source.keypoints_like(model)[start:stop], source.scores[start:stop]
         if parts:
             parts.append(_transition(parts[-1], piece, int(rng.integers(*_TRANSITION))))
         move = sum(len(keypoints) for keypoints, _ in parts) - start
@@ -131,7 +156,8 @@ def _join(
             spans.append((max(begin, start) + move, min(end, stop) + move))
         glosses += source.glosses[first : first + count]
         parts.append(piece)
-    row = recordings[0].row
+    assert model is not None, "a sentence has a sign"
+    row = model.row
     keypoints, scores = (np.concatenate(values) for values in zip(*parts))
     clip = PoseClip(
         keypoints, scores, "sigma_69", row["fps"], row["width"], row["height"], row["coordinates"], row["aspect_ratio"]
