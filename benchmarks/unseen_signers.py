@@ -9,8 +9,6 @@
 - joints: logistic regression on the hands' joints in 12 frames, the sceptic's baseline;
 - dictionary: what `sigma-slu dictionary` ships, on the model's vectors, which has seen American signs alone;
 - head: logistic regression on those vectors (the clip's vector, mean and deviation of its frames);
-- head, augmented: beside each clip four copies, changed as in the model's own training (viewpoint, proportions, size
-  of the hand, tempo, lost hands); and mirrored: one copy more, of the signer in a mirror;
 - head, other alphabets: the letters of 15 other alphabets as classes of their own, beside;
 - dictionary and head: the sum of both, each in units of its own spread.
 
@@ -41,14 +39,11 @@ from datasets_scripts.corpora import CORPORA
 from modeling_sigma.inference.dictionary_clips import DictionaryClips
 from modeling_sigma.inference.dictionary_entries import DictionaryEntry
 from modeling_sigma.inference.load_pipeline import load_pipeline
-from modeling_sigma.model.pose_augmentation import flip_horizontally
 from modeling_sigma.model.skeleton_layouts import HANDS_SLICE
 from modeling_sigma.training.recipes.adapt import AUGMENTATION, AdaptOptions, adapt
 
 
 RESULTS = Path(__file__).parent / "results" / "unseen_signers"
-COPIES = 4  # augmented ones of each clip
-MIRRORED = 1  # the place of the mirrored copy, after the clip itself
 AUGMENTATIONS = {
     "adapt's": AUGMENTATION,
     # As the checkpoint itself was trained, without mirrored clips: letters may differ by hand.
@@ -60,28 +55,18 @@ AUGMENTATIONS = {
 
 
 def read_vectors(pipe: Any, name: str, config: str, data: Path) -> dict[str, np.ndarray]:
-    """Of each clip: `labels`, `signers`, `joints` in 12 frames, and `vectors` (N, 2 + COPIES, D): those of the clip,
-    of the same in a mirror, and of augmented copies."""
-    extractor = pipe.extractor
-    extractor.augmentation = {**(extractor.augmentation or {}), "flip": 0.0}
+    """Of each clip: `labels`, `signers`, `joints` in 12 frames, and `vectors`."""
     with tempfile.TemporaryDirectory() as cache:
         builder = CORPORA[name](config_name=config, data_dir=data / name, cache_dir=cache)
-        entries, values = builder.list_clips("train"), []
-        for place, entry in enumerate(entries):
-            clip = builder.read_clip(entry)
-            one = extractor(clip, return_tensors="np")["pose_values"][0]
-            changed = [
-                extractor(clip, training=True, generator=np.random.default_rng([copy, place]), return_tensors="np")
-                for copy in range(COPIES)
-            ]
-            values.append(np.stack([one, flip_horizontally(one), *(copy["pose_values"][0] for copy in changed)]))
-    stacked = np.stack(values)  # (N, 2 + COPIES, 32, 69, 3)
-    moments = np.linspace(0, stacked.shape[2] - 1, 12).round().astype(int)
+        entries = builder.list_clips("train")
+        clips = (builder.read_clip(entry) for entry in entries)
+        values = np.stack([pipe.extractor(clip, return_tensors="np")["pose_values"][0] for clip in clips])
+    moments = np.linspace(0, values.shape[1] - 1, 12).round().astype(int)
     return {
         "labels": np.array([entry.text for entry in entries]),
         "signers": np.array([str(entry.signer_id) for entry in entries]),
-        "joints": stacked[:, 0, moments, HANDS_SLICE, :2].reshape(len(stacked), -1),
-        "vectors": encoded(pipe.model, stacked.reshape(-1, *stacked.shape[2:])).reshape(*stacked.shape[:2], -1),
+        "joints": values[:, moments, HANDS_SLICE, :2].reshape(len(values), -1),
+        "vectors": encoded(pipe.model, values),
     }
 
 
@@ -122,35 +107,21 @@ def methods(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Each method's scores of all letters, in alphabetical order, for the clips that are not known."""
     names, numbers = np.unique(letters["labels"], return_inverse=True)
-    known, asked = numbers[is_known], letters["vectors"][~is_known, 0]
-
-    def head(copies: list[int], alphabets: bool = False) -> np.ndarray:
-        vectors = letters["vectors"][is_known][:, copies].reshape(-1, asked.shape[1])
-        targets = np.repeat(known, len(copies))
-        if alphabets:
-            more = others["vectors"][:, copies].reshape(-1, asked.shape[1])
-            _, places = np.unique(others["labels"], return_inverse=True)
-            vectors = np.concatenate([vectors, more])
-            targets = np.concatenate([targets, len(names) + np.repeat(places, len(copies))])
-        return logistic(vectors, targets, asked, args.penalty)[:, : len(names)]
-
+    known, vectors, asked = numbers[is_known], letters["vectors"][is_known], letters["vectors"][~is_known]
     yield "joints", logistic(letters["joints"][is_known], known, letters["joints"][~is_known], args.penalty)
     width = asked.shape[1] // 3
     entries = [DictionaryEntry(str(names[number]), str(row)) for row, number in enumerate(known)]
-    searched = DictionaryClips(letters["vectors"][is_known, 0, :width], entries).searched
+    searched = DictionaryClips(vectors[:, :width], entries).searched
     signs, similarities = searched.sign_similarities(asked[:, :width])
-    place = {label: number for number, (_, label) in enumerate(signs)}
-    dictionary = np.stack(
-        [similarities[:, place[name]] if name in place else np.full(len(asked), -2.0) for name in names], axis=1
-    )
+    dictionary = np.full((len(asked), len(names)), -2.0)  # letters that nobody taught
+    dictionary[:, [names.tolist().index(label) for _, label in signs]] = similarities
     yield "dictionary", dictionary
-    yield "head", head([0])
-    augmented = [0, *range(MIRRORED + 1, MIRRORED + 1 + COPIES)]
-    scores = head(augmented)
-    yield "head, augmented", scores
-    yield "head, augmented and mirrored", head([*augmented, MIRRORED])
-    yield "head, augmented, other alphabets", head(augmented, alphabets=True)
-    yield "dictionary and head, augmented", dictionary / dictionary.std() + scores / scores.std()
+    head = logistic(vectors, known, asked, args.penalty)
+    yield "head", head
+    _, places = np.unique(others["labels"], return_inverse=True)
+    both, targets = np.concatenate([vectors, others["vectors"]]), np.concatenate([known, len(names) + places])
+    yield "head, other alphabets", logistic(both, targets, asked, args.penalty)[:, : len(names)]
+    yield "dictionary and head", dictionary / dictionary.std() + head / head.std()
 
 
 def heads(args: argparse.Namespace) -> None:
