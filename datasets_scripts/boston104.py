@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import datasets
 import numpy as np
 
 from datasets_scripts.reading.clip_archives import frames_of_clip, kept_until_changed, read_clip_arrays
@@ -20,6 +21,7 @@ from modeling_sigma.model.skeleton_layouts import BODY_JOINT_NAMES, NUM_JOINTS
 
 
 FILE_NAME = "boston104_hands_nose.npz"
+WIDTH, HEIGHT, FPS = 312, 242, 30.0  # of the database's videos, which the file does not repeat
 SIGNERS = ("man-1", "woman-1", "woman-2")
 
 _JOINT_OF_POINT = {
@@ -66,13 +68,15 @@ class Boston104(TimedCorpusBuilder):
         sizes={"boston104": {"train": 161, "test": 40}},
         notes=(
             "Three points per frame, marked by hand and never missing: nose, left and right hand (here the wrists). "
-            "No other joint of body, hands or face. Coordinates are pixels; the file states neither the size of the "
-            "pictures nor the frame rate. Glosses have first and last frames; there are no English sentences. Of the "
-            "40 test sentences, 26 are also in train. With scale_reference='body', the box around the three points is "
-            "the unit."
+            "No other joint of body, hands or face. Coordinates are pixels of 312 by 242, 30 frames per second, as "
+            "the database describes its videos; the file itself states neither. Glosses have first and last frames; "
+            "there are no English sentences. Of the 40 test sentences, 26 are also in train. All videos have one "
+            "camera: scale_reference='image' keeps the signer's size and place, while with 'body' the unit is the "
+            "box around the three points, and changes with how far the hands travel."
         ),
     )
     FILES = (FILE_NAME,)
+    VERSION = datasets.Version("1.2.0")  # clips state their size and frame rate since
     BUILDER_CONFIGS = [CorpusConfig(name=name) for name in ("boston104", *(f"without_{one}" for one in SIGNERS))]
     DEFAULT_CONFIG_NAME = "boston104"
 
@@ -111,7 +115,7 @@ class Boston104(TimedCorpusBuilder):
         for place, point in enumerate(arrays["points_order"]):
             keypoints[:, _JOINT_OF_POINT[str(point)]] = points[:, place]
             scores[:, _JOINT_OF_POINT[str(point)]] = 1.0
-        return PoseClip(keypoints, scores, "sigma_69")
+        return PoseClip(keypoints, scores, "sigma_69", FPS, WIDTH, HEIGHT, coordinates="pixels")
 
 
 @kept_until_changed

@@ -159,10 +159,16 @@ class SyntheticSigns:
             for k in range(n)
         )
 
-    def sentence(self, index: int, *, split: str = "train", seed: int = 0) -> SyntheticSample:
-        """The sentence number `index` of a split; the arguments are those of `generate_sentences`."""
+    def sentence(
+        self, index: int, *, split: str = "train", seed: int = 0, signers: str | None = None
+    ) -> SyntheticSample:
+        """The sentence number `index` of a split; the arguments are those of `generate_sentences`.
+
+        `signers` names the split whose people sign it, by default the same: with another one, sentences that training
+        has are told apart from people whom it knows.
+        """
         rng = self._stream(_SENTENCES, index, split, seed)
-        signer = self._draw_signer(split, rng)
+        signer = self._draw_signer(split if signers is None else _check_split(signers), rng)
         sentence = self.grammar.draw(split, rng)
         plan = SigningPlan(
             signs=tuple(self._number[gloss] for gloss in sentence.gloss),
@@ -174,7 +180,7 @@ class SyntheticSigns:
         clip, spans = self._perform(plan, self._durations, signer, rng)
         return SyntheticSample(
             clip=clip,
-            sample_id=self._sample_id("sentence", index, split, seed),
+            sample_id=self._sample_id("sentence", index, split, seed) + (f"_by_{signers}" if signers else ""),
             text=sentence.text,
             gloss=list(sentence.gloss),
             sign_spans=spans,

@@ -50,7 +50,7 @@ def test_a_small_file(tmp_path: Path) -> None:
     row = dataset["train"][1]
     assert (row["text"], row["gloss"], row["signer_id"]) == ("", ["GO", "JOHN"], "woman-1")
     assert (row["gloss_start"], row["gloss_end"]) == ([1, 4], [4, 9])  # the file's last frames are within
-    assert (row["fps"], row["width"], row["height"]) == (None, None, None)
+    assert (row["fps"], row["width"], row["height"], row["coordinates"]) == (30.0, 312, 242, "pixels")
     clip = decode_clip(row)
     points = arrays["points"][10:20]
     for joint, point in ((7, 0), (8, 1), (0, 2)):  # left wrist, right wrist, nose

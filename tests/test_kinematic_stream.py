@@ -55,6 +55,18 @@ def test_features_by_hand() -> None:
     assert found.flatten().tolist() == [1, 1, 1] and not apart.any(), "there is no other hand"
 
 
+def test_without_shoulders_the_nose_is_the_origin() -> None:
+    values = torch.zeros(1, 2, 69, 3)
+    values[:, :, [0, 8], 2] = 1  # nose and right wrist
+    values[:, :, 0, 1] = -0.5
+    values[0, 1, 8, 0] = 0.3
+    places, velocities, seen = kinematic_features(values, ("body",))[0, :, :45].split((18, 18, 9), dim=-1)
+    assert places[:, 1].tolist() == [0, 0] and not places[:, 2:16].any(), "the nose itself, and what nobody saw"
+    torch.testing.assert_close(places[:, 16:], torch.tensor([[0.0, 0.5], [0.3, 0.5]]))
+    torch.testing.assert_close(velocities[1, 16:], torch.tensor([0.6, 0.0]))
+    assert seen[0].tolist() == [1.0] + [0.0] * 7 + [1.0]
+
+
 def test_what_was_not_seen_is_zero() -> None:
     values = one_hand(4)
     values[:, 1, RIGHT] = 0

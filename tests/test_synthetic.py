@@ -130,6 +130,15 @@ def test_no_sentence_is_in_two_splits(language: SyntheticSigns, sentences: list[
     assert {language.grammar.split_of(sample.text) for sample in sentences} == {"train"}
 
 
+def test_a_sentence_of_training_by_people_whom_training_does_not_know(language: SyntheticSigns) -> None:
+    known = [language.sentence(index) for index in range(12)]
+    others = [language.sentence(index, signers="test") for index in range(12)]
+    names = {signer.signer_id for signer in language.signers(6, seed=2)}
+    assert [one.text for one in known] == [other.text for other in others]
+    assert {other.signer_id for other in others} <= names and not {one.signer_id for one in known} & names
+    assert {one.sample_id for one in known}.isdisjoint(other.sample_id for other in others)
+
+
 def test_number_of_sentences() -> None:
     grammar = SyntheticGrammar(0, MIN_SIGNS)
     words = {name: [word for word in grammar.words if word.category == name] for name in CATEGORIES}

@@ -6,7 +6,7 @@ It computes with numpy, so that exported models are decoded where torch is not i
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,6 +94,7 @@ def decode_with_beams(
     num_beams: int = 10,
     num_hypotheses: int = 1,
     num_candidates: int = 40,
+    language_model: Callable[[Sequence[int], int], float] | None = None,
 ) -> list[list[GlossHypothesis]]:
     """Prefix beam search: sums the probabilities of all alignments of the same glosses.
 
@@ -106,6 +107,9 @@ def decode_with_beams(
             Readings to return for each clip, at most `num_beams`.
         num_candidates (`int`, *optional*, defaults to 40):
             How many of the best labels of a frame may continue a prefix.
+        language_model (`Callable[[Sequence[int], int], float]`, *optional*):
+            What is added to the log probability of a reading for each of its glosses, given those before it, and for
+            its end (-1): [`GlossNgrams`] of the training sentences.
 
     Returns:
         `list[list[GlossHypothesis]]`: for each clip its readings, best first.
@@ -114,7 +118,7 @@ def decode_with_beams(
         ValueError: for numbers below 1, or more hypotheses than beams.
 
     Source: Hannun et al. (2014), First-pass large vocabulary continuous speech recognition using bi-directional
-    recurrent DNNs (prefix beam search), without a language model.
+    recurrent DNNs (prefix beam search).
     """
     if num_beams < 1 or num_candidates < 1 or not 1 <= num_hypotheses <= num_beams:
         raise ValueError(
@@ -124,7 +128,9 @@ def decode_with_beams(
     return [
         [
             GlossHypothesis(labels, score, align_glosses(scores, labels, blank_id))
-            for labels, score in _search_prefixes(scores, blank_id, num_beams, num_candidates)[:num_hypotheses]
+            for labels, score in _search_prefixes(scores, blank_id, num_beams, num_candidates, language_model)[
+                :num_hypotheses
+            ]
         ]
         for scores in _clips(logits, num_frames)
     ]
@@ -232,12 +238,17 @@ def _clips(logits: Any, num_frames: Any) -> list[np.ndarray]:
 
 
 def _search_prefixes(
-    scores: np.ndarray, blank_id: int, num_beams: int, num_candidates: int
+    scores: np.ndarray,
+    blank_id: int,
+    num_beams: int,
+    num_candidates: int,
+    language_model: Callable[[Sequence[int], int], float] | None,
 ) -> list[tuple[list[int], float]]:
-    """Prefixes with the log probability of all their alignments, best first."""
+    """Prefixes with the log probability of all their alignments and of their glosses, best first."""
     candidates = np.argsort(-scores, axis=1, kind="stable")[:, :num_candidates].tolist()
     # Prefixes are numbered; each knows its parent and its last label.
     parents, lasts = [-1], [blank_id]
+    gains = [0.0]  # what the language model adds for the last label of a prefix
     children: dict[tuple[int, int], int] = {}
     beams = {0: (0.0, _IMPOSSIBLE)}  # prefix -> log probability of ending in a blank, and of ending in its last label
     for row, labels in zip(scores.tolist(), candidates):
@@ -251,13 +262,20 @@ def _search_prefixes(
                     continue
                 child = children.setdefault((prefix, label), len(parents))
                 if child == len(parents):
+                    history = _labels_of(prefix, parents, lasts) if language_model is not None else []
+                    gains.append(0.0 if language_model is None else language_model(history, label))
                     parents.append(prefix)
                     lasts.append(label)
                 # A gloss that follows itself needs the blank in between.
-                _add(following, child, _IMPOSSIBLE, (in_blank if prefix and label == last else total) + row[label])
+                before = in_blank if prefix and label == last else total
+                _add(following, child, _IMPOSSIBLE, before + row[label] + gains[child])
         possible = [(prefix, both) for prefix, both in following.items() if max(both) > _IMPOSSIBLE]
         beams = dict(sorted(possible, key=lambda item: _log_add(*item[1]), reverse=True)[:num_beams])
-    return [(_labels_of(prefix, parents, lasts), _log_add(*both)) for prefix, both in beams.items()]
+    found = [(_labels_of(prefix, parents, lasts), _log_add(*both)) for prefix, both in beams.items()]
+    if language_model is None:
+        return found
+    ended = [(labels, score + language_model(labels, -1)) for labels, score in found]
+    return sorted(ended, key=lambda reading: -reading[1])
 
 
 def _add(beams: dict[int, tuple[float, float]], prefix: int, in_blank: float, in_label: float) -> None:

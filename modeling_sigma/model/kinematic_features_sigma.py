@@ -16,6 +16,7 @@ from .skeleton_layouts import PART_ANCHORS, PART_EDGES, PART_SIZES, PART_SLICES
 
 _FINGERTIPS = (4, 8, 12, 16, 20)
 _MIDDLE_KNUCKLE = 9  # wrist to here: the size of a hand
+_NOSE = 0
 _SHOULDERS = (3, 4)  # joints of the body
 _JAW = (0, 8)  # both ends of it, joints of the face
 # The box of a clip is 2 wide for the body and 1 for the hands; a wrist's path is longer than a hand.
@@ -125,12 +126,18 @@ def _distances(hand: torch.Tensor) -> torch.Tensor:
 
 
 def _body(joints: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
-    """(B, T, 9, 2) -> places and velocities relative to the middle of the shoulders, and what was seen (B, T, 45)."""
+    """(B, T, 9, 2) -> places and velocities, and what was seen (B, T, 45).
+
+    Places are relative to the middle of the shoulders; in clips that never show both, to the nose, in the box's units.
+    """
     left, right = joints[:, :, _SHOULDERS[0]], joints[:, :, _SHOULDERS[1]]
     has_shoulders = seen[:, :, _SHOULDERS[0]] * seen[:, :, _SHOULDERS[1]]  # (B, T, 1)
     width = _mean((left - right).norm(dim=-1, keepdim=True), has_shoulders)[:, None, None, None]
-    places = (joints - ((left + right) / 2)[:, :, None]) / width * seen * has_shoulders[:, :, None]
-    known = (seen * has_shoulders[:, :, None]).expand_as(places).flatten(2)
+    by_nose = has_shoulders.sum(dim=1, keepdim=True) == 0  # (B, 1, 1)
+    origin = torch.where(by_nose, joints[:, :, _NOSE], (left + right) / 2)
+    has_origin = torch.where(by_nose, seen[:, :, _NOSE], has_shoulders)
+    places = (joints - origin[:, :, None]) / width * seen * has_origin[:, :, None]
+    known = (seen * has_origin[:, :, None]).expand_as(places).flatten(2)
     return torch.cat([places.flatten(2), _velocity(places.flatten(2), known), seen.flatten(2)], dim=-1)
 
 

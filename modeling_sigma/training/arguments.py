@@ -95,6 +95,12 @@ class DataArguments:
     corpus_weights: list[float] | None = described(
         "with streaming and several corpora: how often each is drawn from, for example 3 1"
     )
+    joined_sentences: int = described(
+        "cslr: train on so many more sentences, joined from pieces of the training clips in a random order", 0
+    )
+    joined_piece: int = described("the most neighbouring signs that stay together in a joined sentence", 4)
+    joined_length: int | None = described("the most signs of a joined sentence (default: those of the longest clip)")
+    joined_alone: bool = described("train on the joined sentences alone, so that no order of signs is learnt", False)
     language: str | None = described("spoken language of the prompt (default: each clip's own)")
     augmentation: dict | str | None = described(
         "fields of PoseAugmentation, applied in training only; none: no augmentation (default: the checkpoint's)"
@@ -112,6 +118,12 @@ class DataArguments:
             raise ValueError("expected at least one corpus, received none")
         if self.corpus_weights is not None and not self.streaming:
             raise ValueError("corpus_weights belong to streaming: joined corpora are read once each in an epoch")
+        if self.joined_sentences and self.streaming:
+            raise ValueError("joined_sentences are cut from clips that are at hand: leave streaming out")
+        if self.joined_alone and not self.joined_sentences:
+            raise ValueError("expected joined_sentences, the number to make, with joined_alone, received none")
+        if self.joined_sentences and self.task != "cslr":
+            raise ValueError(f"expected joined_sentences for the task cslr, received them for {self.task}")
         if self.data_dir is not None and len(self.data_dir) not in (1, len(self.corpus)):
             raise ValueError(
                 f"expected one data_dir, or one for each of {len(self.corpus)} corpora, received {len(self.data_dir)}"

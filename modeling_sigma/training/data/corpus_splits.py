@@ -13,6 +13,7 @@ import numpy as np
 from datasets_scripts.corpora import load_corpus
 from datasets_scripts.reading.split_by_signer import split_by_signer
 from modeling_sigma.training.arguments import DataArguments
+from modeling_sigma.training.data.joined_sentences import join_sentences
 from modeling_sigma.training.data.streamed_clips import StreamedCorpus
 
 
@@ -30,6 +31,8 @@ def load_splits(data_args: DataArguments) -> dict[str, Any]:
     splits: dict[str, Any] = {
         "train": _streamed(sources, data_args) if data_args.streaming else _joined(sources, data_args)
     }
+    if data_args.joined_sentences:
+        splits["train"] = with_joined_sentences(splits["train"], data_args)
     judged = sources[-1]
     if data_args.validation_corpus is not None:
         named = [source for name, source in zip(data_args.corpus, sources) if name == data_args.validation_corpus]
@@ -64,6 +67,17 @@ def _streamed(sources: Sequence[tuple[str, str | None, str | None]], data_args: 
         data_args.shuffle_window,
         dict(data_args.corpus_options or {}),  # type: ignore[arg-type]
     )
+
+
+def with_joined_sentences(rows: datasets.Dataset, data_args: DataArguments, seed: int = 0) -> datasets.Dataset:
+    """Sentences of the corpus and joined ones; single signs, which have no glosses, are only joined."""
+    joined = join_sentences(
+        rows, data_args.joined_sentences, data_args.joined_piece, data_args.joined_length, seed=seed
+    )
+    sentences = [index for index, gloss in enumerate(rows["gloss"]) if gloss]
+    if data_args.joined_alone or not sentences:
+        return joined
+    return datasets.concatenate_datasets([rows.select(sentences), joined])
 
 
 def split_name(name: str) -> tuple[str, str | None]:

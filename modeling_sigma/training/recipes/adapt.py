@@ -73,6 +73,8 @@ class AdaptOptions:
             The folder with the files of a corpus that is given by name.
         corpus_options (`dict`, *optional*):
             Other options of the corpus.
+        augmentation (`dict`, *optional*):
+            Fields of [`PoseAugmentation`] in place of the recipe's own; empty for none.
         seed (`int`, *optional*, defaults to 0):
             The seed of everything random.
         use_cpu (`bool`, *optional*, defaults to `False`):
@@ -96,6 +98,7 @@ class AdaptOptions:
     spoken_language: str | None = None
     data_dir: str | None = None
     corpus_options: dict[str, Any] = field(default_factory=dict)
+    augmentation: dict[str, float] | None = None
     seed: int = 0
     use_cpu: bool = False
 
@@ -136,7 +139,7 @@ def adapt(options: AdaptOptions) -> dict[str, Any]:
     )  # fmt: skip
     data_args = DataArguments(
         task=task, corpus=[options.data], language=prompt_language(splits["train"], options.spoken_language),
-        augmentation=dict(AUGMENTATION),
+        augmentation=dict(AUGMENTATION if options.augmentation is None else options.augmentation),
     )  # fmt: skip
     adapter: dict[str, Any] = {"adapter": "lora" if is_lora else "none", "pose_encoder": options.pose_encoder}
     adapter_args = AdapterArguments(**adapter, lora_rank=options.rank)
