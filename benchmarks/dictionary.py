@@ -40,8 +40,7 @@ from modeling_sigma.inference.dictionary_clips import DictionaryClips
 from modeling_sigma.inference.dictionary_entries import DictionaryEntry, as_columns
 from modeling_sigma.inference.load_pipeline import load_pipeline
 from modeling_sigma.inference.similarity_space import unit_rows
-from modeling_sigma.inference.vector_folder import write_vectors
-from modeling_sigma.jobs.atomic_folders import atomic_folder
+from modeling_sigma.inference.vector_folder import replace_vectors
 from modeling_sigma.model.pose_augmentation import flip_horizontally
 from modeling_sigma.model.pose_transforms import normalize_joints, select_joints
 
@@ -320,8 +319,7 @@ def measure_speed() -> list[dict[str, Any]]:
         seconds["add"].append(time.perf_counter() - started)
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        with atomic_folder(Path(folder) / "signs", key_file="dictionary.json") as staged:
-            write_vectors(staged, dictionary.vectors, as_columns(dictionary.entries), "dictionary.json")
+        replace_vectors(Path(folder), dictionary.vectors, as_columns(dictionary.entries), "dictionary.json")
         seconds["save"].append(time.perf_counter() - started)
     limits = {"search": SEARCH_LIMIT, "add": ADD_LIMIT}
     return [
