@@ -9,8 +9,9 @@
   letter of their own as well (signers 3 and 4, whose recordings are not there twice; one of signer 3's four recordings
   of consonants, S3_all_Consonant_RealWorld_2, resembles none of the others).
 - unknown: half of the words or letters are taught, the clips of the other half and American signs are not known.
-- speed: among 100,000 clips with random vectors. The exit code is 1 if the fastest search takes over 20 ms, or the
-  fastest addition over 100.
+- speed: among 100,000 clips of 20,000 signs, random vectors of which those of one sign resemble each other, in CPU
+  time of one thread; and how often the first sign is the one that comparing every clip finds. The exit code is 1 if
+  the median search takes over 20 ms, or the median addition over 100.
 
 Numbers are R@1 / R@5 in percent; ties count as failures. `dictionary` is what ships. The model has seen American signs
 alone, and reads hands alone. What a sceptic would try, on the same clips: `warped joints` is the nearest clip by
@@ -26,6 +27,7 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +48,7 @@ from modeling_sigma.model.pose_transforms import normalize_joints, select_joints
 
 
 SEEDS = (0, 1, 2)
-NUM_DISTRACTORS, NUM_STORED, WIDTH = 2000, 100_000, 512
+NUM_DISTRACTORS, NUM_STORED, NUM_SIGNS, WIDTH = 2000, 100_000, 20_000, 512
 SEARCH_LIMIT, ADD_LIMIT = 0.020, 0.100  # seconds
 FRAME_MOMENTS, JOINT_MOMENTS = 12, 24  # joints need more: with 12, 5 points fewer of the words are found
 BEST = 50
@@ -297,36 +299,55 @@ def area(known: np.ndarray, unknown: np.ndarray) -> float:
 
 
 def measure_speed() -> list[dict[str, Any]]:
-    """Milliseconds among 100,000 clips of 20,000 signs: fastest and median of a hundred, as other work only adds."""
+    """CPU milliseconds among 100,000 clips of 20,000 signs: fastest and median of a hundred."""
     rng = np.random.default_rng(0)
-    vectors = unit_rows(rng.standard_normal((NUM_STORED + 100, WIDTH), dtype=np.float32))
-    entries = [DictionaryEntry(f"sign {row % 20_000}", str(row)) for row in range(NUM_STORED + 100)]
-    started = time.perf_counter()
-    dictionary = DictionaryClips(vectors[:NUM_STORED], entries[:NUM_STORED])
-    dictionary.searched.threshold(0.1)
+    middles = rng.standard_normal((NUM_SIGNS, WIDTH), dtype=np.float32)
+
+    def random_clips(numbers: np.ndarray, alike: float) -> np.ndarray:
+        """Vectors that have this cosine with the middle of their sign."""
+        others = rng.standard_normal((len(numbers), WIDTH), dtype=np.float32)
+        return unit_rows(alike * middles[numbers] + (1 - alike**2) ** 0.5 * others)
+
+    numbers = np.arange(NUM_STORED + 100) % NUM_SIGNS
+    vectors = random_clips(numbers, 0.8)
+    entries = [DictionaryEntry(f"sign {number}", str(row)) for row, number in enumerate(numbers)]
     seconds: dict[str, list[float]] = defaultdict(list)
-    seconds["first search"].append(time.perf_counter() - started)
-    for vector, entry in zip(vectors[NUM_STORED:], entries[NUM_STORED:]):
-        started = time.perf_counter()
-        dictionary.vectors @ vector
-        seconds["one product with all vectors"].append(time.perf_counter() - started)
-        started = time.perf_counter()
-        dictionary.searched.search(vector, 10)
+
+    @contextmanager
+    def timed(name: str) -> Iterator[None]:
+        started = time.thread_time()
+        yield
+        seconds[name].append(time.thread_time() - started)
+
+    with timed("first search"):
+        dictionary = DictionaryClips(vectors[:NUM_STORED], entries[:NUM_STORED])
         dictionary.searched.threshold(0.1)
-        seconds["search"].append(time.perf_counter() - started)
-        started = time.perf_counter()
-        dictionary.append(vector, entry)
-        seconds["add"].append(time.perf_counter() - started)
-    with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
+    for vector, entry in zip(vectors[NUM_STORED:], entries[NUM_STORED:]):
+        with timed("one product with all vectors"):
+            dictionary.vectors @ vector
+        with timed("search"):
+            dictionary.searched.search(vector, 10)
+            dictionary.searched.threshold(0.1)
+        with timed("add"):
+            dictionary.append(vector, entry)
+    with tempfile.TemporaryDirectory() as folder, timed("save"):
         replace_vectors(Path(folder), dictionary.vectors, as_columns(dictionary.entries), "dictionary.json")
-        seconds["save"].append(time.perf_counter() - started)
     limits = {"search": SEARCH_LIMIT, "add": ADD_LIMIT}
-    return [
+    rows: list[dict[str, Any]] = [
         {"case": name, "fastest_ms": 1e3 * min(values), "median_ms": 1e3 * float(np.median(values)),
          "limit_ms": 1e3 * limits[name] if name in limits else None}
         for name, values in seconds.items()
     ]  # fmt: skip
+    for alike in (0.8, 0.5, 0.3):
+        queries = random_clips(rng.permutation(NUM_SIGNS)[:200], alike)
+        signs, similarities = dictionary.searched.sign_similarities(queries)
+        best = [signs[column] for column in similarities.argmax(axis=1)]
+        found = [dictionary.searched.search(query, 1)[0].sign for query in queries]
+        rows.append(
+            {"case": f"first sign as by comparing all, cosine with the sign's middle {alike}",
+             "percent": 100 * float(np.mean([one == other for one, other in zip(found, best)]))}
+        )  # fmt: skip
+    return rows
 
 
 def main() -> int:
@@ -347,7 +368,7 @@ def main() -> int:
     print(tabulate(rows, headers="keys", floatfmt=".1f", tablefmt="github"))
     report = {"benchmark": "dictionary", "num_stored": NUM_STORED, "width": WIDTH, "results": rows}
     print_report({**report, **machine_facts("numpy")}, args.output)
-    return int(any(row["limit_ms"] is not None and row["fastest_ms"] > row["limit_ms"] for row in rows))
+    return int(any(row.get("limit_ms") is not None and row["median_ms"] > row["limit_ms"] for row in rows))
 
 
 def print_accuracy(args: argparse.Namespace) -> None:

@@ -1,7 +1,7 @@
 """Words that no training saw: a model trained without every tenth word of WLASL-hands, and what it finds of them.
 
     sigma-slu audit-dataset wlasl_hands --config wlasl2000 --data-dir DATA/wlasl_hands --label-groups groups.json
-    python benchmarks/unseen_words.py train --data DATA --label-groups groups.json --model runs/unseen    # half an hour
+    python benchmarks/unseen_words.py train --data DATA --label-groups groups.json --model runs/unseen   # half an hour
     python benchmarks/unseen_words.py measure --data DATA --label-groups groups.json --model runs/unseen
 
 Words that share a recording are joined first (a recording may join several), and of the sets that come out, in

@@ -26,7 +26,7 @@ from modeling_sigma.jobs.atomic_files import atomic_file, write_text
 
 
 VECTORS = "embeddings.safetensors"
-# New vectors lie beside the old ones under the name that the new JSON file asks for, until that has replaced the old one.
+# New vectors lie beside the old ones, under the name that the new JSON file asks for, until that is in its place.
 _COMING = re.compile(r"embeddings-([0-9a-f]{16})\.safetensors")
 _SCRATCH = ".unfinished"
 # How often both files are read when another process replaces them between the two.
