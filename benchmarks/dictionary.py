@@ -59,7 +59,7 @@ class Clips:
     """Clips of a corpus, as a model and as joints show them.
 
     Args:
-        labels, signers, splits (`np.ndarray` of shape `(N,)`): What, who, and where the corpus puts it.
+        labels, signers, splits, names (`np.ndarray` of shape `(N,)`): What, who, where the corpus puts it, and its id.
         vectors, mirrored (`np.ndarray` of shape `(N, hidden_size)`): Of the clips, and of the same in a mirror.
         frames (`np.ndarray` of shape `(N, 12, hidden_size)`): The encoder's states at evenly spaced moments.
         by_body, by_hands (`np.ndarray` of shape `(N, 24, 138)`): Joints at these moments, normalised.
@@ -68,6 +68,7 @@ class Clips:
     labels: np.ndarray
     signers: np.ndarray
     splits: np.ndarray
+    names: np.ndarray
     vectors: np.ndarray
     mirrored: np.ndarray
     frames: np.ndarray
@@ -75,11 +76,14 @@ class Clips:
     by_hands: np.ndarray
 
 
-def read_clips(pipe: Any, name: str, config: str, splits: tuple[str, ...], data: Path) -> Clips:
-    """Reads the clips of a corpus."""
+def read_clips(
+    pipe: Any, name: str, config: str, splits: tuple[str, ...], data: Path, words: set[str] | None = None
+) -> Clips:
+    """Reads the clips of a corpus, or those of some of its words."""
     with tempfile.TemporaryDirectory() as cache:
         builder = CORPORA[name](config_name=config, data_dir=data / name, cache_dir=cache)
         entries = [entry for split in splits for entry in builder.list_clips(split)]
+        entries = [entry for entry in entries if words is None or entry.text in words]
         columns: dict[str, list[Any]] = defaultdict(list)
         for entry in entries:
             clip = builder.read_clip(entry)
@@ -97,6 +101,7 @@ def read_clips(pipe: Any, name: str, config: str, splits: tuple[str, ...], data:
             columns["labels"].append(entry.text)
             columns["signers"].append(entry.signer_id)
             columns["splits"].append(entry.split)
+            columns["names"].append(entry.sample_id)
     return Clips(**{kind: np.array(values) for kind, values in columns.items()})
 
 

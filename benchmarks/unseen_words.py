@@ -13,11 +13,22 @@ is taught are their train clips.
 from __future__ import annotations
 
 import argparse
+import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
-from datasets_scripts.corpora import load_corpus
+import numpy as np
+from dictionary import SEEDS, Corpus, area, chosen, distracted, read_clips, table
+from tabulate import tabulate
+
+from datasets_scripts.corpora import CORPORA, load_corpus
+from datasets_scripts.schema import decode_clip
+from modeling_sigma import load_pipeline
+from modeling_sigma.inference.calibration import score_clips
 from modeling_sigma.metrics import LabelGroups
+from modeling_sigma.model.calibration_sigma import knownness
+from modeling_sigma.training.recipes.synthetic_demo import fast_precision
 
 
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "configs" / "finetune_wlasl_hands_two_streams.yaml"
@@ -52,9 +63,60 @@ def train(args: argparse.Namespace) -> None:
         print(f"{split}: {len(splits[split])} of {len(rows)} clips; {len(out)} words left out", flush=True)
     argv = [str(CONFIG), "--data_dir", str(args.data / "wlasl_hands"), "--num_train_epochs", str(args.epochs),
             "--seed", str(args.seed), "--output_dir", str(args.model), "--eval_steps", "390", "--save_steps", "390",
-            "--resume", "true"]  # fmt: skip
+            "--bf16", str(fast_precision() == "bf16").lower(), "--resume", "true"]  # fmt: skip
     arguments = (ModelArguments, DataArguments, SigmaTrainingArguments, AdapterArguments)
     print(finetune(*parse_arguments(arguments, argv), splits=splits))
+
+
+def measure(args: argparse.Namespace) -> None:
+    """Prints what is found of the words, and how well they are told from those that the model has learnt."""
+    warnings.simplefilter("ignore", UserWarning)  # one recording under several words
+    groups = LabelGroups.load(args.label_groups)
+    twins = {name for names in groups.twins.values() for name in names}
+    words = set(load_rows(args.data, "train")["text"])
+    out = left_out_words(words, groups)
+    pipe = load_pipeline(str(args.model), "sign-feature-extraction", "cpu")
+    clips = read_clips(pipe, "wlasl_hands", "wlasl2000", ("train", "validation", "test"), args.data, out)
+    is_taught = clips.splits == "train"
+    asked = np.flatnonzero(~is_taught & ~np.isin(clips.names, sorted(twins)))
+    settings = {
+        f"{number} clips": [(chosen(clips.labels, is_taught, number, seed), asked) for seed in SEEDS]
+        for number in (1, 2, 4)
+    }
+    print(f"{len(out)} words, {is_taught.sum()} clips to teach, {len(asked)} to ask\n", flush=True)
+    print(f"{table(Corpus(clips), settings)}\n", flush=True)
+    print(distracted(clips, settings, other_words(pipe, words - out, args.data)), end="\n\n", flush=True)
+    print(unknown_rows(args, out, twins))
+
+
+def other_words(pipe: Any, words: set[str], data: Path) -> np.ndarray:
+    """Vectors of one train clip of each of the words that the model has learnt."""
+    with tempfile.TemporaryDirectory() as cache:
+        builder = CORPORA["wlasl_hands"](config_name="wlasl2000", data_dir=data / "wlasl_hands", cache_dir=cache)
+        entries = {entry.text: entry for entry in builder.list_clips("train") if entry.text in words}
+        return np.stack([pipe(builder.read_clip(entry), allow_unseen=True).numpy() for entry in entries.values()])
+
+
+def unknown_rows(args: argparse.Namespace, out: set[str], twins: set[str]) -> str:
+    """Known from unknown: test clips of other words, and of the words left out, none of them recorded in train."""
+    predictor = load_pipeline(str(args.model), device="cpu")
+    rows = load_rows(args.data, "test")
+    rows = rows.select([row for row, name in enumerate(rows["sample_id"]) if name not in twins])
+    is_out = np.isin(rows["text"], sorted(out))
+    scores = score_clips(predictor, (decode_clip(row) for row in rows), batch_size=32)
+    known = knownness(scores.logits)
+    fitted = predictor.calibration
+    refused = [
+        "-" if fitted is None else f"{100 * float((known[chosen] < fitted.known_threshold).mean()):.1f} %"
+        for chosen in (~is_out, is_out)
+    ]
+    cells = [
+        ["other words", int((~is_out).sum()), refused[0], ""],
+        ["words left out", int(is_out.sum()), refused[1], f"{area(known[~is_out], known[is_out]):.2f}"],
+    ]
+    return tabulate(
+        cells, ["test clips", "number", "called unknown", "AUROC"], tablefmt="github", disable_numparse=True
+    )
 
 
 def main() -> None:
@@ -67,7 +129,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    train(args)
+    train(args) if args.command == "train" else measure(args)
 
 
 if __name__ == "__main__":
