@@ -9,6 +9,11 @@ second. The recipe is that of `sigma-slu adapt`, with the same number of steps f
 - lora: low-rank changes and a new head; full: every weight; full_from_scratch: the same from random weights;
 - linear: logistic regression on 24 evenly spaced frames of all joints.
 
+Letters of Nepali Sign Language by a signer whom nobody trained on, instead:
+
+    python benchmarks/bdsl_adaptation.py run --corpus nsl_alphabet:letters_test4 --data ../shared/data/nsl_alphabet \
+        --variants lora --clips 1 2 4 8 --seeds 0 --results benchmarks/results/nsl_adaptation/signer4
+
 Each run writes one JSON file; existing runs are skipped.
 """
 
@@ -57,7 +62,7 @@ def run(variant: str, clips: int, seed: int, args: argparse.Namespace) -> dict[s
             if variant == "full_from_scratch":
                 model = str(random_copy(args.model, Path(folder) / "random", seed))
             options = AdaptOptions(
-                model=model, data="bdsl_words", data_dir=args.data, out=str(Path(folder) / "adapted"), task="islr",
+                model=model, data=args.corpus, data_dir=args.data, out=str(Path(folder) / "adapted"), task="islr",
                 clips_per_text=clips, seed=seed, steps=args.steps, use_cpu=True, **VARIANTS[variant],
             )  # fmt: skip
             results = adapt(options)
@@ -143,6 +148,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("run", "table"), nargs="?", default="table")
     parser.add_argument("--model", default="checkpoints/sigma-wlasl-hands")
+    parser.add_argument("--corpus", default="bdsl_words", help="NAME or NAME:CONFIG (`linear` reads bdsl_words)")
     parser.add_argument("--data", default="../shared/data/bdsl_words")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--clips", nargs="+", type=int, default=[1, 2, 4])

@@ -9,8 +9,9 @@
   letter of their own as well (signers 3 and 4, whose recordings are not there twice; one of signer 3's four recordings
   of consonants, S3_all_Consonant_RealWorld_2, resembles none of the others).
 - unknown: half of the words or letters are taught, the clips of the other half and American signs are not known.
-- speed: among 100,000 clips with random vectors. The exit code is 1 if the fastest search takes over 20 ms, or the
-  fastest addition over 100.
+- speed: among 100,000 clips of 20,000 signs, random vectors of which those of one sign resemble each other, in CPU
+  time of one thread; and how often the first sign is the one that comparing every clip finds. The exit code is 1 if
+  the median search takes over 20 ms, or the median addition over 100.
 
 Numbers are R@1 / R@5 in percent; ties count as failures. `dictionary` is what ships. The model has seen American signs
 alone, and reads hands alone. What a sceptic would try, on the same clips: `warped joints` is the nearest clip by
@@ -26,6 +27,7 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,14 +42,13 @@ from modeling_sigma.inference.dictionary_clips import DictionaryClips
 from modeling_sigma.inference.dictionary_entries import DictionaryEntry, as_columns
 from modeling_sigma.inference.load_pipeline import load_pipeline
 from modeling_sigma.inference.similarity_space import unit_rows
-from modeling_sigma.inference.vector_folder import write_vectors
-from modeling_sigma.jobs.atomic_folders import atomic_folder
+from modeling_sigma.inference.vector_folder import replace_vectors
 from modeling_sigma.model.pose_augmentation import flip_horizontally
 from modeling_sigma.model.pose_transforms import normalize_joints, select_joints
 
 
 SEEDS = (0, 1, 2)
-NUM_DISTRACTORS, NUM_STORED, WIDTH = 2000, 100_000, 512
+NUM_DISTRACTORS, NUM_STORED, NUM_SIGNS, WIDTH = 2000, 100_000, 20_000, 512
 SEARCH_LIMIT, ADD_LIMIT = 0.020, 0.100  # seconds
 FRAME_MOMENTS, JOINT_MOMENTS = 12, 24  # joints need more: with 12, 5 points fewer of the words are found
 BEST = 50
@@ -58,7 +59,7 @@ class Clips:
     """Clips of a corpus, as a model and as joints show them.
 
     Args:
-        labels, signers, splits (`np.ndarray` of shape `(N,)`): What, who, and where the corpus puts it.
+        labels, signers, splits, names (`np.ndarray` of shape `(N,)`): What, who, where the corpus puts it, and its id.
         vectors, mirrored (`np.ndarray` of shape `(N, hidden_size)`): Of the clips, and of the same in a mirror.
         frames (`np.ndarray` of shape `(N, 12, hidden_size)`): The encoder's states at evenly spaced moments.
         by_body, by_hands (`np.ndarray` of shape `(N, 24, 138)`): Joints at these moments, normalised.
@@ -67,6 +68,7 @@ class Clips:
     labels: np.ndarray
     signers: np.ndarray
     splits: np.ndarray
+    names: np.ndarray
     vectors: np.ndarray
     mirrored: np.ndarray
     frames: np.ndarray
@@ -74,11 +76,14 @@ class Clips:
     by_hands: np.ndarray
 
 
-def read_clips(pipe: Any, name: str, config: str, splits: tuple[str, ...], data: Path) -> Clips:
-    """Reads the clips of a corpus."""
+def read_clips(
+    pipe: Any, name: str, config: str, splits: tuple[str, ...], data: Path, words: set[str] | None = None
+) -> Clips:
+    """Reads the clips of a corpus, or those of some of its words."""
     with tempfile.TemporaryDirectory() as cache:
         builder = CORPORA[name](config_name=config, data_dir=data / name, cache_dir=cache)
         entries = [entry for split in splits for entry in builder.list_clips(split)]
+        entries = [entry for entry in entries if words is None or entry.text in words]
         columns: dict[str, list[Any]] = defaultdict(list)
         for entry in entries:
             clip = builder.read_clip(entry)
@@ -96,6 +101,7 @@ def read_clips(pipe: Any, name: str, config: str, splits: tuple[str, ...], data:
             columns["labels"].append(entry.text)
             columns["signers"].append(entry.signer_id)
             columns["splits"].append(entry.split)
+            columns["names"].append(entry.sample_id)
     return Clips(**{kind: np.array(values) for kind, values in columns.items()})
 
 
@@ -298,37 +304,55 @@ def area(known: np.ndarray, unknown: np.ndarray) -> float:
 
 
 def measure_speed() -> list[dict[str, Any]]:
-    """Milliseconds among 100,000 clips of 20,000 signs: fastest and median of a hundred, as other work only adds."""
+    """CPU milliseconds among 100,000 clips of 20,000 signs: fastest and median of a hundred."""
     rng = np.random.default_rng(0)
-    vectors = unit_rows(rng.standard_normal((NUM_STORED + 100, WIDTH), dtype=np.float32))
-    entries = [DictionaryEntry(f"sign {row % 20_000}", str(row)) for row in range(NUM_STORED + 100)]
-    started = time.perf_counter()
-    dictionary = DictionaryClips(vectors[:NUM_STORED], entries[:NUM_STORED])
-    dictionary.searched.threshold(0.1)
+    middles = rng.standard_normal((NUM_SIGNS, WIDTH), dtype=np.float32)
+
+    def random_clips(numbers: np.ndarray, alike: float) -> np.ndarray:
+        """Vectors that have this cosine with the middle of their sign."""
+        others = rng.standard_normal((len(numbers), WIDTH), dtype=np.float32)
+        return unit_rows(alike * middles[numbers] + (1 - alike**2) ** 0.5 * others)
+
+    numbers = np.arange(NUM_STORED + 100) % NUM_SIGNS
+    vectors = random_clips(numbers, 0.8)
+    entries = [DictionaryEntry(f"sign {number}", str(row)) for row, number in enumerate(numbers)]
     seconds: dict[str, list[float]] = defaultdict(list)
-    seconds["first search"].append(time.perf_counter() - started)
-    for vector, entry in zip(vectors[NUM_STORED:], entries[NUM_STORED:]):
-        started = time.perf_counter()
-        dictionary.vectors @ vector
-        seconds["one product with all vectors"].append(time.perf_counter() - started)
-        started = time.perf_counter()
-        dictionary.searched.search(vector, 10)
+
+    @contextmanager
+    def timed(name: str) -> Iterator[None]:
+        started = time.thread_time()
+        yield
+        seconds[name].append(time.thread_time() - started)
+
+    with timed("first search"):
+        dictionary = DictionaryClips(vectors[:NUM_STORED], entries[:NUM_STORED])
         dictionary.searched.threshold(0.1)
-        seconds["search"].append(time.perf_counter() - started)
-        started = time.perf_counter()
-        dictionary.append(vector, entry)
-        seconds["add"].append(time.perf_counter() - started)
-    with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
-        with atomic_folder(Path(folder) / "signs", key_file="dictionary.json") as staged:
-            write_vectors(staged, dictionary.vectors, as_columns(dictionary.entries), "dictionary.json")
-        seconds["save"].append(time.perf_counter() - started)
+    for vector, entry in zip(vectors[NUM_STORED:], entries[NUM_STORED:]):
+        with timed("one product with all vectors"):
+            dictionary.vectors @ vector
+        with timed("search"):
+            dictionary.searched.search(vector, 10)
+            dictionary.searched.threshold(0.1)
+        with timed("add"):
+            dictionary.append(vector, entry)
+    with tempfile.TemporaryDirectory() as folder, timed("save"):
+        replace_vectors(Path(folder), dictionary.vectors, as_columns(dictionary.entries), "dictionary.json")
     limits = {"search": SEARCH_LIMIT, "add": ADD_LIMIT}
-    return [
+    rows: list[dict[str, Any]] = [
         {"case": name, "fastest_ms": 1e3 * min(values), "median_ms": 1e3 * float(np.median(values)),
          "limit_ms": 1e3 * limits[name] if name in limits else None}
         for name, values in seconds.items()
     ]  # fmt: skip
+    for alike in (0.8, 0.5, 0.3):
+        queries = random_clips(rng.permutation(NUM_SIGNS)[:200], alike)
+        signs, similarities = dictionary.searched.sign_similarities(queries)
+        best = [signs[column] for column in similarities.argmax(axis=1)]
+        found = [dictionary.searched.search(query, 1)[0].sign for query in queries]
+        rows.append(
+            {"case": f"first sign as by comparing all, cosine with the sign's middle {alike}",
+             "percent": 100 * float(np.mean([one == other for one, other in zip(found, best)]))}
+        )  # fmt: skip
+    return rows
 
 
 def main() -> int:
@@ -349,7 +373,7 @@ def main() -> int:
     print(tabulate(rows, headers="keys", floatfmt=".1f", tablefmt="github"))
     report = {"benchmark": "dictionary", "num_stored": NUM_STORED, "width": WIDTH, "results": rows}
     print_report({**report, **machine_facts("numpy")}, args.output)
-    return int(any(row["limit_ms"] is not None and row["fastest_ms"] > row["limit_ms"] for row in rows))
+    return int(any(row.get("limit_ms") is not None and row["median_ms"] > row["limit_ms"] for row in rows))
 
 
 def print_accuracy(args: argparse.Namespace) -> None:

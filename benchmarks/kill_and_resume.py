@@ -5,7 +5,8 @@
 
 `kill`: a command is killed (SIGKILL) at a random moment of its usual time and started again until as many kills as
 rounds have hit it; then it runs to its end, and its result is compared byte by byte (training: final weights) with
-that of a run that nobody has disturbed. One to three kills fall on each result.
+that of a run that nobody has disturbed. One to three kills fall on each result. Commands that change a folder start
+from a copy of one, and after each kill what is read from it must be what it was before, or what it should become.
 
 `race`: two processes start the command on one output, the second some random time later, where possible with other
 inputs. Each must end well or refuse, and the result must be that of the one or of the other, never a mixture.
@@ -23,6 +24,7 @@ import json
 import os
 import random
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,12 +82,34 @@ class Case:
             Patterns of the files of an output folder that must be equal.
         num_inputs (`int`, *optional*, defaults to 2):
             1 if both processes are given the same.
+        changed (`Path`, *optional*):
+            For a command that changes a folder: what it starts from.
+        read (`Callable[[Path], str]`, *optional*):
+            What such a folder says to those who read it, whatever its files are.
     """
 
     arguments: Callable[[str, int], list[str]]
     out: str = "out"
     compared: tuple[str, ...] = ("**/*",)
     num_inputs: int = 2
+    changed: Path | None = None
+    read: Callable[[Path], str] | None = None
+
+    def lay_out(self, out: Path) -> None:
+        """Makes the place for an output, with what the command starts from."""
+        out.parent.mkdir(parents=True)
+        if self.changed is not None:
+            shutil.copytree(self.changed, out)
+
+
+def read_dictionary(folder: Path) -> str:
+    """A hash of the clips and vectors of a sign dictionary."""
+    from modeling_sigma import SignDictionary
+
+    dictionary = SignDictionary.from_pretrained(folder)
+    digest = hashlib.sha256(repr(dictionary.entries).encode())
+    digest.update(dictionary._clips.vectors.tobytes())
+    return digest.hexdigest()
 
 
 class Dots:
@@ -134,6 +158,14 @@ def make_cases(folder: Path) -> dict[str, Case]:
         "finetune": Case(
             lambda out, n: ["finetune", str(config), "--output_dir", out], compared=("model.safetensors",),
             num_inputs=1,
+        ),
+        "dictionary add": Case(
+            lambda out, n: ["dictionary", "add", out, "--data", str(clips[n])], changed=folder / "signs",
+            read=read_dictionary,
+        ),
+        "dictionary remove": Case(
+            lambda out, n: ["dictionary", "remove", out, "--label", ("word0", "word1")[n]], changed=folder / "signs",
+            read=read_dictionary,
         ),
         "index": Case(lambda out, n: ["index", str(clips[n]), "--model", str(model), "--out", out]),
         "search --png": Case(
@@ -197,6 +229,8 @@ def make_inputs(folder: Path) -> int:
     commands = [
         cases["build-dataset"].arguments(str(folder / "data"), 0),
         cases["index"].arguments(str(folder / "index"), 0),
+        ["dictionary", "create", str(folder / "signs"), "--model", str(folder / "model")],
+        ["dictionary", "add", str(folder / "signs"), "--data", str(folder / "clips0"), "--split", "test"],
         [*cases["finetune"].arguments(str(folder / "labels"), 0), "--max_steps", "2", "--save_strategy", "no"],
     ]
     return max(command(arguments) for arguments in commands)
@@ -297,35 +331,44 @@ def result_of(path: Path, compared: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def quiet_run(case: Case, folder: Path, number: int) -> tuple[str, float]:
-    """The result of a command that nobody disturbs, and the seconds it takes."""
-    out = folder / f"quiet{number}" / case.out
-    out.parent.mkdir(parents=True)
+def quiet_run(case: Case, folder: Path, *numbers: int) -> tuple[str, float, str]:
+    """The result of commands, one after the other, that nobody disturbs, the seconds they take, and what is read."""
+    name = "quiet" + "-".join(map(str, numbers))
+    out = folder / name / case.out
+    case.lay_out(out)
     started = time.monotonic()
-    running = start(case.arguments(str(out), number), folder / f"quiet{number}.log")
-    if running.wait() != 0:
-        raise RuntimeError(f"a quiet run failed: {running.log.read_text()[-2000:]}")
-    return result_of(out, case.compared), time.monotonic() - started
+    for number in numbers:
+        running = start(case.arguments(str(out), number), folder / f"{name}.log")
+        if running.wait() != 0:
+            raise RuntimeError(f"a quiet run failed: {running.log.read_text()[-2000:]}")
+    return result_of(out, case.compared), time.monotonic() - started, case.read(out) if case.read else ""
 
 
 def kill_rounds(case: Case, folder: Path, num_kills: int, seed: str) -> dict[str, Any]:
     """Kills until as many kills have hit, and counts the results that differ from the quiet run's."""
-    expected, seconds = quiet_run(case, folder, 0)
+    expected, seconds, after = quiet_run(case, folder, 0)
+    before = case.read(case.changed) if case.read and case.changed else ""
     rng, counts, number = random.Random(seed), Counter(), 0
     while counts["kills"] < num_kills:
         out = folder / f"killed{number}" / case.out
-        out.parent.mkdir()
-        is_real = number % _REAL_EVERY == _REAL_EVERY - 1
+        case.lay_out(out)
+        is_real, is_saved = number % _REAL_EVERY == _REAL_EVERY - 1, False
         for _ in range(rng.randint(1, 3)):
             time_left = rng.uniform(0, 1.1 * seconds) + (_seconds_to_import(folder) * rng.random() if is_real else 0)
             running = start(case.arguments(str(out), 0), folder / f"killed{number}.log", is_real)
             if running.wait(time_left) is None and running.kill():
                 counts["kills"] += 1
                 counts["real"] += is_real
+                if case.read:
+                    found = case.read(out)
+                    is_saved = found == after
+                    counts["neither old nor new"] += found not in (before, after)
+                    counts["after it was saved"] += is_saved
         running = start(case.arguments(str(out), 0), folder / f"killed{number}.log")
         code = running.wait()
         counts["results"] += 1
-        if code != 0 or result_of(out, case.compared) != expected:
+        # What is there already is not added again, and what is gone cannot be removed: then the command fails.
+        if (code != 0 and not is_saved) or result_of(out, case.compared) != expected:
             counts["different"] += 1
             print(f"  {seed}, result {number}: exit code {code}: {running.log.read_text()[-500:]}", flush=True)
         number += 1
@@ -334,12 +377,15 @@ def kill_rounds(case: Case, folder: Path, num_kills: int, seed: str) -> dict[str
 
 def race_rounds(case: Case, folder: Path, num_rounds: int, seed: str) -> dict[str, Any]:
     """Lets two processes write one output, and counts how they ended."""
-    quiet = [quiet_run(case, folder, number) for number in range(case.num_inputs)]
-    expected, seconds = {result for result, _ in quiet}, max(seconds for _, seconds in quiet)
+    orders: list[tuple[int, ...]] = [(number,) for number in range(case.num_inputs)]
+    if case.changed is not None:  # one may come after the other
+        orders += [(0, 1), (1, 0)]
+    quiet = [quiet_run(case, folder, *numbers) for numbers in orders]
+    expected, seconds = {result for result, _, _ in quiet}, max(seconds for _, seconds, _ in quiet)
     rng, counts = random.Random(seed), Counter()
     for number in range(num_rounds):
         out = folder / f"race{number}" / case.out
-        out.parent.mkdir()
+        case.lay_out(out)
         is_real = number % _REAL_EVERY == _REAL_EVERY - 1
         running = []
         for process in (0, 1):
@@ -407,14 +453,16 @@ def main() -> int:
             raise RuntimeError(f"the inputs could not be made: {maker.log.read_text()[-2000:]}")
         for kind, (run, usual) in chosen.items():
             names = args.command or (
-                ["build-dataset", "extract-poses", "finetune", "index"] if kind == "kill" else cases
+                ["build-dataset", "dictionary add", "dictionary remove", "extract-poses", "finetune", "index"]
+                if kind == "kill"
+                else cases
             )
             for name in names:
                 folder = Path(temporary) / f"{kind}-{name.replace(' ', '')}"
                 folder.mkdir()
                 counts = run(cases[name], folder, args.rounds or usual, f"{kind} {name} {args.seed}")
                 print(f"{kind} {name}: {json.dumps(counts)}", flush=True)
-                has_failed |= bool(counts.get("different") or counts.get("wrong"))
+                has_failed |= any(counts.get(name) for name in ("different", "neither old nor new", "wrong"))
                 if args.output is not None:
                     known = json.loads(args.output.read_text()) if args.output.exists() else {}
                     known.setdefault(kind, {})[name] = {"seed": args.seed, **counts}

@@ -90,6 +90,28 @@ def test_two_steps_find_what_one_finds(monkeypatch: pytest.MonkeyPatch) -> None:
         assert [match.similarity for match in again] == pytest.approx([match.similarity for match in expected])
 
 
+def test_a_narrow_copy_finds_what_all_numbers_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    middles = rng.standard_normal((300, 260), dtype=np.float32)
+    numbers = np.arange(900) % 300
+    vectors = unit_rows(middles[numbers] + 0.7 * rng.standard_normal((900, 260), dtype=np.float32))
+    entries = [DictionaryEntry(f"{number}", f"{row}", "AB"[number % 2]) for row, number in enumerate(numbers)]
+    monkeypatch.setattr(dictionary_search, "_SMALL", 10)
+    monkeypatch.setattr(dictionary_search, "_SHORTLIST", 20)
+    monkeypatch.setattr(dictionary_search, "_COARSE_SHORTLIST", 60)
+    wide = DictionarySearch(vectors[:800], entries[:800])
+    monkeypatch.setattr(dictionary_search, "_LARGE", 700)
+    narrow = DictionarySearch(vectors[:800], entries[:800])
+    for searched in (wide, narrow):
+        for vector, entry in zip(vectors[800:805], entries[800:805]):
+            assert searched.append(vector, entry)
+    products = narrow._coarse.products(narrow.rows.array[803])  # type: ignore[union-attr]
+    assert products.shape == (805,) and int(products.argmax()) == 803, "rows that were added are in the copy too"
+    for row in (0, 299, 450, 801, 804):
+        for language in (None, entries[row].sign_language):
+            assert wide.search(vectors[row], 1, language) == narrow.search(vectors[row], 1, language)
+
+
 def test_a_stored_clip_finds_itself_and_its_language() -> None:
     clips = signs(40, 2)
     for row in (0, 1, 41):

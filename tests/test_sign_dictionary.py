@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -188,6 +190,69 @@ def test_fifty_thousand_labels_survive_the_disk(tmp_path: Path) -> None:
     assert len(read.labels) == 50_000
     assert read.search_vector(vectors[49_999], 1)[0]["label"] == "знак 49999"
     assert read.remove("знак 7") == 1
+
+
+@pytest.mark.parametrize("num_replaced", range(4))
+def test_a_kill_while_saving_leaves_the_old_or_the_new(
+    num_replaced: int, dictionary: SignDictionary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dictionary.add("Geheimnis", random_clip(9, seed=77), sample_ids=["withdrawn"])
+    secret, old = dictionary.embed(random_clip(9, seed=77)), len(dictionary)
+    folder = dictionary.save(tmp_path / "signs")
+    replace, calls = os.replace, []
+
+    def replace_until_killed(*paths: Any) -> None:
+        if len(calls) == num_replaced:
+            raise KeyboardInterrupt
+        calls.append(paths)
+        replace(*paths)
+
+    def saved() -> bool:
+        with SignDictionary.editing(folder) as changed:
+            changed.remove(sample_id="withdrawn")
+        return True
+
+    monkeypatch.setattr(os, "replace", replace_until_killed)
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)  # a killed process does not tidy up
+    try:
+        is_whole = saved()
+    except KeyboardInterrupt:
+        is_whole = False
+    monkeypatch.undo()
+    assert is_whole == (num_replaced == 3), "three files are put in their place"
+    found = SignDictionary.from_pretrained(folder)
+    assert len(found) == (old if num_replaced < 2 else old - 1), "the second one, the entries, makes the change"
+    np.testing.assert_array_equal(found._clips.vectors, dictionary._clips.vectors[: len(found)])
+    if num_replaced < 2:
+        assert saved()
+    else:
+        with pytest.raises(ValueError, match="it has no such clip"):
+            saved()
+    after = contents(folder)
+    assert set(after) == FILES and not any(
+        b"withdrawn" in one or secret[:8].tobytes() in one for one in after.values()
+    )
+
+
+def test_what_is_read_while_another_process_saves(dictionary: SignDictionary, tmp_path: Path) -> None:
+    folder = dictionary.save(tmp_path / "signs")
+    stop = threading.Event()
+
+    def keep_saving() -> None:
+        while not stop.is_set():
+            for number in (5, 3):
+                dictionary._clips.keep(np.arange(len(dictionary)) < number)
+                dictionary.save(folder)
+                dictionary.add("mehr", clips_of(7))
+
+    writer = threading.Thread(target=keep_saving)
+    writer.start()
+    try:
+        sizes = {len(SignDictionary.from_pretrained(folder)) for _ in range(20)}
+    finally:
+        stop.set()
+        writer.join()
+    assert sizes <= {3, 5, 6}
 
 
 def test_one_process_edits_at_a_time(dictionary: SignDictionary, tmp_path: Path) -> None:

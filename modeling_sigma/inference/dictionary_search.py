@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from modeling_sigma.inference.coarse_rows import COARSE_WIDTH, CoarseRows
 from modeling_sigma.inference.dictionary_entries import DictionaryEntry
 from modeling_sigma.inference.growing_rows import GrowingRows
 from modeling_sigma.inference.similarity_space import GroupedRows, learn_space
@@ -22,6 +23,9 @@ Sign = tuple[str | None, str]  # language and label
 # Larger dictionaries are searched in two steps: the signs of so many nearest clips are compared in full.
 _SMALL = 5000
 _SHORTLIST = 200
+# In large ones of wide vectors, so many clips that may be the nearest are found in a narrow copy first.
+_LARGE = 20_000
+_COARSE_SHORTLIST = 2000
 # How alike different signs are is learnt from so many pairs of clips, and from so many clips of a large dictionary; of
 # each clip, so many signs count for what is unlike.
 _PAIRS, _FEWEST_CLIPS, _SIGNS_PER_CLIP = 30_000_000, 256, 2000
@@ -60,6 +64,8 @@ class DictionarySearch:
         self.num_learnt = learnt_from(len(entries))
         self.space = learn_space(vectors[: self.num_learnt], self.groups[: self.num_learnt])
         self.rows = GrowingRows(self.space.place(vectors))
+        is_wide = vectors.shape[1] >= 2 * COARSE_WIDTH and self.num_learnt >= _LARGE
+        self._coarse = CoarseRows(self.rows.array, self.num_learnt) if is_wide else None
         self._other_signs: dict[str | None, tuple[np.ndarray, float]] = {}
 
     def append(self, vector: np.ndarray, entry: DictionaryEntry) -> bool:
@@ -67,6 +73,8 @@ class DictionarySearch:
         if learnt_from(len(self.groups) + 1) != self.num_learnt:
             return False
         self.rows.append(self.space.place(vector[None])[0])
+        if self._coarse is not None:
+            self._coarse.append(self.rows.array[-1])
         self.groups = np.append(self.groups, self._group(entry))
         return True
 
@@ -78,9 +86,7 @@ class DictionarySearch:
             return []
         rows = self.rows.array
         if len(kept) > _SMALL:
-            size = min(max(_SHORTLIST, 20 * top_k), len(kept))
-            products = rows @ query[0] if len(kept) == len(rows) else rows[kept] @ query[0]
-            near = kept[np.argpartition(products, len(kept) - size)[-size:]]
+            near = self._nearest(query[0], kept, max(_SHORTLIST, 20 * top_k))
             is_near = np.zeros(len(self._variants), bool)
             is_near[self.groups[near]] = True
             kept = kept[is_near[self.groups[kept]]]
@@ -138,6 +144,20 @@ class DictionarySearch:
     def num_variants(self, sign: Sign) -> int:
         """In how many ways a sign is made."""
         return len(self._groups_of[sign])
+
+    def _nearest(self, query: np.ndarray, kept: np.ndarray, number: int) -> np.ndarray:
+        """The rows among `kept` that are most like a query `(width,)`, in any order."""
+
+        def best(candidates: np.ndarray, products: np.ndarray, size: int) -> np.ndarray:
+            size = min(size, len(candidates))
+            chosen: np.ndarray = candidates[np.argpartition(products, len(candidates) - size)[-size:]]
+            return chosen
+
+        rows = self.rows.array
+        if self._coarse is None:
+            return best(kept, (rows @ query)[kept], number)
+        near = best(kept, self._coarse.products(query)[kept], max(_COARSE_SHORTLIST, 10 * number))
+        return best(near, rows[near] @ query, number)
 
     def _group(self, entry: DictionaryEntry) -> int:
         key = (entry.sign, entry.variant)

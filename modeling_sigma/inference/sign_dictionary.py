@@ -22,9 +22,8 @@ from modeling_sigma.inference.dictionary_entries import (
 from modeling_sigma.inference.dictionary_scores import score_dictionary
 from modeling_sigma.inference.load_pipeline import load_pipeline
 from modeling_sigma.inference.model_fingerprint import model_fingerprint
-from modeling_sigma.inference.vector_folder import damaged, read_vectors, write_vectors
+from modeling_sigma.inference.vector_folder import damaged, finish_replacing, read_vectors, replace_vectors
 from modeling_sigma.jobs.atomic_files import lone_writer
-from modeling_sigma.jobs.atomic_folders import staged_files
 from modeling_sigma.model.clip_making import split_clips
 from modeling_sigma.model.model_kinds_sigma import FEATURES
 
@@ -406,6 +405,7 @@ class SignDictionary:
         if not (folder / DICTIONARY).is_file():
             cls.from_pretrained(folder)  # says what is wrong, and makes no folder
         with lone_writer(folder):
+            finish_replacing(folder, DICTIONARY)  # a clip that was removed is gone, even if nothing changes now
             dictionary = cls.from_pretrained(folder, model, device=device)
             yield dictionary
             dictionary._write(folder)
@@ -483,5 +483,4 @@ class SignDictionary:
 
     def _write(self, folder: Path) -> None:
         facts = {"model": self.model, "fingerprint": self.fingerprint, **as_columns(self._clips.entries)}
-        with staged_files(folder, key_file=DICTIONARY) as staged:
-            write_vectors(staged, self._clips.vectors, facts, DICTIONARY)
+        replace_vectors(folder, self._clips.vectors, facts, DICTIONARY)
