@@ -36,7 +36,6 @@ async function withPage(work, { flags = [], context = {}, path = "", prepare } =
 const fakeCamera = (file) => [
   "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", ...(file ? [`--use-file-for-fake-video-capture=${file}`] : []),
 ];
-const state = (page) => page.evaluate(() => document.body.dataset.state);
 const shown = (page) => page.evaluate(() => ({
   state: document.body.dataset.state, phase: document.body.dataset.phase, answer: document.body.dataset.answer,
   title: document.querySelector("#empty").hidden ? null : document.querySelector("#empty-title").textContent,
@@ -117,7 +116,7 @@ const tasks = {
         results[file.split("/").at(-1)] = await shown(page);
         if (await page.isVisible("#stop")) {
           await page.click("#stop");
-          await page.waitForFunction(() => document.querySelector("#stop").hidden);
+          await page.waitForFunction(() => document.querySelector("#bar").hidden);
         }
         await page.evaluate(() => document.querySelector("#clear").click());
       }

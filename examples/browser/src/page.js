@@ -56,11 +56,10 @@ function fail(state, title, text) {
 function describeModel() {
   const { facts, extractor } = kit;
   view.model.textContent = [facts.name, facts.license && `license ${facts.license}`].filter(Boolean).join(" · ");
-  const lines = [view.limits.textContent];
-  if (facts.about) lines.unshift(facts.about);
+  const lines = [facts.about].filter(Boolean);
   if (extractor.training_layout && extractor.training_layout !== LAYOUT)
     lines.push("The model has learnt from another hand detector than this page's: expect worse than was measured.");
-  view.limits.textContent = lines.join(" ");
+  view.about.textContent = lines.join(" ");
 }
 
 /** Runs a source until it ends, or is stopped. */
@@ -69,7 +68,7 @@ async function watch(frames, { layout = LAYOUT, isMirrored = false, isLive = tru
   let isStopped = false;
   running = () => { isStopped = true; };
   showEmpty("", "", { isShown: false });
-  view.stop.hidden = view.teach_start.disabled = false;
+  view.bar.hidden = view.teach_start.disabled = false;
   view.picture.classList.toggle("mirrored", isMirrored);
   showState(teaching ? "teaching" : "watching");
   showWarning(null);
@@ -100,7 +99,7 @@ async function watch(frames, { layout = LAYOUT, isMirrored = false, isLive = tru
     fail(error.state ?? "bad-video", error.state === "refused" ? "The camera is not allowed" : error.state === "no-camera" ? "No camera" : "It could not be read", error.message);
   } finally {
     running = null;
-    view.stop.hidden = view.teach_start.disabled = true;
+    view.bar.hidden = view.teach_start.disabled = true;
     endTeaching();
     showPhase(null);
     view.speed.textContent = "";
