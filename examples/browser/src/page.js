@@ -111,6 +111,7 @@ async function watch(frames, { layout = LAYOUT, isMirrored = false, isLive = tru
 function tellSpeed(speed) {
   const isSlow = speed.isSlow();
   if (!teaching) showState(isSlow ? "slow" : "watching");
+  if (isSlow && speed.rate < BLIND_BELOW) showPhase("slow", "Too slow"); // whether hands rest cannot be told
   showWarning(!isSlow ? null : speed.rate < BLIND_BELOW
     ? "This device is too slow for a camera: between two pictures a sign may be over. Open a recorded video instead: it is read at its own pace."
     : "This device is slow: quick signs will be missed. Sign slowly, or open a recorded video, which is read at its own pace.");
@@ -154,7 +155,8 @@ class Speed {
   isSlow() { return this.#times.length > 2 && this.#times.at(-1) - this.#times[0] > 1500 && this.rate < SLOW_BELOW; }
   text() {
     const rate = this.rate, delay = this.delay === null ? "" : ` · answered after ${this.delay.toFixed(1)} s`;
-    return rate ? `${rate < 3 ? rate.toFixed(1) : Math.round(rate)} pictures/s${delay}` : "";
+    const told = rate < 1 ? `a picture in ${Math.round(1 / rate)} s` : `${rate < BLIND_BELOW ? rate.toFixed(1) : Math.round(rate)} pictures/s`;
+    return rate ? told + delay : "";
   }
 }
 
