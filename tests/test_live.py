@@ -184,7 +184,7 @@ def test_a_camera_without_a_browser(models, monkeypatch, capsys):
     monkeypatch.setattr(
         "modeling_sigma.extraction.camera.read_camera", lambda camera: ((p, t / 25) for t, p in enumerate(pictures))
     )
-    monkeypatch.setattr("modeling_sigma.extraction.estimators.make_estimator", lambda name, **options: _Estimator())
+    monkeypatch.setattr("modeling_sigma.extraction.mediapipe_estimator.MediapipeEstimator", lambda model: _Estimator())
     assert main(["live", "--model", str(models / "trained"), "--camera", "--json"]) == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [event["kind"] for event in events] == ["began", "ended"]

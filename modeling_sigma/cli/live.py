@@ -96,11 +96,10 @@ def _read_camera(args: argparse.Namespace) -> int:
     import numpy as np
 
     from modeling_sigma.extraction.camera import read_camera
-    from modeling_sigma.extraction.estimators import make_estimator
+    from modeling_sigma.extraction.mediapipe_estimator import MediapipeEstimator
     from modeling_sigma.inference.sign_stream import SignStream
 
-    options = {} if args.estimator_model is None else {"model": str(args.estimator_model)}
-    estimator = make_estimator("mediapipe", **options)
+    estimator = MediapipeEstimator(None if args.estimator_model is None else str(args.estimator_model))
     pictures = read_camera(int(args.camera) if args.camera.isdecimal() else args.camera)
     stream: SignStream | None = None
     with estimator.video(None):
