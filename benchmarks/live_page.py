@@ -171,7 +171,7 @@ def in_browser(args):
             report = {"clips": len(clips), **compare(site, args.model, clips, answered["answers"])}
         elif args.task == "stream":
             told = drive(site, "stream", {"replay": replay, "signs": args.signs})
-            delays = [sign["delay"] for sign in told["signs"]]
+            delays = [sign["delay"] for sign in told["history"]]
             report = {"signs": len(delays), "delay_p50_p95": np.percentile(delays, [50, 95]).round(3).tolist()}
         else:
             told = drive(site, "memory", {"replay": replay, "seconds": args.seconds})

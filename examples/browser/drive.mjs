@@ -70,7 +70,7 @@ const tasks = {
   async stream() {
     return withPage(async (page) => {
       await signs(page, options.signs);
-      return { signs: await page.evaluate(() => window.sigmaReplay.signs()), ...(await shown(page)) };
+      return { history: await page.evaluate(() => window.sigmaReplay.signs()), ...(await shown(page)) };
     }, { path: `?replay=${options.replay}&loop` });
   },
 
