@@ -82,7 +82,12 @@ def test_the_site_of_a_model(models, page, holistic, tmp_path):
 
 
 def test_a_model_is_exported_once(models, page, holistic, tmp_path, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_ASSETS_CACHE", str(tmp_path / "cache"))
+    def cache(library, namespace, subfolder):
+        folder = tmp_path / library / namespace / subfolder
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    monkeypatch.setattr("huggingface_hub.cached_assets_path", cache)
     calls = []
     monkeypatch.setattr(
         "modeling_sigma.serving.live_site.write_site",
