@@ -26,9 +26,9 @@ from datasets_scripts.corpora import CORPORA, load_corpus
 from datasets_scripts.schema import decode_clip
 from modeling_sigma import load_pipeline
 from modeling_sigma.inference.calibration import score_clips
+from modeling_sigma.jobs.torch_devices import fast_precision
 from modeling_sigma.metrics import LabelGroups
 from modeling_sigma.model.calibration_sigma import knownness
-from modeling_sigma.training.recipes.synthetic_demo import fast_precision
 
 
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "configs" / "finetune_wlasl_hands_two_streams.yaml"
