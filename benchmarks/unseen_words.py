@@ -26,9 +26,9 @@ from datasets_scripts.corpora import CORPORA, load_corpus
 from datasets_scripts.schema import decode_clip
 from modeling_sigma import load_pipeline
 from modeling_sigma.inference.calibration import score_clips
+from modeling_sigma.jobs.torch_devices import fast_precision
 from modeling_sigma.metrics import LabelGroups
 from modeling_sigma.model.calibration_sigma import knownness
-from modeling_sigma.training.recipes.synthetic_demo import fast_precision
 
 
 CONFIG = Path(__file__).resolve().parents[1] / "examples" / "configs" / "finetune_wlasl_hands_two_streams.yaml"
@@ -39,7 +39,7 @@ def left_out_words(words: set[str], groups: LabelGroups) -> set[str]:
     """Every tenth set of words that share recordings."""
     found = {word: {word} for word in words}
     for group in groups.groups:
-        joined = set().union(*(found[word] for word in group))
+        joined: set[str] = set.union(*(found[word] for word in group))
         found.update(dict.fromkeys(joined, joined))
     sets = sorted({tuple(sorted(joined)) for joined in found.values()})
     return {word for joined in sets[EVERY // 2 :: EVERY] for word in joined}
@@ -107,8 +107,8 @@ def unknown_rows(args: argparse.Namespace, out: set[str], twins: set[str]) -> st
     known = knownness(scores.logits)
     fitted = predictor.calibration
     refused = [
-        "-" if fitted is None else f"{100 * float((known[chosen] < fitted.known_threshold).mean()):.1f} %"
-        for chosen in (~is_out, is_out)
+        "-" if fitted is None else f"{100 * float((known[rows_of] < fitted.known_threshold).mean()):.1f} %"
+        for rows_of in (~is_out, is_out)
     ]
     cells = [
         ["other words", int((~is_out).sum()), refused[0], ""],
