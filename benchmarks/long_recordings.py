@@ -70,7 +70,7 @@ def killed_and_resumed(args: argparse.Namespace, folder: Path, recordings: list[
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    done = {path: path.stat().st_mtime_ns for path in cut.iterdir() if path.is_file()}
+    done = {path: path.stat().st_mtime_ns for path in _results(cut)}
     measured(command(args, cut, recordings))
     kept = sum(
         path.stat().st_mtime_ns == changed for path, changed in done.items() if path.name != "transcription.json"
@@ -87,6 +87,11 @@ def killed_and_resumed(args: argparse.Namespace, folder: Path, recordings: list[
     }
 
 
+def _results(folder: Path) -> list[Path]:
+    """The files that a run is for; locks and notes come and go."""
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+
+
 def _without_date(path: Path) -> str:
     lines = [
         line for line in path.read_text(encoding="utf-8").splitlines() if "DATE=" not in line and '"date"' not in line
@@ -101,7 +106,9 @@ def main() -> None:
     parser.add_argument("--model", default="checkpoints/sigma-wlasl-hands", help="folder of a model with a label head")
     parser.add_argument("--segmenter", help="folder of a model that finds signs")
     parser.add_argument("--minutes", type=float, nargs="+", default=[10, 30, 120], help="lengths of the recordings")
-    parser.add_argument("--killed", type=int, default=6, help="number of recordings of two minutes in the killed run")
+    parser.add_argument(
+        "--killed", type=int, default=6, help="number of recordings of two minutes to kill at; 0: none"
+    )
     parser.add_argument("--output", type=Path)
     args = parser.parse_args()
     report: dict[str, Any] = {"model": args.model, "segmenter": args.segmenter, "lengths": []}
@@ -116,11 +123,13 @@ def main() -> None:
                 f"{kind}_per_second": round(used[kind] / (60 * minutes), 4) for kind in ("cpu_seconds", "seconds")
             }
             report["lengths"].append({"minutes": minutes, **used, **share})
+            print(report["lengths"][-1], file=sys.stderr, flush=True)  # hours may still follow
         recordings = []
         for number in range(args.killed):
             recordings.append(folder / f"talk{number}.npz")
             save_clip(recordings[-1], repeated(clip.frames(slice(number * 5, None)), 2))
-        report["kill"] = killed_and_resumed(args, folder, recordings)
+        if recordings:
+            report["kill"] = killed_and_resumed(args, folder, recordings)
     print_report({**report, **machine_facts("torch", "transformers", "numpy")}, args.output)
 
 
