@@ -351,8 +351,11 @@ def test_time_is_limited(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         answer = client.post("/predict", files=upload(folder / "clip0.npz"))
         assert answer.status_code == 503 and "longer than 1 seconds" in answer.json()["detail"]
         monkeypatch.undo()
-        time.sleep(1)
-        assert client.post("/predict", files=upload(folder / "clip0.npz")).status_code == 200
+        statuses = []
+        while 200 not in statuses and len(statuses) < 30:  # a busy machine needs more than the second there is
+            time.sleep(1)
+            statuses.append(client.post("/predict", files=upload(folder / "clip0.npz")).status_code)
+        assert 200 in statuses
     assert nothing_is_left(folder)
 
 

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -249,7 +249,7 @@ class _RayTasks(PipelineExecutor):  # type: ignore[misc]
         for _ in self.running():
             pass
 
-    def running(self) -> Iterator[bool]:
+    def running(self) -> Generator[bool, None, None]:
         """Runs all tasks, and yields whenever some may have ended."""
         try:
             import ray
@@ -261,9 +261,10 @@ class _RayTasks(PipelineExecutor):  # type: ignore[misc]
         if is_ours:
             _init_ray(ray, self.cluster.ray_address, self.num_workers)
         try:
-            options = {"num_cpus": 1, "num_gpus": self.cluster.gpus_per_task, "max_retries": _MAX_RETRIES}
-            run_rank, executor = ray.remote(**options)(_run_rank), ray.put(self)
-            waiting, running = deque(range(self.num_tasks)), []
+            options: Any = {"num_cpus": 1, "num_gpus": self.cluster.gpus_per_task, "max_retries": _MAX_RETRIES}
+            run_rank: Any = ray.remote(**options)(_run_rank)
+            executor, waiting = ray.put(self), deque(range(self.num_tasks))
+            running: list[Any] = []
             while waiting or running:
                 while waiting and len(running) < self.num_workers:
                     running.append(run_rank.remote(executor, waiting.popleft()))
@@ -319,7 +320,7 @@ class _SlurmTasks(SlurmPipelineExecutor):  # type: ignore[misc]
     def launch_merge_stats(self) -> None:
         """Launches nothing: nobody reads statistics of tasks."""
 
-    def running(self) -> Iterator[bool]:
+    def running(self) -> Generator[bool, None, None]:
         """Submits all tasks, and yields from time to time until none is left."""
         note_slurm_job(self._folder, self.job_name)
         try:
