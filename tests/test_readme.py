@@ -79,7 +79,7 @@ def test_what_is_published_can_be_loaded(folder: Path) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        'pipeline("isolated-sign-recognition", model=modeling_sigma.shipped_model("sigma-wlasl-hands")',
+        'pipeline("isolated-sign-recognition", model=folder)',
         'SignDictionary.create("sigma-wlasl-hands")',
         "AutoFeatureExtractor.from_pretrained(name), AutoModelForSequenceClassification.from_pretrained(name)",
         'pipeline("sign-language-translation", model=model',
