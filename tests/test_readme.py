@@ -79,7 +79,7 @@ def test_what_is_published_can_be_loaded(folder: Path) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        'pipeline("isolated-sign-recognition", model=modeling_sigma.shipped_model("sigma-wlasl-hands")',
+        'pipeline("isolated-sign-recognition", model=folder)',
         'SignDictionary.create("sigma-wlasl-hands")',
         "AutoFeatureExtractor.from_pretrained(name), AutoModelForSequenceClassification.from_pretrained(name)",
         'pipeline("sign-language-translation", model=model',
@@ -118,3 +118,28 @@ def test_commands_of_the_documentation_exist() -> None:
         words = shlex.split(line, comments=True)
         if words[1] not in ("pretrain", "finetune"):  # they take every training argument of transformers
             build_parser(words[1]).parse_args(words[1:])
+
+
+def _prose(page: Path) -> str:
+    """Running text: no code, tables, headings, pictures and addresses."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    text = re.sub(r"^([|#!].*|\*\*?[^.]*\*\*?)$", "", text, flags=re.MULTILINE)
+    return re.sub(r"[*`_]|\[|\]\([^)]*\)", "", text)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/who_decides.md", "docs/tutorials.md"])
+def test_first_pages_are_easy_to_read(page: str) -> None:
+    """Flesch's reading ease, with groups of vowels as syllables: 60 is plain English, 30 a journal."""
+    text = _prose(ROOT / page)
+    sentences = [sentence for sentence in re.split(r"[.!?:;]\s", text) if re.search(r"[a-z]", sentence)]
+    words = re.findall(r"[A-Za-z]+", text)
+    syllables = sum(max(1, len(re.findall(r"[aeiouy]+", re.sub(r"e$", "", word.lower())))) for word in words)
+    ease = 206.835 - 1.015 * len(words) / len(sentences) - 84.6 * syllables / len(words)
+    assert len(words) > 300 and ease > 50, (len(words), ease)
+
+
+def test_the_front_page_installs_before_it_runs_anything_and_is_short() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme.index("## Install") < readme.index("```")
+    assert len(readme.splitlines()) <= 210
+    assert "docs/who_decides.md" in readme and "Deaf" in readme.partition("## Install")[0]
