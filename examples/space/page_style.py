@@ -37,7 +37,7 @@ CSS = """
 #result tr, #result th, #result td, #signs tr, #signs th, #signs td {border: none; text-align: left}
 #result th, #signs th {font-weight: normal}
 #result th, #result td, #signs th, #signs td {padding: 0.25em 0.5em 0.25em 0}
-#result th {width: 35%; overflow-wrap: anywhere}
+#result th {width: 35%; overflow-wrap: break-word}
 #result td:last-child {width: 1%; white-space: nowrap}
 #result .track div {height: 0.8em; background: #0072b2; border-radius: 2px}
 .dark #result .track div {background: #56b4e9}
