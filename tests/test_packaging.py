@@ -81,7 +81,10 @@ _NOT_IMPORTED = {
     "setuptools": "builds the wheel",
     "twine": "a command",
 }
-_ONLY_WHERE_INSTALLED = {"selenium": "clicks through the Space where there is a browser"}
+_ONLY_WHERE_INSTALLED = {
+    "mcp": "asks the Space as its client does",
+    "selenium": "clicks through the Space where there is a browser",
+}
 
 
 # Folders whose files import each other by name alone.

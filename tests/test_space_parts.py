@@ -199,3 +199,32 @@ def test_what_is_no_dictionary_of_this_model_is_refused(pipe: Any, folder: Path,
     with pytest.raises(ValueError, match="other weights"):
         session_signs.unpack(signs, pipe, archive)
     assert not signs.exists()
+
+
+@pytest.mark.parametrize(
+    ("missing", "failing", "said"),
+    [
+        (["mediapipe"], False, 'pip install -e ".[video]"'),
+        ([], True, "could not be put together here"),
+        ([], False, ""),
+    ],
+)
+def test_videos_are_offered_only_where_they_can_be_read(
+    missing: list[str], failing: bool, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import video_reading
+
+    from modeling_sigma.extraction import holistic_model
+
+    def assemble() -> Path:
+        if failing:
+            raise ValueError("pip could not download mediapipe")
+        return Path("model")
+
+    monkeypatch.delenv("SIGMA_VIDEOS", raising=False)
+    monkeypatch.setattr(video_reading, "find_spec", lambda name: None if name in missing else object())
+    monkeypatch.setattr(holistic_model, "holistic_model", assemble)
+    found = video_reading.why_no_videos()
+    assert said in found and bool(found) == bool(said)
+    monkeypatch.setenv("SIGMA_VIDEOS", "0")
+    assert "switched off" in video_reading.why_no_videos()

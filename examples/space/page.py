@@ -67,7 +67,7 @@ def build_page(
                         visible=first.takes_texts,
                     )
                     listed = gr.Checkbox(
-                        label=f"Also list every word that it could be (right in {COVERAGE:.0%} of cases)",
+                        label=f"Also list every word that it could be (right for {COVERAGE:.0%} of clips)",
                         elem_id="listed",
                         visible=COVERAGE in first.coverages,
                     )

@@ -26,7 +26,9 @@ CSS = """
 .alert {border-left: 6px solid #b03a2e; padding: 0.6em 1em; font-size: 1.05em}
 .notes {border-left: 6px solid #c77700; padding: 0.2em 1em; margin: 0 0 0.5em}
 .notes ul, .about ul {margin: 0.2em 0; padding-left: 1.2em; list-style: disc}
-#skeleton img, #map img {max-width: 100%; border-radius: 8px}
+#skeleton {flex: 1 1 250px; min-width: 250px}
+#skeleton img {width: 100%; max-width: 340px; border-radius: 8px}
+#map img {max-width: 100%; border-radius: 8px}
 #result .sentence {font-size: 1.6em; line-height: 1.25; margin: 0; font-weight: 600}
 #result .why, #signs .said {margin: 0.2em 0 0.8em}
 #result table, #signs table {width: 100%; border-collapse: collapse; border: none}
@@ -35,7 +37,7 @@ CSS = """
 #result tr, #result th, #result td, #signs tr, #signs th, #signs td {border: none; text-align: left}
 #result th, #signs th {font-weight: normal}
 #result th, #result td, #signs th, #signs td {padding: 0.25em 0.5em 0.25em 0}
-#result th {width: 35%; overflow-wrap: anywhere}
+#result th {width: 35%; overflow-wrap: break-word}
 #result td:last-child {width: 1%; white-space: nowrap}
 #result .track div {height: 0.8em; background: #0072b2; border-radius: 2px}
 .dark #result .track div {background: #56b4e9}

@@ -38,7 +38,7 @@ def span_without_rest(keypoints: np.ndarray, seen: np.ndarray, fps: float | None
         return whole
     rate = fps or ASSUMED_FPS
     hands = [keypoints[:, PART_SLICES[hand]] / length for hand in HANDS]  # of (T, 21, 2)
-    found = [seen[:, PART_SLICES[hand]].all(axis=1) for hand in HANDS]  # of (T,)
+    found: list[np.ndarray] = [np.asarray(seen[:, PART_SLICES[hand]].all(axis=1)) for hand in HANDS]  # of (T,)
     start = _signing_starts(hands, found, rate)
     reverse = slice(None, None, -1)
     left_out = _signing_starts([hand[reverse] for hand in hands], [one[reverse] for one in found], rate)
