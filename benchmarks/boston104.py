@@ -1,6 +1,7 @@
 """Continuous American signing from three points: RWTH-BOSTON-104 with CTC, beside copying and counting.
 
     python benchmarks/boston104.py run [--data ../shared/data/boston104] [--settings official ...] [--seeds 0 1 2]
+    python benchmarks/boston104.py baselines        # trains nothing, seconds
     python benchmarks/boston104.py table
 
 - official: the database's own split; 26 of its 40 test sentences stand in train, too, and 14 do not: both are given.
@@ -11,7 +12,7 @@ A model is `examples/configs/finetune_boston104_ctc.yaml`, trained once for each
 ways: the best path; a beam search; a beam search that weighs trigrams of the train split's glosses. Baselines: the
 sentence of the nearest train clip by dynamic time warping, and the commonest train sentence.
 
-Each run writes one JSON file with all readings; existing runs are skipped.
+Each run writes one JSON file with its readings; existing runs are skipped.
 """
 
 from __future__ import annotations
@@ -59,29 +60,49 @@ def load(setting: str, data: str) -> dict[str, Any]:
 
 
 def run(setting: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
-    """Trains one model and reads the test clips of its setting in every way."""
+    """Trains one model and reads the test clips of its setting in three ways."""
     splits = load(setting, args.data)
-    train, test = ([" ".join(gloss) for gloss in splits[split]["gloss"]] for split in ("train", "test"))
     scores = train_and_score(RECIPE, splits, seed, args.changes)
     if args.logits:
         np.savez(args.logits / f"{setting}-{seed}.npz", *scores.logits, labels=list(scores.labels.values()))
+    facts = {"seed": seed, "changes": args.changes, "ngrams": NGRAMS, "seconds": round(scores.seconds)}
+    return {**facts, **report(setting, splits, read(scores, sentences(splits["train"])))}
+
+
+def baselines(setting: str, args: argparse.Namespace) -> dict[str, Any]:
+    """What copying sentences of the train split reaches."""
+    splits = load(setting, args.data)
+    train = sentences(splits["train"])
+    commonest = Counter(train).most_common(1)[0][0]
+    readings = {
+        "commonest train sentence": [commonest] * len(splits["test"]),
+        "nearest train clip": [train[row] for row in nearest(splits["train"], splits["test"])],
+    }
+    return report(setting, splits, readings)
+
+
+def sentences(rows: Any) -> list[str]:
+    """The glosses of each clip."""
+    return [" ".join(gloss) for gloss in rows["gloss"]]
+
+
+def report(setting: str, splits: dict[str, Any], readings: dict[str, list[str]]) -> dict[str, Any]:
+    """Readings beside what is signed."""
+    train, test = set(sentences(splits["train"])), sentences(splits["test"])
     return {
-        "setting": setting, "seed": seed, "changes": args.changes, "ngrams": NGRAMS,
-        "seconds": round(scores.seconds), "sample_ids": list(splits["test"]["sample_id"]), "references": test,
-        "stands_in_train": [sentence in set(train) for sentence in test],
-        "readings": {
-            "commonest train sentence": [Counter(train).most_common(1)[0][0]] * len(test),
-            "nearest train clip": [train[row] for row in nearest(splits["train"], splits["test"])],
-            **read(scores, train),
-        },
-    }  # fmt: skip
+        "setting": setting,
+        "sample_ids": list(splits["test"]["sample_id"]),
+        "references": test,
+        "stands_in_train": [sentence in train for sentence in test],
+        "readings": readings,
+    }
 
 
-def read(scores: FrameScores, train: list[str], **ngrams: Any) -> dict[str, list[str]]:
+def read(scores: FrameScores, train: list[str]) -> dict[str, list[str]]:
     """The test clips as sentences of glosses, by three ways of decoding."""
     numbers = {label: number for number, label in scores.labels.items()}
-    sentences = [[numbers[gloss] for gloss in sentence.split()] for sentence in train]
-    language = GlossNgrams(sentences, len(numbers), **{**NGRAMS, **ngrams})
+    known = [[numbers[gloss] for gloss in sentence.split()] for sentence in train]
+    language = GlossNgrams(known, len(numbers), **NGRAMS)
     logits = [clip[None] for clip in scores.logits]
     found = {
         "best path": [decode_greedily(clip)[0] for clip in logits],
@@ -112,8 +133,10 @@ def table(runs: list[dict[str, Any]]) -> str:
     """Word error rates: mean and deviation over seeds, and in brackets the 95 % interval of the first seed."""
     lines = []
     for setting in SETTINGS:
-        own = [one for one in runs if one["setting"] == setting]
-        for name in READINGS if own else ():
+        for name in READINGS:
+            own = [one for one in runs if one["setting"] == setting and name in one["readings"]]
+            if not own:
+                continue
             groups: dict[str, list[dict[str, Any]]] = {"all": [], "in train": [], "not in train": []}
             for one in own:
                 for group, kept in (("all", None), ("in train", True), ("not in train", False)):
@@ -128,7 +151,7 @@ def table(runs: list[dict[str, Any]]) -> str:
                     continue
                 low, high = found[0]["intervals"]["wer"]
                 cells.append(f"{mean_and_spread([one['wer'] for one in found])} [{low:.1f}, {high:.1f}]")
-            lines.append([setting, name, len(own) if "train" not in name else "-", *cells])
+            lines.append([setting, name, len(own) if "seed" in own[0] else "-", *cells])
     return tabulate(
         lines, ["test", "reading", "seeds", "WER", "sentences in train", "new sentences"], tablefmt="github",
         disable_numparse=True,
@@ -138,7 +161,7 @@ def table(runs: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Runs what is missing, or prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("run", "table"), nargs="?", default="table")
+    parser.add_argument("command", choices=("run", "baselines", "table"), nargs="?", default="table")
     parser.add_argument("--data", default="../shared/data/boston104")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS[:4]))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
@@ -150,6 +173,10 @@ def main() -> None:
     if args.command == "run":
         jobs = {f"{s}-{seed}": partial(run, s, seed, args) for seed, s in product(args.seeds, args.settings)}
         run_missing(args.results, jobs)
+    if args.command == "baselines":
+        run_missing(
+            args.results, {f"{setting}-baselines": partial(baselines, setting, args) for setting in args.settings}
+        )
     print(table(read_runs(args.results)))
 
 

@@ -143,7 +143,7 @@ def _join(
     spans: list[tuple[int, int]] = []
     model: _Signed | None = None  # the recording in whose place and size all others are put
     while len(glosses) < num_signs:
-        source = recordings[rng.integers(len(recordings))]
+        source = recordings[int(rng.integers(len(recordings)))]
         count = int(rng.integers(1, 1 + min(longest_piece, len(source.glosses), num_signs - len(glosses))))
         first = int(rng.integers(len(source.glosses) - count + 1))
         start, stop = source.cut(first, first + count)
