@@ -31,7 +31,7 @@ def with_sorted_hands(clip: PoseClip) -> PoseClip:
     """
     take_bytes(len(clip) * 2 * _NUM_JOINTS * 3 * 32)  # as float64, and copies of it while they are tracked
     points = clip.keypoints.reshape(len(clip), 2, _NUM_JOINTS, 2).astype(np.float64)
-    found = (clip.scores.reshape(len(clip), 2, _NUM_JOINTS) > 0).all(-1)  # (T, 2)
+    found = np.all(clip.scores.reshape(len(clip), 2, _NUM_JOINTS) > 0, axis=-1)  # (T, 2)
     changes = count_exchanges(points, found)
     if changes < max(_FEWEST, _SHARE * len(clip)):
         return clip

@@ -13,21 +13,18 @@ from .clip_making import PoseInput, as_pose_clip, split_clips
 from .clip_units import image_size_of, x_factor
 from .extractor_checks import check_aspect_ratio, check_frame_rate, check_shares_of_image, checked_max_frames
 from .feature_padding import pad_features
+from .frame_choice import FRAME_SAMPLINGS, choose_frames
 from .frame_resampling import at_learnt_rate, interpolate_between_hands
 from .hand_mending import mend_hands
+from .head_joints import complete_head
 from .pose_augmentation import PoseAugmentation
 from .pose_clip import PoseClip
 from .pose_transforms import (
     BOXES,
     SCALE_REFERENCES,
     SCORE_THRESHOLD,
-    even_frame_indices,
-    fill_head_from_face,
-    jittered_frame_indices,
     joints_of_parts,
-    lacks_head,
     normalize_joints,
-    random_frame_indices,
     replace_missing_origins,
     select_joints,
 )
@@ -39,7 +36,6 @@ from .unseen_clips import explain_unseen
 
 logger = logging.get_logger(__name__)
 
-FRAME_SAMPLINGS = ("even", "random", "interpolate")
 
 # Before 0.2, preprocessor_config.json did not say how clips are read; they were read as follows.
 _BEFORE_0_2 = {"learnt_aspect_ratio": None, "box_before_sampling": False}
@@ -264,28 +260,11 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         if self.trim_rest:
             clip = clip.frames(self._span_without_rest(clip))
         augmentation = PoseAugmentation.from_dict(self.augmentation or {})
-        frames: np.ndarray | None
-        if self.frame_sampling == "interpolate":
-            frames = None
-        elif generator is None:
-            frames = even_frame_indices(len(clip), max_frames) if len(clip) > max_frames else None
-        else:
-            frames = augmentation.frame_indices(len(clip), generator)
-            choose = random_frame_indices if self.frame_sampling == "random" else jittered_frame_indices
-            frames = frames[choose(len(frames), max_frames, generator)]
+        frames = choose_frames(len(clip), max_frames, self.frame_sampling, augmentation, generator)
         if frames is not None and not self.box_before_sampling:
             clip, frames = clip.frames(frames), None
         keypoints, scores, factor = self._joints(clip)
-        if fill_head_from_face(keypoints, scores):
-            logger.warning_once(
-                "a clip's body has no nose and no ears: they are taken from the face, so that the signer keeps the "
-                "same size"
-            )
-        elif self.scale_reference == "body" and lacks_head(scores > self.score_threshold):
-            logger.warning_once(
-                "a clip's body has no nose and no ears, nor is there a face to take them from: the signer's size is "
-                "taken from shoulders and arms, and comes out larger, by 6 % in the median"
-            )
+        complete_head(keypoints, scores, self.score_threshold, self.scale_reference)
         replace_missing_origins(keypoints, scores)
         if self.parts is not None:
             scores = np.where(joints_of_parts(self.parts or PARTS), scores, 0.0)
