@@ -30,7 +30,7 @@ VECTORS = "embeddings.safetensors"
 _COMING = re.compile(r"embeddings-([0-9a-f]{16})\.safetensors")
 _SCRATCH = ".unfinished"
 # How often both files are read when another process replaces them between the two.
-_ATTEMPTS = 3
+_ATTEMPTS = 10
 
 
 def write_vectors(folder: Path, vectors: np.ndarray, facts: Mapping[str, Any], key_file: str) -> None:
