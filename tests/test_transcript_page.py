@@ -121,11 +121,10 @@ def test_the_keyboard_is_enough(page: Any) -> None:
     page.execute_script("document.activeElement.blur()")
     press(Keys.SPACE)
     assert page.find_element("css selector", "#play").text == "Stop"
-    page.implicitly_wait(0)
-    before = _state(page)[0]
     page.execute_async_script("setTimeout(arguments[0], 400)")
-    assert _state(page)[0] > before + 0.2
-    press(Keys.SPACE)
+    assert _state(page)[0] > 1.2
+    if _state(page)[0] < 8:  # a slow machine may have seen the end by now, which stops by itself
+        press(Keys.SPACE)
     assert page.find_element("css selector", "#play").text == "Play"
 
 

@@ -55,6 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Transcribes the recordings; returns 1 if some could not be, else 0."""
+    from dataclasses import replace
+
     from modeling_sigma.cli.predict import read_labels
     from modeling_sigma.cli.quiet_libraries import silence_transformers
     from modeling_sigma.inference.transcribed_files import Transcription, transcribe_files
@@ -75,10 +77,11 @@ def run(args: argparse.Namespace) -> int:
     settings |= {name: getattr(args, name) for name in ("fps", "estimator") if getattr(args, name) is not None}
     if args.segmenter is not None:
         settings["segmenter"] = _name_of(args.segmenter)
-    estimator = estimator_for(args, recordings)
     transcription = Transcription(
-        recordings, args.out, formats, _name_of(args.model), settings, args.person, args.people, args.fps, estimator
+        recordings, args.out, formats, _name_of(args.model), settings, args.person, args.people, args.fps
     )
+    # Once it is known that the rest can be done: an estimator may take long to load.
+    transcription = replace(transcription, estimator=estimator_for(args, recordings))
 
     def transcriber() -> Transcriber:
         return Transcriber(args.model, labels, args.language, args.top_k, args.device, args.segmenter)
