@@ -71,9 +71,10 @@ def test_mistakes_in_a_file_are_told(text: str, message: str, tmp_path: Path) ->
 def test_shipped_configurations(path: Path, tmp_path: Path) -> None:
     """They parse, and those of the paper hold its hyper-parameters."""
     model, data, args, _ = parse_arguments(CLASSES, [str(path), "--output_dir", str(tmp_path), "--use_cpu", "true"])
-    assert args.do_train and args.bf16
+    # The small recipes for glosses are as fast in float32, also where bfloat16 has no instructions.
+    assert args.do_train and (args.bf16 or path.stem.endswith("_ctc"))
     assert path.name.startswith("lora") or model.model is None
-    assert choose_task(data.task, model.head).kind.head in ("generation", "classification")
+    assert choose_task(data.task, model.head).kind.head in ("generation", "classification", "ctc")
     if model.text_model is not None:
         found = (args.learning_rate, args.adam_epsilon, args.weight_decay, args.lr_scheduler_type.value, args.seed)
         assert found == (1e-4, 1e-9, 1e-4, "cosine", 42)
