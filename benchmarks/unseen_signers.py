@@ -7,10 +7,11 @@
 `heads` trains nothing but linear layers and takes two minutes:
 
 - joints: logistic regression on the hands' joints in 12 frames, the sceptic's baseline;
-- dictionary: what `sigma-slu dictionary` ships, on the model's vectors, which has seen American signs alone;
+- dictionary: what `sigma-slu dictionary` ships, on the model's vectors, which has seen American signs alone; and
+  without telling variants of a sign apart;
 - head: logistic regression on those vectors (the clip's vector, mean and deviation of its frames);
 - head, other alphabets: the letters of 15 other alphabets as classes of their own, beside;
-- dictionary and head: the sum of both, each in units of its own spread.
+- dictionary and head: the sum of both, each in units of its own spread; one variant a sign.
 
 `adapt` is `sigma-slu adapt` (LoRA) on so many clips a letter, with its own augmentation and the checkpoint's.
 
@@ -111,11 +112,17 @@ def methods(
     yield "joints", logistic(letters["joints"][is_known], known, letters["joints"][~is_known], args.penalty)
     width = asked.shape[1] // 3
     entries = [DictionaryEntry(str(names[number]), str(row)) for row, number in enumerate(known)]
-    searched = DictionaryClips(vectors[:, :width], entries).searched
-    signs, similarities = searched.sign_similarities(asked[:, :width])
-    dictionary = np.full((len(asked), len(names)), -2.0)  # letters that nobody taught
-    dictionary[:, [names.tolist().index(label) for _, label in signs]] = similarities
-    yield "dictionary", dictionary
+    taught = DictionaryClips(np.zeros((0, 0), np.float32), [])
+    for vector, entry in zip(vectors[:, :width], entries):
+        taught.append(vector, entry)
+    for name, clips in (
+        ("dictionary", taught),
+        ("dictionary, one variant a sign", DictionaryClips(vectors[:, :width], entries)),
+    ):
+        signs, similarities = clips.searched.sign_similarities(asked[:, :width])
+        dictionary = np.full((len(asked), len(names)), -2.0)  # letters that nobody taught
+        dictionary[:, [names.tolist().index(label) for _, label in signs]] = similarities
+        yield name, dictionary
     head = logistic(vectors, known, asked, args.penalty)
     yield "head", head
     _, places = np.unique(others["labels"], return_inverse=True)
