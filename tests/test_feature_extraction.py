@@ -11,7 +11,7 @@ import torch
 from transformers import FeatureExtractionMixin
 
 from modeling_sigma.io import save_clip
-from modeling_sigma.model import feature_extraction_sigma, head_joints
+from modeling_sigma.model import feature_extraction_sigma, joint_reading
 from modeling_sigma.model.clip_making import as_pose_clip
 from modeling_sigma.model.feature_extraction_sigma import SigmaFeatureExtractor
 from modeling_sigma.model.pose_augmentation import PoseAugmentation
@@ -36,9 +36,9 @@ def _as_array(clip: PoseClip) -> np.ndarray:
 def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the extractor warns of; `warning_once` forgets what it has said before."""
     told: list[str] = []
-    for logger in (feature_extraction_sigma.logger, head_joints.logger):
-        type(logger).warning_once.cache_clear()
-        monkeypatch.setattr(logger, "warning", lambda message, *args, **kwargs: told.append(message))
+    for module in (feature_extraction_sigma, joint_reading):
+        type(module.logger).warning_once.cache_clear()
+        monkeypatch.setattr(module.logger, "warning", lambda message, *args, **kwargs: told.append(message))
     return told
 
 

@@ -10,13 +10,12 @@ from transformers import BatchFeature, FeatureExtractionMixin
 from transformers.utils import logging
 
 from .clip_making import PoseInput, as_pose_clip, split_clips
-from .clip_units import image_size_of, x_factor
+from .clip_units import image_size_of
 from .extractor_checks import check_aspect_ratio, check_frame_rate, check_shares_of_image, checked_max_frames
 from .feature_padding import pad_features
 from .frame_choice import FRAME_SAMPLINGS, choose_frames
 from .frame_resampling import at_learnt_rate, interpolate_between_hands
-from .hand_mending import mend_hands
-from .head_joints import complete_head
+from .joint_reading import complete_head, isotropic_joints
 from .pose_augmentation import PoseAugmentation
 from .pose_clip import PoseClip
 from .pose_transforms import (
@@ -87,11 +86,9 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
             Frames per second that the model reads: clips of another rate are interpolated. A clip that states no rate
             is read as it comes, with a warning. None, the default: whatever rate a clip has.
         mend_hands (`bool`, *optional*, defaults to `False`):
-            Put joints of hands that a detector threw far away back in place, and leave out hands that are elsewhere
-            for a single frame; see [`mend_hands`].
+            Put back joints of hands that were thrown far away, and drop hands that are elsewhere for one frame.
         trim_rest (`bool`, *optional*, defaults to `False`):
-            Leave out the frames in which the hands rest before and after signing; see [`span_without_rest`]. For
-            isolated signs.
+            Leave out frames in which the hands rest before and after signing. For isolated signs.
 
     Example:
 
@@ -258,13 +255,14 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
             )
         clip = at_learnt_rate(clip, self.frame_rate)
         if self.trim_rest:
-            clip = clip.frames(self._span_without_rest(clip))
+            keypoints, scores, _ = self._joints(clip)
+            clip = clip.frames(span_without_rest(keypoints, scores > self.score_threshold, clip.fps))
         augmentation = PoseAugmentation.from_dict(self.augmentation or {})
         frames = choose_frames(len(clip), max_frames, self.frame_sampling, augmentation, generator)
         if frames is not None and not self.box_before_sampling:
             clip, frames = clip.frames(frames), None
         keypoints, scores, factor = self._joints(clip)
-        complete_head(keypoints, scores, self.score_threshold, self.scale_reference)
+        complete_head(keypoints, scores, self.scale_reference, self.score_threshold)
         replace_missing_origins(keypoints, scores)
         if self.parts is not None:
             scores = np.where(joints_of_parts(self.parts or PARTS), scores, 0.0)
@@ -290,18 +288,8 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         return values if generator is None else augmentation.apply(values, generator)
 
     def _joints(self, clip: PoseClip) -> tuple[np.ndarray, np.ndarray, float]:
-        """Joints and scores as the model has learnt them, and what x was multiplied by."""
-        keypoints, scores = select_joints(clip)
-        factor = x_factor(clip, self.learnt_aspect_ratio, self.assumed_aspect_ratio)
-        if factor != 1:
-            keypoints[..., 0] *= factor
-        if self.mend_hands:
-            mend_hands(keypoints, scores, self.score_threshold)
-        return keypoints, scores, factor
-
-    def _span_without_rest(self, clip: PoseClip) -> slice:
-        keypoints, scores, _ = self._joints(clip)
-        return span_without_rest(keypoints, scores > self.score_threshold, clip.fps)
+        mended_above = self.score_threshold if self.mend_hands else None
+        return isotropic_joints(clip, self.learnt_aspect_ratio, self.assumed_aspect_ratio, mended_above)
 
     def explain_unseen(self, clip: PoseClip) -> str:
         """Why a model reads nothing in a clip: nobody was found, or not the part that the signer's size comes from."""
