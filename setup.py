@@ -1,6 +1,6 @@
 """Puts the training configurations and the shipped checkpoint into the wheel; everything else is in setup.cfg.
 
-They have one home each, in examples/configs and checkpoints, where people read them. `modeling_sigma.io.shipped_files`
+They have one home each, in examples/configs and checkpoints, where people read them. `modeling_sigma.shipped_files`
 finds them there in a checkout, and in `modeling_sigma/shipped` in an installed wheel.
 """
 

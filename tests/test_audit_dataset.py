@@ -185,7 +185,7 @@ def test_command_line(tmp_path, capsys):
     assert report["checks"]["lengths"]["num_findings"] == 12 and report["checks"]["tokens"]["num_findings"] is not None
     assert json.loads(out.read_text())["num_clips"] == report["num_clips"]
     assert cli.main(["audit-dataset", "wlsal", "--data-dir", str(tmp_path)]) == 1
-    assert "received 'wlsal': did you mean wlasl?" in capsys.readouterr().err
+    assert "wlsal: no such folder, and no corpus has this name: did you mean wlasl?" in capsys.readouterr().err
     assert cli.main(["audit-dataset", str(built), "--data-dir", str(tmp_path)]) == 1
     assert "data_dir belongs to the corpora wlasl" in capsys.readouterr().err
     assert cli.main(["audit-dataset", str(Path(tmp_path, "nowhere"))]) == 1

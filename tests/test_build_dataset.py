@@ -332,17 +332,13 @@ def test_a_kill_between_any_two_steps_changes_nothing(archive, tmp_path, monkeyp
     assert num_kills == 3 * 2 + 3 + 4  # files with notes; into their places; picture, card, report, state
 
 
-def test_a_worker_that_dies_is_one_line_and_the_next_run_goes_on(archive, tmp_path, monkeypatch):
-    run = build.run_in_processes
-
+def test_a_worker_that_dies_is_one_line_and_the_next_run_goes_on(archive, tmp_path):
     def dying(make_task, shards, num_proc):
-        yield from run(make_task, shards[:1], 1)
+        yield from build.run_in_processes(make_task, shards[:1], 1)
         yield shards[1], WorkerDeath("the process died working on it (exit code -9)")
 
-    monkeypatch.setattr(build, "run_in_processes", dying)
     with pytest.raises(ValueError, match=r"train-00001-of-00003: the process died .*exit code -9.* goes on"):
-        build_dataset("archive", tmp_path / "out", archive, clips_per_shard=10)
-    monkeypatch.setattr(build, "run_in_processes", run)
+        build_dataset("archive", tmp_path / "out", archive, clips_per_shard=10, engine=dying)
     done = []
     build_dataset("archive", tmp_path / "out", archive, clips_per_shard=10, progress=lambda *n: done.append(n[0]))
     assert done[0] == 9, "the first file was there"

@@ -41,7 +41,7 @@ from modeling_sigma import (
 from modeling_sigma.cli import main as cli
 from modeling_sigma.hub.bundle import auto_map, custom_pipelines, remote_code, remote_code_files
 from modeling_sigma.io import save_clip
-from modeling_sigma.model.model_kinds_sigma import FEATURES, PIPELINE_KINDS, TRANSCRIPTION
+from modeling_sigma.model.model_kinds_sigma import FEATURES, PIPELINE_KINDS, SEGMENTATION, TRANSCRIPTION
 from tests.factories import random_clips, tiny_inputs, tiny_model, tiny_processor
 
 
@@ -88,7 +88,7 @@ def test_code_in_a_bundle_is_complete(bundle: Path) -> None:
 def test_configuration_names_the_code(bundle: Path) -> None:
     config = json.loads((bundle / "config.json").read_text())
     assert config["auto_map"] == auto_map()
-    expected = [task for task in PIPELINE_KINDS if task not in ("sign-text-retrieval", TRANSCRIPTION)]
+    expected = [task for task in PIPELINE_KINDS if task not in ("sign-text-retrieval", TRANSCRIPTION, SEGMENTATION)]
     assert list(config["custom_pipelines"]) == expected, "a model that writes serves all but retrieval and times"
     assert all(task["pt"] == ["AutoModelForSeq2SeqLM"] for task in config["custom_pipelines"].values())
     for name in ("preprocessor_config.json", "processor_config.json"):
@@ -121,7 +121,7 @@ def test_two_encoders_serve_retrieval() -> None:
     served = custom_pipelines("SigmaModel")
     assert list(served) == ["sign-text-retrieval", FEATURES]
     assert all(entry["pt"] == ["AutoModel"] for entry in served.values())
-    assert set(custom_pipelines("SigmaForPreTraining")) == set(PIPELINE_KINDS) - {TRANSCRIPTION}
+    assert set(custom_pipelines("SigmaForPreTraining")) == set(PIPELINE_KINDS) - {TRANSCRIPTION, SEGMENTATION}
 
 
 def test_a_folder_without_code_loads_with_the_package(bundle: Path, tmp_path: Path) -> None:

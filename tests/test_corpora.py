@@ -94,7 +94,7 @@ def test_a_folder_of_parquet_files(tmp_path: Path) -> None:
 
 
 def test_mistakes_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="expected one of .*synthetic.*received 'wlsal'"):
+    with pytest.raises(ValueError, match="wlsal: no such folder, and no corpus .*did you mean wlasl.*synthetic"):
         load_corpus("wlsal")
     with pytest.raises(FileNotFoundError, match="no Parquet files: a folder of clips needs"):
         load_corpus(tmp_path)

@@ -262,7 +262,7 @@ def test_a_corpus_by_name(capsys: pytest.CaptureFixture[str]) -> None:
             "expected a model for sign-language-translation (Sigma",
         ),
         (["--task", "islr", "--model", "head", "--dataset", "signs", "--labels", "labels.txt"], "first 'the weather'"),
-        (["--task", "slt", "--model", "writer", "--dataset", "nowhere"], "received 'nowhere'"),
+        (["--task", "slt", "--model", "writer", "--dataset", "nowhere"], "nowhere: no such folder, and no corpus"),
         (
             ["--task", "slt", "--model", "writer", "--dataset", "nowhere", "--device", "gpuu"],
             "received 'gpuu': use one",

@@ -398,7 +398,7 @@ def test_command_line_errors(videos, tmp_path, capsys):
     assert cli.main(["extract-poses", str(videos), "--out", str(tmp_path / "out"), "--batch-size", "3"]) == 1
     assert "--batch-size is not an option of mediapipe: leave it out" in capsys.readouterr().err
     assert cli.main(["extract-poses", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 1
-    assert "no such folder" in capsys.readouterr().err
+    assert "no such file or folder" in capsys.readouterr().err
     assert cli.main(["extract-poses", str(videos / "labels.csv")]) == 1
     assert "labels.csv: expected a video (.mp4, " in capsys.readouterr().err
 

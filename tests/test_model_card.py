@@ -44,6 +44,7 @@ from modeling_sigma.metrics import (
     translation_scores,
     word_error_rates,
 )
+from modeling_sigma.metrics.segmentation import Span, segmentation_scores
 from modeling_sigma.training.recipes.demo_card import demo_facts, demo_measurements
 from tests.factories import tiny_model, tiny_processor
 
@@ -232,6 +233,7 @@ def test_the_metrics_of_this_package_have_names() -> None:
         translation_scores(["a b"], ["a b"]) | word_error_rates(["a b"], ["a b"]) | recognition_scores(["a"], ["a"])
     )
     scores |= retrieval_scores([[1.0, 0.0], [0.0, 1.0]]) | confidence_scores([1.0], [True])
+    scores |= segmentation_scores([[Span(0.0, 1.0)]], [[Span(0.0, 1.0)]], minutes=1.0)
     assert {"bleu1", "bleu4", "rouge_l", "chrf", "wer", "top1_per_instance", "top1_per_class"} <= set(scores)
     names = {name for name in METRICS if not name.startswith(("bleurt", "top5"))}
     assert names <= set(scores), sorted(names - set(scores))
@@ -245,7 +247,7 @@ def test_the_metrics_of_this_package_have_names() -> None:
     [
         ({"signature": " "}, "expected signature, received nothing: a score without it cannot be compared"),
         ({"command": ""}, "expected command, received nothing"),
-        ({"task": "video"}, "expected task islr, cslr, slt, retrieval, received 'video'"),
+        ({"task": "video"}, "expected task islr, cslr, slt, retrieval, segmentation, received 'video'"),
         ({"num_samples": 0}, "expected num_samples of at least 1"),
         ({"scores": {}}, "expected at least one score"),
         ({"scores": {"accuracy": 1.0}}, "received 'accuracy'"),

@@ -174,7 +174,7 @@ def test_losses_are_those_of_local_files_in_the_same_order(corpus: Path, tmp_pat
         batches.append(
             [
                 ClipSample(decode_clip(row := rows[one.sample_id]), row["sample_id"], row["text"], row["gloss"],
-                           row["spoken_language"], one.generator)
+                           row["spoken_language"], generator=one.generator)
                 for one in samples
             ]
         )  # fmt: skip

@@ -236,7 +236,7 @@ def test_each_of_several_people_has_a_tier(
         "scores": np.stack([one.scores, other.scores], axis=1),
     }
     np.savez(tmp_path / "both.npz", **both, layout="hands_42", fps=FPS)
-    options = [str(tmp_path / "both.npz"), "--model", str(models["labels"]), "--to", "eaf,json"]
+    options = [str(tmp_path / "both.npz"), "--model", str(models["frames"]), "--to", "eaf,json"]
     assert transcribe(*options, "--out", str(tmp_path / "out"), "--people", "4") == 0
     found = read_annotations(tmp_path / "out" / "both.eaf")
     tiers = {tier.name: tier.participant for tier in found.all_tiers()}
@@ -248,7 +248,7 @@ def test_each_of_several_people_has_a_tier(
         assert [one for one in found.annotations if one.participant == f"person {number}"] == named and named
     assert transcribe(*options, "--out", str(tmp_path / "no"), "--people", "2", "--person", "1") == 1
     (tmp_path / "film.mp4").write_bytes(b"")
-    film = ["--model", str(models["labels"]), "--out", str(tmp_path / "film"), "--people", "2"]
+    film = ["--model", str(models["frames"]), "--out", str(tmp_path / "film"), "--people", "2"]
     assert transcribe(str(tmp_path / "film.mp4"), *film) == 1
     assert "to tell several people apart, received a video" in capsys.readouterr().err
 

@@ -1,7 +1,7 @@
 """The command `sigma-slu`: imports only the subcommand it runs, and turns its errors into one line and an exit code.
 
-A subcommand is a line in `commands.py` and a module with `add_arguments(parser)` and `run(args) -> int`. It imports
-torch and the like inside `run`, so that `--help` stays fast. Exit codes: 0 success, 1 failure, 2 usage, 130+ stopped.
+A subcommand is a line in `commands.py` and a module with `add_arguments(parser)` and `run(args) -> int`, which imports
+torch and the like, so that `--help` stays fast. Exit codes: 0 success, 1 failure, 2 usage, 130+ stopped.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from modeling_sigma import __version__
 from modeling_sigma.cli.commands import COMMANDS
 from modeling_sigma.cli.standard_output import escape_surrogates, flush_output, reader_is_gone
-from modeling_sigma.cli.user_errors import user_errors
-from modeling_sigma.io.shipped_files import model_folder
+from modeling_sigma.cli.user_errors import tell_error, user_errors
+from modeling_sigma.shipped_files import find_shipped_model
 
 
 def build_parser(command: str | None) -> argparse.ArgumentParser:
@@ -36,12 +36,11 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line (by default that of the process) and returns its exit code."""
-    argv = sys.argv[1:] if argv is None else argv
     escape_surrogates()
+    argv = sys.argv[1:] if argv is None else argv
     command = next((argument for argument in argv if not argument.startswith("-")), None)
     args = build_parser(command).parse_args(argv)
-    if isinstance(getattr(args, "model", None), str):
-        args.model = model_folder(args.model)  # the name of a checkpoint that comes with the package
+    find_shipped_model(args)
     try:
         code = int(importlib.import_module(COMMANDS[str(command)][0]).run(args))
     except KeyboardInterrupt:
@@ -52,10 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 1
         if args.debug or not isinstance(error, user_errors()):
             raise
-        from modeling_sigma.io.reading_errors import one_line  # imports numpy: not before it is needed
-
-        print(f"sigma-slu {command}: error: {one_line(error) or type(error).__name__}", file=sys.stderr)
-        code = getattr(error, "exit_code", 1)
+        code = tell_error(str(command), error)
     return code if flush_output() else 1
 
 

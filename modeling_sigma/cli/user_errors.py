@@ -17,3 +17,11 @@ def user_errors() -> tuple[type[Exception], ...]:
 
         found.append(SafetensorError)
     return tuple(found)
+
+
+def tell_error(command: str, error: Exception) -> int:
+    """Prints the message of an error on one line; returns the exit code."""
+    from modeling_sigma.io.reading_errors import one_line  # imports numpy: not before it is needed
+
+    print(f"sigma-slu {command}: error: {one_line(error) or type(error).__name__}", file=sys.stderr)
+    return int(getattr(error, "exit_code", 1))

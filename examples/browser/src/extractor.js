@@ -10,6 +10,9 @@ const CAN = {
   frame_sampling: ["interpolate", "even", "random"],
   box: ["extremes"],
   box_before_sampling: [true],
+  frame_rate: [null, undefined],
+  mend_hands: [false, undefined],
+  trim_rest: [false, undefined],
 };
 
 /** Throws for a preprocessor_config.json that asks for what this extractor does not do. */

@@ -7,11 +7,12 @@ same files inside the package; `setup.py` puts them there.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 
 SHIPPED_MODEL = "sigma-wlasl-hands"
 
-_PACKAGE = Path(__file__).resolve().parents[1]
+_PACKAGE = Path(__file__).resolve().parent
 _FOLDERS = {"configs": "examples/configs", "checkpoints": "checkpoints"}
 
 
@@ -47,6 +48,12 @@ def model_folder(name_or_path: str) -> str:
     if Path(name_or_path).exists():
         return name_or_path
     return str(shipped_models().get(name_or_path, name_or_path))
+
+
+def find_shipped_model(args: Any) -> None:
+    """Puts the folder of a shipped checkpoint in place of its name in `args.model`, where a command has one."""
+    if isinstance(getattr(args, "model", None), str):
+        args.model = model_folder(args.model)
 
 
 def recipe_files(command: str) -> dict[str, Path]:
