@@ -62,6 +62,7 @@ def models(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_site_of_a_model(models, page, holistic, tmp_path):
     site = models / "site"
     facts = json.loads((site / "model" / "live.json").read_text())
@@ -81,6 +82,7 @@ def test_the_site_of_a_model(models, page, holistic, tmp_path):
     assert not (tmp_path / "none" / "index.html").exists()
 
 
+@pytest.mark.slow
 def test_a_model_is_exported_once(models, page, holistic, tmp_path, monkeypatch):
     def cache(library, namespace, subfolder):
         folder = tmp_path / library / namespace / subfolder
@@ -147,6 +149,7 @@ def test_files_are_served_to_this_machine(page):
         server.shutdown()
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_site(models, page, holistic, tmp_path, capsys):
     arguments = [
         "live",

@@ -100,6 +100,7 @@ def test_a_place_of_another_loader_is_refused(corpus: Path) -> None:
         loader(streamed(corpus, window=8), place=first.place)
 
 
+@pytest.mark.slow
 def test_corpora_are_mixed_by_weight_and_resumed(corpus: Path, tmp_path: Path) -> None:
     build_dataset(
         "synthetic", tmp_path / "other", config_name="sentences", num_train=40, num_validation=2, num_test=2,
