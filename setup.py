@@ -1,7 +1,7 @@
 """Puts the training configurations and the shipped checkpoint into the wheel; everything else is in setup.cfg.
 
-They have one home each, in examples/configs and checkpoints, where people read them. `modeling_sigma.shipped_files`
-finds them there in a checkout, and in `modeling_sigma/shipped` in an installed wheel.
+They have one home each, in examples/configs and checkpoints, where people read them.
+`modeling_sigma.hub.shipped_files` finds them there in a checkout, and in `modeling_sigma/shipped` in a wheel.
 """
 
 import shutil

@@ -37,7 +37,7 @@ _EXPORTS = {
     "recognition_scores": "modeling_sigma.metrics",
     "retrieval_scores": "modeling_sigma.metrics",
     "load_pipeline": "modeling_sigma.inference.load_pipeline",
-    "shipped_model": "modeling_sigma.shipped_files",
+    "shipped_model": "modeling_sigma.hub.shipped_files",
     "SignDictionary": "modeling_sigma.inference.sign_dictionary",
     "load_corpus": "datasets_scripts.corpora",
     "decode_clip": "datasets_scripts.schema",

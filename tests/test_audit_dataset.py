@@ -189,4 +189,4 @@ def test_command_line(tmp_path, capsys):
     assert cli.main(["audit-dataset", str(built), "--data-dir", str(tmp_path)]) == 1
     assert "data_dir belongs to the corpora wlasl" in capsys.readouterr().err
     assert cli.main(["audit-dataset", str(Path(tmp_path, "nowhere"))]) == 1
-    assert "expected one of" in capsys.readouterr().err
+    assert "nowhere: no such folder" in capsys.readouterr().err

@@ -14,8 +14,8 @@ import pytest
 from test_training_processes import _command, _config, _environment
 
 from modeling_sigma.cli.main import main
+from modeling_sigma.hub.shipped_files import recipe_files
 from modeling_sigma.io import save_clip
-from modeling_sigma.shipped_files import recipe_files
 
 
 MODEL = "sigma-wlasl-hands"

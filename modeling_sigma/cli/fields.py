@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
-from modeling_sigma.shipped_files import recipe_files, recipe_summary
+from modeling_sigma.hub.shipped_files import recipe_files, recipe_summary
 from modeling_sigma.training.arguments import ClipTrainingFields
 
 

@@ -16,7 +16,7 @@ from modeling_sigma import __version__
 from modeling_sigma.cli.commands import COMMANDS
 from modeling_sigma.cli.standard_output import escape_surrogates, flush_output, reader_is_gone
 from modeling_sigma.cli.user_errors import tell_error, user_errors
-from modeling_sigma.shipped_files import find_shipped_model
+from modeling_sigma.hub.shipped_files import find_shipped_model
 
 
 def build_parser(command: str | None) -> argparse.ArgumentParser:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from modeling_sigma.conversion.export_bundle import is_bundle, read_bundle
+from modeling_sigma.hub.shipped_files import model_folder
 from modeling_sigma.inference.model_config import naming_model, saved_kind
 from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, PIPELINE_KINDS, served_pipelines
 from modeling_sigma.registration import defined_class
-from modeling_sigma.shipped_files import model_folder
 
 
 def load_pipeline(name_or_path: str | Path, task: str | None = None, device: Any = None, dtype: Any = None) -> Any:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from modeling_sigma.conversion.export_bundle import is_bundle, read_bundle
+from modeling_sigma.hub.shipped_files import model_folder
 from modeling_sigma.io.reading_errors import one_line
 from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS, ModelKind
-from modeling_sigma.shipped_files import model_folder
 
 
 def load_model_config(name_or_path: str | Path) -> Any:

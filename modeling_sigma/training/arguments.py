@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from modeling_sigma.hub.shipped_files import model_folder
 from modeling_sigma.model.model_kinds_sigma import MODEL_KINDS
-from modeling_sigma.shipped_files import model_folder
 
 
 # The values of `--head`: all heads that can be fine-tuned.

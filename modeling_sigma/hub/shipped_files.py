@@ -12,7 +12,7 @@ from typing import Any
 
 SHIPPED_MODEL = "sigma-wlasl-hands"
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]
 _FOLDERS = {"configs": "examples/configs", "checkpoints": "checkpoints"}
 
 
