@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .gloss_spans_sigma import GlossHypothesis as GlossHypothesis
-from .gloss_spans_sigma import GlossSpan as GlossSpan
+from .gloss_spans_sigma import GlossHypothesis, GlossSpan
 from .pose_transforms import even_frame_indices
 from .prefix_beams_sigma import search_prefixes
 

@@ -39,6 +39,18 @@ class ClipSample:
     gloss_spans: tuple[tuple[float, float], ...] = ()
     generator: np.random.Generator | None = None
 
+    @classmethod
+    def from_row(cls, row: Any, generator: np.random.Generator | None) -> ClipSample:
+        """The whole clip of a row of a corpus."""
+        return cls(
+            clip=decode_clip(row),
+            sample_id=row["sample_id"],
+            text=row["text"],
+            gloss=list(row["gloss"]),
+            spoken_language=row["spoken_language"],
+            generator=generator,
+        )
+
 
 class ClipDataset(Dataset):
     """A corpus in the schema of `datasets_scripts.schema`, clip by clip.
@@ -62,15 +74,8 @@ class ClipDataset(Dataset):
 
     def __getitem__(self, key: int | tuple[int, int]) -> ClipSample:
         epoch, index = key if isinstance(key, tuple) else (None, key)
-        row = self.rows[index]
-        return ClipSample(
-            clip=decode_clip(row),
-            sample_id=row["sample_id"],
-            text=row["text"],
-            gloss=list(row["gloss"]),
-            spoken_language=row["spoken_language"],
-            generator=None if epoch is None else np.random.default_rng([self.seed, epoch, index]),
-        )
+        generator = None if epoch is None else np.random.default_rng([self.seed, epoch, index])
+        return ClipSample.from_row(self.rows[index], generator)
 
     def lengths(self, extractor: SigmaFeatureExtractor) -> list[int]:
         """The largest number of frames that a model may read of each clip; see [`frames_read`]."""

@@ -22,7 +22,6 @@ from datasets.distributed import split_dataset_by_node
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from datasets_scripts.corpora import load_corpus
-from datasets_scripts.schema import decode_clip
 from modeling_sigma.training.data.clip_dataset import ClipSample, frames_read
 from modeling_sigma.training.data.frame_budget import FrameBudgetSampler
 
@@ -183,14 +182,7 @@ class StreamedClips(IterableDataset):
     def _sample(self, row: Any, epoch: int) -> ClipSample:
         # By the name of the clip: wherever it comes in whichever stream, it is augmented alike in an epoch.
         name = zlib.crc32(row["sample_id"].encode())
-        return ClipSample(
-            clip=decode_clip(row),
-            sample_id=row["sample_id"],
-            text=row["text"],
-            gloss=list(row["gloss"]),
-            spoken_language=row["spoken_language"],
-            generator=np.random.default_rng([self.seed, epoch, name]),
-        )
+        return ClipSample.from_row(row, np.random.default_rng([self.seed, epoch, name]))
 
 
 class StreamLoader(DataLoader):
