@@ -179,6 +179,8 @@ def _service(model: str, files: list[Path], seconds: float, num_workers: int, lo
         is_over.set()
         for thread in threads:
             thread.join()
+    if errors:
+        print(log.read_text()[-4000:], file=sys.stderr)
     milliseconds = 1000 * np.array(times)
     return {
         "clips_per_second": round(count / duration, 1),

@@ -40,6 +40,9 @@ def extractor_cases():
             ("sigma_69", 11, paper),
             ("sigma_69", 6, {**shipped, "learnt_aspect_ratio": 1.7}),
             ("mediapipe_holistic_75", 4, paper),
+            ("hands_42", 20, shipped),
+            ("hands_42", 40, {**shipped, "trim_rest": True}),
+            ("mediapipe_holistic_75", 40, {**shipped, "mend_hands": False, "trim_rest": True}),
         ]
     ):
         rng = np.random.default_rng(number)
@@ -53,8 +56,24 @@ def extractor_cases():
         if number == 4:  # no head in the body, and a hand without its wrist
             scores[:, :3] = 0
             scores[2, 9] = 0
+        if number == 8:  # hands of the size of hands, with joints and a whole hand elsewhere
+            points = 0.2 * points + 300
+            points[rng.random((num_frames, size)) < 0.03] = (610, 30)
+            points[8, :21] += 400
+            scores[7:10, :21] = 1
+        if number > 8:  # hands that rest, are raised, sign, and rest again
+            hands = [*LAYOUTS[layout].left_hand, *LAYOUTS[layout].right_hand]
+            shape = rng.uniform(0, 40, (1, len(hands), 2))
+            moving = shape + [300, 150] + rng.normal(0, 8, (20, 1, 2)).cumsum(axis=0)
+            raised = np.linspace(shape + [300, 420], moving[:1], 7)[1:-1, 0]
+            lowered = np.linspace(moving[-1:], shape + [300, 420], 5)[1:-1, 0]
+            resting = shape + [300, 420]
+            points[:, hands] = np.concatenate([resting] * 8 + [raised, moving, lowered] + [resting] * 4)
+            scores[:, hands] = 1
         points, scores = points.round(1).astype(np.float32), scores.round(2).astype(np.float32)
-        clip = PoseClip(points, scores, layout, width=640, height=480, coordinates="pixels")
+        clip = PoseClip(
+            points, scores, layout, width=640, height=480, coordinates="pixels", fps=20 if number == 9 else None
+        )
         extractor = SigmaFeatureExtractor.from_dict(settings)
         values = extractor.extract(clip, extractor.max_frames)
         frames = np.dstack([points, scores])
@@ -62,6 +81,7 @@ def extractor_cases():
             {
                 "layout": layout,
                 "settings": settings,
+                "fps": clip.fps,
                 "frames": _listed(frames.reshape(num_frames, -1), 2),
                 "values": _listed(values.reshape(len(values), -1), 7),
             }

@@ -1,7 +1,9 @@
 // Clips in, `pose_values` out: the twin of model/feature_extraction_sigma.py. The same numbers, to rounding; which
 // settings it has, `checkSettings` says.
 
+import { mendHands } from "./hand_mending.js";
 import { ANCHORS, HANDS, NUM_JOINTS, ORIGINS, PARTS, selectJoints } from "./layouts.js";
+import { spanWithoutRest } from "./resting_ends.js";
 
 const MIN_REFERENCE_POINTS = 4;
 const HEAD_IN_FACE = [[0, 17], [1, 8], [2, 0]];
@@ -11,8 +13,8 @@ const CAN = {
   box: ["extremes"],
   box_before_sampling: [true],
   frame_rate: [null, undefined],
-  mend_hands: [false, undefined],
-  trim_rest: [false, undefined],
+  mend_hands: [true, false, undefined],
+  trim_rest: [true, false, undefined],
 };
 
 /** Throws for a preprocessor_config.json that asks for what this extractor does not do. */
@@ -24,15 +26,17 @@ export function checkSettings(settings) {
 
 /**
  * What a model reads of a clip.
- * @param {{frames: Float32Array[], layout: string}} clip frames of x and y in pixels, and the score of each keypoint
+ * @param {{frames: Float32Array[], layout: string, fps?: number}} clip frames of x and y in pixels, and the score of
+ *   each keypoint
  * @param {object} settings the model's preprocessor_config.json
  * @returns {{values: Float32Array, numFrames: number, seesSomebody: boolean}} x, y and score, `(numFrames, 69, 3)`
  */
 export function extract(clip, settings) {
   checkSettings(settings);
-  const frames = clip.frames.map((points) => selectJoints(points, clip.layout));
-  const factor = 1 / (settings.learnt_aspect_ratio ?? 1);
-  if (factor !== 1) for (const frame of frames) for (let j = 0; j < NUM_JOINTS; j++) frame[3 * j] *= factor;
+  const signing = settings.trim_rest
+    ? spanWithoutRest(joints(clip, settings), settings.score_threshold, clip.fps)
+    : [0, clip.frames.length];
+  const frames = joints({ ...clip, frames: clip.frames.slice(...signing) }, settings);
   fillHeadFromFace(frames);
   replaceMissingOrigins(frames);
   hideUnreadParts(frames, settings.parts);
@@ -46,6 +50,15 @@ export function extract(clip, settings) {
   const joined = new Float32Array(values.length * 3 * NUM_JOINTS);
   values.forEach((frame, t) => joined.set(frame, t * 3 * NUM_JOINTS));
   return { values: joined, numFrames: values.length, seesSomebody: joined.some((value, k) => k % 3 === 2 && value !== 0) };
+}
+
+/** The 69 joints of each frame, in the proportions that the model has learnt, with mended hands. */
+function joints({ frames, layout }, settings) {
+  const selected = frames.map((points) => selectJoints(points, layout));
+  const factor = 1 / (settings.learnt_aspect_ratio ?? 1);
+  if (factor !== 1) for (const frame of selected) for (let j = 0; j < NUM_JOINTS; j++) frame[3 * j] *= factor;
+  if (settings.mend_hands) mendHands(selected, settings.score_threshold);
+  return selected;
 }
 
 const hasScore = (frames, [start, stop]) =>

@@ -21,8 +21,8 @@ test("layouts have the same joints", () => {
 });
 
 test("the extractor gives the same numbers", () => {
-  for (const { layout, settings, frames, values } of golden("extractor")) {
-    const found = extract({ layout, frames: frames.map((frame) => Float32Array.from(frame)) }, settings);
+  for (const { layout, settings, fps, frames, values } of golden("extractor")) {
+    const found = extract({ layout, fps, frames: frames.map((frame) => Float32Array.from(frame)) }, settings);
     assert.equal(found.numFrames, values.length);
     const expected = values.flat();
     assert.ok(expected.some((value) => value !== 0));
