@@ -26,12 +26,13 @@ from modeling_sigma.model.modeling_sigma_heads import (
     SigmaForCTC,
     SigmaForSequenceClassification,
 )
+from modeling_sigma.training.adapters.label_means import start_from_means
 from modeling_sigma.training.adapters.lora import add_adapter, load_adapted, lora_config, save_adapter
 from modeling_sigma.training.arguments import AdapterArguments, ModelArguments
 from modeling_sigma.training.data.corpus_splits import hold_out
 from modeling_sigma.training.model_building import build_model
 from modeling_sigma.training.optimization.optimizer_groups import freeze_parts, part_of
-from modeling_sigma.training.recipes.adapt import first_clips_per_text, guess_task
+from modeling_sigma.training.recipes.adapt import choose_method, first_clips_per_text, guess_task
 from modeling_sigma.training.task import choose_task, kind_of
 
 
@@ -338,6 +339,53 @@ def test_fewer_clips_of_each_text() -> None:
         first_clips_per_text(tiny_rows(4), 0)
 
 
+# --- the label layer alone
+
+
+def _recogniser() -> SigmaForSequenceClassification:
+    labels = {0: "hello", 1: "rain", 2: "snow"}
+    return factories.tiny_model(SigmaForSequenceClassification, id2label=labels, use_prompt=False, use_cls_token=False)
+
+
+def test_a_label_layer_starts_at_the_means_of_its_clips() -> None:
+    """Cosine, times ten, of a clip's state and the mean of its label's, both seen from the mean of all."""
+    model = _recogniser()
+    inputs = factories.tiny_inputs(prompt=False)
+    states: list[torch.Tensor] = []
+    model.classifier.register_forward_pre_hook(lambda _, read: states.append(read[0]))
+    model(**inputs)
+    labels = torch.tensor([0, 1, 0])[: len(states[0])]
+    start_from_means(model.train(), [{**inputs, "labels": labels}])
+    assert model.training
+    centred = (states[0] - states[0].mean(dim=0)).detach()
+    unit = torch.nn.functional.normalize(centred, dim=1)
+    means = torch.stack([unit[labels == label].sum(dim=0) for label in (0, 1)])
+    expected = 10 / centred.norm(dim=1).mean() * centred @ torch.nn.functional.normalize(means, dim=1).T
+    logits = model.eval()(**inputs).logits
+    torch.testing.assert_close(logits[:, :2], expected, atol=1e-4, rtol=1e-4)
+    assert (logits[:, 2].abs() < 1e-4).all()  # no clips: zero, the logit of a clip like all others
+    with pytest.raises(ValueError, match="expected clips"):
+        start_from_means(model, [])
+    with pytest.raises(ValueError, match="received a SigmaForConditionalGeneration"):
+        start_from_means(factories.tiny_model(), [])
+
+
+def test_the_method_is_chosen_by_model_and_clips(base: str, tmp_path: Path) -> None:
+    """Few clips of a model that has learnt signs train the label layer alone; whatever is asked for is done."""
+    rows, kind = (
+        tiny_rows(13),
+        kind_of(save_bundle(_recogniser(), factories.tiny_processor().feature_extractor, tmp_path)),
+    )
+    assert choose_method("auto", "islr", "classification", kind, rows) == "head"
+    assert choose_method("auto", "islr", "classification", kind_of(base), rows) == "lora"
+    assert choose_method("auto", "slt", "auto", kind_of(base), rows) == "lora"
+    assert choose_method("full", "islr", "classification", kind, rows) == "full"
+    many = datasets.concatenate_datasets([rows] * 30)
+    assert choose_method("auto", "islr", "classification", kind, many) == "lora"
+    with pytest.raises(ValueError, match="received the task slt .* use --method lora"):
+        choose_method("head", "slt", "auto", kind, rows)
+
+
 # --- the command
 
 
@@ -353,7 +401,8 @@ def test_adapt_a_folder(base: str, tmp_path: Path, capsys: pytest.CaptureFixture
             table.writerow([f"{number}.npz", ("hello", "rain", "snow")[number % 3], "ABC"[number // 6]])
     out = tmp_path / "adapted"
     argv = ["adapt", "--model", base, "--data", str(folder), "--out", str(out), "--steps", "3", "--batch-size", "4",
-            "--spoken-language", "English", "--sign-language", "Test Sign Language", "--cpu", "--json"]  # fmt: skip
+            "--method", "lora", "--spoken-language", "English", "--sign-language", "Test Sign Language", "--cpu",
+            "--json"]  # fmt: skip
     assert cli.main(argv) == 0
     results = json.loads(capsys.readouterr().out)
     assert results["task"] == "islr" and results["clips"] == {"train": 12, "test": 6}
@@ -371,3 +420,25 @@ def test_adapt_a_folder(base: str, tmp_path: Path, capsys: pytest.CaptureFixture
     torch.testing.assert_close(merged(**inputs).logits, adapted(**inputs).logits, atol=1e-5, rtol=1e-4)
     assert cli.main(["predict", "--model", str(out), str(folder / "0.npz"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["predictions"][0]["label"] in ("hello", "rain", "snow")
+
+
+def test_adapt_the_label_layer_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Everything else stays as it is in the model, which knows the new signs and loads as any other."""
+    model = _recogniser()
+    base = save_bundle(model, factories.tiny_processor().feature_extractor, tmp_path / "base")
+    (folder := tmp_path / "clips").mkdir()
+    lines = ["path,label,signer"]
+    for number in range(12):
+        save_clip(folder / f"{number}.npz", factories.random_clip(8 + number % 5, seed=number))
+        lines.append(f"{number}.npz,{('sun', 'boat')[number % 2]},{'AB'[number // 6]}")
+    (folder / "metadata.csv").write_text("\n".join(lines) + "\n")
+    argv = ["adapt", "--model", str(base), "--data", str(folder), "--out", str(tmp_path / "out"), "--steps", "3",
+            "--spoken-language", "English", "--cpu", "--json"]  # fmt: skip
+    assert cli.main(argv) == 0
+    results = json.loads(capsys.readouterr().out)
+    assert results["method"] == "head" and results["adapter"] is None and not (tmp_path / "out" / "adapter").exists()
+    adapted = SigmaForSequenceClassification.from_pretrained(tmp_path / "out")
+    assert sorted(adapted.config.id2label.values()) == ["boat", "sun"]
+    assert results["trainable"] == sum(weight.numel() for weight in adapted.classifier.parameters())
+    old, new = model.state_dict(), adapted.state_dict()
+    assert all(torch.equal(old[name], new[name]) for name in old if not name.startswith("classifier"))

@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         default="adapted",
         metavar="DIR",
-        help="folder to write the adapted model to (default adapted); DIR/adapter is the adapter alone",
+        help="folder to write the adapted model to (default adapted); with low-rank updates DIR/adapter is the "
+        "adapter alone",
     )
     parser.add_argument(
         "--task",
@@ -45,7 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="head that produces the answers",
     )
     parser.add_argument(
-        "--method", choices=("lora", "full"), default="lora", help="train low-rank updates (default) or all weights"
+        "--method",
+        choices=("auto", "head", "lora", "full"),
+        default="auto",
+        help="train the label layer alone, low-rank updates, or all weights (default auto: the label layer for few "
+        "clips of isolated signs, if the model has learnt signs, else low-rank updates)",
     )
     parser.add_argument("--rank", type=int, default=8, metavar="R", help="rank of the low-rank updates (default 8)")
     parser.add_argument(
@@ -56,7 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--clips-per-text", type=int, metavar="N", help="train on only N clips per text")
     parser.add_argument(
-        "--steps", type=int, metavar="N", help="number of optimiser steps (default: 40 epochs, 200 to 2000 steps)"
+        "--steps",
+        type=int,
+        metavar="N",
+        help="number of optimiser steps (default: 40 epochs, 10 for the label layer alone; 200 to 2000 steps)",
     )
     parser.add_argument(
         "--batch-size", type=int, default=32, metavar="N", help="number of clips per step (default 32)"
@@ -65,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--learning-rate",
         type=float,
         metavar="RATE",
-        help="peak learning rate (default 3e-3; 1e-3 with --method full)",
+        help="peak learning rate (default 3e-3 for low-rank updates, else 1e-3)",
     )
     parser.add_argument("--sign-language", metavar="NAME", help="sign language of the clips, if the data do not say")
     parser.add_argument(

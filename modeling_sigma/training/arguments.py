@@ -56,6 +56,11 @@ class ModelArguments:
         "auto",
         choices=("auto", *HEADS),
     )
+    label_start: Literal["random", "means"] = described(
+        "how a new label layer for isolated signs starts: at random, or at the mean of each label's training clips "
+        "(few clips, and a `model` that has learnt signs)",
+        "random",
+    )
 
     def __post_init__(self) -> None:
         self.model = None if self.model is None else model_folder(self.model)

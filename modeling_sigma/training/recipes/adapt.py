@@ -18,6 +18,7 @@ import numpy as np
 from datasets_scripts.corpora import CORPORA, load_corpus
 from datasets_scripts.folder import UNKNOWN
 from modeling_sigma.io.json_text import read_json
+from modeling_sigma.model.model_kinds_sigma import ModelKind
 from modeling_sigma.training.arguments import AdapterArguments, DataArguments, ModelArguments
 from modeling_sigma.training.data.corpus_splits import hold_out, split_name
 from modeling_sigma.training.recipes.finetune import finetune
@@ -33,7 +34,15 @@ AUGMENTATION = {
     "rotation": 12.0, "scale": 0.15, "stretch": 0.15, "shift": 0.1, "noise": 0.01, "frame_dropout": 0.1,
     "joint_dropout": 0.03, "speed": 0.2,
 }  # fmt: skip
-_MIN_STEPS, _MAX_STEPS, _EPOCHS = 200, 2000, 40
+# For the label layer alone: as the shipped model learnt its signs, but not mirrored, as letters may differ by hand.
+HEAD_AUGMENTATION = {
+    "rotation": 17.0, "scale": 0.15, "stretch": 0.2, "shear": 0.2, "hand_scale": 0.15, "shift": 0.05, "noise": 0.006,
+    "crop": 0.12, "tempo": 0.3, "hand_loss": 0.4,
+}  # fmt: skip
+_MIN_STEPS, _MAX_STEPS, _EPOCHS = 200, 2000, {"head": 10, "lora": 40, "full": 40}
+_RATES = {"head": 1e-3, "lora": 3e-3, "full": 1e-3}
+# With more clips of a sign than this, the other weights have something to learn from, too. Measured up to 12.
+_FEW_CLIPS = 16
 
 
 @dataclass
@@ -53,14 +62,17 @@ class AdaptOptions:
             table if the model has none.
         head (`str`, *optional*, defaults to `"auto"`):
             The head to train. `"auto"` gives isolated signs a head with one class per sign.
-        method (`str`, *optional*, defaults to `"lora"`):
-            `"lora"`, or `"full"` to train every weight.
+        method (`str`, *optional*, defaults to `"auto"`):
+            `"head"`: the label layer alone (and the token before the frames, where a model has one), from the mean
+            of each label's clips; `"lora"`: an adapter; `"full"`: every weight. `"auto"` takes `"head"` for isolated
+            signs of at most 16 clips each if the model has learnt signs with a label head already, else `"lora"`.
         rank (`int`, *optional*, defaults to 8), pose_encoder (`str`, *optional*, defaults to `"lora"`):
             The rank of the low-rank changes, and what happens to the pose encoder: see [`lora_config`].
         clips_per_text (`int`, *optional*):
             Train on this many clips of each text only, to learn what fewer recordings would give.
         steps (`int`, *optional*):
-            The number of optimiser steps; by default 40 passes over the clips, but at least 200 and at most 2,000.
+            The number of optimiser steps; by default 40 passes over the clips (10 for the label layer alone), but at
+            least 200 and at most 2,000.
         batch_size (`int`, *optional*, defaults to 32):
             The number of clips per step; all of them if there are fewer.
         learning_rate (`float`, *optional*):
@@ -86,7 +98,7 @@ class AdaptOptions:
     out: str
     task: str = "auto"
     head: str = "auto"
-    method: str = "lora"
+    method: str = "auto"
     rank: int = 8
     pose_encoder: str = "lora"
     clips_per_text: int | None = None
@@ -118,32 +130,35 @@ def adapt(options: AdaptOptions) -> dict[str, Any]:
     """
     splits, how = load_clips(options)
     task: Any = options.task
+    kind = kind_of(options.model)
     if task == "auto":
-        kind = kind_of(options.model)
         task = kind.tasks[0] if kind is not None and kind.has_labels else guess_task(splits["train"])
     if options.clips_per_text is not None:
         splits["train"] = first_clips_per_text(splits["train"], options.clips_per_text, options.seed)
     head = "classification" if options.head == "auto" and task == "islr" else options.head
+    method = choose_method(options.method, task, head, kind, splits["train"])
     num_clips = len(splits["train"])
     batch_size = min(options.batch_size, num_clips)
-    steps = options.steps or min(_MAX_STEPS, max(_MIN_STEPS, _EPOCHS * math.ceil(num_clips / batch_size)))
-    is_lora = options.method == "lora"
-    rate = options.learning_rate or (3e-3 if is_lora else 1e-3)
-    logger.info("%s on %d clips, %d steps; held out %s", task, num_clips, steps, how)
+    steps = options.steps or min(_MAX_STEPS, max(_MIN_STEPS, _EPOCHS[method] * math.ceil(num_clips / batch_size)))
+    is_lora, is_head = method == "lora", method == "head"
+    rate = options.learning_rate or _RATES[method]
+    logger.info("%s on %d clips, method %s, %d steps; held out %s", task, num_clips, method, steps, how)
     args = SigmaTrainingArguments(
         output_dir=options.out, overwrite=True, do_train=True, do_eval=True, do_predict=True, max_steps=steps,
         learning_rate=rate, warmup_steps=steps // 10, weight_decay=0.01, adam_epsilon=1e-8,
         per_device_train_batch_size=batch_size, per_device_eval_batch_size=32, eval_strategy="no", save_strategy="no",
         load_best_model_at_end=False, seed=options.seed, use_cpu=options.use_cpu, logging_steps=max(1, steps // 20),
-        freeze_batch_norm=options.freeze_batch_norm, report_to="none",
+        freeze=["pose_encoder", "text_backbone"] if is_head else [], freeze_batch_norm=options.freeze_batch_norm,
+        report_to="none",
     )  # fmt: skip
+    augmentation = HEAD_AUGMENTATION if is_head else AUGMENTATION
     data_args = DataArguments(
         task=task, corpus=[options.data], language=prompt_language(splits["train"], options.spoken_language),
-        augmentation=dict(AUGMENTATION if options.augmentation is None else options.augmentation),
+        augmentation=dict(augmentation if options.augmentation is None else options.augmentation),
     )  # fmt: skip
     adapter: dict[str, Any] = {"adapter": "lora" if is_lora else "none", "pose_encoder": options.pose_encoder}
     adapter_args = AdapterArguments(**adapter, lora_rank=options.rank)
-    model_args = ModelArguments(model=options.model, head=head)
+    model_args = ModelArguments(model=options.model, head=head, label_start="means" if is_head else "random")
     try:
         scores = finetune(model_args, data_args, args, adapter_args, splits)
     except RunStopped as error:
@@ -154,7 +169,7 @@ def adapt(options: AdaptOptions) -> dict[str, Any]:
     sizes = read_json(Path(options.out) / "run.json", "the record of a run", dict)["model"]
     return {
         "task": task,
-        "method": options.method,
+        "method": method,
         "held_out": how,
         "clips": {name: len(rows) for name, rows in splits.items()},
         **{name: sizes[name] for name in ("parameters", "trainable")},
@@ -162,6 +177,25 @@ def adapt(options: AdaptOptions) -> dict[str, Any]:
         "model": options.out,
         "adapter": str(Path(options.out) / "adapter") if is_lora else None,
     }
+
+
+def choose_method(method: str, task: str, head: str, kind: ModelKind | None, rows: datasets.Dataset) -> str:
+    """What is trained: as given, or what [`AdaptOptions`] says of `"auto"`.
+
+    Raises:
+        ValueError: for `"head"` and anything but isolated signs with a label head.
+    """
+    labels_signs = task == "islr" and head == "classification"
+    if method == "head" and not labels_signs:
+        raise ValueError(
+            f"expected isolated signs and the head classification for the method head, received the task {task} and "
+            f"the head {head}: use --method lora"
+        )
+    if method != "auto":
+        return method
+    has_learnt_signs = kind is not None and kind.head == "classification"
+    is_few = len(rows) <= _FEW_CLIPS * len(rows.unique("text"))
+    return "head" if labels_signs and has_learnt_signs and is_few else "lora"
 
 
 def load_clips(options: AdaptOptions) -> tuple[dict[str, datasets.Dataset], str]:

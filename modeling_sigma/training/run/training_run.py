@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -17,8 +17,10 @@ from transformers.utils import logging as transformers_logging
 from modeling_sigma.hub.bundle import KEY_FILE, WEIGHT_FILES
 from modeling_sigma.jobs.atomic_files import lone_writer
 from modeling_sigma.jobs.atomic_folders import staged_files
+from modeling_sigma.training.adapters.label_means import start_from_means
 from modeling_sigma.training.adapters.lora import add_adapter
 from modeling_sigma.training.arguments import AdapterArguments, DataArguments, ModelArguments
+from modeling_sigma.training.data.clip_dataset import ClipDataset
 from modeling_sigma.training.data.corpus_splits import fingerprint
 from modeling_sigma.training.data.streamed_clips import StreamedCorpus
 from modeling_sigma.training.model_building import build_model
@@ -107,6 +109,8 @@ def _run(
     task.number_labels(splits)
     augmentation: Any = data_args.augmentation  # a mapping since it was parsed
     model, processor = build_model(model_args, task, splits["train"], augmentation)
+    if model_args.label_start == "means" and args.do_train:
+        start_from_means(model, _batches(task, splits["train"], processor, args.per_device_eval_batch_size))
     if adapter_args is not None and adapter_args.adapter == "lora":
         model = add_adapter(model, adapter_args)
     folder = RunFolder(args.output_dir, is_writer=args.should_save)
@@ -145,6 +149,15 @@ def _run(
     if args.do_train and args.push_to_hub:
         trainer.push_to_hub()  # at last: a network that fails loses nothing
     return metrics
+
+
+def _batches(task: Task, rows: Any, processor: Any, size: int) -> Iterator[dict[str, Any]]:
+    """What the model reads of each clip, not augmented."""
+    if isinstance(rows, StreamedCorpus):
+        raise ValueError("expected clips at hand for label_start means, received a stream: leave one of them out")
+    clips = ClipDataset(rows)
+    for start in range(0, len(clips), size):
+        yield task.collate(processor, [clips[row] for row in range(start, min(start + size, len(clips)))])
 
 
 def _set_up(args: SigmaTrainingArguments, task: Task, has_validation: bool) -> None:
