@@ -30,10 +30,10 @@ RESULTS = Path(__file__).parent / "results" / "adaptation"
 VARIANTS: dict[str, dict[str, Any]] = {
     "full": {"method": "full"},
     "full_frozen_statistics": {"method": "full", "freeze_batch_norm": True},
-    "lora": {"rank": 4},
-    "lora_frozen_statistics": {"rank": 4, "freeze_batch_norm": True},
-    "lora_frozen_pose": {"rank": 4, "pose_encoder": "frozen"},
-    "lora_full_pose": {"rank": 4, "pose_encoder": "full"},
+    "lora": {"method": "lora", "rank": 4},
+    "lora_frozen_statistics": {"method": "lora", "rank": 4, "freeze_batch_norm": True},
+    "lora_frozen_pose": {"method": "lora", "rank": 4, "pose_encoder": "frozen"},
+    "lora_full_pose": {"method": "lora", "rank": 4, "pose_encoder": "full"},
 }
 
 

@@ -6,6 +6,7 @@
 Trains on 1, 2 or 4 clips of each of 55 words from the signer's first session, and is scored once on all clips of the
 second. The recipe is that of `sigma-slu adapt`, with the same number of steps for all:
 
+- head: the label layer alone, from the mean of each word's clips;
 - lora: low-rank changes and a new head; full: every weight; full_from_scratch: the same from random weights;
 - linear: logistic regression on 24 evenly spaced frames of all joints.
 
@@ -44,7 +45,8 @@ from modeling_sigma.training.recipes.adapt import AdaptOptions, adapt, first_cli
 
 RESULTS = Path(__file__).parent / "results" / "bdsl_adaptation"
 VARIANTS: dict[str, dict[str, Any]] = {
-    "lora": {},
+    "head": {"method": "head"},
+    "lora": {"method": "lora"},
     "full": {"method": "full"},
     "full_from_scratch": {"method": "full"},
     "linear": {},
