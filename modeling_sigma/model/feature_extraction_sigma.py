@@ -88,7 +88,8 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         mend_hands (`bool`, *optional*, defaults to `False`):
             Put back joints of hands that were thrown far away, and drop hands that are elsewhere for one frame.
         trim_rest (`bool`, *optional*, defaults to `False`):
-            Leave out frames in which the hands rest before and after signing. For isolated signs.
+            Leave out frames in which the hands rest before they are raised to sign, and after they have been lowered.
+            For isolated signs.
 
     Example:
 

@@ -12,14 +12,14 @@ ASSUMED_FPS = 25.0  # of clips that state no frame rate
 _SHORTEST_REST = 0.25  # seconds: a hold that is shorter belongs to the sign
 # Mean distance of a hand's joints from where they rested, in hands: what is certainly movement, and where it begins.
 _MOVED, _BEGINS = 0.35, 0.12
-# A hand that is raised from its rest by so much, within so many seconds, comes from outside the signing: the way up is
-# left out but for its last part.
+# A hand that is raised by so much, within so many seconds, comes from its rest, which is left out, and so is the way up
+# but for its last part.
 _RAISED, _RAISING_SECONDS, _WAY = 1.5, 0.5, 0.7
 _FEWEST_FRAMES = 8  # that remain: else there is no signing between rests, and the clip stays as it is
 
 
 def span_without_rest(keypoints: np.ndarray, seen: np.ndarray, fps: float | None) -> slice:
-    """The frames between the hands' rest before signing and their rest after it.
+    """The frames between the hands' rest before signing, from which they are raised, and their rest after it.
 
     Args:
         keypoints (`np.ndarray` of shape `(T, 69, 2)`):
@@ -47,7 +47,7 @@ def span_without_rest(keypoints: np.ndarray, seen: np.ndarray, fps: float | None
 
 
 def _signing_starts(hands: list[np.ndarray], found: list[np.ndarray], rate: float) -> int:
-    """The frame before which the hands rest; 0 if they do not, or if they rest all the time."""
+    """The frame before which the hands rest and are raised; 0 if they do not, or if they rest all the time."""
     num_frames = len(found[0])
     moved = np.zeros(num_frames)  # of the hand that has moved most
     for points, is_there in zip(hands, found):
@@ -63,8 +63,9 @@ def _signing_starts(hands: list[np.ndarray], found: list[np.ndarray], rate: floa
     first = min(int(np.flatnonzero(is_there)[0]) for is_there in found if is_there.any())
     if onset - first < _SHORTEST_REST * rate:
         return 0
-    return max(onset, *(_end_of_raising(points[..., 1].mean(axis=1), is_there, onset, rate)
-                        for points, is_there in zip(hands, found)))  # fmt: skip
+    heights = [points[..., 1].mean(axis=1) for points in hands]
+    raised = max(_end_of_raising(height, is_there, onset, rate) for height, is_there in zip(heights, found))
+    return raised if raised > onset else 0  # a hold in the air may be the sign itself, as a letter's is
 
 
 def _end_of_raising(heights: np.ndarray, is_there: np.ndarray, onset: int, rate: float) -> int:

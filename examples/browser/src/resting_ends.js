@@ -23,7 +23,7 @@ export function spanWithoutRest(frames, threshold, fps) {
   return stop - start >= FEWEST_FRAMES ? [start, stop] : [0, frames.length];
 }
 
-/** The frame before which the hands rest; 0 if they do not, or if they rest all the time. */
+/** The frame before which the hands rest and are raised; 0 if they do not, or if they rest all the time. */
 function signingStarts(frames, threshold, length, rate) {
   const moved = new Float64Array(frames.length); // of the hand that has moved most
   const hands = HANDS.map(([start, stop]) => {
@@ -45,7 +45,8 @@ function signingStarts(frames, threshold, length, rate) {
   if (far < 0) return 0;
   const onset = Math.max(0, moved.subarray(0, far).findLastIndex((distance) => distance < BEGINS));
   if (onset - Math.min(...hands.map(({ first }) => first)) < SHORTEST_REST * rate) return 0;
-  return Math.max(onset, ...hands.map((hand) => endOfRaising(frames, hand, length, onset, rate)));
+  const raised = Math.max(...hands.map((hand) => endOfRaising(frames, hand, length, onset, rate)));
+  return raised > onset ? raised : 0; // a hold in the air may be the sign itself, as a letter's is
 }
 
 /** The frame in which a hand has been raised most of the way from its rest; `onset` if it is not raised. */
