@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from pathlib import Path
@@ -267,6 +268,18 @@ def test_what_is_written_is_what_elan_writes():
     assert root.find("CONTROLLED_VOCABULARY/DESCRIPTION").get("LANG_REF") == root.find("LANGUAGE").get("LANG_ID")
     last = int(next(e.text for e in root.iter("PROPERTY") if e.get("NAME") == "lastUsedAnnotationId"))
     assert last == max(int(i[1:]) for i in identifiers if re.fullmatch(r"a\d+", i))
+
+
+@pytest.mark.skipif("EAF_SCHEMA" not in os.environ, reason="needs ELAN's schema: set EAF_SCHEMA to EAFv3.0.xsd")
+def test_elans_schema_accepts_what_we_write():
+    """The schema has no license, so it is not here; the sources of `pympi-ling` on PyPI have it (test/EAFv3.0.xsd)."""
+    etree = pytest.importorskip("lxml.etree", reason="needs lxml")
+    schema = etree.XMLSchema(etree.parse(os.environ["EAF_SCHEMA"]))
+    plain = AnnotatedRecording((Annotation(0, 1, "HELLO"),))
+    for recording in (RICH, plain, AnnotatedRecording(())):
+        schema.assertValid(etree.fromstring(annotation_text(recording, ".eaf").encode()))
+    broken = annotation_text(RICH, ".eaf").replace('TIME_SLOT_REF1="ts1"', 'TIME_SLOT_REF1="ts999"')
+    assert not schema.validate(etree.fromstring(broken.encode()))
 
 
 def test_pympi_opens_what_we_write(tmp_path):
