@@ -411,6 +411,13 @@ def test_subtitles_are_read(tmp_path):
     assert found == (Annotation(1.0, 2.5, "Tom & Jerry", "subtitles", "Ada"),)
 
 
+def test_subtitles_without_text_are_passed_over(tmp_path):
+    srt = (
+        "1\n00:00:01,000 --> 00:00:02,000\n\n2\n00:00:03,000 --> 00:00:04,000\nA\n\n3\n00:00:05,000 --> 00:00:06,000\n"
+    )
+    assert [row.value for row in read_annotations(write(tmp_path / "a.srt", srt)).annotations] == ["A"]
+
+
 @pytest.mark.parametrize(
     ("suffix", "text", "message"),
     [
