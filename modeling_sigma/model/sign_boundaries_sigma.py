@@ -15,10 +15,9 @@ BEGIN_SECONDS = 0.08
 # Shorter signs are noise; whatever lasts longer is cut.
 _SHORTEST_SECONDS, _LONGEST_SECONDS = 0.16, 5.0
 # How long signs last: the logarithm of the seconds is normally distributed around this one.
-_USUAL_SECONDS, _SPREAD = 1.2, 0.6
-# Tags of neighbouring frames err together: each counts for a quarter of an observation. A sign costs as much as this
-# logarithm of a probability, so that one that nothing divides stays one.
-_TAG_WEIGHT, _SIGN_COST = 0.25, 1.0
+_USUAL_SECONDS, _SPREAD = 1.3, 0.7
+# Tags of neighbouring frames err together: each counts for a tenth of an observation.
+_TAG_WEIGHT = 0.1
 # Training counts beginnings twice, so that they are not missed.
 _BEGIN_SHARE = 0.5
 # No model is surer than this.
@@ -109,7 +108,7 @@ def signs_in(probabilities: np.ndarray, frame_rate: float) -> list[tuple[int, in
     as_begin, as_inside = (_TAG_WEIGHT * np.concatenate([[0.0], (tag - outside).cumsum()]) for tag in (begin, inside))
     # A sign from `first` to `stop` gains opening[first] + as_inside[stop] + for_length[stop - first].
     opening = as_begin[begins:] - as_begin[:-begins] - as_inside[begins:]
-    for_length = -(((np.log(lengths / frame_rate) - np.log(_USUAL_SECONDS)) / _SPREAD) ** 2) / 2 - _SIGN_COST
+    for_length = -(((np.log(lengths / frame_rate) - np.log(_USUAL_SECONDS)) / _SPREAD) ** 2) / 2
     best = np.zeros(num_frames + 1)  # what the signs until here gain
     opened = np.empty(num_frames + 1)  # the same, with a sign that begins here
     came_from = np.full(num_frames + 1, -1)
