@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from pathlib import Path
@@ -114,9 +115,48 @@ def test_a_broken_chain_keeps_the_order_of_the_file(tmp_path):
     assert [(row.value, row.start) for row in found.in_tier("gloss")] == [("HOME", 1.0), ("I", 2.5)]
 
 
+def test_tiers_that_divide_the_same_time_share_its_first_slot(tmp_path):
+    """As two tiers of the type Time_Subdivision do; and tiers may stand in any order."""
+    feet = """    <TIER LINGUISTIC_TYPE_REF="timed" PARENT_REF="sentence" TIER_ID="feet">
+        <ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a8" TIME_SLOT_REF1="ts1" TIME_SLOT_REF2="ts5">
+            <ANNOTATION_VALUE>left</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION>
+        <ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a9" TIME_SLOT_REF1="ts5" TIME_SLOT_REF2="ts4">
+            <ANNOTATION_VALUE>right</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION>
+    </TIER>
+"""
+    text = EAF.replace(
+        '<TIME_SLOT TIME_SLOT_ID="ts3"/>', '<TIME_SLOT TIME_SLOT_ID="ts3"/><TIME_SLOT TIME_SLOT_ID="ts5"/>'
+    )
+    tiers = [*re.findall(r"    <TIER .*?(?:</TIER>|/>)\n", text, re.DOTALL), feet]
+    head = text[: text.index("    <TIER")]
+    for order in (tiers, tiers[::-1]):
+        found = read_annotations(write(tmp_path / "a.eaf", head + "".join(order) + "</ANNOTATION_DOCUMENT>"))
+        assert [(row.value, row.start, row.end) for row in found.in_tier("feet")] == [
+            ("left", 1, 2.5),
+            ("right", 2.5, 4),
+        ]
+        assert [row.start for row in found.in_tier("hands")] == [1, 2, 3]
+        assert [(row.value, row.start) for row in found.in_tier("gloss")] == [("I", 1), ("HOME", 2.5)]
+
+
+def test_vocabularies_that_lie_elsewhere_are_passed_over(tmp_path):
+    vocabularies = """<CONTROLLED_VOCABULARY CV_ID="far" EXT_REF="er1"/>
+    <CONTROLLED_VOCABULARY CV_ID="near"><DESCRIPTION LANG_REF="und"/>
+        <CV_ENTRY_ML CVE_ID="c1"><CVE_VALUE DESCRIPTION="" LANG_REF="und">HOME</CVE_VALUE></CV_ENTRY_ML>
+    </CONTROLLED_VOCABULARY>
+    <EXTERNAL_REF EXT_REF_ID="er1" TYPE="ecv" VALUE="http://example.org/signs.ecv"/></ANNOTATION_DOCUMENT>"""
+    found = read_annotations(write(tmp_path / "a.eaf", EAF.replace("</ANNOTATION_DOCUMENT>", vocabularies)))
+    assert found.vocabulary == ("HOME",) and len(found.annotations) == 7
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
+        (
+            'ANNOTATION_ID="a7"',
+            'ANNOTATION_ID="a4"',
+            "every ANNOTATION_ID once, received 'a4' in the tiers 'German' and",
+        ),
         ("ANNOTATION_DOCUMENT", "TRANSCRIPT", "expected ANNOTATION_DOCUMENT as its root, received 'TRANSCRIPT'"),
         ('"milliseconds"', '"PAL-frames"', "expected times in milliseconds, received 'PAL-frames'"),
         ('TIME_VALUE="1000"', 'TIME_VALUE="1.5"', "expected whole milliseconds in TIME_VALUE, received '1.5'"),
@@ -230,6 +270,18 @@ def test_what_is_written_is_what_elan_writes():
     assert last == max(int(i[1:]) for i in identifiers if re.fullmatch(r"a\d+", i))
 
 
+@pytest.mark.skipif("EAF_SCHEMA" not in os.environ, reason="needs ELAN's schema: set EAF_SCHEMA to EAFv3.0.xsd")
+def test_elans_schema_accepts_what_we_write():
+    """The schema has no license, so it is not here; the sources of `pympi-ling` on PyPI have it (test/EAFv3.0.xsd)."""
+    etree = pytest.importorskip("lxml.etree", reason="needs lxml")
+    schema = etree.XMLSchema(etree.parse(os.environ["EAF_SCHEMA"]))
+    plain = AnnotatedRecording((Annotation(0, 1, "HELLO"),))
+    for recording in (RICH, plain, AnnotatedRecording(())):
+        schema.assertValid(etree.fromstring(annotation_text(recording, ".eaf").encode()))
+    broken = annotation_text(RICH, ".eaf").replace('TIME_SLOT_REF1="ts1"', 'TIME_SLOT_REF1="ts999"')
+    assert not schema.validate(etree.fromstring(broken.encode()))
+
+
 def test_pympi_opens_what_we_write(tmp_path):
     import pympi
 
@@ -292,6 +344,11 @@ ELAN_TABLES = {
     "in milliseconds": "gloss\tAda\t1500\t86402250\t86400750\tHELLO\n",
     "a column for each tier": "Begin Time - ss.msec\tEnd Time - ss.msec\tgloss\tsentence\n1.5\t86402.25\tHELLO\t\n",
     "below the file": '"#file:///C:/films/talk.eaf"\n\ngloss\tAda\t00:00:01.500\t24:00:02.250\t24:00:00.750\tHELLO\n',
+    "one format of frames": "gloss\tAda\t00:00:01.500\t00:00:01:12\t24:00:02.250\t24:00:02:06\tHELLO\n",
+    "in Dutch": "Rij\tDeelnemer\tBegintijd - msec\tEindtijd - msec\tAnnotatie\ngloss\tAda\t1500\t86402250\tHELLO\n",
+    "in German": "Zeile\tAnfangszeit - ss.msec\tDauer - ss.msec\tAnnotation\ngloss\t1.5\t86400.75\tHELLO\n",
+    "of several files": "Begin Time - msec\tEnd Time - msec\tgloss\tFile Path\n1500\t86402250\tHELLO\t/talk.eaf\n",
+    "from a spreadsheet": "Begin Time - ss.msec;End Time - ss.msec;gloss\n1,5;86402,25;HELLO\n",
     "csv": 'Tier,Begin Time - ss.msec,End Time - ss.msec,Annotation\ngloss,1.5,86402.25,"HELLO"\n',
 }
 
@@ -303,9 +360,23 @@ def test_elans_tables_are_read(name, tmp_path):
     assert found[0].participant in ("Ada", None)
 
 
+def test_tiers_may_be_left_out(tmp_path):
+    for cells in ("00:00:01.500\t00:00:02.500\t00:00:01.000\tHELLO", "1.5\t2.5\tHELLO"):
+        found = read_annotations(write(tmp_path / "a.txt", f"{cells}\n")).annotations
+        assert found == (Annotation(1.5, 2.5, "HELLO"),)
+
+
+def test_numbers_may_be_annotations(tmp_path):
+    for cells in ("0\t500\t500\t12", "0\t500\t12"):
+        found = read_annotations(write(tmp_path / "a.txt", f"count\tAda\t{cells}\n")).annotations
+        assert found == (Annotation(0.0, 0.5, "12", "count", "Ada"),)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("Begin Time - hh:mm:ss:ff PAL\tEnd Time - hh:mm:ss:ff PAL\tgloss\n", "received frames alone (hh:mm:ss:ff)"),
+        ("gloss\tAda\t00:00:01:12\t00:00:02:00\tA\n", "with times as hh:mm:ss.ms, seconds or milliseconds"),
         ("", "expected a table of annotations, received an empty file"),
         ("hello world\n", "expected a table with a row of names or ELAN's tab-delimited export"),
         ("start\tend\n1\t2\n", "expected a column value beside start and end, received start, end"),
@@ -314,7 +385,7 @@ def test_elans_tables_are_read(name, tmp_path):
         ("start\tend\tvalue\n1\tsoon\tA\n", "line 2: expected a time as hh:mm:ss.ms, seconds or milliseconds"),
         ("start\tend\tvalue\n1\n", "line 2: expected at least 2 cells, received 1"),
         ("start\tend\tvalue\n3\t2\tA\n", "line 2: expected an annotation from 0 s or later"),
-        ("gloss\tAda\t5.0\t2.0\t3.0\tA\n", "expected begin and end times in the same formats"),
+        ("gloss\tAda\t5.0\t2.0\t3.0\tA\n", "with times as hh:mm:ss.ms, seconds or milliseconds"),
     ],
 )
 def test_other_tables_are_refused(text, message, tmp_path):
@@ -338,6 +409,13 @@ def test_subtitles_are_read(tmp_path):
     vtt = "WEBVTT\n\nNOTE by Ada\n\n00:01.000 --> 00:02.500 align:start\n<v Ada>Tom &amp; <b>Jerry</b>\n"
     found = read_annotations(write(tmp_path / "a.vtt", vtt)).annotations
     assert found == (Annotation(1.0, 2.5, "Tom & Jerry", "subtitles", "Ada"),)
+
+
+def test_subtitles_without_text_are_passed_over(tmp_path):
+    srt = (
+        "1\n00:00:01,000 --> 00:00:02,000\n\n2\n00:00:03,000 --> 00:00:04,000\nA\n\n3\n00:00:05,000 --> 00:00:06,000\n"
+    )
+    assert [row.value for row in read_annotations(write(tmp_path / "a.srt", srt)).annotations] == ["A"]
 
 
 @pytest.mark.parametrize(

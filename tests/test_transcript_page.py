@@ -131,3 +131,23 @@ def test_the_keyboard_is_enough(page: Any) -> None:
 def test_nothing_is_loaded_and_nothing_goes_wrong(page: Any) -> None:
     assert page.execute_script("return performance.getEntriesByType('resource').length") == 0
     assert not [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def test_on_a_phone_the_picture_stays_in_sight(browser: Any, tmp_path: Path) -> None:
+    clip = PoseClip(np.random.default_rng(0).uniform(0, 400, (500, 42, 2)), np.ones((500, 42)), "hands_42", fps=25.0)
+    path = tmp_path / "talk.html"
+    signs = [Annotation(float(second), second + 0.8, f"SIGN {second}", "signs") for second in range(20)]
+    path.write_text(transcript_page(clip, signs, "Talk"), encoding="utf-8")
+    phone = {"width": 390, "height": 700, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    try:
+        browser.get(path.as_uri())
+        browser.find_elements("css selector", "#signs button")[-1].click()
+        box, button = (
+            browser.execute_script(f"return document.querySelector('{what}').getBoundingClientRect().toJSON()")
+            for what in ("#picture", "[aria-current=true]")
+        )
+        assert -1 <= box["top"] < box["bottom"] < button["top"] < button["bottom"] <= 710
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 390, "nothing sticks out"
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

@@ -28,7 +28,7 @@ _CHANGE_COST = 0.5  # per second that it moves otherwise than the one before it
 _LENGTH_COST = 2.0  # times the logarithm of how much longer or shorter it becomes
 _SIGN_COST = 0.5  # per sign between two subtitles
 _MISSING_COST = 4.0  # of a subtitle without signs
-_PAUSE_GAIN = 1.0  # per second of rest (up to one) before its first sign
+_PAUSE_GAIN = 0.5  # per second of rest (up to one) before its first sign
 _MOST_STATES = 400
 
 

@@ -20,6 +20,7 @@ _NUM_JOINTS = 21
 _CLOSER = 3.0
 # So many changes do not come of hands that cross.
 _FEWEST, _SHARE = 3, 0.05
+_BLOCK = 10_000  # frames at a time, so that hours need little memory
 
 
 def with_sorted_hands(clip: PoseClip) -> PoseClip:
@@ -29,12 +30,13 @@ def with_sorted_hands(clip: PoseClip) -> PoseClip:
         clip ([`PoseClip`]):
             A clip of layout `hands_42`: left hand, then right hand, as its maker claims.
     """
-    take_bytes(len(clip) * 2 * _NUM_JOINTS * 3 * 32)  # as float64, and copies of it while they are tracked
-    points = clip.keypoints.reshape(len(clip), 2, _NUM_JOINTS, 2).astype(np.float64)
+    points = clip.keypoints.reshape(len(clip), 2, _NUM_JOINTS, 2)
     found = np.all(clip.scores.reshape(len(clip), 2, _NUM_JOINTS) > 0, axis=-1)  # (T, 2)
     changes = count_exchanges(points, found)
     if changes < max(_FEWEST, _SHARE * len(clip)):
         return clip
+    take_bytes(len(clip) * 2 * _NUM_JOINTS * 3 * 32)  # as float64, and copies of it while they are tracked
+    points = points.astype(np.float64)
     scale = float(np.abs(points[found]).max()) or 1.0  # tracking wants shares of the image, more or less
     hands = np.concatenate([points / scale, np.zeros((*points.shape[:3], 1))], axis=-1)  # (T, 2, 21, 3): no depths
     hands[~found] = np.nan
@@ -60,8 +62,13 @@ def count_exchanges(points: np.ndarray, found: np.ndarray) -> int:
             Whether each hand was found.
     """
     frames = np.flatnonzero(found.any(axis=1))
-    before, now = points[frames[:-1]], points[frames[1:]]
-    is_before, is_now = found[frames[:-1]], found[frames[1:]]
+    blocks = [frames[start : start + _BLOCK + 1] for start in range(0, len(frames) - 1, _BLOCK)]
+    return sum(_count_exchanges(points[block].astype(np.float64), found[block]) for block in blocks)
+
+
+def _count_exchanges(points: np.ndarray, found: np.ndarray) -> int:
+    """The same for frames with hands that follow one another."""
+    before, now, is_before, is_now = points[:-1], points[1:], found[:-1], found[1:]
 
     def distance(a: int, b: int) -> np.ndarray:
         """From slot `a` to slot `b` of the next frame: `(N,)`, NaN unless both were found."""

@@ -21,17 +21,35 @@ _OUR_TIMES = ("start", "end")
 _CLOCK = re.compile(r"(\d{1,6}):([0-5]?\d):([0-5]?\d(?:[.,]\d+)?)")
 _SECONDS = re.compile(r"\d{1,12}[.,]\d+")
 _MILLISECONDS = re.compile(r"\d{1,15}")
-_FRAMES = re.compile(r"\d{1,6}:\d\d:\d\d:\d\d")
+_FRAMES = re.compile(r"\d{1,6}:\d\d:\d\d[:;]\d\d")
+_ROUNDING = 0.0015  # the formats of one time differ by this much at most
 
 # ELAN translates "Begin Time" into the user's language, not the format that follows it.
 _TIME_HEADING = re.compile(r"(.+) - (hh:mm:ss\.ms|ss\.msec|msec|hh:mm:ss:ff.*)", re.IGNORECASE)
-_UNTRANSLATED = {"tier": "tier", "participant": "participant", "annotation": "value", "value": "value"}
+# "Duration" as ELAN's translations have it: a column that stands for the end where there is none.
+_DURATIONS = (
+    "duration",
+    "dauer",
+    "durée",
+    "duración",
+    "duração",
+    "durada",
+    "duur",
+    "varaktighet",
+    "длительность",
+    "时长",
+)
+# Columns of exports of several files, which are no tiers.
+_OF_FILES = ("file name", "file path", "file")
 _SCORE = re.compile(r"(.*) ([01](?:\.\d+)?)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """Which column holds what; `values` are the columns of annotations, with the tier of each, or None to read it."""
+    """Which column holds what; `values` are the columns of annotations, with their titles if these name tiers.
+
+    `end` holds durations if `has_durations`.
+    """
 
     start: int
     end: int
@@ -40,6 +58,7 @@ class _Columns:
     values: tuple[tuple[int, str | None], ...]
     scores: int | None = None
     unit: str = ""
+    has_durations: bool = False
 
 
 def read_annotation_table(path: str | os.PathLike[str]) -> AnnotatedRecording:
@@ -87,7 +106,8 @@ def _rows_of(text: str) -> Iterable[tuple[int, list[str]]]:
     header = next((line for _, line in lines if line.strip()), "")
     if "\t" in header:
         return ((number, line.split("\t")) for number, line in lines)
-    return ((number, next(csv.reader(io.StringIO(line)), [])) for number, line in lines)
+    delimiter = ";" if header.count(";") > header.count(",") else ","  # spreadsheets, where numbers have commas
+    return ((number, next(csv.reader(io.StringIO(line), delimiter=delimiter), [])) for number, line in lines)
 
 
 def _named_columns(names: Sequence[str]) -> _Columns | None:
@@ -106,51 +126,63 @@ def _named_columns(names: Sequence[str]) -> _Columns | None:
         if heading is not None and not heading[2].lower().startswith("hh:mm:ss:ff"):
             times.setdefault(heading[1], []).append(place)
     if not times:
+        if any(headings):
+            raise ValueError("expected times as hh:mm:ss.ms, received frames alone (hh:mm:ss:ff): export both")
         return None
     if len(times) < 2:
         raise ValueError(f"expected begin and end times, received {listed(names)}: export both, as hh:mm:ss.ms")
     (start, *_), (end, *_) = list(times.values())[:2]
     heading = headings[start]
     unit = "milliseconds" if heading is not None and heading[2].lower() == "msec" else "seconds"
-    others = [place for place, heading in enumerate(headings) if heading is None]
-    if "annotation" in places:
-        value = places["annotation"]
-        return _Columns(start, end, places.get("tier"), places.get("participant"), ((value, None),), None, unit)
-    columns = tuple((place, names[place]) for place in others if names[place])
-    if not columns:
+    has_durations = list(times)[1].lower() in _DURATIONS
+    others = [
+        place
+        for place, heading in enumerate(headings)
+        if heading is None and names[place] and names[place].lower() not in _OF_FILES
+    ]
+    # Tier and participant stand before the times, whatever they are called.
+    before, after = ([place for place in others if (place < start) is flag] for flag in (True, False))
+    value = places.get("annotation")
+    if value is None and not after:
         raise ValueError(f"expected a column for each tier, received {listed(names)}: export the tiers, too")
-    return _Columns(start, end, None, None, columns, None, unit)
+    tier, participant = places.get("tier"), places.get("participant")
+    values: tuple[tuple[int, str | None], ...]
+    if value is not None or (before and len(after) == 1):
+        tier = tier if tier is not None else next((place for place in before if place != participant), None)
+        if participant is None:
+            participant = next((place for place in before if place != tier), None)
+        values = ((after[0], names[after[0]]),) if value is None else ((value, None),)
+    else:
+        tier, values = None, tuple((place, names[place]) for place in after)
+    return _Columns(start, end, tier, participant, values, None, unit, has_durations)
 
 
 def _columns_by_content(cells: Sequence[str]) -> _Columns:
     """The columns of ELAN's export without names: tier, participant, begin, end and duration, annotation.
 
-    Each time may be there in several formats, begin in all of them first.
+    Each time may be there in several formats, begin in all of them first. Names and annotations may be numbers, too:
+    times are told from them by durations that fit and formats that agree.
     """
-    is_time = [any(p.fullmatch(cell) for p in (_CLOCK, _SECONDS, _MILLISECONDS, _FRAMES)) for cell in cells]
-    first = next((place for place, flag in enumerate(is_time) if flag and place >= 1), None)
-    if first is None or len(cells) < 4:
-        raise ValueError(
-            "expected a table with a row of names or ELAN's tab-delimited export, received "
-            f"{shown(' | '.join(cells))}: export it with column titles"
-        )
-    last = first
-    while last < len(cells) and is_time[last]:
-        last += 1
-    for num_formats in range((last - first) // 2, 0, -1):
-        readable = [place for place in range(first, first + num_formats) if not _FRAMES.fullmatch(cells[place])]
-        for place in readable:
-            end, length = place + num_formats, place + 2 * num_formats
-            if end >= last:
-                continue
-            begin_time, end_time = (_time_of(cells[at], "") for at in (place, end))
-            has_durations = length < last and abs(_time_of(cells[length], "") - (end_time - begin_time)) < 0.0015
-            count = 3 if has_durations else 2
-            if first + count * num_formats == last and last < len(cells) and begin_time <= end_time:
-                return _Columns(place, end, 0, 1 if first > 1 else None, ((last, None),))
+    for first in (2, 1, 0):
+        is_time = [
+            any(p.fullmatch(cell) for p in (_CLOCK, _SECONDS, _MILLISECONDS, _FRAMES)) for cell in cells[first:]
+        ]
+        num_times = is_time.index(False) if False in is_time else len(is_time)
+        for count in (3, 2):
+            for num_formats in range(min(num_times, len(is_time) - 1) // count, 0, -1):
+                kinds = [cells[first + kind * num_formats :][:num_formats] for kind in range(count)]
+                seconds = [{_time_of(cell, "") for cell in kind if not _FRAMES.fullmatch(cell)} for kind in kinds]
+                if not all(seconds) or any(max(values) - min(values) > _ROUNDING for values in seconds):
+                    continue
+                begin, end, *length = (next(iter(values)) for values in seconds)
+                if begin <= end and all(abs(end - begin - one) < _ROUNDING for one in length):
+                    place = next(place for place, cell in enumerate(kinds[0], first) if not _FRAMES.fullmatch(cell))
+                    tier, participant = (0 if first else None), (1 if first == 2 else None)
+                    value = first + count * num_formats
+                    return _Columns(place, place + num_formats, tier, participant, ((value, None),))
     raise ValueError(
-        f"expected begin and end times in the same formats, received {shown(' | '.join(cells))}: export it with "
-        "column titles"
+        "expected a table with a row of names or ELAN's tab-delimited export with times as hh:mm:ss.ms, seconds or "
+        f"milliseconds, received {shown(' | '.join(cells))}: export it with column titles"
     )
 
 
@@ -178,12 +210,13 @@ def _annotations_of(cells: list[str], columns: _Columns, where: str) -> list[Ann
         raise ValueError(f"{where}: expected at least {last + 1} cells, received {len(cells)}: is the file cut short?")
     try:
         start, end = (_time_of(cell(place), columns.unit) for place in (columns.start, columns.end))
+        end += start if columns.has_durations else 0.0
         return [
             Annotation(
                 start,
                 end,
                 cell(place),
-                tier or cell(columns.tier) or DEFAULT_TIER,
+                cell(columns.tier) or tier or DEFAULT_TIER,
                 cell(columns.participant) or None,
                 _scores_of(cell(columns.scores)),
             )

@@ -62,13 +62,19 @@ def _recording_of(root: Element) -> AnnotatedRecording:
     units = "milliseconds" if header is None else header.get("TIME_UNITS", "milliseconds")
     if units != "milliseconds":
         raise ValueError(f"expected times in milliseconds, received {shown(units)}: save it with ELAN 6")
-    tiers, rows = [], {}
+    tiers: list[Tier] = []
+    rows: dict[str, _Row] = {}
     types: dict[str, str] = {}
     for element in root.findall("TIER"):
         tier = Tier(_needed(element, "TIER_ID"), element.get("PARTICIPANT") or None, element.get("PARENT_REF"))
         tiers.append(tier)
         types[tier.name] = element.get("LINGUISTIC_TYPE_REF", "")
         for identifier, row in _rows_of(element, tier.name):
+            if identifier in rows:
+                raise ValueError(
+                    f"expected every ANNOTATION_ID once, received {shown(identifier)} in the tiers "
+                    f"{shown(rows[identifier].tier)} and {shown(tier.name)}: number one of them anew"
+                )
             rows[identifier] = row
     known = {tier.name: tier for tier in tiers}
     if len(known) < len(tiers):
@@ -124,17 +130,22 @@ def _slot_times(root: Element, rows: dict[str, _Row]) -> dict[str, float]:
 
 
 def _fill_open_times(times: dict[str, float | None], rows: dict[str, _Row]) -> None:
-    """Annotations that follow one another without a gap share their slots: a chain from one known time to the next."""
-    following = {row.slots[0]: row.slots[1] for row in rows.values() if row.slots is not None}
-    starts = [slot for slot in following if times.get(slot) is not None and times.get(following[slot], 0) is None]
-    for start in starts:
+    """Annotations of a tier that follow one another without a gap share their slots: a chain from one known time to
+    the next. Several tiers may divide the same time, from the same slot on.
+    """
+    following: dict[tuple[str, str], str] = {}
+    for row in rows.values():
+        if row.slots is not None and row.slots[0] in times and row.slots[1] in times:
+            following[row.tier, row.slots[0]] = row.slots[1]
+    starts = [key for key, stop in following.items() if times[key[1]] is not None and times[stop] is None]
+    for tier, start in starts:
         chain = [start]
-        while times.get(chain[-1]) is None or len(chain) == 1:
-            if chain[-1] not in following or len(chain) > len(times):
+        while times[chain[-1]] is None or len(chain) == 1:
+            if (tier, chain[-1]) not in following or len(chain) > len(times):
                 raise ValueError(
                     f"expected a time after the time slot {shown(start)}, received none: give its annotation an end"
                 )
-            chain.append(following[chain[-1]])
+            chain.append(following[tier, chain[-1]])
         first, last = times[start], times[chain[-1]]
         assert first is not None and last is not None
         for place, slot in enumerate(chain[1:-1], 1):
@@ -224,11 +235,16 @@ def _model_of(header: Element) -> str | None:
     return None
 
 
-def _vocabulary_of(root: Element) -> Iterable[str]:
-    """The values of the first controlled vocabulary; those of other languages than the first are left out."""
-    vocabulary = root.find("CONTROLLED_VOCABULARY")
-    if vocabulary is not None:
-        for entry in vocabulary:
-            value = entry.findtext("CVE_VALUE") if entry.tag == "CV_ENTRY_ML" else entry.text
-            if entry.tag in ("CV_ENTRY_ML", "CV_ENTRY") and value:
-                yield value
+def _vocabulary_of(root: Element) -> list[str]:
+    """The values of the first controlled vocabulary whose entries are in the file; those of other languages than the
+    first are left out.
+    """
+    for vocabulary in root.findall("CONTROLLED_VOCABULARY"):
+        values = [
+            entry.findtext("CVE_VALUE") if entry.tag == "CV_ENTRY_ML" else entry.text
+            for entry in vocabulary
+            if entry.tag in ("CV_ENTRY_ML", "CV_ENTRY")
+        ]
+        if values:
+            return [value for value in values if value]
+    return []

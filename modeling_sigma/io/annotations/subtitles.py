@@ -17,6 +17,8 @@ from modeling_sigma.io.text_files import read_text
 SUBTITLE_TIER = "subtitles"
 
 _SRT_TAG = re.compile(r"</?(?:[bius]|font)(?:\s[^<>]*)?>|\{\\an\d\}", re.IGNORECASE)
+# A line of times with text below it: without text there is nothing to read.
+_CUE = re.compile(r"-->[^\n]*\n[^\S\n]*\S")
 _OBJECTS_PER_CUE = 12  # the parser's lists, texts and timestamps
 
 
@@ -49,9 +51,10 @@ def read_subtitles(path: str | os.PathLike[str]) -> AnnotatedRecording:
                 ) from error
             check_time()
             annotations = tuple(_annotation_of(caption, kind) for caption in captions)
-            if len(annotations) < text.count("-->"):
+            num_cues = len(_CUE.findall(text))
+            if len(annotations) < num_cues:
                 raise ValueError(
-                    f"expected {text.count('-->')} subtitles, as many as there are lines with -->, received "
+                    f"expected {num_cues} subtitles, as many as there are lines with --> and text below, received "
                     f"{len(annotations)} that can be read: correct the times of the others"
                 )
             return AnnotatedRecording(annotations)
