@@ -33,6 +33,7 @@ from datasets_scripts.reading.label_tables import TableRow, column_names, find_c
 from datasets_scripts.reading.pose_files import clip_exists, file_of_clip, files_of, unusable_path, without_suffix
 from datasets_scripts.reading.split_by_signer import split_by_clip, split_by_signer
 from datasets_scripts.schema import SPLITS
+from modeling_sigma.extraction.video_sources import is_address, name_of_address
 from modeling_sigma.io.reading_errors import listed, shown
 from modeling_sigma.model.pose_clip import PoseClip
 
@@ -132,8 +133,9 @@ class Folder(CorpusBuilder):
     ```
 
     A path is relative to the table's folder; its extension may be left out, or be that of the video (`a.mp4` for the
-    clip `a.npz` that `sigma-slu extract-poses` made of it). In a file of several clips, the clip's name follows the
-    file's (`annotations.pkl::clip_01`). One of text, gloss (separated by spaces, or a printed list) and label is
+    clip `a.npz` that `sigma-slu extract-poses` made of it); the address of a video (`https://host/a.mp4`) stands for
+    the clip `host/a.npz` that it made. In a file of several clips, the clip's name follows the file's
+    (`annotations.pkl::clip_01`). One of text, gloss (separated by spaces, or a printed list) and label is
     needed; a label is the text of an isolated sign. Signer, split, id, fps, and start and end in a longer recording
     are optional. Without a split column, splits are made so that nobody signs in two of them. Where signers are not
     known, they are made by clip, and a warning says so.
@@ -244,7 +246,7 @@ class Folder(CorpusBuilder):
             return
         yield os.fspath(table)
         column = str(options.get("path_column") or find_column(column_names(rows), COLUMNS["path"]))
-        for path in {row.cells.get(column, "").strip() for row in rows}:
+        for path in {_place(row.cells.get(column, "").strip()) for row in rows}:
             if path and unusable_path(path) is None:
                 yield from files_of(_source(table, path, options.get("estimator")))
 
@@ -339,6 +341,7 @@ class Folder(CorpusBuilder):
     def _entry(self, row: TableRow, columns: dict[str, str | None]) -> ClipEntry:
         cells = {meaning: row.cells.get(column, "").strip() if column else "" for meaning, column in columns.items()}
         where = f"{self._table}, line {row.line}"
+        cells["path"] = _place(cells["path"])
         if not cells["path"]:
             raise ValueError(f"{where}: expected a path, received an empty cell")
         if problem := unusable_path(cells["path"]):
@@ -441,6 +444,11 @@ def _find_table(folder: Path, metadata: str | None) -> Path:
         f"{folder}: expected one table (.csv, .tsv or .jsonl) with a line for each clip, received {found}: "
         "name it metadata.csv or give metadata=, or put a .eaf or .srt file beside each recording"
     )
+
+
+def _place(path: str) -> str:
+    """Where the clip of a path lies; that of a video's address is where `extract-poses` has put it."""
+    return name_of_address(path) if is_address(path) else path
 
 
 def _source(table: Path, name: str, estimator: object) -> str:

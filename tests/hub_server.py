@@ -356,6 +356,12 @@ class _Handler(BaseHTTPRequestHandler):
         repo.refs[branch] = [start]
         return {}
 
+    def delete_branch(self, kind: str, repo_id: str, branch: str) -> Any:
+        self._need_owner()
+        if self._repo(kind, repo_id).refs.pop(branch, None) is None:
+            raise _Refused(404, "RevisionNotFound", f"not a branch: {branch}")
+        return {}
+
     def settings(self, kind: str, repo_id: str) -> Any:
         self._need_owner()
         repo = self._repo(kind, repo_id)
@@ -443,6 +449,7 @@ ROUTES: list[tuple[str, str, Callable[..., Any]]] = [
     ("PUT", r"/lfs/(?P<oid>\w{64})", _Handler.put_large_file),
     ("POST", _API + r"/commit/(?P<revision>[^/]+)", _Handler.commit),
     ("POST", _API + r"/branch/(?P<branch>[^/]+)", _Handler.create_branch),
+    ("DELETE", _API + r"/branch/(?P<branch>[^/]+)", _Handler.delete_branch),
     ("PUT", _API + r"/settings", _Handler.settings),
     ("GET", _API + r"/refs", _Handler.refs),
     ("GET", _API + r"/tree/(?P<revision>[^/]+)/?(?P<folder>.*)", _Handler.tree),

@@ -20,7 +20,8 @@ from modeling_sigma.cli import main as cli
 from modeling_sigma.extraction import pose_extraction
 from modeling_sigma.extraction.estimator_protocol import EstimatorOption
 from modeling_sigma.extraction.estimators import ESTIMATORS
-from modeling_sigma.extraction.pose_extraction import PoseExtraction, extract_poses, find_videos, read_manifest
+from modeling_sigma.extraction.pose_extraction import PoseExtraction, extract_poses, read_manifest
+from modeling_sigma.extraction.video_sources import find_videos
 from modeling_sigma.io import load_clip
 from modeling_sigma.io.reading_errors import DeviceError
 from modeling_sigma.jobs import atomic_files, retrying
@@ -399,8 +400,9 @@ def test_command_line_errors(videos, tmp_path, capsys):
     assert "--batch-size is not an option of mediapipe: leave it out" in capsys.readouterr().err
     assert cli.main(["extract-poses", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 1
     assert "no such file or folder" in capsys.readouterr().err
-    assert cli.main(["extract-poses", str(videos / "labels.csv")]) == 1
-    assert "labels.csv: expected a video (.mp4, " in capsys.readouterr().err
+    (videos / "notes.txt").write_text("nothing")
+    assert cli.main(["extract-poses", str(videos / "notes.txt")]) == 1
+    assert "notes.txt: expected a video (.mp4, " in capsys.readouterr().err
 
 
 def test_one_video_becomes_a_clip_in_a_folder_of_its_own(videos, capsys, monkeypatch):
@@ -473,7 +475,7 @@ def test_on_ray(networks, videos, tmp_path, capsys):
     assert contents(on_ray) == contents(here) and len(contents(here)) == 5
     assert cli.main(command) == 1, "nothing left to do"
     capsys.readouterr()
-    absent = ["--detector", "nowhere.onnx", "--model", "nowhere.onnx"]
+    absent = ["--estimator", "rtmlib", "--detector", "nowhere.onnx", "--model", "nowhere.onnx"]
     command = ["extract-poses", str(videos), "--out", str(tmp_path / "absent"), *absent, *ray]
     assert cli.main(command) == 1
     assert "nowhere.onnx: no such ONNX file" in capsys.readouterr().err

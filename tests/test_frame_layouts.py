@@ -180,3 +180,16 @@ def test_an_exported_head_takes_any_batch_and_length(cls: Any, kinematic: int) -
         inputs = {name: tiny_inputs(lengths, prompt=False)[name] for name in names}
         out = program.module()(**inputs)
         torch.testing.assert_close(out, model(**inputs).logits, atol=1e-5, rtol=1e-4)
+
+
+def test_norms_take_weights_in_bfloat16_beside_statistics_in_float32() -> None:
+    """As FSDP casts them: weights are cast, statistics are not, and what comes from a layer before is in bfloat16."""
+    norm = FrameBatchNorm(3)
+    norm.running_mean, norm.running_var = torch.tensor([0.5, -1.0, 2.0]), torch.tensor([1.0, 4.0, 0.25])
+    norm.eval()
+    values = torch.linspace(-2, 2, 24).view(4, 2, 3)
+    expected = norm(values)
+    norm.weight, norm.bias = (nn.Parameter(each.detach().bfloat16()) for each in (norm.weight, norm.bias))
+    found = norm(values.bfloat16())
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), expected, atol=0.04, rtol=0)

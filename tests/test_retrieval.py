@@ -313,3 +313,31 @@ def test_an_index_is_whole_or_not_there(
     save_file(vectors, out / "embeddings.safetensors")
     (out / "index.json").write_text(json.dumps(facts))
     assert EmbeddingIndex.load(out).entries == other.entries
+
+
+def test_indexes_of_parts_are_joined(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = _index(50)
+    for number, rows in enumerate((slice(0, 20), slice(20, 50))):
+        part = EmbeddingIndex(whole.embeddings[rows], whole.entries[rows], whole.kind, whole.model, whole.fingerprint)
+        part.save(tmp_path / f"part-{number}")
+    parts = [str(tmp_path / "part-0"), str(tmp_path / "part-1")]
+    assert main(["index", *parts, "--merge", "--out", str(tmp_path / "all")]) == 0
+    joined = EmbeddingIndex.load(tmp_path / "all")
+    assert joined.entries == whole.entries and np.array_equal(joined.embeddings, whole.embeddings)
+    assert (joined.kind, joined.model, joined.fingerprint) == (whole.kind, whole.model, whole.fingerprint)
+    for arguments, message in (
+        ([parts[0], parts[0], "--merge"], f"expected every entry in one index, found {min(whole.entries[:20])!r} in"),
+        ([*parts, "--merge", "--model", "m"], "expected --model DIR, or indexes and --merge"),
+        (parts, "expected --model DIR, or indexes and --merge"),
+        (["--texts", "x", "--merge"], "expected --model DIR, or indexes and --merge"),
+    ):
+        assert main(["index", *arguments, "--out", str(tmp_path / "no")]) == 1
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
+    for other in ({"fingerprint": "another"}, {"kind": "clips" if whole.kind == "texts" else "texts"}):
+        values = {"kind": whole.kind, "model": "m", "fingerprint": whole.fingerprint, **other}
+        stranger = EmbeddingIndex(whole.embeddings, [f"x{name}" for name in whole.entries], **values)
+        with pytest.raises(ValueError, match="vectors of two models cannot be compared"):
+            EmbeddingIndex.joined([whole, stranger])
+    with pytest.raises(ValueError, match="received none"):
+        EmbeddingIndex.joined([])

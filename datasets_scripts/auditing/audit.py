@@ -1,6 +1,7 @@
 """What is suspicious about a data set: clips in two splits, signers in two splits, empty hands, odd lengths, labels.
 
-An audit reads every row once. It does not judge: some data sets share sentences between splits on purpose. What it
+An audit reads every row once, and keeps of each clip what does not grow with its frames: some hundred bytes in memory,
+and its motion on the disk. It does not judge: some data sets share sentences between splits on purpose. What it
 finds is what a paper should mention, and what a training may fail on.
 """
 
@@ -10,16 +11,16 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, islice
+from sys import intern
 from typing import Any
-
-import numpy as np
 
 from datasets_scripts.auditing import audit_checks
 from datasets_scripts.auditing.audit_checks import AuditLimits, Check, check
 from datasets_scripts.auditing.audit_row import AuditRow
 from datasets_scripts.auditing.label_groups import make_label_groups, recording_key
-from datasets_scripts.auditing.near_duplicates import motion_signature, near_pairs
+from datasets_scripts.auditing.near_duplicates import SIGNATURE_SIZE, motion_signature, near_pairs
 from datasets_scripts.auditing.sign_agreement import SignedWord, signed_word, words_signed_differently
+from datasets_scripts.auditing.spilled_rows import SpilledRows
 from datasets_scripts.schema import decode_clip
 from modeling_sigma.jobs.progress import no_progress
 from modeling_sigma.model.pose_transforms import MIN_REFERENCE_POINTS, SCORE_THRESHOLD, select_joints
@@ -32,10 +33,14 @@ _MAX_SIGNED_WORDS = 2_000  # each is compared with each, a minute in all
 _NUM_SHOWN = 3  # examples of each finding in the text for people
 
 
+def _no_signatures() -> SpilledRows:
+    return SpilledRows(SIGNATURE_SIZE)
+
+
 @dataclass
 class _Collected:
     rows: list[AuditRow] = field(default_factory=list)
-    signatures: dict[str, list[np.ndarray]] = field(default_factory=lambda: defaultdict(list))
+    signatures: dict[str, SpilledRows] = field(default_factory=lambda: defaultdict(_no_signatures))
     signed_rows: dict[str, list[AuditRow]] = field(default_factory=lambda: defaultdict(list))
     damaged: list[dict[str, str]] = field(default_factory=list)
     signed_words: list[SignedWord] = field(default_factory=list)
@@ -149,9 +154,9 @@ def _collect(splits: Mapping[str, Any], progress: Callable[[int, int], None]) ->
             kept = AuditRow(
                 split,
                 str(row["sample_id"]),
-                str(row["text"] or ""),
-                tuple(map(str, row["gloss"])),
-                row["signer_id"],
+                intern(str(row["text"] or "")),  # equal ones are one object
+                tuple(intern(str(gloss)) for gloss in row["gloss"]),
+                None if row["signer_id"] is None else intern(str(row["signer_id"])),
                 len(clip),
                 clip.duration,
                 float(seen[:, HANDS_SLICE].any(axis=1).mean()),
@@ -191,9 +196,9 @@ def _signed_differently(collected: _Collected, task: str) -> Check:
 
 def _near_identical_motion(collected: _Collected) -> Check:
     found: list[dict[str, Any]] = []
-    stacked = {split: np.stack(signatures) for split, signatures in collected.signatures.items()}
-    for one, other in combinations(stacked, 2):
-        for pair in islice(near_pairs(stacked[one], stacked[other]), _MAX_PAIRS):
+    for one, other in combinations(collected.signatures, 2):
+        pairs = islice(near_pairs(collected.signatures[one], collected.signatures[other]), _MAX_PAIRS)
+        for pair in sorted(pairs, key=lambda pair: (pair.first, pair.second)):
             first, second = collected.signed_rows[one][pair.first], collected.signed_rows[other][pair.second]
             found.append(
                 {

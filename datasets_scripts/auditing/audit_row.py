@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass
+@dataclass(slots=True)
 class AuditRow:
-    """What is kept of a row; clips that are equal in every frame have the same `recording`."""
+    """What is kept of a row, whatever its length; clips that are equal in every frame have the same `recording`."""
 
     split: str
     sample_id: str

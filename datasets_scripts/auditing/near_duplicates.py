@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -20,7 +21,16 @@ THRESHOLD = 0.15
 
 _NUM_FRAMES = 16
 _HAND_JOINTS = (0, 4, 8, 12, 16, 20)  # wrist and fingertips
-_ROWS_AT_A_TIME = 2048
+SIGNATURE_SIZE = _NUM_FRAMES * 2 * len(_HAND_JOINTS) * 2  # moments, hands, joints, axes
+_ROWS_AT_A_TIME = 2048  # of either side
+
+
+class Rows(Protocol):
+    """A table of signatures that may lie on a disk: `np.ndarray`, or `SpilledRows`."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -73,20 +83,20 @@ def motion_signature(clip: PoseClip) -> np.ndarray | None:
     return (resampled / size).astype(np.float32).ravel()
 
 
-def near_pairs(first: np.ndarray, second: np.ndarray) -> Iterator[Pair]:
-    """The pairs of rows, one of each array, that are nearer to each other than `THRESHOLD`.
+def near_pairs(first: Rows, second: Rows) -> Iterator[Pair]:
+    """The pairs of rows, one of each table, that are nearer to each other than `THRESHOLD`. A block of either is in
+    memory at a time.
 
     Args:
-        first (`np.ndarray` of shape `(N, D)`), second (`np.ndarray` of shape `(M, D)`):
+        first (table of shape `(N, D)`), second (table of shape `(M, D)`):
             Signatures.
     """
-    if not len(first) or not len(second):
-        return
-    limit = THRESHOLD**2 * first.shape[1]
-    second_squares = np.square(second).sum(axis=1)
     for start in range(0, len(first), _ROWS_AT_A_TIME):
         rows = first[start : start + _ROWS_AT_A_TIME]
-        squares = np.square(rows).sum(axis=1)[:, None] + second_squares - 2 * rows @ second.T  # (n, M)
-        for row, column in zip(*np.nonzero(squares < limit)):
-            distance = float(np.sqrt(max(squares[row, column], 0) / first.shape[1]))
-            yield Pair(int(start + row), int(column), distance)
+        for other_start in range(0, len(second), _ROWS_AT_A_TIME):
+            others = second[other_start : other_start + _ROWS_AT_A_TIME]
+            squares = np.square(rows).sum(axis=1)[:, None] + np.square(others).sum(axis=1) - 2 * rows @ others.T
+            size = rows.shape[1]
+            for row, column in zip(*np.nonzero(squares < THRESHOLD**2 * size)):  # of the block (n, m)
+                distance = float(np.sqrt(max(squares[row, column], 0) / size))
+                yield Pair(int(start + row), int(other_start + column), distance)

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
+from datasets_scripts.building import large_push
 from datasets_scripts.building.clip_statistics import LABEL_COUNTERS, length_quantile, merge_statistics, part_rates
 from datasets_scripts.building.data_card import CARD, HISTOGRAM, write_card
 from datasets_scripts.building.shard_writer import Shard, ShardWriter, plan_shards
@@ -132,8 +133,9 @@ def work_folder(out_dir: str | os.PathLike[str]) -> Path:
 def push_dataset(
     folder: str | os.PathLike[str], repo_id: str, *, is_public: bool = False, api: HfApi | None = None
 ) -> str:
-    """Sends a data set to the Hub in one commit: the files that were built and no others, without paths of this
-    machine. Files of an older build there are removed.
+    """Sends a data set to the Hub: the files that were built and no others, without paths of this machine. Files of an
+    older build there are removed. All of it appears in one commit. More than 5 GB are sent to a branch before, in
+    parts: after a kill the same call sends what had not arrived.
 
     Args:
         folder (`str` or `os.PathLike`):
@@ -157,22 +159,24 @@ def push_dataset(
     if (path / _WORK).is_dir():
         raise ValueError(f"{folder}: expected a finished data set, found one that is being built: build it to its end")
     contents, shards = _checked_files(path)
+    message = f"Build with sigma-slu {__version__}"
+    is_large = sum((path / name).stat().st_size for name in shards) > large_push.PART_BYTES
     check_consent(path / name for name in shards)
     api = api or HfApi()
     try:
         url = api.create_repo(repo_id, repo_type="dataset", private=not is_public, exist_ok=True)
         there = api.list_repo_files(repo_id, repo_type="dataset")
         old = [name for name in there if re.fullmatch(r"data/[^/]+\.parquet", name) and name not in shards]
-        api.create_commit(
-            repo_id,
-            [
-                *(CommitOperationAdd(name, content) for name, content in contents.items()),
-                *(CommitOperationAdd(name, str(path / name)) for name in shards),
-                *(CommitOperationDelete(name) for name in old),
-            ],
-            repo_type="dataset",
-            commit_message=f"Build with sigma-slu {__version__}",
+        sent: Sequence[CommitOperationAdd | CommitOperationCopy] = (
+            large_push.send_in_parts(api, repo_id, path, shards, message)
+            if is_large
+            else [CommitOperationAdd(name, str(path / name)) for name in shards]
         )
+        added = [CommitOperationAdd(name, content) for name, content in contents.items()]
+        removed = [CommitOperationDelete(name) for name in old]
+        api.create_commit(repo_id, [*added, *sent, *removed], repo_type="dataset", commit_message=message)
+        if is_large:
+            large_push.remove_branch(api, repo_id)
     except HfHubHTTPError as error:
         raise ValueError(f"{repo_id}: the Hub refused ({one_line(error)[:200]}): are you logged in?") from error
     except Exception as error:
@@ -186,9 +190,9 @@ def push_dataset(
     return str(url)
 
 
-def _checked_files(folder: Path) -> tuple[dict[str, bytes], list[str]]:
-    """What a data set consists of: the content of its small files without paths of this machine, and the names of the
-    Parquet files that the report lists. Nothing else in the folder is sent, and no link is followed.
+def _checked_files(folder: Path) -> tuple[dict[str, bytes], dict[str, str]]:
+    """What a data set consists of: the content of its small files without paths of this machine, and the names and
+    SHA-256 of the Parquet files that the report lists. Nothing else in the folder is sent, and no link is followed.
 
     Raises:
         ValueError: for a folder without a finished data set, a file that is missing, a link or not the one that was
@@ -213,7 +217,7 @@ def _checked_files(folder: Path) -> tuple[dict[str, bytes], list[str]]:
     problems = [problem for name in small for problem in secret_problems(name, contents[name])]
     if problems:
         raise ValueError(f"{folder} cannot be sent: {'; '.join(problems)}")
-    return contents, list(files)
+    return contents, {name: shard["sha256"] for name, shard in files.items()}
 
 
 def _is_built(path: Path, shard: Mapping[str, Any]) -> bool:

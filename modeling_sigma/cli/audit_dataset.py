@@ -75,12 +75,10 @@ def _write_label_groups(report: dict[str, Any], path: Path) -> None:
 def _splits(args: argparse.Namespace) -> Any:
     from datasets.utils import logging
 
-    from datasets_scripts.corpora import CORPORA, load_corpus
+    from datasets_scripts.corpora import load_corpus
 
     logging.disable_progress_bar()
-    if args.dataset in CORPORA or args.data_dir is not None:
-        return load_corpus(args.dataset, args.config, data_dir=args.data_dir)
-    return load_corpus(args.dataset, args.config, streaming=True)
+    return load_corpus(args.dataset, args.config, data_dir=args.data_dir, streaming=True)
 
 
 def _tokenizer(name: str) -> Any:

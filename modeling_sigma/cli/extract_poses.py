@@ -27,13 +27,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     sizes = {name: get_layout(estimator.layout).num_keypoints for name, estimator in ESTIMATORS.items()}
     parser.add_argument(
-        "videos", type=Path, metavar="VIDEOS", help="video, or folder of videos, searched with all folders below it"
+        "videos",
+        metavar="VIDEOS",
+        help="video, or folder of videos, searched with all folders below it, here or at an address that fsspec "
+        "opens (hf://, s3://, https://); or a table of videos (csv, tsv, jsonl, Parquet)",
     )
     parser.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
         help="folder to write the clips to (default: VIDEOS-poses); a second run resumes there",
+    )
+    parser.add_argument(
+        "--column",
+        metavar="NAME",
+        help="column of a table with paths or addresses of videos (default: video, url, ...)",
+    )
+    parser.add_argument(
+        "--name-column",
+        metavar="NAME",
+        help="column of a table with the names of the clips (default: after the videos)",
     )
     parser.add_argument(
         "--estimator",
@@ -66,12 +79,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Extracts the clips; returns 1 if some videos failed, else 0."""
     from modeling_sigma.extraction.pose_extraction import MANIFEST, PoseExtraction, extract_poses
+    from modeling_sigma.extraction.video_sources import open_videos
 
     options, running_options = _given_options(args)
-    out = args.out or args.videos.absolute().with_name(f"{args.videos.absolute().stem}-poses")
-    extraction = PoseExtraction(
-        args.videos, out, args.estimator, options, running_options, tuple(args.device), args.person
-    )
+    videos = open_videos(args.videos, args.column, args.name_column)
+    out = args.out or _default_out(args.videos)
+    extraction = PoseExtraction(videos, out, args.estimator, options, running_options, tuple(args.device), args.person)
     engine = make_engine(args, extraction.results.work, args.timeout)
     with ProgressBar("video") as bar:
         summary = extract_poses(extraction, args.num_proc, engine, args.retry_failed, bar.show)
@@ -95,6 +108,13 @@ def run(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return 1 if failed else 0
+
+
+def _default_out(videos: str) -> Path:
+    from modeling_sigma.extraction.video_sources import is_address, name_of_address
+
+    path = Path(Path(name_of_address(videos)).name if is_address(videos) else videos).absolute()
+    return path.with_name(f"{path.stem}-poses")
 
 
 def _estimator_options() -> dict[str, dict[str, EstimatorOption]]:

@@ -19,6 +19,7 @@ _EXAMPLES = """
 examples:
   sigma-slu index clips/ --model pretrained --out clips-index
   sigma-slu index --texts sentences.txt --model pretrained --out texts-index
+  sigma-slu index part-1-index part-2-index --merge --out clips-index
 """
 
 
@@ -28,9 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="clips to embed, or folders of clips")
     parser.add_argument("--texts", type=Path, metavar="FILE", help="file of texts to embed instead, one per line")
-    parser.add_argument(
-        "--model", required=True, metavar="DIR", help="folder of a pre-trained model, or its name on the Hub"
-    )
+    parser.add_argument("--merge", action="store_true", help="join indexes, which FILE names, instead of embedding")
+    parser.add_argument("--model", metavar="DIR", help="folder of a pre-trained model, or its name on the Hub")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write the index to")
     parser.add_argument(
         "--batch-size", type=int, default=16, metavar="N", help="number of clips or texts per batch (default 16)"
@@ -48,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
 
     if (args.texts is None) == (not args.files):
         raise ValueError("expected either clips or --texts FILE")
+    if args.merge == (args.model is not None) or (args.merge and args.texts is not None):
+        raise ValueError("expected --model DIR, or indexes and --merge: an index knows its model")
     if args.batch_size < 1:
         raise ValueError(f"expected --batch-size of at least 1, received {args.batch_size}")
     silence_transformers()
@@ -60,10 +62,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _write_index(args: argparse.Namespace, folder: Path) -> tuple[EmbeddingIndex, int]:
     """The index that is now in `folder`, and the number of clips that could not be read."""
-    from modeling_sigma.inference.embedding_index import build_index
+    from modeling_sigma.inference.embedding_index import EmbeddingIndex, build_index
     from modeling_sigma.inference.load_pipeline import load_pipeline
     from modeling_sigma.io.text_files import read_lines
 
+    if args.merge:
+        index = EmbeddingIndex.joined([EmbeddingIndex.load(path) for path in args.files])
+        index.save(folder)
+        return index, 0
     num_failed = 0
     if args.texts is not None:
         entries = read_lines(args.texts, "texts, one per line")

@@ -19,9 +19,9 @@ from typing import Any
 from modeling_sigma.extraction.clip_from_video import estimate_clip
 from modeling_sigma.extraction.estimator_protocol import PoseEstimator
 from modeling_sigma.extraction.estimators import make_estimator
+from modeling_sigma.extraction.video_sources import LocalVideos, VideoSource, clip_name
 from modeling_sigma.io.json_fields import check_fields
 from modeling_sigma.io.json_text import read_json, read_json_lines
-from modeling_sigma.io.load_clip import VIDEO_SUFFIXES
 from modeling_sigma.io.numpy_archive import save_clip
 from modeling_sigma.io.reading_errors import DeviceError, MissingExtraError, is_passing, one_line
 from modeling_sigma.jobs.atomic_files import sync_file, write_json, write_text
@@ -44,9 +44,11 @@ class PoseExtraction:
     """What to extract, from which videos, and with which estimator.
 
     Args:
-        videos, out_dir (`Path`):
-            A video, or a folder of videos (searched with all folders below it, without hidden files), and the folder
-            of clips.
+        videos (`Path` or `VideoSource`):
+            A video, or a folder of videos (searched with all folders below it, without hidden files); or what
+            `modeling_sigma.extraction.video_sources.open_videos` makes of an address or a table.
+        out_dir (`Path`):
+            The folder of clips.
         estimator (`str`):
             The name of the estimator, from `modeling_sigma.extraction.estimators.ESTIMATORS`.
         options (`dict`, *optional*):
@@ -59,7 +61,7 @@ class PoseExtraction:
             The index of the person in each video; see `estimate_clip`.
     """
 
-    videos: Path
+    videos: Path | VideoSource
     out_dir: Path
     estimator: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -68,9 +70,9 @@ class PoseExtraction:
     person: int = 0
 
     @property
-    def video_dir(self) -> Path:
-        """The folder of the videos."""
-        return self.videos.parent if self.videos.is_file() else self.videos
+    def source(self) -> VideoSource:
+        """Where the videos come from."""
+        return LocalVideos(self.videos) if isinstance(self.videos, Path) else self.videos
 
     @property
     def results(self) -> ResultFolder:
@@ -128,7 +130,7 @@ def extract_poses(
             is being written or holds other files of the same names, or if the estimator cannot run on this machine.
         OSError: if a folder cannot be read or written.
     """
-    videos = find_videos(extraction.videos)
+    videos = extraction.source.names()
     with extraction.results.writing():
         _check_settings(extraction)
         reports = _known_reports(extraction)
@@ -145,31 +147,6 @@ def extract_poses(
             done += 1
             progress(done, len(videos))
         return _finish(extraction, reports)
-
-
-def find_videos(folder: Path) -> list[str]:
-    """The videos in a folder and its subfolders: sorted relative paths with `/`. Of a video, its name.
-
-    Raises:
-        ValueError: if there are none, or two would become one clip.
-        OSError: if there is no such folder.
-    """
-    if folder.is_file():
-        if folder.suffix.lower() not in VIDEO_SUFFIXES:
-            raise ValueError(f"{folder}: expected a video ({', '.join(VIDEO_SUFFIXES)}), or a folder of videos")
-        return [folder.name]
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such file or folder: give a video, or the folder of the videos")
-    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
-    videos = sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
-    if not videos:
-        raise ValueError(f"{folder}: expected videos ({', '.join(VIDEO_SUFFIXES)}), found none")
-    counts = Counter(map(_clip_name, videos))
-    for clip, count in counts.items():
-        if count > 1:
-            same = ", ".join(video for video in videos if _clip_name(video) == clip)
-            raise ValueError(f"{folder}: {same} would all become {clip}: rename all but one")
-    return videos
 
 
 def read_manifest(folder: Path) -> list[Report]:
@@ -206,8 +183,8 @@ def _check_files(extraction: PoseExtraction, waiting: Sequence[str]) -> None:
     if not manifest and (extraction.out_dir / SUMMARY).is_file():
         return  # the manifest was removed to extract everything again
     ours = {_file_of(report) for report in manifest}
-    others = [video for video in waiting if not extraction.results.has_note(video) and _clip_name(video) not in ours]
-    clips = [clip for clip in map(_clip_name, others) if (extraction.out_dir / clip).exists()]
+    others = [video for video in waiting if not extraction.results.has_note(video) and clip_name(video) not in ours]
+    clips = [clip for clip in map(clip_name, others) if (extraction.out_dir / clip).exists()]
     if clips:
         more = f" (and {len(clips) - 1} more)" if len(clips) > 1 else ""
         raise ValueError(
@@ -216,20 +193,24 @@ def _check_files(extraction: PoseExtraction, waiting: Sequence[str]) -> None:
         )
 
 
-def _clip_name(video: str) -> str:
-    return str(Path(video).with_suffix(".npz").as_posix())
-
-
 def _extract(extraction: PoseExtraction, model: PoseEstimator, video: str) -> Report:
-    path = extraction.video_dir / video
     report: Report = {"video": video}
+    paths: list[str] = []  # of the file, which messages are not to name
+
+    def estimated() -> tuple[list[str], PoseClip]:
+        with extraction.source.fetched(video, extraction.results.scratch) as path:
+            paths.append(os.fspath(path))
+            report["video_bytes"] = path.stat().st_size
+            return _estimated(path, model, extraction.person)
+
     try:
-        report["video_bytes"] = path.stat().st_size
-        broken, clip = with_retries(lambda: _estimated(path, model, extraction.person))
+        broken, clip = with_retries(estimated)
     except (MissingExtraError, DeviceError):  # this is not the video's fault
         raise
     except (ValueError, OSError, MemoryError) as error:
-        message = one_line(error).replace(os.fspath(path), video)
+        message = one_line(error)
+        for path in paths:
+            message = message.replace(path, video)
         report["error"] = message if video in message else f"{video}: {type(error).__name__} {message}".strip()
         if is_passing(error):
             report["is_passing"] = True
@@ -239,7 +220,7 @@ def _extract(extraction: PoseExtraction, model: PoseEstimator, video: str) -> Re
 
     def note(num_bytes: int, digest: str) -> None:
         report.update(
-            file=_clip_name(video),
+            file=clip_name(video),
             file_bytes=num_bytes,
             sha256=digest,
             num_frames=len(clip),
@@ -252,7 +233,7 @@ def _extract(extraction: PoseExtraction, model: PoseEstimator, video: str) -> Re
         )
         extraction.results.write_note(video, report)
 
-    extraction.results.write_result(extraction.out_dir / _clip_name(video), partial(save_clip, clip=clip), note)
+    extraction.results.write_result(extraction.out_dir / clip_name(video), partial(save_clip, clip=clip), note)
     return report
 
 
@@ -268,7 +249,7 @@ def _maker(model: PoseEstimator) -> dict[str, Any]:
 def _death_report(extraction: PoseExtraction, video: str, death: WorkerDeath) -> Report:
     report = {
         "video": video,
-        "video_bytes": (extraction.video_dir / video).stat().st_size,
+        "video_bytes": extraction.source.num_bytes(video),
         "error": f"{video}: {death.reason}",
         "estimator": extraction.estimator,
     }
@@ -305,7 +286,8 @@ def _known_reports(extraction: PoseExtraction) -> dict[str, Report]:
 
 
 def _is_done(extraction: PoseExtraction, video: str, report: Report | None, retry_failed: bool) -> bool:
-    if report is None or report.get("video_bytes") != (extraction.video_dir / video).stat().st_size:
+    num_bytes = extraction.source.num_bytes(video)
+    if report is None or (num_bytes is not None and report.get("video_bytes") != num_bytes):
         return False
     if "error" in report:
         return not retry_failed and not report.get("is_passing")

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
+from modeling_sigma.inference.streamed_tensors import Parts, write_tensors
 from modeling_sigma.io.json_fields import check_fields
 from modeling_sigma.io.json_text import read_json
 from modeling_sigma.io.reading_errors import MissingExtraError, one_line
@@ -56,7 +56,7 @@ class ClusteredVectors:
             ImportError: if the extra `faiss` is not installed.
         """
         faiss = _faiss()
-        ids = _checked_ids(vectors, ids)
+        ids = _checked_ids(vectors.shape, ids)
         if not len(vectors):
             raise ValueError(f"expected vectors of shape (N, hidden_size), received {vectors.shape}")
         num_clusters = max(1, min(int(4 * math.sqrt(len(vectors))), len(vectors) // 4, _MOST_CLUSTERS))
@@ -169,13 +169,16 @@ class ClusteredVectors:
         """Writes both files into a folder, such as the empty one of `atomic_folder`."""
         folder.mkdir(exist_ok=True)
         numbers = range(self._index.nlist)
-        arrays = {
-            "centres": self._centres(),
-            "sizes": np.array([self._index.invlists.list_size(number) for number in numbers], np.int64),
-            "vectors": np.concatenate([self._vectors(number) for number in numbers]),
-            "ids": np.concatenate([self._ids(number) for number in numbers]),
+        centres = self._centres()
+        sizes = np.array([self._index.invlists.list_size(number) for number in numbers], np.int64)
+        halves, single, whole = np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.int64)
+        arrays: dict[str, Parts] = {
+            "centres": (centres.shape, single, [centres]),
+            "sizes": (sizes.shape, whole, [sizes]),
+            "vectors": ((len(self), self._index.d), halves, map(self._vectors, numbers)),
+            "ids": ((len(self),), whole, map(self._ids, numbers)),
         }
-        save_file(arrays, folder / _VECTORS)
+        write_tensors(folder / _VECTORS, arrays)
         write_json(folder / _FACTS, {"num_read": self.num_read, "num_vectors": len(self)}, sync=False)
 
     @classmethod
@@ -192,28 +195,30 @@ class ClusteredVectors:
         try:
             check_fields(facts, {"num_read": int, "num_vectors": int})
             with safe_open(folder / _VECTORS, framework="numpy") as file:
-                arrays = {name: file.get_tensor(name) for name in ("centres", "sizes", "vectors", "ids")}
-            centres, sizes = np.ascontiguousarray(arrays["centres"], np.float32), arrays["sizes"]
-            vectors = np.ascontiguousarray(arrays["vectors"], np.float16)
-            ids = _checked_ids(vectors, arrays["ids"])
-            for start in range(0, len(vectors), _BLOCK):
-                _checked_block(vectors[start : start + _BLOCK])
-            if not (
-                len(sizes) == len(centres)
-                and (sizes >= 0).all()
-                and sizes.sum() == len(ids) == facts["num_vectors"]
-                and centres.shape[1:] == vectors.shape[1:]
-                and np.isfinite(centres).all()
-                and 1 <= facts["num_read"] <= len(centres)
-            ):
-                raise ValueError("its arrays do not fit each other")
+                centres = np.ascontiguousarray(file.get_tensor("centres"), np.float32)
+                sizes, ids = file.get_tensor("sizes"), file.get_tensor("ids")
+                vectors = file.get_slice("vectors")
+                ids = _checked_ids(tuple(vectors.get_shape()), ids)
+                if not (
+                    vectors.get_dtype() == "F16"
+                    and len(sizes) == len(centres)
+                    and (sizes >= 0).all()
+                    and sizes.sum() == len(ids) == facts["num_vectors"]
+                    and list(centres.shape[1:]) == vectors.get_shape()[1:]
+                    and np.isfinite(centres).all()
+                    and 1 <= facts["num_read"] <= len(centres)
+                ):
+                    raise ValueError("its arrays do not fit each other")
+                index = _empty_index(centres)
+                start = 0
+                for number, size in enumerate(sizes.tolist()):
+                    if size:  # one cluster at a time, not all vectors twice
+                        part = vectors[start : start + size]
+                        _checked_block(part)
+                        _fill(index, number, part, ids[start : start + size])
+                        start += size
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{folder}: the clusters are damaged ({one_line(error)}): build them again") from error
-        index = _empty_index(centres)
-        starts = np.concatenate([[0], np.cumsum(sizes)])
-        for number, (start, end) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
-            if end > start:
-                _fill(index, number, vectors[start:end], ids[start:end])
         index.ntotal = len(ids)
         index.nprobe = facts["num_read"]
         return cls(index)
@@ -257,12 +262,13 @@ class ClusteredVectors:
         return centres
 
 
-def _checked_ids(vectors: np.ndarray, ids: np.ndarray) -> np.ndarray:
+def _checked_ids(shape: tuple[int, ...], ids: np.ndarray) -> np.ndarray:
+    """The ids of vectors of this shape, int64."""
     ids = np.ascontiguousarray(ids)
-    if vectors.ndim != 2 or not vectors.shape[1]:
-        raise ValueError(f"expected vectors of shape (N, hidden_size), received {vectors.shape}")
-    if ids.shape != (len(vectors),) or ids.dtype.kind not in "iu":
-        raise ValueError(f"expected {len(vectors)} ids, one whole number per vector, received {ids.dtype} {ids.shape}")
+    if len(shape) != 2 or not shape[1]:
+        raise ValueError(f"expected vectors of shape (N, hidden_size), received {shape}")
+    if ids.shape != (shape[0],) or ids.dtype.kind not in "iu":
+        raise ValueError(f"expected {shape[0]} ids, one whole number per vector, received {ids.dtype} {ids.shape}")
     if len(ids) and (ids.min() < 0 or len(np.unique(ids)) < len(ids)):
         raise ValueError("expected ids from 0, none of them twice, received others: number the vectors")
     return ids.astype(np.int64)

@@ -124,6 +124,29 @@ class EmbeddingIndex:
         clusters = self.clusters.kept(is_kept)
         return replace(kept, clusters=clusters)
 
+    @classmethod
+    def joined(cls, parts: Sequence[EmbeddingIndex]) -> EmbeddingIndex:
+        """The entries of several indexes, part after part, in clusters anew if there are many.
+
+        Raises:
+            ValueError: for no index, indexes of other weights or of another kind, and for an entry in two of them.
+        """
+        if not parts:
+            raise ValueError("expected indexes to join, received none")
+        first, names = parts[0], set(parts[0].entries)
+        for part in parts[1:]:
+            if (part.kind, part.fingerprint) != (first.kind, first.fingerprint):
+                raise ValueError(
+                    f"expected indexes of {first.kind} by one model ({first.model}), received one of {part.kind} by "
+                    f"{part.model}: vectors of two models cannot be compared"
+                )
+            if twice := names.intersection(part.entries):
+                raise ValueError(f"expected every entry in one index, found {min(twice)!r} in two: leave one out")
+            names.update(part.entries)
+        vectors = np.concatenate([part.embeddings for part in parts])
+        entries = [entry for part in parts for entry in part.entries]
+        return cls(vectors, entries, first.kind, first.model, first.fingerprint).clustered()
+
     def save(self, folder: str | Path) -> Path:
         """Writes the folder, whole or not at all.
 

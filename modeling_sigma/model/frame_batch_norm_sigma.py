@@ -34,9 +34,16 @@ class FrameBatchNorm(nn.BatchNorm1d):
         Returns:
             `torch.Tensor` of the shape and dtype of `values`.
         """
-        if not self.training or (is_real is None and not self.is_synchronized):
+        if self.training and (is_real is not None or self.is_synchronized):
+            return self._normalize_real(values, is_real)
+        statistics = self.running_mean
+        if self.training or statistics is None or self.weight.dtype == statistics.dtype:
             return super().forward(values.flatten(0, -2)).view_as(values)
-        return self._normalize_real(values, is_real)
+        # FSDP computes with weights in bfloat16 and leaves statistics alone; torch takes no such mixture.
+        weight, bias = self.weight.to(statistics.dtype), self.bias.to(statistics.dtype)
+        flat = values.flatten(0, -2)
+        normed = nn.functional.batch_norm(flat, statistics, self.running_var, weight, bias, eps=self.eps)
+        return normed.view_as(values)
 
     def _normalize_real(self, values: torch.Tensor, is_real: torch.Tensor | None) -> torch.Tensor:
         wide = values.flatten(1, -2) if values.dim() > 2 else values[:, None]  # (N, V, C)
