@@ -5,7 +5,9 @@
 
 writes benchmarks/results/live_page_<task>.json; RESULTS.md quotes it. `answers`: 200 test clips of WLASL-hands, read
 by the model in torch, exported in float32 and int8, and by the page. `stream`: delays from a sign's end to its answer,
-and requests after loading. `memory`: ten minutes of keypoints that repeat. `taught`: up to nine signs of Bangla Sign
+and requests after loading. `camera`: the same with real videos (`--data ../shared/data/samples/video`) in the place of
+a camera, through MediaPipe in the page; how many pictures it reads a second, and in how many a skeleton is drawn.
+`memory`: ten minutes of keypoints that repeat. `taught`: up to nine signs of Bangla Sign
 Language taught with up to five recordings; how often a fixed cosine finds them in another session, and takes another
 sign for one of them. The last one needs no site, and `--data ../shared/data/bdsl_words`.
 """
@@ -13,6 +15,7 @@ sign for one of them. The last one needs no site, and `--data ../shared/data/bds
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -28,6 +31,8 @@ from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.serving.static_server import static_server
 
 
+CAMERA = (640, 480, 30)  # what the page asks of a camera: width, height, pictures a second
+VIDEOS = ("signer_crop480.mp4", "sinhala_001.mp4")  # hands at rest, one sign or two, hands at rest
 ROOT = Path(__file__).parents[1]
 DRIVER = ROOT / "examples" / "browser" / "drive.mjs"
 SIZE = (1224, 720)  # WLASL-hands states shares of an image of this shape
@@ -151,6 +156,60 @@ def few_signs(vectors, labels, is_first):
     return report
 
 
+def written_camera(video, path):
+    """Writes what Chromium shows in the place of a camera: a video at its size and rate, and a second of rest."""
+    import av
+
+    width, height, rate = CAMERA
+    with av.open(str(video)) as container:
+        pictures = [(frame.time, frame.to_rgb()) for frame in container.decode(video=0)]
+    shown, place = [], 0
+    for number in range(round(rate * (pictures[-1][0] + 1))):
+        while place + 1 < len(pictures) and pictures[place + 1][0] <= number / rate:
+            place += 1
+        shown.append(place)
+    written_pictures = {}
+    with open(path, "wb") as file:
+        file.write(f"YUV4MPEG2 W{width} H{height} F{rate}:1 Ip A1:1 C420jpeg\n".encode())
+        for place in shown:
+            if place not in written_pictures:
+                picture = pictures[place][1]
+                scale = min(width / picture.width, height / picture.height)
+                size = [2 * round(side * scale / 2) for side in (picture.width, picture.height)]
+                small = picture.reformat(*size, format="rgb24").to_ndarray()
+                whole = np.full((height, width, 3), 40, np.uint8)
+                top, left = (height - size[1]) // 2, (width - size[0]) // 2
+                whole[top : top + size[1], left : left + size[0]] = small
+                planes = av.VideoFrame.from_ndarray(whole, format="rgb24").reformat(format="yuvj420p").to_ndarray()
+                written_pictures[place] = b"FRAME\n" + planes.tobytes()
+            file.write(written_pictures[place])
+
+
+def camera(site, data, seconds):
+    """What the page sees of each video, shown again and again."""
+    report = {}
+    for name in VIDEOS:
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / "camera.y4m"
+            written_camera(data / name, path)
+            told = drive(site, "camera", {"camera": str(path), "seconds": seconds})
+        pictures = told["pictures"]
+        rates = [float(found[1]) for one in pictures if (found := re.match(r"([\d.]+) pictures/s", one["speed"]))]
+        delays = [sign["delay"] for sign in told["history"]]
+        report[name] = {
+            "pictures_a_second_median": float(np.median(rates)) if rates else None,
+            "seconds": len(pictures),
+            "drawn_share": round(float(np.mean([one["isDrawn"] for one in pictures])), 3),
+            "phases": dict(Counter(one["phase"] for one in pictures)),
+            "signs": [[round(sign["start"], 2), round(sign["end"], 2), sign["text"]] for sign in told["history"]],
+            "delay_p50_p95": np.percentile(delays, [50, 95]).round(3).tolist() if delays else None,
+            "warning": pictures[-1]["warning"],
+            "requests": told["requests"],
+            "errors": told["errors"],
+        }
+    return report
+
+
 def in_browser(args):
     """What the page does in Chromium."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -184,7 +243,7 @@ def in_browser(args):
 def main():
     """Measures one of the tasks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=["answers", "stream", "memory", "taught"])
+    parser.add_argument("task", choices=["answers", "stream", "camera", "memory", "taught"])
     parser.add_argument("--site", type=Path)
     parser.add_argument("--data", type=Path, default=ROOT / "../shared/data/wlasl_hands")
     parser.add_argument("--model", default=str(ROOT / "checkpoints/sigma-wlasl-hands"))
@@ -192,7 +251,12 @@ def main():
     parser.add_argument("--signs", type=int, default=60)
     parser.add_argument("--seconds", type=int, default=600)
     args = parser.parse_args()
-    report = taught(args.model, args.data) if args.task == "taught" else in_browser(args)
+    if args.task == "taught":
+        report = taught(args.model, args.data)
+    elif args.task == "camera":
+        report = camera(args.site, args.data, args.seconds)
+    else:
+        report = in_browser(args)
     print(json.dumps(report, indent=1))
     (ROOT / "benchmarks/results" / f"live_page_{args.task}.json").write_text(json.dumps(report, indent=1) + "\n")
 
