@@ -305,10 +305,8 @@ def test_clips_of_another_estimator_are_read_with_one_warning(warnings: list[str
         extractor(clip)  # nobody knows
         extractor(replace(clip, estimator="rtmlib-rtmw (rtmlib 0.0.16)"))
     assert warnings == []
-    for _ in range(2):
-        extractor(
-            [replace(random_clip(4), estimator="dwpose (1.0)"), replace(random_clip(4), estimator="dwpose (1.1)")]
-        )
+    for version in ("1.0", "1.1"):
+        extractor(replace(random_clip(4), estimator=f"dwpose ({version})"))
     assert warnings == [
         "this model was trained on keypoints of rtmlib-rtmw, but a clip has those of dwpose: expect worse results than "
         "its card says"

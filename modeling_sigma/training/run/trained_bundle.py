@@ -14,7 +14,7 @@ from modeling_sigma.training.adapters.lora import save_adapter
 
 
 def save_trained(trainer: Any, folder: str | Path, adapter_base: str | None = None) -> Any:
-    """Saves the trained model as a bundle. Its extractor remembers the layout that most clips came in, and what made them.
+    """Saves the trained model as a bundle. Its extractor remembers the layout and the estimator of most clips.
 
     All processes of a run call this; one of them writes.
 
