@@ -308,7 +308,7 @@ def test_clips_of_another_estimator_are_read_with_one_warning(warnings: list[str
     for version in ("1.0", "1.1"):
         extractor(replace(random_clip(4), estimator=f"dwpose ({version})"))
     (told,) = warnings
-    assert told.startswith("this model was trained on keypoints of rtmlib-rtmw, but a clip has those of dwpose: expect")
+    assert told.startswith("this model was trained on keypoints of rtmlib-rtmw, but a clip has those of dwpose:")
     # Of joints that were selected, a row of a data set tells the estimator.
     extractor(replace(random_clip(4, "sigma_69"), estimator="mediapipe-holistic (mediapipe 1.2.3)"))
     assert len(warnings) == 2 and "those of mediapipe-holistic" in warnings[1]
