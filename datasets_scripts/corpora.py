@@ -146,7 +146,15 @@ def load_corpus(
         missing = [column for column in needed if column not in (part.features or ())]
         if missing:
             raise ValueError(f"{name}: expected the columns of datasets_scripts.schema, {', '.join(missing)} missing")
-    return dataset
+    return _without_decoding(dataset)
+
+
+def _without_decoding(dataset: Any) -> Any:
+    """Pictures are for people: whoever reads clips need not decode them."""
+    parts = dataset.values() if isinstance(dataset, dict) else [dataset]
+    if all("picture" not in (part.features or ()) for part in parts):
+        return dataset
+    return dataset.cast_column("picture", datasets.Image(decode=False))
 
 
 def _damaged_file(folder: Path) -> Path | None:

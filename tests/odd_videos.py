@@ -65,6 +65,22 @@ def write_video(
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts = number if places is None else places[number]
             container.mux(stream.encode(frame))
+        container.start_encoding()  # a header, where there was no picture
+        container.mux(stream.encode())
+    return path
+
+
+def write_camera(path: Path, pictures: Iterable[np.ndarray]) -> Path:
+    """Writes what Chromium shows in the place of a camera, again and again, 30 pictures a second; `path` ends in .mjpeg."""
+    import av
+
+    with av.open(str(path), "w", format="mjpeg") as container:
+        stream = container.add_stream("mjpeg", rate=30)
+        stream.pix_fmt = "yuvj420p"
+        for number, picture in enumerate(pictures):
+            if not number:
+                stream.height, stream.width = picture.shape[:2]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
         container.mux(stream.encode())
     return path
 

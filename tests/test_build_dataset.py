@@ -141,6 +141,22 @@ def test_the_card_tells_what_is_in_it_and_how_to_read_it(built):
         assert len(picture.convert("RGB").getcolors(100_000)) > 3
 
 
+def test_pictures_for_those_who_look_at_the_rows(tmp_path):
+    """First column, a PNG of a few kilobytes; who reads clips need not decode it."""
+    sizes = {"num_train": 2, "num_validation": 0, "num_test": 1}
+    build_dataset("synthetic", tmp_path / "data", config_name="sentences", pictures=True, **sizes)
+    cache = str(tmp_path / "cache")
+    rows = datasets.load_dataset(str(tmp_path / "data"), split="train", cache_dir=cache)
+    assert list(rows.features)[0] == "picture" and isinstance(rows.features["picture"], datasets.Image)
+    picture = rows[0]["picture"]
+    assert picture.height == 80 and picture.width > 160 and len(picture.convert("RGB").getcolors()) > 3
+    for streaming in (False, True):
+        corpus = load_corpus(tmp_path / "data", split="train", streaming=streaming, cache_dir=cache)
+        row = next(iter(corpus))
+        assert row["picture"]["bytes"].startswith(b"\x89PNG") and len(row["picture"]["bytes"]) < 8000
+        assert len(decode_clip(row)) == row["num_frames"]
+
+
 def test_a_histogram_has_a_bar_for_every_length():
     narrow = draw_length_histogram({"train": {"10": 5}, "test": {}})
     wide = draw_length_histogram({"train": {"10": 5, "200": 5}, "test": {}})
