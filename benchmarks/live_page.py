@@ -1,15 +1,15 @@
 """The page of examples/browser against Python: equal answers, delay, requests, memory. Needs npm, and Chromium.
 
-    sigma-slu live --model checkpoints/sigma-wlasl-hands --int8 --out SITE
+    sigma-slu live --model checkpoints/sigma-wlasl-hands --out SITE
     python benchmarks/live_page.py answers --site SITE --data ../shared/data/wlasl_hands
 
 writes benchmarks/results/live_page_<task>.json; RESULTS.md quotes it. `answers`: 200 test clips of WLASL-hands, read
-by the model in torch, exported in float32 and int8, and by the page. `stream`: delays from a sign's end to its answer,
-and requests after loading. `camera`: the same with real videos (`--data ../shared/data/samples/video`) in the place of
-a camera, through MediaPipe in the page; how many pictures it reads a second, and in how many a skeleton is drawn.
-`memory`: ten minutes of keypoints that repeat. `taught`: up to nine signs of Bangla Sign
-Language taught with up to five recordings; how often a fixed cosine finds them in another session, and takes another
-sign for one of them. The last one needs no site, and `--data ../shared/data/bdsl_words`.
+by the model in torch, exported in float32, float16 and int8, and by the page. `stream`: delays from a sign's end to
+its answer, and requests after loading. `camera`: the same with real videos (`--data ../shared/data/samples/video`) in
+the place of a camera, through MediaPipe in the page; how many pictures it reads a second, and in how many a skeleton
+is drawn. `memory`: ten minutes of keypoints that repeat. `taught`: up to nine signs of Bangla Sign Language taught with
+up to five recordings; how often a fixed cosine finds them in another session, and takes another sign for one of them.
+The last one needs no site, and `--data ../shared/data/bdsl_words`.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
+from modeling_sigma.conversion.export import export_onnx
 from modeling_sigma.inference.load_pipeline import load_pipeline
 from modeling_sigma.model.clip_units import x_factor
 from modeling_sigma.model.pose_clip import PoseClip
@@ -75,12 +76,21 @@ def drive(site, task, options):
     return json.loads(done.stdout)
 
 
-def compare(site, model, clips, answered):
-    """How often the five likeliest signs of four runtimes are the same ones in the same order, and the first one."""
+def compare(model, clips, answered):
+    """How often the five likeliest signs of all runtimes are the same ones in the same order, and the first one."""
+    torch_pipe = load_pipeline(model, device="cpu", dtype="float32")
+    with tempfile.TemporaryDirectory() as scratch:
+        exported = export_onnx(
+            torch_pipe.model, torch_pipe.feature_extractor, Path(scratch) / "exported", int8=True, float16=True
+        )
+        return _compare(exported, torch_pipe, clips, answered)
+
+
+def _compare(exported, torch_pipe, clips, answered):
     pipes = {
-        "torch": load_pipeline(model, device="cpu", dtype="float32"),
-        "onnx": load_pipeline(site / "model", dtype="float32"),
-        "int8": load_pipeline(site / "model", dtype="int8"),
+        "torch": torch_pipe,
+        "onnx": load_pipeline(exported, dtype="float32"),
+        **{name: load_pipeline(exported, dtype=name) for name in ("float16", "int8")},
     }
     facts = {"layout": "hands_42", "width": SIZE[0], "height": SIZE[1], "coordinates": "pixels"}
     found = {
@@ -227,7 +237,7 @@ def in_browser(args):
             path = Path(scratch) / "clips.json"
             path.write_text(json.dumps(everything))
             answered = drive(site, "answers", {"clips": str(path), "replay": replay})
-            report = {"clips": len(clips), **compare(site, args.model, clips, answered["answers"])}
+            report = {"clips": len(clips), **compare(args.model, clips, answered["answers"])}
         elif args.task == "stream":
             told = drive(site, "stream", {"replay": replay, "signs": args.signs})
             delays = [sign["delay"] for sign in told["history"]]

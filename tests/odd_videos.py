@@ -71,7 +71,7 @@ def write_video(
 
 
 def write_camera(path: Path, pictures: Iterable[np.ndarray]) -> Path:
-    """Writes what Chromium shows in the place of a camera, again and again, 30 pictures a second; `path` ends in .mjpeg."""
+    """Writes what Chromium shows in the place of a camera, again and again, at 30 pictures a second: a .mjpeg file."""
     import av
 
     with av.open(str(path), "w", format="mjpeg") as container:

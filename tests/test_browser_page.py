@@ -240,8 +240,16 @@ def test_what_is_missing_is_said(site):
 @pytest.mark.parametrize(
     ("name", "damage", "told"),
     [
-        ("model/model.onnx", lambda raw: raw[:500] + b"?" + raw[501:], "model/model.onnx is damaged: it does not have"),
-        ("holistic_landmarker.task", lambda raw: raw[:100_000], "holistic_landmarker.task is damaged: it does not have"),
+        (
+            "model/model.onnx",
+            lambda raw: raw[:500] + b"?" + raw[501:],
+            "model/model.onnx is damaged: it does not have",
+        ),
+        (
+            "holistic_landmarker.task",
+            lambda raw: raw[:100_000],
+            "holistic_landmarker.task is damaged: it does not have",
+        ),
         ("model/config.json", lambda raw: raw[:100], "model/config.json is damaged"),
         ("wasm/vision_wasm_internal.wasm", lambda raw: raw[:1000], "MediaPipe's model could not be used"),
         ("model/model.onnx", None, "model/model.onnx is missing (404)"),
@@ -296,5 +304,7 @@ def test_videos_as_people_have_them(site, signer, tmp_path):
         assert shown[name]["signs"] == 1, name
     assert shown["nobody"]["warning"] == "Nobody was seen in nobody.mp4."
     for name in ("no_frames", "truncated", "truncated_head", "no_video"):
-        assert shown[name]["state"] == "bad-video" and "is not a video that this browser can read" in shown[name]["text"]
+        assert (
+            shown[name]["state"] == "bad-video" and "is not a video that this browser can read" in shown[name]["text"]
+        )
     assert "it may hold sound alone" in shown["sound_alone"]["text"]
