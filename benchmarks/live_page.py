@@ -7,9 +7,9 @@ writes benchmarks/results/live_page_<task>.json; RESULTS.md quotes it. `answers`
 by the model in torch, exported in float32, float16 and int8, and by the page. `stream`: delays from a sign's end to
 its answer, and requests after loading. `camera`: the same with real videos (`--data ../shared/data/samples/video`) in
 the place of a camera, through MediaPipe in the page; how many pictures it reads a second, and in how many a skeleton
-is drawn. `memory`: ten minutes of keypoints that repeat. `taught`: up to nine signs of Bangla Sign Language taught with
-up to five recordings; how often a fixed cosine finds them in another session, and takes another sign for one of them.
-The last one needs no site, and `--data ../shared/data/bdsl_words`.
+is drawn. `memory`: ten minutes of keypoints that repeat. `taught`: up to nine signs of Bangla Sign Language taught
+with up to five recordings; how often a fixed cosine finds them in another session, and takes another sign for one of
+them. The last one needs no site, and `--data ../shared/data/bdsl_words`.
 """
 
 import argparse
