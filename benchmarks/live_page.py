@@ -9,7 +9,8 @@ its answer, and requests after loading. `camera`: the same with real videos (`--
 the place of a camera, through MediaPipe in the page; how many pictures it reads a second, and in how many a skeleton
 is drawn. `memory`: ten minutes of keypoints that repeat. `taught`: up to nine signs of Bangla Sign Language taught
 with up to five recordings; how often a fixed cosine finds them in another session, and takes another sign for one of
-them. The last one needs no site, and `--data ../shared/data/bdsl_words`.
+them (`--data ../shared/data/bdsl_words`). `rates`: what it costs to see few pictures of a sign. The last two need no
+site.
 """
 
 import argparse
@@ -220,6 +221,27 @@ def camera(site, data, seconds):
     return report
 
 
+def rates(model, data, count):
+    """What the model makes of signs of which a slow device sees few pictures."""
+    pipe = load_pipeline(model, device="cpu", dtype="float32")
+    clips = wlasl_clips(data, count)
+    facts = {"layout": "hands_42", "width": SIZE[0], "height": SIZE[1], "coordinates": "pixels"}
+    rng, recorded, rows = np.random.default_rng(0), 29.97, []
+    for rate in (recorded, 15, 10, 8, 6, 4, 3, 2):
+        found, lengths = Counter(), []
+        for word, points in clips:
+            step = recorded / rate
+            kept = np.arange(rng.uniform(0, step) if step > 1 else 0, len(points), step).astype(int)
+            seen = points[kept if len(kept) else [len(points) // 2]]
+            answers = pipe(PoseClip(seen[..., :2], seen[..., 2], **facts), top_k=TOP_K, allow_unseen=True)
+            labels = [answer["label"] for answer in answers]
+            found.update(top1=labels[0] == word, top5=word in labels)
+            lengths.append(len(seen))
+        shares = {name: round(100 * found[name] / len(clips), 1) for name in ("top1", "top5")}
+        rows.append({"pictures_a_second": rate, **shares, "median_pictures": float(np.median(lengths))})
+    return {"clips": len(clips), "rows": rows}
+
+
 def in_browser(args):
     """What the page does in Chromium."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -253,7 +275,7 @@ def in_browser(args):
 def main():
     """Measures one of the tasks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=["answers", "stream", "camera", "memory", "taught"])
+    parser.add_argument("task", choices=["answers", "stream", "camera", "rates", "memory", "taught"])
     parser.add_argument("--site", type=Path)
     parser.add_argument("--data", type=Path, default=ROOT / "../shared/data/wlasl_hands")
     parser.add_argument("--model", default=str(ROOT / "checkpoints/sigma-wlasl-hands"))
@@ -263,6 +285,8 @@ def main():
     args = parser.parse_args()
     if args.task == "taught":
         report = taught(args.model, args.data)
+    elif args.task == "rates":
+        report = rates(args.model, args.data, args.clips)
     elif args.task == "camera":
         report = camera(args.site, args.data, args.seconds)
     else:
