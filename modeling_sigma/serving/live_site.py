@@ -124,10 +124,19 @@ def _export_into(model: str, out: Path, precision: str) -> dict[str, Any]:
         "fingerprint": model_fingerprint(pipe.model),
         "version": modeling_sigma.__version__,
         "about": card.get("summary"),
+        "knows": _known_signs(config, card),
         "license": config.get("weights_license"),
         "file": graph_file_name("model", precision),
         "estimator": "mediapipe-holistic (in a browser)",
     }
+
+
+def _known_signs(config: dict[str, Any], card: dict[str, Any]) -> str:
+    """How many signs of which language, for whoever stands before the camera."""
+    data = [entry for entry in card.get("training_data", []) if isinstance(entry, dict)]
+    languages = dict.fromkeys(str(entry.get("sign_language", "")).split(",")[0] for entry in data)
+    named = " and ".join(name for name in languages if name)
+    return f"{len(config['id2label']):,} signs" + (f" of {named}" if named else "")
 
 
 def _space_card(facts: dict[str, Any]) -> str:

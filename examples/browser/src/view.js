@@ -48,15 +48,17 @@ const REASONS = {
   unlike: ["Not a sign I know", "It is unlike the signs that the model has learnt. The closest ones:"],
 };
 
-/** A sign that has ended: {answers, unknown, reason, taught}. Returns it in one line. */
-export function showAnswer({ answers, unknown, reason, taught }) {
+/** A sign that has ended: {answers, unknown, reason, taught}, and from which share on the first one is sure. Returns it in
+ * one line. */
+export function showAnswer({ answers, unknown, reason, taught, sureFrom }) {
   const found = taught.find((one) => one.isFound);
   let verdict, note;
   if (found) [verdict, note] = [found.label, "A sign that you have taught. The model's own guesses:"];
   else if (unknown) [verdict, note] = REASONS[reason];
   else [verdict, note] = [answers[0].label, unknown === null ? "These scores are not calibrated." : "The likeliest of the signs it knows:"];
   document.body.dataset.answer = found ? "taught" : unknown ? "unknown" : "known";
-  view.verdict.textContent = verdict;
+  const isSure = found || unknown || unknown === null || answers[0].score >= sureFrom;
+  view.verdict.textContent = isSure ? verdict : `Perhaps “${verdict}”`;
   view.verdict_note.textContent = note;
   view.likely.replaceChildren(...answers.map(({ label, score }) => {
     const line = made("li");
