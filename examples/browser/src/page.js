@@ -14,7 +14,6 @@ import { save, showAnswer, showEmpty, showPhase, showSigns, showState, showTaugh
 const MOST_RECORDINGS = 5;
 const MOST_SIGNS = 2000; // kept for saving; older ones are forgotten, so that the page can run for days
 const SLOW_BELOW = 8, BLIND_BELOW = 1; // pictures a second: quick signs get lost; no sign is found at all
-const PERHAPS_BELOW = 0.5; // a share: whoever is wrong more often than right should not sound sure
 const options = new URLSearchParams(location.search);
 
 let kit; // facts, tracker, recognizer: see loadEverything
@@ -133,7 +132,7 @@ async function answer({ start, end, clip }, { width, height, clock, speed }) {
   const delay = clock === null ? null : performance.now() / 1000 - clock - end;
   if (teaching) return start < teaching.since ? undefined : record({ ...clip, width, height }, named);
   const found = named.vector ? taughtSigns.search(named.vector) : [];
-  const text = showAnswer({ ...named, taught: found, sureFrom: PERHAPS_BELOW });
+  const text = showAnswer({ ...named, taught: found });
   const kind = document.body.dataset.answer;
   speed.delay = delay;
   signs.push({ start, end, text, kind, reason: named.reason, answers: named.answers, taught: found, delay });

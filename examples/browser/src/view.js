@@ -42,24 +42,27 @@ export function showWarning(text) {
   if (view.warning.textContent !== (text ?? "")) view.warning.textContent = text ?? "";
 }
 
+const SURE = 0.7, HARDLY = 0.4; // calibrated shares, as in examples/space/answers.py
 const REASONS = {
   still: ["Not a sign", "The hands were up but hardly moved."],
   unseen: ["No hands seen", "Stay in the picture with both hands, and in good light."],
   unlike: ["Not a sign I know", "It is unlike the signs that the model has learnt. The closest ones:"],
 };
 
-/** A sign that has ended: {answers, unknown, reason, taught}, and from which share on the first one is sure. Returns it in
- * one line. */
-export function showAnswer({ answers, unknown, reason, taught, sureFrom }) {
+/** A sign that has ended: {answers, unknown, reason, taught}. Returns it in one line. */
+export function showAnswer({ answers, unknown, reason, taught }) {
   const found = taught.find((one) => one.isFound);
   let verdict, note;
   if (found) [verdict, note] = [found.label, "A sign that you have taught. The model's own guesses:"];
   else if (unknown) [verdict, note] = REASONS[reason];
   else [verdict, note] = [answers[0].label, unknown === null ? "These scores are not calibrated." : "The likeliest of the signs it knows:"];
   document.body.dataset.answer = found ? "taught" : unknown ? "unknown" : "known";
-  const isSure = found || unknown || unknown === null || answers[0].score >= sureFrom;
-  view.verdict.textContent = isSure ? verdict : `Perhaps “${verdict}”`;
+  view.verdict.textContent = verdict;
   view.verdict_note.textContent = note;
+  if (!found && unknown === false && answers[0].score < SURE) {
+    view.verdict.textContent = answers[0].score < HARDLY ? "Not sure" : `Perhaps “${verdict}”`;
+    view.verdict_note.textContent = "It may be one of these:";
+  }
   view.likely.replaceChildren(...answers.map(({ label, score }) => {
     const line = made("li");
     const meter = made("meter");
