@@ -141,6 +141,24 @@ def test_the_card_tells_what_is_in_it_and_how_to_read_it(built):
         assert len(picture.convert("RGB").getcolors(100_000)) > 3
 
 
+def test_the_estimator_of_a_clip_comes_back(tmp_path):
+    """From a clip of `extract-poses`, through a table, into Parquet, and to whoever loads it."""
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    rng = np.random.default_rng(0)
+    for name, maker in (("a", "mediapipe-holistic (mediapipe 1.2.3)"), ("b", None)):
+        points = rng.uniform(0, 99, (6, 133, 2))
+        save_clip(
+            clips / f"{name}.npz", PoseClip(points, np.ones((6, 133)), fps=25, width=99, height=99, estimator=maker)
+        )
+    (clips / "metadata.csv").write_text("path,label,signer\na.npz,house,Ada\nb.npz,rain,Ada\n")
+    options = {"sign_language": "Test Sign Language", "spoken_language": "English"}
+    build_dataset("folder", tmp_path / "data", clips, **options)
+    parts = load_corpus(tmp_path / "data", cache_dir=str(tmp_path / "cache")).values()
+    found = {row["text"]: decode_clip(row).estimator for part in parts for row in part}
+    assert found == {"house": "mediapipe-holistic (mediapipe 1.2.3)", "rain": None}
+
+
 def test_pictures_for_those_who_look_at_the_rows(tmp_path):
     """First column, a PNG of a few kilobytes; who reads clips need not decode it."""
     sizes = {"num_train": 2, "num_validation": 0, "num_test": 1}
