@@ -1,18 +1,22 @@
 """The page of examples/browser against Python: equal answers, delay, requests, memory. Needs npm, and Chromium.
 
-    sigma-slu live --model checkpoints/sigma-wlasl-hands --int8 --out SITE
+    sigma-slu live --model checkpoints/sigma-wlasl-hands --out SITE
     python benchmarks/live_page.py answers --site SITE --data ../shared/data/wlasl_hands
 
 writes benchmarks/results/live_page_<task>.json; RESULTS.md quotes it. `answers`: 200 test clips of WLASL-hands, read
-by the model in torch, exported in float32 and int8, and by the page. `stream`: delays from a sign's end to its answer,
-and requests after loading. `memory`: ten minutes of keypoints that repeat. `taught`: up to nine signs of Bangla Sign
-Language taught with up to five recordings; how often a fixed cosine finds them in another session, and takes another
-sign for one of them. The last one needs no site, and `--data ../shared/data/bdsl_words`.
+by the model in torch, exported in float32, float16 and int8, and by the page. `stream`: delays from a sign's end to
+its answer, and requests after loading. `camera`: the same with real videos (`--data ../shared/data/samples/video`) in
+the place of a camera, through MediaPipe in the page; how many pictures it reads a second, and in how many a skeleton
+is drawn. `memory`: ten minutes of keypoints that repeat. `taught`: up to nine signs of Bangla Sign Language taught
+with up to five recordings; how often a fixed cosine finds them in another session, and takes another sign for one of
+them (`--data ../shared/data/bdsl_words`). `rates`: what it costs to see few pictures of a sign. The last two need no
+site.
 """
 
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -22,12 +26,15 @@ from pathlib import Path
 
 import numpy as np
 
+from modeling_sigma.conversion.export import export_onnx
 from modeling_sigma.inference.load_pipeline import load_pipeline
 from modeling_sigma.model.clip_units import x_factor
 from modeling_sigma.model.pose_clip import PoseClip
 from modeling_sigma.serving.static_server import static_server
 
 
+CAMERA = (640, 480, 30)  # what the page asks of a camera: width, height, pictures a second
+VIDEOS = ("signer_crop480.mp4", "sinhala_001.mp4")  # hands at rest, one sign or two, hands at rest
 ROOT = Path(__file__).parents[1]
 DRIVER = ROOT / "examples" / "browser" / "drive.mjs"
 SIZE = (1224, 720)  # WLASL-hands states shares of an image of this shape
@@ -70,12 +77,21 @@ def drive(site, task, options):
     return json.loads(done.stdout)
 
 
-def compare(site, model, clips, answered):
-    """How often the five likeliest signs of four runtimes are the same ones in the same order, and the first one."""
+def compare(model, clips, answered):
+    """How often the five likeliest signs of all runtimes are the same ones in the same order, and the first one."""
+    torch_pipe = load_pipeline(model, device="cpu", dtype="float32")
+    with tempfile.TemporaryDirectory() as scratch:
+        exported = export_onnx(
+            torch_pipe.model, torch_pipe.feature_extractor, Path(scratch) / "exported", int8=True, float16=True
+        )
+        return _compare(exported, torch_pipe, clips, answered)
+
+
+def _compare(exported, torch_pipe, clips, answered):
     pipes = {
-        "torch": load_pipeline(model, device="cpu", dtype="float32"),
-        "onnx": load_pipeline(site / "model", dtype="float32"),
-        "int8": load_pipeline(site / "model", dtype="int8"),
+        "torch": torch_pipe,
+        "onnx": load_pipeline(exported, dtype="float32"),
+        **{name: load_pipeline(exported, dtype=name) for name in ("float16", "int8")},
     }
     facts = {"layout": "hands_42", "width": SIZE[0], "height": SIZE[1], "coordinates": "pixels"}
     found = {
@@ -151,6 +167,81 @@ def few_signs(vectors, labels, is_first):
     return report
 
 
+def written_camera(video, path):
+    """Writes what Chromium shows in the place of a camera: a video at its size and rate, and a second of rest."""
+    import av
+
+    width, height, rate = CAMERA
+    with av.open(str(video)) as container:
+        pictures = [(frame.time, frame.to_rgb()) for frame in container.decode(video=0)]
+    shown, place = [], 0
+    for number in range(round(rate * (pictures[-1][0] + 1))):
+        while place + 1 < len(pictures) and pictures[place + 1][0] <= number / rate:
+            place += 1
+        shown.append(place)
+    written_pictures = {}
+    with open(path, "wb") as file:
+        file.write(f"YUV4MPEG2 W{width} H{height} F{rate}:1 Ip A1:1 C420jpeg\n".encode())
+        for place in shown:
+            if place not in written_pictures:
+                picture = pictures[place][1]
+                scale = min(width / picture.width, height / picture.height)
+                size = [2 * round(side * scale / 2) for side in (picture.width, picture.height)]
+                small = picture.reformat(*size, format="rgb24").to_ndarray()
+                whole = np.full((height, width, 3), 40, np.uint8)
+                top, left = (height - size[1]) // 2, (width - size[0]) // 2
+                whole[top : top + size[1], left : left + size[0]] = small
+                planes = av.VideoFrame.from_ndarray(whole, format="rgb24").reformat(format="yuvj420p").to_ndarray()
+                written_pictures[place] = b"FRAME\n" + planes.tobytes()
+            file.write(written_pictures[place])
+
+
+def camera(site, data, seconds):
+    """What the page sees of each video, shown again and again."""
+    report = {}
+    for name in VIDEOS:
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / "camera.y4m"
+            written_camera(data / name, path)
+            told = drive(site, "camera", {"camera": str(path), "seconds": seconds})
+        pictures = told["pictures"]
+        rates = [float(found[1]) for one in pictures if (found := re.match(r"([\d.]+) pictures/s", one["speed"]))]
+        delays = [sign["delay"] for sign in told["history"]]
+        report[name] = {
+            "pictures_a_second_median": float(np.median(rates)) if rates else None,
+            "seconds": len(pictures),
+            "drawn_share": round(float(np.mean([one["isDrawn"] for one in pictures])), 3),
+            "phases": dict(Counter(one["phase"] for one in pictures)),
+            "signs": [[round(sign["start"], 2), round(sign["end"], 2), sign["text"]] for sign in told["history"]],
+            "delay_p50_p95": np.percentile(delays, [50, 95]).round(3).tolist() if delays else None,
+            "warning": pictures[-1]["warning"],
+            "requests": told["requests"],
+            "errors": told["errors"],
+        }
+    return report
+
+
+def rates(model, data, count):
+    """What the model makes of signs of which a slow device sees few pictures."""
+    pipe = load_pipeline(model, device="cpu", dtype="float32")
+    clips = wlasl_clips(data, count)
+    facts = {"layout": "hands_42", "width": SIZE[0], "height": SIZE[1], "coordinates": "pixels"}
+    rng, recorded, rows = np.random.default_rng(0), 29.97, []
+    for rate in (recorded, 15, 10, 8, 6, 4, 3, 2):
+        found, lengths = Counter(), []
+        for word, points in clips:
+            step = recorded / rate
+            kept = np.arange(rng.uniform(0, step) if step > 1 else 0, len(points), step).astype(int)
+            seen = points[kept if len(kept) else [len(points) // 2]]
+            answers = pipe(PoseClip(seen[..., :2], seen[..., 2], **facts), top_k=TOP_K, allow_unseen=True)
+            labels = [answer["label"] for answer in answers]
+            found.update(top1=labels[0] == word, top5=word in labels)
+            lengths.append(len(seen))
+        shares = {name: round(100 * found[name] / len(clips), 1) for name in ("top1", "top5")}
+        rows.append({"pictures_a_second": rate, **shares, "median_pictures": float(np.median(lengths))})
+    return {"clips": len(clips), "rows": rows}
+
+
 def in_browser(args):
     """What the page does in Chromium."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -168,7 +259,7 @@ def in_browser(args):
             path = Path(scratch) / "clips.json"
             path.write_text(json.dumps(everything))
             answered = drive(site, "answers", {"clips": str(path), "replay": replay})
-            report = {"clips": len(clips), **compare(site, args.model, clips, answered["answers"])}
+            report = {"clips": len(clips), **compare(args.model, clips, answered["answers"])}
         elif args.task == "stream":
             told = drive(site, "stream", {"replay": replay, "signs": args.signs})
             delays = [sign["delay"] for sign in told["history"]]
@@ -184,7 +275,7 @@ def in_browser(args):
 def main():
     """Measures one of the tasks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=["answers", "stream", "memory", "taught"])
+    parser.add_argument("task", choices=["answers", "stream", "camera", "rates", "memory", "taught"])
     parser.add_argument("--site", type=Path)
     parser.add_argument("--data", type=Path, default=ROOT / "../shared/data/wlasl_hands")
     parser.add_argument("--model", default=str(ROOT / "checkpoints/sigma-wlasl-hands"))
@@ -192,7 +283,14 @@ def main():
     parser.add_argument("--signs", type=int, default=60)
     parser.add_argument("--seconds", type=int, default=600)
     args = parser.parse_args()
-    report = taught(args.model, args.data) if args.task == "taught" else in_browser(args)
+    if args.task == "taught":
+        report = taught(args.model, args.data)
+    elif args.task == "rates":
+        report = rates(args.model, args.data, args.clips)
+    elif args.task == "camera":
+        report = camera(args.site, args.data, args.seconds)
+    else:
+        report = in_browser(args)
     print(json.dumps(report, indent=1))
     (ROOT / "benchmarks/results" / f"live_page_{args.task}.json").write_text(json.dumps(report, indent=1) + "\n")
 

@@ -13,7 +13,7 @@ import datasets
 import pyarrow
 from pyarrow import parquet
 
-from datasets_scripts.schema import SPLITS, features
+from datasets_scripts.schema import LATER_COLUMNS, SPLITS, features
 from modeling_sigma.io.reading_errors import one_line
 
 
@@ -142,10 +142,19 @@ def load_corpus(
             "again, or build the data set again"
         ) from error
     for part in dataset.values() if isinstance(dataset, dict) else [dataset]:
-        missing = [column for column in features() if column not in (part.features or ())]
+        needed = [column for column in features() if column not in LATER_COLUMNS]
+        missing = [column for column in needed if column not in (part.features or ())]
         if missing:
             raise ValueError(f"{name}: expected the columns of datasets_scripts.schema, {', '.join(missing)} missing")
-    return dataset
+    return _without_decoding(dataset)
+
+
+def _without_decoding(dataset: Any) -> Any:
+    """Pictures are for people: whoever reads clips need not decode them."""
+    parts = dataset.values() if isinstance(dataset, dict) else [dataset]
+    if all("picture" not in (part.features or ()) for part in parts):
+        return dataset
+    return dataset.cast_column("picture", datasets.Image(decode=False))
 
 
 def _damaged_file(folder: Path) -> Path | None:

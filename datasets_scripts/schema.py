@@ -19,6 +19,8 @@ from modeling_sigma.model.pose_transforms import SCORE_THRESHOLD, select_joints
 from modeling_sigma.model.stored_rows import decode_clip as decode_clip  # the way back, for readers of this module
 
 
+# Columns that data sets built by earlier versions lack.
+LATER_COLUMNS = ("estimator",)
 SPLITS = ("train", "validation", "test")
 LAYOUT = "sigma_69"
 
@@ -50,6 +52,7 @@ def features() -> Features:
     | `scores_step` | the unit of the stored scores |
     | `layout` | `sigma_69`, or the detector's own where all keypoints were kept |
     | `source_layout` | the layout that the detector wrote |
+    | `estimator` | what found the keypoints in a video, with its versions (null: unknown) |
     | `num_frames`, `fps` | length in frames, frames per second (null: unknown) |
     | `width`, `height` | of the image in pixels (null: unknown) |
     | `coordinates` | `pixels` (or another unit that x and y share), or `shares` of the image (null: unknown) |
@@ -71,6 +74,7 @@ def features() -> Features:
             "scores_step": Value("float64"),
             "layout": Value("string"),
             "source_layout": Value("string"),
+            "estimator": Value("string"),
             "num_frames": Value("int32"),
             "fps": Value("float64"),
             "width": Value("int32"),
@@ -150,6 +154,7 @@ def encode_sample(
         **_packed_keypoints(keypoints, scores > 0, image_size_of(clip) if is_stated else None),
         "layout": clip.layout if keep_layout else LAYOUT,
         "source_layout": clip.layout,
+        "estimator": clip.estimator,
         "num_frames": len(clip),
         "fps": clip.fps,
         "width": clip.width,

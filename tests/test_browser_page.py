@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from browser_goldens import FOLDER, GOLDENS, LAYOUTS
 from factories import tiny_model
+from odd_videos import write_camera, write_odd_videos
 
 from modeling_sigma import (
     SigmaFeatureExtractor,
@@ -229,4 +230,83 @@ def test_a_taught_sign_is_found_kept_saved_and_deleted(site, tmp_path):
 def test_what_is_missing_is_said(site):
     told = drive(site, "missing")
     assert told["noSimd"]["state"] == "unsupported" and "SIMD" in told["noSimd"]["text"]
-    assert told["noCamera"]["state"] in ("no-camera", "refused") and told["noCamera"]["text"]
+    assert told["noCamera"]["state"] == "no-camera" and "No camera was found" in told["noCamera"]["text"]
+    assert told["refused"]["state"] == "refused" and "Allow it in the address bar" in told["refused"]["text"]
+    assert told["gone"]["state"] == "no-camera" and "The camera has gone" in told["gone"]["text"]
+    assert all(one["errors"] == [] and one["requests"]["later"] == [] for one in told.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "damage", "told"),
+    [
+        (
+            "model/model.onnx",
+            lambda raw: raw[:500] + b"?" + raw[501:],
+            "model/model.onnx is damaged: it does not have",
+        ),
+        (
+            "holistic_landmarker.task",
+            lambda raw: raw[:100_000],
+            "holistic_landmarker.task is damaged: it does not have",
+        ),
+        ("model/config.json", lambda raw: raw[:100], "model/config.json is damaged"),
+        ("wasm/vision_wasm_internal.wasm", lambda raw: raw[:1000], "MediaPipe's model could not be used"),
+        ("model/model.onnx", None, "model/model.onnx is missing (404)"),
+    ],
+)
+def test_a_damaged_site_says_which_file_and_what_to_do(site, tmp_path, name, damage, told):
+    folder = tmp_path / "site"
+    shutil.copytree(site, folder)
+    path = folder / name
+    if damage is None:
+        path.unlink()
+    else:
+        path.write_bytes(damage(path.read_bytes()))
+    shown = drive(folder, "loaded")
+    assert shown["state"] == "damaged" and shown["title"] == "It could not be loaded"
+    assert told in shown["text"] and "uild the page again with sigma-slu live" in shown["text"]
+
+
+# --- real videos, which are not part of the repository
+
+
+@pytest.fixture(scope="module")
+def signer(shared_data):
+    """A second of rest, a sentence of two seconds, and a second of rest."""
+    av = pytest.importorskip("av", reason="needs PyAV")
+    with av.open(str(shared_data / "samples" / "video" / "signer_crop480.mp4")) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_a_person_in_front_of_a_camera(site, signer, tmp_path):
+    camera = write_camera(tmp_path / "camera.mjpeg", [*signer, *[signer[-1]] * 24])
+    told = drive(site, "camera", camera=str(camera), seconds=120, signs=2)
+    phases = {one["phase"] for one in told["pictures"]}
+    assert "signing" in phases and "rest" in phases
+    assert any(one["isDrawn"] for one in told["pictures"]), "the skeleton"
+    assert len(told["history"]) >= 2 and all(len(sign["answers"]) == 5 for sign in told["history"])
+    assert all(0.4 < sign["delay"] for sign in told["history"])
+    assert told["requests"]["later"] == [] and told["errors"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)  # some 600 pictures
+@pytest.mark.data
+def test_videos_as_people_have_them(site, signer, tmp_path):
+    files = write_odd_videos(tmp_path, signer)
+    del files["plain"]
+    told = drive(site, "files", files=[str(path) for path in files.values()], seconds=120)
+    assert told["requests"]["later"] == [] and told["errors"] == []
+    shown = {name: told["results"][path.name] for name, path in files.items()}
+    for name in ("portrait", "five_people", "variable_rate", "4k"):
+        assert (shown[name]["state"], shown[name]["warning"]) == ("off", ""), name
+        assert shown[name]["signs"] == 1, name
+    assert shown["nobody"]["warning"] == "Nobody was seen in nobody.mp4."
+    for name in ("no_frames", "truncated", "truncated_head", "no_video"):
+        assert (
+            shown[name]["state"] == "bad-video" and "is not a video that this browser can read" in shown[name]["text"]
+        )
+    assert "it may hold sound alone" in shown["sound_alone"]["text"]

@@ -141,6 +141,40 @@ def test_the_card_tells_what_is_in_it_and_how_to_read_it(built):
         assert len(picture.convert("RGB").getcolors(100_000)) > 3
 
 
+def test_the_estimator_of_a_clip_comes_back(tmp_path):
+    """From a clip of `extract-poses`, through a table, into Parquet, and to whoever loads it."""
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    rng = np.random.default_rng(0)
+    for name, maker in (("a", "mediapipe-holistic (mediapipe 1.2.3)"), ("b", None)):
+        points = rng.uniform(0, 99, (6, 133, 2))
+        save_clip(
+            clips / f"{name}.npz", PoseClip(points, np.ones((6, 133)), fps=25, width=99, height=99, estimator=maker)
+        )
+    (clips / "metadata.csv").write_text("path,label,signer\na.npz,house,Ada\nb.npz,rain,Ada\n")
+    options = {"sign_language": "Test Sign Language", "spoken_language": "English"}
+    build_dataset("folder", tmp_path / "data", clips, **options)
+    parts = load_corpus(tmp_path / "data", cache_dir=str(tmp_path / "cache")).values()
+    found = {row["text"]: decode_clip(row).estimator for part in parts for row in part}
+    assert found == {"house": "mediapipe-holistic (mediapipe 1.2.3)", "rain": None}
+
+
+def test_pictures_for_those_who_look_at_the_rows(tmp_path):
+    """First column, a PNG of a few kilobytes; who reads clips need not decode it."""
+    sizes = {"num_train": 2, "num_validation": 0, "num_test": 1}
+    build_dataset("synthetic", tmp_path / "data", config_name="sentences", pictures=True, **sizes)
+    cache = str(tmp_path / "cache")
+    rows = datasets.load_dataset(str(tmp_path / "data"), split="train", cache_dir=cache)
+    assert list(rows.features)[0] == "picture" and isinstance(rows.features["picture"], datasets.Image)
+    picture = rows[0]["picture"]
+    assert picture.height == 80 and picture.width > 160 and len(picture.convert("RGB").getcolors()) > 3
+    for streaming in (False, True):
+        corpus = load_corpus(tmp_path / "data", split="train", streaming=streaming, cache_dir=cache)
+        row = next(iter(corpus))
+        assert row["picture"]["bytes"].startswith(b"\x89PNG") and len(row["picture"]["bytes"]) < 8000
+        assert len(decode_clip(row)) == row["num_frames"]
+
+
 def test_a_histogram_has_a_bar_for_every_length():
     narrow = draw_length_histogram({"train": {"10": 5}, "test": {}})
     wide = draw_length_histogram({"train": {"10": 5, "200": 5}, "test": {}})

@@ -9,8 +9,9 @@ from datasets import Dataset, DatasetDict, IterableDatasetDict
 import modeling_sigma
 from datasets_scripts.corpora import CORPORA, load_corpus
 from datasets_scripts.reading.corpus_builder import CorpusBuilder
-from datasets_scripts.schema import decode_clip, features
+from datasets_scripts.schema import decode_clip, encode_sample, features
 from datasets_scripts.synthetic import Synthetic, SyntheticSigns
+from tests.factories import random_clip
 from tests.import_graph import cycles, imported_files, source_files
 
 
@@ -112,6 +113,15 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     for streaming in (False, True):
         with pytest.raises(ValueError, match="expected the columns of datasets_scripts.schema, sample_id"):
             load_corpus(folder, cache_dir=str(tmp_path / "cache"), streaming=streaming)
+
+
+def test_data_sets_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    row = encode_sample(
+        random_clip(4), sample_id="a", sign_language="synthetic", spoken_language="English", split="train"
+    )
+    Dataset.from_list([row], features=features()).remove_columns("estimator").to_parquet(tmp_path / "train.parquet")
+    rows = load_corpus(tmp_path, split="train", cache_dir=str(tmp_path / "cache"))
+    assert decode_clip(rows[0]).estimator is None
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def _folders(tmp_path: Path, cls: type, processor: Any, **config: Any) -> tuple[
     """A tiny model, saved and exported."""
     model = tiny_model(cls, **config).eval()
     saved = save_bundle(model, processor, tmp_path / "torch", include_code=False)
-    return saved, export_onnx(model, processor, tmp_path / "onnx", int8=True)
+    return saved, export_onnx(model, processor, tmp_path / "onnx", int8=True, float16=True)
 
 
 @pytest.fixture(scope="module")
@@ -116,17 +116,20 @@ def test_a_calibrated_head_answers_as_in_torch(heads: tuple[Path, Path]) -> None
         found(CLIPS, prediction_set=0.9, labels=["snow", "hello"])
 
 
-def test_vectors_and_int8(heads: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_vectors_and_smaller_weights(heads: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     task = "sign-feature-extraction"
     expected = load_pipeline(heads[0], task, device="cpu")(CLIPS)
     _assert_alike(load_pipeline(heads[1], task)(CLIPS, batch_size=4), expected)
     rough = load_pipeline(heads[1] / "model_int8.onnx", task)(CLIPS)
     assert 1e-4 < max(float(np.abs(one - other.numpy()).max()) for one, other in zip(rough, expected)) < 0.1
     np.testing.assert_array_equal(rough, load_pipeline(heads[1], task, dtype="int8")(CLIPS))
+    half = load_pipeline(heads[1] / "model_float16.onnx", task)(CLIPS)
+    assert max(float(np.abs(one - other.numpy()).max()) for one, other in zip(half, expected)) < 2e-3
     assert check_golden(heads[1])["logits"] < 1e-4 and check_golden(heads[1], "int8")["pose_embeds"] < 0.1
     assert main(["export", "--check", str(heads[1]), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)["precisions"]
-    assert report["int8"]["megabytes"] < report["float32"]["megabytes"]
+    sizes = [report[name]["megabytes"] for name in ("int8", "float16", "float32")]
+    assert sizes[0] < sizes[1] < sizes[2]
 
 
 def test_a_bundle_holds_no_trace_of_the_machine(heads: tuple[Path, Path]) -> None:

@@ -19,6 +19,7 @@ from modeling_sigma.cli.main import main
 from modeling_sigma.conversion import export
 from modeling_sigma.conversion.export import export_onnx
 from modeling_sigma.conversion.export_bundle import MANIFEST, is_bundle, read_bundle, write_manifest
+from modeling_sigma.conversion.export_float16 import weights_to_float16
 from modeling_sigma.conversion.export_graphs import DecoderGraph, EncoderGraph, example_clips
 from modeling_sigma.conversion.export_int8 import weights_to_int8
 from modeling_sigma.inference.onnx_generation import score_texts, write_greedily, write_with_beams
@@ -194,6 +195,35 @@ def test_weights_in_int8_are_off_by_half_a_step(tmp_path: Path) -> None:
     by_hand = by_hand @ rounded(kernel[:, :, 0, 0], 1).T
     np.testing.assert_allclose(found[:, :, 0, 0], by_hand, rtol=1e-4, atol=1e-2)
     assert 0 < np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
+
+
+def test_weights_in_float16_are_off_by_a_2048th() -> None:
+    rng = np.random.default_rng(0)
+    arrays = {
+        "one": rng.normal(size=(48, 48)).astype(np.float32),
+        "large": np.full((48, 48), 1e6, np.float32),  # no number of float16
+        "small": np.full((2, 48), 1.0001, np.float32),
+    }
+    names = [*arrays]
+    nodes = [
+        helper.make_node("MatMul", ["in" if not k else f"out{k}", name], [f"out{k + 1}"])
+        for k, name in enumerate(names[:2])
+    ]
+    nodes.append(helper.make_node("Gemm", ["out2", "small"], ["out"], transB=1))
+    graph = helper.make_graph(
+        nodes, "test",
+        [helper.make_tensor_value_info("in", TensorProto.FLOAT, ["n", 48])],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", 2])],
+        [numpy_helper.from_array(array, name) for name, array in arrays.items()],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    assert weights_to_float16(model) == 1
+    onnx.checker.check_model(model)
+    rows = {"in": np.eye(48, dtype=np.float32)}
+    (found,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, rows)
+    half = arrays["one"].astype(np.float16).astype(np.float64)
+    assert 0 < np.abs(half - arrays["one"]).max() <= np.abs(arrays["one"]).max() / 2048
+    np.testing.assert_allclose(found, half @ arrays["large"] @ arrays["small"].T, rtol=1e-3, atol=1e3)
 
 
 # --- writing, with torch in place of ONNX Runtime

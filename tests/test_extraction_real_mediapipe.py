@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_extraction_video import turn_clockwise
+from odd_videos import turn_clockwise
 
 from modeling_sigma.cli import main as cli
 from modeling_sigma.extraction import estimate_clip, mediapipe_estimator, mediapipe_process

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from odd_videos import turn_clockwise
 
 from modeling_sigma.extraction import video
 from modeling_sigma.extraction.video import DecodingLog, frame_rate, read_frames, rotate
@@ -34,17 +35,6 @@ def write_video(path: Path, num_frames: int = 5, rate: int = 10) -> Path:
     return path
 
 
-def turn_clockwise(path: Path, stored_height: int = 48) -> None:
-    """Writes the note "show this a quarter turn clockwise" into an mp4 file, as a phone does."""
-    raw = bytearray(path.read_bytes())
-    matrix = raw.index(b"tkhd") + 4 + 40
-    one = 1 << 16
-    values = (0, one, 0, -one, 0, 0, stored_height * one, 0, 1 << 30)
-    for place, value in enumerate(values):
-        raw[matrix + 4 * place : matrix + 4 * place + 4] = value.to_bytes(4, "big", signed=True)
-    path.write_bytes(raw)
-
-
 def corner_colours(frame: np.ndarray) -> list[tuple[int, int, int]]:
     """The colours near the four corners, in reading order, as pure ones."""
     points = [frame[y, x] for y in (8, -8) for x in (8, -8)]
@@ -63,7 +53,7 @@ def test_frames_and_header(tmp_path):
 
 def test_rotation_is_applied(tmp_path):
     path = write_video(tmp_path / "a.mp4")
-    turn_clockwise(path)
+    turn_clockwise(path, stored_height=48)
     frame = next(read_frames(path))
     assert frame.shape == (64, 48, 3)
     assert corner_colours(frame) == [BLUE, RED, WHITE, GREEN]

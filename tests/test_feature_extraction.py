@@ -266,6 +266,7 @@ def test_save_and_load(tmp_path: Path) -> None:
         "parts": ["left_hand", "right_hand"],
         "augmentation": AUGMENTATION,
         "training_layout": "hands_42",
+        "training_estimator": "mediapipe-holistic",
         "learnt_aspect_ratio": 1.7,
         "box": "quantile",
         "box_before_sampling": False,
@@ -296,6 +297,21 @@ def test_clips_of_another_layout_are_read_with_one_warning(warnings: list[str]) 
         assert values.any()
     assert len(warnings) == 1
     assert "trained on coco_wholebody_133 keypoints" in warnings[0] and "openpose_137" in warnings[0]
+
+
+def test_clips_of_another_estimator_are_read_with_one_warning(warnings: list[str]) -> None:
+    extractor = SigmaFeatureExtractor(training_layout="coco_wholebody_133", training_estimator="rtmlib-rtmw")
+    for clip in (random_clip(4), random_clip(4, "sigma_69")):
+        extractor(clip)  # nobody knows
+        extractor(replace(clip, estimator="rtmlib-rtmw (rtmlib 0.0.16)"))
+    assert warnings == []
+    for version in ("1.0", "1.1"):
+        extractor(replace(random_clip(4), estimator=f"dwpose ({version})"))
+    (told,) = warnings
+    assert told.startswith("this model was trained on keypoints of rtmlib-rtmw, but a clip has those of dwpose:")
+    # Of joints that were selected, a row of a data set tells the estimator.
+    extractor(replace(random_clip(4, "sigma_69"), estimator="mediapipe-holistic (mediapipe 1.2.3)"))
+    assert len(warnings) == 2 and "those of mediapipe-holistic" in warnings[1]
 
 
 def test_no_training_layout_no_warning(warnings: list[str]) -> None:

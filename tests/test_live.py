@@ -54,7 +54,9 @@ def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     head = tiny_model(SigmaForSequenceClassification, use_prompt=False, num_labels=3)
     save_bundle(head, SigmaFeatureExtractor(scale_reference="hands"), folder / "trained")
-    (folder / "trained" / "card.json").write_text(json.dumps({"name": "three-signs", "summary": "Knows three signs."}))
+    card = {"name": "three-signs", "summary": "Knows three signs."}
+    card |= {"training_data": [{"sign_language": "Test Sign Language, single signs"}]}
+    (folder / "trained" / "card.json").write_text(json.dumps(card))
     glosses = tiny_model(SigmaForCTC, use_prompt=False, id2label={0: "<blank>", 1: "RAIN"})
     save_bundle(glosses, SigmaFeatureExtractor(), folder / "glosses")
     (folder / "holistic.task").write_bytes(b"networks")
@@ -67,6 +69,7 @@ def test_the_site_of_a_model(models, page, holistic, tmp_path):
     site = models / "site"
     facts = json.loads((site / "model" / "live.json").read_text())
     assert (facts["name"], facts["about"]) == ("three-signs", "Knows three signs.")
+    assert facts["knows"] == "3 signs of Test Sign Language"
     assert facts["model"] == "trained", "no path of this machine"
     pipe = load_pipeline(models / "trained", device="cpu")
     assert facts["fingerprint"] == model_fingerprint(pipe.model), "dictionaries of the page are of this model"

@@ -84,6 +84,7 @@ _NOT_IMPORTED = {
 _ONLY_WHERE_INSTALLED = {
     "mcp": "asks the Space as its client does",
     "selenium": "clicks through the Space where there is a browser",
+    "trackio": "gets the numbers of a run",
 }
 
 

@@ -1,5 +1,6 @@
 """The schema: exact to its promise, idempotent, readable by numpy alone, through Arrow, Parquet and streaming."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,14 @@ def test_coordinates_keep_their_place_and_missing_joints_stay_missing() -> None:
     assert not decoded.keypoints[::7, 9:30].any() and not decoded.scores[::7, 9:30].any()
     _, scores = select_joints(clip)
     assert np.array_equal(decoded.scores > 0, scores > 0)
+
+
+def test_the_estimator_is_kept_and_older_rows_have_none() -> None:
+    clip = replace(random_clip(4), estimator="mediapipe-holistic (mediapipe 1.2.3)")
+    rows = Dataset.from_list([encoded(clip), encoded(random_clip(4))], features=features())
+    assert [decode_clip(row).estimator for row in rows] == [clip.estimator, None]
+    assert decode_clip(rows.with_format("numpy")[0]).estimator == clip.estimator
+    assert decode_clip(rows.remove_columns("estimator")[0]).estimator is None
 
 
 def test_bytes_of_a_known_clip() -> None:

@@ -84,6 +84,19 @@ def test_a_gap_in_time_ends_a_sign():
     assert borders([0.3] * 3, [0.0, 100.0, 200.0]) == []
 
 
+def test_a_slow_camera_finds_signs_too():
+    # Two frames a second: up from 1.5 to 3 s; 0.5 s after the last one, a frame shows the hands at rest.
+    drops = [1.2] * 3 + [0.3] * 4 + [1.2] * 3
+    assert borders(drops, np.arange(10) / 2) == [("began", 3, None), ("ended", 3, 7)]
+    # One frame more than a second after the other shows nothing.
+    assert borders(drops, np.arange(10) * 1.01) == []
+    # A camera that halts for 0.9 s amid a sign does not cut it, but a frame without the hand before it does.
+    halting = np.concatenate([np.arange(10), np.arange(10) + 9 + 0.9 * FPS]) / FPS
+    assert [b[1:] for b in borders([0.3] * 20, halting) if b[0] == "ended"] == [(0, 20)]
+    lost = [0.3] * 9 + [None] + [0.3] * 10
+    assert [b[1:] for b in borders(lost, halting) if b[0] == "ended"] == [(0, 9), (10, 20)]
+
+
 def test_without_a_body_a_hand_that_is_seen_is_up():
     assert [b[1:] for b in borders([None] * 5 + [5.0] * 20 + [None] * 20, body=False) if b[0] == "ended"] == [(5, 25)]
 
@@ -161,7 +174,7 @@ def test_what_is_refused():
             stream.push(frame(0.3), time)
     bad = frame(0.3)
     bad[3] = np.nan
-    assert stream.push(bad, 2.0) == [], "what is not finite was not found"
+    assert stream.push(bad, 2.5) == [], "what is not finite was not found"
 
 
 def test_only_the_frames_of_one_sign_are_kept():

@@ -4,6 +4,7 @@ import json
 import sys
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,8 @@ def test_it_says_in_words_how_sure_it_is(name: str, changes: dict[str, float], s
 
     answer = Answerer(str(_with_calibration(folder, name, **changes))).answer(random_clip(12), "English")
     assert said in answer.result
+    if name == "is sure":
+        assert answer.captions.startswith("Probably: "), "the picture is no surer than the words beside it"
     assert ("Its best guesses" in answer.result) == (name != "sees all still"), "still hands get no words at all"
 
 
@@ -137,6 +140,17 @@ def test_nobody_is_told_in_words(folder: Path) -> None:
     nobody = PoseClip(np.zeros((5, 133, 2)), np.zeros((5, 133)))
     with pytest.raises(ValueError, match="Nobody was found in this clip"):
         Answerer(str(folder / "plain")).answer(nobody, "English")
+
+
+def test_names_of_layouts_are_not_for_visitors() -> None:
+    from worker import in_plain_words
+
+    from modeling_sigma.model.extractor_checks import foreign_keypoints
+
+    clip = replace(random_clip(4), estimator="one (1.0)")
+    for warning in (foreign_keypoints(clip, "hands_42", None), foreign_keypoints(clip, clip.layout, "another")):
+        assert warning and in_plain_words(warning).startswith("this model has learnt from skeletons")
+    assert in_plain_words("the clip is short") == "the clip is short"
 
 
 def test_every_visitor_is_warned() -> None:

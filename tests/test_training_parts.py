@@ -219,6 +219,7 @@ def test_a_run_leaves_its_record(tmp_path: Path) -> None:
     assert len(lines) == len((folder / "references_test.txt").read_text().splitlines()) == 3
     assert SigmaForConditionalGeneration.from_pretrained(folder).config.max_frames == 16
     assert json.loads((folder / "preprocessor_config.json").read_text())["training_layout"] == "coco_wholebody_133"
+    assert json.loads((folder / "preprocessor_config.json").read_text())["training_estimator"] is None
     assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -137,6 +137,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # a dozen programs, each of which loads torch: ten minutes on a busy machine
 @pytest.mark.parametrize("set_up", ["checkout", "wheel"])
 def test_everything_on_the_front_page_runs(set_up: str, installed: Path, folder: Path) -> None:
     """In a folder that has nothing of the repository; the demo has tests of its own, and so have videos."""

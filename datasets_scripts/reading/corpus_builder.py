@@ -54,6 +54,9 @@ class CorpusConfig(datasets.BuilderConfig):
             Frames per second of clips whose files and labels state none.
         keep_layout (`bool`, *optional*, defaults to `False`):
             Store all keypoints of the detector instead of only the 69 joints.
+        pictures (`bool`, *optional*, defaults to `False`):
+            Add a column `picture`, four frames of each skeleton, for those who look at the rows: the Hub's viewer
+            shows it where it shows keypoints as bytes.
         on_problem (`"report"` or `"raise"`, *optional*, defaults to `"report"`):
             `"report"`: leave out missing and damaged clips, and say which. `"raise"`: stop at the first of them.
         source_state (`str`, *optional*):
@@ -64,6 +67,7 @@ class CorpusConfig(datasets.BuilderConfig):
     label_dir: str | None = None
     fps: float | None = None
     keep_layout: bool = False
+    pictures: bool = False
     on_problem: str = "report"
     source_state: str | None = None
 
@@ -193,7 +197,7 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
         """The row of a clip that was read, with the frame rate of labels or options where its file states none."""
         if clip.fps is None:
             clip = replace(clip, fps=entry.fps or self.config.fps)
-        return encode_sample(
+        row = encode_sample(
             clip,
             sample_id=entry.sample_id,
             text=entry.text,
@@ -204,6 +208,11 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
             split=entry.split,
             keep_layout=self.config.keep_layout,
         )
+        if self.config.pictures:
+            from modeling_sigma.viz.skeleton_thumbnail import thumbnail_png
+
+            row["picture"] = {"bytes": thumbnail_png(clip), "path": None}
+        return row
 
     @property
     def sign_language(self) -> str:
@@ -285,9 +294,12 @@ class CorpusBuilder(datasets.GeneratorBasedBuilder):
 
     def _info(self) -> datasets.DatasetInfo:
         facts = self.FACTS
+        columns = features()
+        if self.config.pictures:  # first, where viewers begin
+            columns = datasets.Features({"picture": datasets.Image(), **columns})
         return datasets.DatasetInfo(
             description=f"{facts.title} as skeletons. {facts.notes}".strip(),
-            features=features(),
+            features=columns,
             homepage=facts.homepage,
             license=facts.license,
             citation=facts.citation,

@@ -89,19 +89,26 @@ const tasks = {
     }, { path: `?replay=${options.replay}&loop` });
   },
 
-  /** A fake camera that shows a file (MJPEG), for some seconds: {camera, seconds}. */
+  /** A fake camera that shows a file (Y4M or MJPEG) in a loop, for some seconds: {camera, seconds}. */
   async camera() {
     return withPage(async (page) => {
       await page.click("#start");
+      await page.waitForFunction(() => !["off", "starting"].includes(document.body.dataset.state));
       const pictures = [];
-      for (let second = 0; second < options.seconds; second += 5) {
-        await page.waitForTimeout(5000);
-        pictures.push(await shown(page));
+      for (let second = 0; second < options.seconds; second++) {
+        await page.waitForTimeout(1000);
+        const isDrawn = await page.evaluate(() => {
+          const canvas = document.querySelector("#skeleton");
+          return canvas.width > 0 && canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some((value) => value);
+        });
+        pictures.push({ ...(await shown(page)), isDrawn });
         if (pictures.at(-1).signs >= (options.signs ?? Infinity)) break;
       }
       if (options.picture) await page.screenshot({ path: options.picture });
-      return { pictures };
-    }, { flags: fakeCamera(options.camera) });
+      if (!pictures.at(-1)?.signs) return { pictures, history: [] };
+      const [download] = await Promise.all([page.waitForEvent("download"), page.click("#save-json")]);
+      return { pictures, history: JSON.parse(readFileSync(await download.path(), "utf8")).signs };
+    }, { flags: fakeCamera(options.camera), context: { acceptDownloads: true, ...options.context } });
   },
 
   /** Video files, one after the other, in one page: {files, seconds}. */
@@ -158,7 +165,29 @@ const tasks = {
       await page.waitForFunction(() => !["off", "starting"].includes(document.body.dataset.state));
       return shown(page);
     });
-    return { noSimd, noCamera };
+    const refused = await withPage(async (page) => {
+      await page.click("#start");
+      await page.waitForFunction(() => !["off", "starting"].includes(document.body.dataset.state));
+      return shown(page);
+    }, { flags: ["--use-fake-device-for-media-stream", "--deny-permission-prompts"] });
+    const gone = await withPage(async (page) => {
+      const isWatching = () => page.waitForFunction(() => ["watching", "slow"].includes(document.body.dataset.state));
+      await page.click("#start");
+      await isWatching();
+      // A camera that is pulled out ends its track; a script can but say so in its place.
+      await page.evaluate(() => document.querySelector("#video").srcObject.getVideoTracks()[0].dispatchEvent(new Event("ended")));
+      await page.waitForFunction(() => document.body.dataset.state === "no-camera");
+      const told = await shown(page);
+      await page.click("#start");
+      await isWatching();
+      return told;
+    }, { flags: fakeCamera() });
+    return { noSimd, noCamera, refused, gone };
+  },
+
+  /** What the page says once it has loaded, or could not. */
+  async loaded() {
+    return withPage((page) => shown(page));
   },
 };
 

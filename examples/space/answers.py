@@ -116,10 +116,10 @@ class Answerer:
             return Answer(headline(what, why) + ("" if is_still else hidden), plain=plain)
         tenths = round(10 * best["score"])
         often = f"{'About' if tenths else 'Fewer than'} {max(tenths, 1)} in 10 answers like this one are right."
-        if best["score"] >= SURE:
-            said = headline(f"Probably: {escape(best['label'])}", often)
-        elif best["score"] >= HARDLY:
-            said = headline(f"Perhaps: {escape(best['label'])}", often)
+        caption = "not sure"
+        if best["score"] >= HARDLY:
+            caption = f"{'Probably' if best['score'] >= SURE else 'Perhaps'}: {best['label']}"
+            said = headline(escape(caption), often)
         else:
             said = headline("Not sure. It may be one of these.", often)
         listed = ""
@@ -128,7 +128,7 @@ class Answerer:
             plain["prediction_set"] = {"coverage": coverage, "labels": labels}
             promise = f"For {coverage:.0%} of clips like those it was measured on, the true word is in such a list."
             listed = word_list(f"All words that it could be ({len(labels)})", labels, promise)
-        return Answer(said + guesses + listed, best["label"] if best["score"] >= HARDLY else "not sure", plain=plain)
+        return Answer(said + guesses + listed, caption, plain=plain)
 
     def _compare(self, clip: PoseClip, language: str, texts: Sequence[str], dark: bool) -> Answer:
         if not texts:

@@ -26,6 +26,13 @@ from modeling_sigma.serving.request_limits import check_clip, check_texts
 LAST_CLIP, LAST_FILE = "last_clip.npz", "last_file.txt"
 
 
+def in_plain_words(warning: str) -> str:
+    """What a visitor can make something of: the names of layouts are for those who build models."""
+    if not warning.startswith("this model was trained on "):
+        return warning
+    return "this model has learnt from skeletons that another program found: it is wrong more often than said below"
+
+
 @contextmanager
 def noted_warnings() -> Iterator[list[str]]:
     """Collects what would go to the server's log: it is the visitor who can act on it."""
@@ -86,7 +93,7 @@ def main() -> None:
             "signs": signs,
             "skeleton": moving_skeleton(clip, found.captions, request["dark"]),
             "picture": found.picture,
-            "warnings": said,
+            "warnings": [in_plain_words(warning) for warning in said],
         }
 
     def teach(request: dict[str, Any], model: Answerer) -> dict[str, Any]:

@@ -39,6 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="option of the corpus, such as sign_language='Bangla Sign Language'; may be repeated",
     )
     parser.add_argument("--keep-layout", action="store_true", help="store all keypoints, not only Sigma's 69 joints")
+    parser.add_argument(
+        "--pictures",
+        action="store_true",
+        help="add a picture of each skeleton, which the Hub's viewer of data sets shows",
+    )
     parser.add_argument("--strict", action="store_true", help="stop at the first clip that is missing or damaged")
     add_executor_arguments(parser, os.cpu_count() or 1, "one per core")
     parser.add_argument(
@@ -72,6 +77,8 @@ def run(args: argparse.Namespace) -> int:
     options = dict(_option(text) for text in args.set)
     if args.keep_layout:
         options["keep_layout"] = True
+    if args.pictures:
+        options["pictures"] = True
     if args.strict:
         options["on_problem"] = "raise"
     engine = make_engine(args, work_folder(args.out))

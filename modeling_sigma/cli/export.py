@@ -23,7 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("model", metavar="DIR", help="folder of a trained model, or its name on the Hub")
     parser.add_argument("--to", choices=["onnx"], default="onnx", help="format to write (default onnx)")
-    parser.add_argument("--int8", action="store_true", help="also write each graph with its weights in int8")
+    parser.add_argument(
+        "--float16", action="store_true", help="also write each graph with its weights in float16, half of the size"
+    )
+    parser.add_argument(
+        "--int8", action="store_true", help="also write each graph with its weights in int8, a quarter of the size"
+    )
     parser.add_argument("--out", metavar="DIR", help="new folder to write (default: NAME-onnx in this folder)")
     parser.add_argument(
         "--check", action="store_true", help="check an exported model: its checksums, and that it answers as before"
@@ -36,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from modeling_sigma.cli.quiet_libraries import silence_transformers
 
     silence_transformers()
-    if args.check and (args.int8 or args.out):
+    if args.check and (args.float16 or args.int8 or args.out):
         raise ValueError("expected --check alone: it looks at an exported model and writes nothing")
     folder = Path(args.model) if args.check else _export(args)
     report = _report(folder)
@@ -62,7 +67,7 @@ def _export(args: argparse.Namespace) -> Path:
     if is_bundle(args.model):
         raise ValueError(f"{args.model}: expected a trained model, found an exported one: `--check` looks at it")
     pipe = load_pipeline(args.model, device="cpu", dtype="float32")
-    folder = export_onnx(pipe.model, pipe.processor or pipe.feature_extractor, out, args.int8)
+    folder = export_onnx(pipe.model, pipe.processor or pipe.feature_extractor, out, args.int8, args.float16)
     card = Path(args.model) / "README.md"
     if card.is_file():
         shutil.copyfile(card, folder / "README.md")  # its license stays

@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     page.add_argument("--port", type=int, default=0, metavar="N", help="port at 127.0.0.1 (default: any free one)")
     page.add_argument("--no-open", action="store_true", help="print the address instead of opening it")
     page.add_argument("--out", type=Path, metavar="DIR", help="write the finished site there instead of serving it")
-    page.add_argument("--int8", action="store_true", help="load weights in int8: smaller, and not quite as exact")
+    smaller = page.add_mutually_exclusive_group()
+    smaller.add_argument("--float16", action="store_true", help="load weights in float16: half as many bytes")
+    smaller.add_argument("--int8", action="store_true", help="load weights in int8: a quarter, and not quite as exact")
     page.add_argument("--page", type=Path, metavar="DIR", help="built page (default: that of the repository)")
     page.add_argument(
         "--estimator-model", type=Path, metavar="FILE", help="holistic_landmarker.task (default: one in the cache)"
@@ -61,7 +63,7 @@ def _serve(args: argparse.Namespace) -> int:
 
     page = built_page(args.page)
     holistic = _holistic(args.estimator_model)
-    precision = "int8" if args.int8 else "float32"
+    precision = "int8" if args.int8 else "float16" if args.float16 else "float32"
     if args.out is not None:
         print(f"Saved to {write_site(args.model, page, holistic, args.out, precision)}.")
         return 0

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import modeling_sigma
 from modeling_sigma.conversion.export_bundle import GOLDEN, graph_file_name, write_manifest
+from modeling_sigma.conversion.export_float16 import weights_to_float16
+from modeling_sigma.conversion.export_int8 import weights_to_int8
 from modeling_sigma.model.model_kinds_sigma import FEATURES, MODEL_KINDS, ModelKind
 
 
@@ -30,6 +32,7 @@ OPSET = 20
 TOLERANCE = 1e-4
 # Above this, weights lie in a file beside the graph: a protocol buffer holds 2 GB.
 MAX_BYTES_INSIDE = 1.5e9
+_SMALLER = {"float16": weights_to_float16, "int8": weights_to_int8}
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 # Clips that a graph is compared on: one frame, padding, more clips and frames than it was traced with.
 CHECKED_LENGTHS: tuple[tuple[int, ...], ...] = ((1,), (9, 4), (20, 3, 1, 8))
@@ -52,7 +55,7 @@ _NOT_SUPPORTED = {
 }
 
 
-def export_onnx(model: Any, processor: Any, directory: str | Path, int8: bool = False) -> Path:
+def export_onnx(model: Any, processor: Any, directory: str | Path, int8: bool = False, float16: bool = False) -> Path:
     """Writes a model as ONNX, and compares what it then answers with torch.
 
     Args:
@@ -65,6 +68,8 @@ def export_onnx(model: Any, processor: Any, directory: str | Path, int8: bool = 
             The folder to write; it must not exist, or be empty. It appears once everything in it is complete.
         int8 (`bool`, *optional*, defaults to `False`):
             Whether to write each graph a second time with its weights in int8, a quarter of the size.
+        float16 (`bool`, *optional*, defaults to `False`):
+            Whether to write each graph once more with its weights in float16, half of the size.
 
     Returns:
         `Path`: the folder. [`load_pipeline`] opens it.
@@ -83,7 +88,7 @@ def export_onnx(model: Any, processor: Any, directory: str | Path, int8: bool = 
     scratch = directory.parent / f".{os.getpid()}-{directory.name}"
     try:
         scratch.mkdir()
-        _write_bundle(_ready_to_trace(model), kind, processor, scratch, int8)
+        _write_bundle(_ready_to_trace(model), kind, processor, scratch, {"float16": float16, "int8": int8})
         if directory.exists():
             directory.rmdir()
         scratch.rename(directory)
@@ -150,11 +155,12 @@ def _ready_to_trace(model: Any) -> Any:
     return model if is_ready and not model.training else copy.deepcopy(model).float().cpu().eval()
 
 
-def _write_bundle(model: Any, kind: ModelKind, processor: Any, folder: Path, int8: bool) -> None:
+def _write_bundle(model: Any, kind: ModelKind, processor: Any, folder: Path, smaller: dict[str, bool]) -> None:
     from modeling_sigma.conversion.export_graphs import graphs_of
 
     graphs = graphs_of(model, kind)
-    described = {graph.name: _write_graph(graph, folder, int8) for graph in graphs}
+    precisions = ["float32", *(name for name, is_asked in smaller.items() if is_asked)]
+    described = {graph.name: _write_graph(graph, folder, precisions) for graph in graphs}
     _compare(model, graphs, folder)
     config = copy.deepcopy(model.config)
     config.architectures = [kind.class_name]
@@ -170,13 +176,13 @@ def _write_bundle(model: Any, kind: ModelKind, processor: Any, folder: Path, int
         architecture=kind.class_name,
         pipelines=[*kind.pipelines] if kind.has_labels or kind.writes else [FEATURES],
         opset=OPSET,
-        precisions=["float32", "int8"] if int8 else ["float32"],
+        precisions=precisions,
         graphs=described,
         packages={name: version(name) for name in ("torch", "transformers", *PACKAGES)},
     )
 
 
-def _write_graph(graph: Graph, folder: Path, int8: bool) -> dict[str, Any]:
+def _write_graph(graph: Graph, folder: Path, precisions: list[str]) -> dict[str, Any]:
     """Writes the files of a graph; returns what the manifest says of it: shapes of inputs and outputs."""
     import onnx
     import onnx_ir
@@ -193,12 +199,10 @@ def _write_graph(graph: Graph, folder: Path, int8: bool) -> dict[str, Any]:
     path = folder / graph_file_name(graph.name, "float32")
     size = sum(value.const_value.nbytes for value in program.graph.initializers.values() if value.const_value)
     onnx_ir.save(program, str(path), external_data=f"{path.name}.data" if size > MAX_BYTES_INSIDE else None)
-    if int8:
-        from modeling_sigma.conversion.export_int8 import weights_to_int8
-
+    for precision in precisions[1:]:
         proto = onnx.load(str(path))
-        weights_to_int8(proto)
-        target = folder / graph_file_name(graph.name, "int8")
+        _SMALLER[precision](proto)
+        target = folder / graph_file_name(graph.name, precision)
         is_large = proto.ByteSize() > MAX_BYTES_INSIDE
         onnx.save(proto, str(target), save_as_external_data=is_large, location=f"{target.name}.data")
     values = {"inputs": program.graph.inputs, "outputs": program.graph.outputs}

@@ -1,8 +1,8 @@
 """The folder of an exported model: its manifest, its checksums, and what is wrong with it. No torch is needed here.
 
-A bundle holds one ONNX file per graph (and a second one in int8), the configuration with its labels, the settings of
-the feature extractor, the tokenizer of a model that reads text, `golden.json` (inputs, and what the model answered
-before it was exported), and `onnx_bundle.json`, which lists all of it.
+A bundle holds one ONNX file per graph (and smaller ones in float16 and int8), the configuration with its labels, the
+settings of the feature extractor, the tokenizer of a model that reads text, `golden.json` (inputs, and what the model
+answered before it was exported), and `onnx_bundle.json`, which lists all of it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 MANIFEST, GOLDEN = "onnx_bundle.json", "golden.json"
 FORMAT = 1
 # Precision -> what its files are called behind the name of the graph.
-SUFFIXES = {"float32": "", "int8": "_int8"}
+SUFFIXES = {"float32": "", "float16": "_float16", "int8": "_int8"}
 # Files that a user may edit, and that change no answer.
 _NOT_COUNTED = (MANIFEST, "README.md", ".gitattributes")
 _FACTS: dict[str, type] = {"architecture": str, "pipelines": list, "precisions": list, "graphs": dict, "files": dict}
@@ -31,7 +31,7 @@ class OnnxBundle:
     Args:
         folder (`Path`): Where it lies.
         facts (`dict`): Its manifest.
-        precision (`str`): Which of its files are to run: `"float32"` or `"int8"`.
+        precision (`str`): Which of its files are to run: `"float32"`, `"float16"` or `"int8"`.
     """
 
     folder: Path
@@ -70,7 +70,7 @@ def read_bundle(path: str | Path, precision: str | None = None) -> OnnxBundle:
     Args:
         path (`str` or `Path`):
             Its folder, or one of its ONNX files, which then chooses the precision.
-        precision (`"float32"` or `"int8"`, *optional*):
+        precision (`"float32"`, `"float16"` or `"int8"`, *optional*):
             Which files to run; by default those that the path names, or float32.
 
     Raises:
@@ -98,7 +98,7 @@ def read_bundle(path: str | Path, precision: str | None = None) -> OnnxBundle:
     if precision not in facts["precisions"]:
         raise ValueError(
             f"{folder}: expected a precision among {', '.join(facts['precisions'])}, received {precision!r}: "
-            "`sigma-slu export --int8` writes both"
+            "`sigma-slu export --float16 --int8` writes all"
         )
     return OnnxBundle(folder, facts, precision)
 

@@ -28,7 +28,7 @@ def load_pipeline(name_or_path: str | Path, task: str | None = None, device: Any
             first accelerator of this machine, or the CPU if there is none.
         dtype (`str` or `torch.dtype`, *optional*):
             The precision of the weights, such as `"bfloat16"`; by default that of `config.json`. Of an exported model
-            `"float32"` (the default) or `"int8"`.
+            `"float32"` (the default), `"float16"` or `"int8"`.
 
     Returns:
         [`SigmaPipeline`]: the pipeline of that task.

@@ -11,8 +11,8 @@ import numpy as np
 from modeling_sigma.conversion.export_bundle import OnnxBundle, read_bundle
 
 
-# Unit vectors and logits of an exported model, against those before: int8 rounds weights.
-_CLOSE = {"float32": 1e-3, "int8": 0.2}
+# Unit vectors and logits of an exported model, against those before: smaller precisions round weights.
+_CLOSE = {"float32": 1e-3, "float16": 1e-2, "int8": 0.2}
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -121,7 +121,7 @@ def check_golden(path: str | Path, precision: str | None = None) -> dict[str, fl
     differences: dict[str, float] = {}
     for name, value in golden["outputs"].items():
         if name == "tokens":
-            if bundle.precision == "float32":  # one token that int8 changes changes all that follow
+            if bundle.precision == "float32":  # one token that rounding changes changes all that follow
                 texts = write_greedily(model, found, max_new_tokens=len(value[0]) - 1)
                 pairs = [(text, [*row, *[0] * len(text)][1 : len(text) + 1]) for text, row in zip(texts, value)]
                 differences[name] = float(sum(one != other for pair in pairs for one, other in zip(*pair)))

@@ -20,6 +20,9 @@ from modeling_sigma.model.skeleton_layouts import BODY_JOINT_NAMES, PART_SLICES
 RAISED_ABOVE, HELD_ABOVE = 0.8, 0.95
 # A sign has begun once a hand has been up for this long, and has ended once all have been down for this long.
 BEGIN_SECONDS, END_SECONDS = 0.2, 0.4
+# Between two frames that follow each other with a hand up, nothing shows that it was down, unless they are this far
+# apart: so signs are found at two frames a second too.
+GAP_SECONDS = 1.0
 # A longer sign is cut here, and the next begins.
 MAX_SECONDS = 10.0
 # Times are compared with this much room, so that 15 / 25 s is 0.2 s after 10 / 25 s in every language.
@@ -83,7 +86,9 @@ class SignSegmenter:
         drop = self._smallest_drop(keypoints, scores)
         is_raised, is_held = drop < RAISED_ABOVE, drop < HELD_ABOVE
         borders = []
-        if self._start is not None and time - self._last_held_time > END_SECONDS + _ROOM:
+        is_up_since = is_held and self._last_held == index - 1
+        patience = GAP_SECONDS if is_up_since else END_SECONDS
+        if self._start is not None and time - self._last_held_time > patience + _ROOM:
             borders += self.finish()
         if self._is_signing:
             if is_held:

@@ -1,4 +1,7 @@
-"""What `SigmaFeatureExtractor` refuses: numbers of frames, aspect ratios and coordinates that cannot be meant."""
+"""What `SigmaFeatureExtractor` refuses: numbers of frames, aspect ratios and coordinates that cannot be meant.
+
+And what it warns of: keypoints that something else has found than those that the model has learnt from.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .pose_clip import PoseClip
+from .skeleton_layouts import SELECTED_LAYOUT
 
 
 _MAX_FRAME_RATE = 1000.0
@@ -60,3 +64,18 @@ def check_frame_rate(frame_rate: float | None) -> None:
     """
     if frame_rate is not None and not 0 < frame_rate <= _MAX_FRAME_RATE:
         raise ValueError(f"expected frame_rate up to {_MAX_FRAME_RATE:g} frames per second, received {frame_rate!r}")
+
+
+def estimator_name(estimator: str) -> str:
+    """Of what `PoseClip.estimator` says, the name without versions and networks."""
+    return estimator.split(" (", 1)[0]
+
+
+def foreign_keypoints(clip: PoseClip, layout: str | None, estimator: str | None) -> str | None:
+    """The warning that a clip deserves if a model has learnt from keypoints of another `layout` or `estimator`."""
+    worse = "expect worse results than its card says"
+    if SELECTED_LAYOUT not in (layout, clip.layout) and layout not in (None, clip.layout):
+        return f"this model was trained on {layout} keypoints, but a clip comes in {clip.layout}: {worse}"
+    if estimator is None or clip.estimator is None or (found := estimator_name(clip.estimator)) == estimator:
+        return None
+    return f"this model was trained on keypoints of {estimator}, but a clip has those of {found}: {worse}"

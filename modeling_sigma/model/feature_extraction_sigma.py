@@ -11,7 +11,13 @@ from transformers.utils import logging
 
 from .clip_making import PoseInput, as_pose_clip, split_clips
 from .clip_units import image_size_of
-from .extractor_checks import check_aspect_ratio, check_frame_rate, check_shares_of_image, checked_max_frames
+from .extractor_checks import (
+    check_aspect_ratio,
+    check_frame_rate,
+    check_shares_of_image,
+    checked_max_frames,
+    foreign_keypoints,
+)
 from .feature_padding import pad_features
 from .frame_choice import FRAME_SAMPLINGS, choose_frames
 from .frame_resampling import at_learnt_rate, interpolate_between_hands
@@ -29,7 +35,7 @@ from .pose_transforms import (
 )
 from .publishing_sigma import CheckedPush
 from .resting_ends import span_without_rest
-from .skeleton_layouts import PARTS, SELECTED_LAYOUT
+from .skeleton_layouts import PARTS
 from .unseen_clips import explain_unseen
 
 
@@ -62,7 +68,10 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         training_layout (`str`, *optional*):
             Layout of the clips that the model was trained on. Clips of another layout are read, with one warning:
             detectors differ in more than their order of keypoints. There is no warning for joints that were selected
-            before (`sigma_69`), since their detector is not known.
+            before (`sigma_69`), since their layout does not tell their detector.
+        training_estimator (`str`, *optional*):
+            What found the keypoints of the clips that the model was trained on, without its versions. Clips that name
+            another estimator are read, with one warning.
         learnt_aspect_ratio (`float`, *optional*, defaults to 1.0):
             The proportions that the model has learnt. 1.0: isotropic coordinates, in which x and y have one unit,
             whatever unit a clip comes in. Another number: shares (x / width, y / height) of images that were so many
@@ -118,6 +127,7 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         parts: Sequence[str] | None = None,
         augmentation: dict[str, float] | None = None,
         training_layout: str | None = None,
+        training_estimator: str | None = None,
         learnt_aspect_ratio: float | None = 1.0,
         box: str = "extremes",
         box_before_sampling: bool = True,
@@ -148,6 +158,7 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
         PoseAugmentation.from_dict(augmentation or {})  # reject mistakes now, not in the middle of a training
         self.augmentation = augmentation
         self.training_layout = training_layout
+        self.training_estimator = training_estimator
         self.learnt_aspect_ratio = learnt_aspect_ratio
         self.assumed_aspect_ratio = assumed_aspect_ratio
         self.box = box
@@ -249,11 +260,8 @@ class SigmaFeatureExtractor(CheckedPush, FeatureExtractionMixin):
 
     def extract(self, clip: PoseClip, max_frames: int, generator: np.random.Generator | None = None) -> np.ndarray:
         """The `(T, 69, 3)` values of one clip; `generator` is given in training only."""
-        if self.training_layout not in (None, SELECTED_LAYOUT, clip.layout) and clip.layout != SELECTED_LAYOUT:
-            logger.warning_once(
-                f"this model was trained on {self.training_layout} keypoints, but a clip comes in {clip.layout}: "
-                "expect worse results than its card says"
-            )
+        if (warning := foreign_keypoints(clip, self.training_layout, self.training_estimator)) is not None:
+            logger.warning_once(warning)
         clip = at_learnt_rate(clip, self.frame_rate)
         if self.trim_rest:
             keypoints, scores, _ = self._joints(clip)

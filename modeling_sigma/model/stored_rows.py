@@ -56,7 +56,17 @@ def decode_clip(row: Mapping[str, Any]) -> PoseClip:
     fps, width, height, aspect_ratio = (_known(row.get(name)) for name in ("fps", "width", "height", "aspect_ratio"))
     size = (None if width is None else int(width), None if height is None else int(height))
     coordinates = next((name for name in COORDINATES if name == row.get("coordinates")), None)
-    return PoseClip(keypoints.astype(np.float32), scores, layout.name, fps, *size, coordinates, aspect_ratio)
+    estimator = row.get("estimator")  # data sets built by earlier versions have no such column
+    return PoseClip(
+        keypoints.astype(np.float32),
+        scores,
+        layout.name,
+        fps,
+        *size,
+        coordinates,
+        aspect_ratio,
+        estimator if isinstance(estimator, str) else None,
+    )
 
 
 def is_stored_row(fields: Mapping[str, Any]) -> bool:

@@ -32,7 +32,7 @@ def write_site(model: str, page: Path, holistic: Path, folder: Path, precision: 
             MediaPipe's `holistic_landmarker.task`.
         folder (`Path`):
             The folder to write; what an earlier site has left there is replaced.
-        precision (`"float32"` or `"int8"`, *optional*, defaults to `"float32"`):
+        precision (`"float32"`, `"float16"` or `"int8"`, *optional*, defaults to `"float32"`):
             Which of the exported weights the page loads.
 
     Returns:
@@ -106,8 +106,10 @@ def _export_into(model: str, out: Path, precision: str) -> dict[str, Any]:
 
         check_packages()
         pipe = load_pipeline(folder, _TASK, device="cpu", dtype="float32")
-        export_onnx(pipe.model, pipe.processor or pipe.feature_extractor, out, int8=precision == "int8")
-        if precision == "int8":  # its vectors are not quite those of the model
+        export_onnx(
+            pipe.model, pipe.processor or pipe.feature_extractor, out, precision == "int8", precision == "float16"
+        )
+        if precision != "float32":  # its vectors are not quite those of the model
             pipe = load_pipeline(out, _TASK, dtype=precision)
     bundle = read_bundle(out, precision)
     graphs = bundle.facts["graphs"]
@@ -122,10 +124,19 @@ def _export_into(model: str, out: Path, precision: str) -> dict[str, Any]:
         "fingerprint": model_fingerprint(pipe.model),
         "version": modeling_sigma.__version__,
         "about": card.get("summary"),
+        "knows": _known_signs(config, card),
         "license": config.get("weights_license"),
         "file": graph_file_name("model", precision),
         "estimator": "mediapipe-holistic (in a browser)",
     }
+
+
+def _known_signs(config: dict[str, Any], card: dict[str, Any]) -> str:
+    """How many signs of which language, for whoever stands before the camera."""
+    data = [entry for entry in card.get("training_data", []) if isinstance(entry, dict)]
+    languages = dict.fromkeys(str(entry.get("sign_language", "")).split(",")[0] for entry in data)
+    named = " and ".join(name for name in languages if name)
+    return f"{len(config['id2label']):,} signs" + (f" of {named}" if named else "")
 
 
 def _space_card(facts: dict[str, Any]) -> str:

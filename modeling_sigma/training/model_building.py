@@ -136,7 +136,7 @@ def _processor_of(arguments: ModelArguments, config: Any, augmentation: dict[str
     else:
         processor = extractor = AutoFeatureExtractor.from_pretrained(name, trust_remote_code=False)
     changed = as_mapping("feature_extractor", arguments.feature_extractor)
-    fields = {**extractor.to_dict(), **changed, "training_layout": None}
+    fields = {**extractor.to_dict(), **changed, "training_layout": None, "training_estimator": None}
     if augmentation is not None:
         fields["augmentation"] = augmentation or None
     known = {key: fields[key] for key in fields if key in SigmaFeatureExtractor.__init__.__code__.co_varnames}

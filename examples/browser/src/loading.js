@@ -26,31 +26,33 @@ export async function loadEverything(withTracker, onProgress) {
     sizes.set(name, size);
     onProgress(Math.min(1, sum(loaded) / Math.max(sum(sizes), 1)));
   });
-  const [tracker, { recognizer, config, extractor }] = await Promise.all([
-    withTracker ? loadTracker(fetched) : null, loadRecognizer(fetched, facts),
+  const extractor = await json("model/preprocessor_config.json");
+  const readsFace = extractor.parts?.includes("face") ?? true;
+  const [tracker, { recognizer, config }] = await Promise.all([
+    withTracker ? loadTracker(fetched, readsFace) : null, loadRecognizer(fetched, facts, extractor),
   ]);
   return { facts, tracker, recognizer, extractor, calibration: config.calibration ?? null };
 }
 
-async function loadTracker(fetched) {
+async function loadTracker(fetched, readsFace) {
   const [worker, wasm, model] = await Promise.all([
     startWorker("tracker_worker.js"), fetched("wasm/vision_wasm_internal.wasm"), fetched(HOLISTIC),
   ]);
   const binary = URL.createObjectURL(new Blob([wasm], { type: "application/wasm" }));
   const loader = new URL("wasm/vision_wasm_internal.js", location.href).href;
-  await describe(worker.ask({ load: { loader, binary, model } }, [model]), "MediaPipe's model could not be used");
+  await describe(worker.ask({ load: { loader, binary, model, readsFace } }, [model]), "MediaPipe's model could not be used");
   URL.revokeObjectURL(binary);
   return worker;
 }
 
-async function loadRecognizer(fetched, facts) {
-  const [worker, binary, model, config, extractor] = await Promise.all([
+async function loadRecognizer(fetched, facts, extractor) {
+  const [worker, binary, model, config] = await Promise.all([
     startWorker("recognizer_worker.js"), fetched("wasm/ort-wasm-simd-threaded.wasm"), fetched(`model/${facts.file}`),
-    json("model/config.json"), json("model/preprocessor_config.json"),
+    json("model/config.json"),
   ]);
   const load = { binary, model, config, extractor };
   await describe(worker.ask({ load }, [binary, model]), `The model ${facts.name} could not be used`);
-  return { recognizer: worker, config, extractor };
+  return { recognizer: worker, config };
 }
 
 const sum = (map) => [...map.values()].reduce((one, other) => one + other, 0);

@@ -13,8 +13,7 @@ import { save, showAnswer, showEmpty, showPhase, showSigns, showState, showTaugh
 
 const MOST_RECORDINGS = 5;
 const MOST_SIGNS = 2000; // kept for saving; older ones are forgotten, so that the page can run for days
-const SLOW_BELOW = 8, BLIND_BELOW = 3; // pictures a second: signs get lost; a sign ends after 0.4 s without a picture
-const HOME = ["Sign in front of your camera", "One sign at a time, hands at rest in between. Nothing leaves this device."];
+const SLOW_BELOW = 8, BLIND_BELOW = 1; // pictures a second: quick signs get lost; no sign is found at all
 const options = new URLSearchParams(location.search);
 
 let kit; // facts, tracker, recognizer: see loadEverything
@@ -42,7 +41,8 @@ async function begin() {
 function home() {
   showState("off");
   showPhase(null);
-  showEmpty(...HOME);
+  const knows = kit.facts.knows ? `It knows ${kit.facts.knows}. ` : "";
+  showEmpty("Sign in front of your camera", `${knows}One sign at a time, hands at rest in between. Nothing leaves this device.`);
 }
 
 function fail(state, title, text) {

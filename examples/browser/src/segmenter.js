@@ -4,7 +4,7 @@
 import { PARTS } from "./layouts.js";
 
 export const RAISED_ABOVE = 0.8, HELD_ABOVE = 0.95;
-export const BEGIN_SECONDS = 0.2, END_SECONDS = 0.4, MAX_SECONDS = 10;
+export const BEGIN_SECONDS = 0.2, END_SECONDS = 0.4, GAP_SECONDS = 1, MAX_SECONDS = 10;
 const ROOM = 1e-6, SEEN_ABOVE = 0.3;
 const SHOULDERS = [3, 4];
 const HANDS = [[PARTS.left_hand, 7], [PARTS.right_hand, 8]];
@@ -35,7 +35,8 @@ export class SignSegmenter {
     const drop = this.#smallestDrop(joints);
     const isRaised = drop < RAISED_ABOVE, isHeld = drop < HELD_ABOVE;
     const borders = [];
-    if (this.start !== null && time - this.#lastHeldTime > END_SECONDS + ROOM) borders.push(...this.finish());
+    const patience = isHeld && this.#lastHeld === index - 1 ? GAP_SECONDS : END_SECONDS;
+    if (this.start !== null && time - this.#lastHeldTime > patience + ROOM) borders.push(...this.finish());
     if (this.#isSigning) {
       if (isHeld) [this.#lastHeld, this.#lastHeldTime] = [index, time];
       if (time - this.#startTime >= MAX_SECONDS - ROOM) borders.push(this.#end());

@@ -39,11 +39,12 @@ export async function* cameraFrames(video, stream, tracker) {
   let isLost = false;
   track.addEventListener("ended", () => { isLost = true; });
   await tracker.ask({ begin: true });
+  const newest = new NewestPicture(video);
   let last = -Infinity;
   try {
     while (!isLost) {
-      const now = await nextPicture(video, () => isLost);
-      if (now === null || now <= last) continue;
+      const now = await newest.after(last);
+      if (now === null) continue;
       const picture = await pictureOf(video);
       if (!picture) continue;
       const { width, height } = picture;
@@ -52,20 +53,43 @@ export async function* cameraFrames(video, stream, tracker) {
       yield { points: await tracker.ask({ find: { picture, milliseconds } }, [picture]), time: now / 1000, width, height };
     }
   } finally {
+    newest.end();
     track.stop();
     video.srcObject = null;
   }
   throw new SourceError("no-camera", "The camera has gone. Plug it in again, then turn it on here.");
 }
 
-/** The time of the next new picture in milliseconds; null after half a second without one. */
-function nextPicture(video) {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(null), 500);
-    const tell = (now) => { clearTimeout(timer); resolve(now); };
-    if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(tell);
-    else requestAnimationFrame(tell);
-  });
+/** When the newest picture of a camera came. It is told at once to who asks later, as while the last one was searched. */
+class NewestPicture {
+  #time = -Infinity;
+  #tell = null;
+  #end;
+
+  constructor(video) {
+    const [request, cancel] = video.requestVideoFrameCallback
+      ? [(see) => video.requestVideoFrameCallback(see), (id) => video.cancelVideoFrameCallback(id)]
+      : [(see) => requestAnimationFrame(see), (id) => cancelAnimationFrame(id)];
+    let id;
+    const see = (now) => {
+      this.#time = now;
+      this.#tell?.();
+      id = request(see);
+    };
+    id = request(see);
+    this.#end = () => cancel(id);
+  }
+
+  /** The time in milliseconds of a picture newer than that of `last`; null after half a second without one. */
+  async after(last) {
+    if (this.#time <= last) await new Promise((resolve) => {
+      const timer = setTimeout(resolve, 500);
+      this.#tell = () => { clearTimeout(timer); resolve(); };
+    });
+    return this.#time > last ? this.#time : null;
+  }
+
+  end() { this.#end(); }
 }
 
 async function pictureOf(video) {

@@ -9,10 +9,11 @@ let landmarker = null;
 let clock = 0;
 
 answerMessages({
-  async load({ loader, binary, model }) {
+  /** `readsFace`: whether to look for the face, whose networks take a good part of the time. */
+  async load({ loader, binary, model, readsFace }) {
     landmarker = await HolisticLandmarker.createFromOptions(
       { wasmLoaderPath: loader, wasmBinaryPath: binary },
-      { baseOptions: { modelAssetBuffer: new Uint8Array(model), delegate: "CPU" }, runningMode: "VIDEO" },
+      { baseOptions: { modelAssetBuffer: new Uint8Array(model), delegate: "CPU" }, runningMode: "VIDEO", ...(readsFace ? {} : { minFaceDetectionConfidence: 1 }) },
     );
     cutOff();
   },

@@ -42,6 +42,7 @@ export function showWarning(text) {
   if (view.warning.textContent !== (text ?? "")) view.warning.textContent = text ?? "";
 }
 
+const SURE = 0.7, HARDLY = 0.4; // calibrated shares, as in examples/space/answers.py
 const REASONS = {
   still: ["Not a sign", "The hands were up but hardly moved."],
   unseen: ["No hands seen", "Stay in the picture with both hands, and in good light."],
@@ -58,6 +59,10 @@ export function showAnswer({ answers, unknown, reason, taught }) {
   document.body.dataset.answer = found ? "taught" : unknown ? "unknown" : "known";
   view.verdict.textContent = verdict;
   view.verdict_note.textContent = note;
+  if (!found && unknown === false && answers[0].score < SURE) {
+    view.verdict.textContent = answers[0].score < HARDLY ? "Not sure" : `Perhaps “${verdict}”`;
+    view.verdict_note.textContent = "It may be one of these:";
+  }
   view.likely.replaceChildren(...answers.map(({ label, score }) => {
     const line = made("li");
     const meter = made("meter");

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from modeling_sigma.hub.bundle import save_bundle
+from modeling_sigma.model.extractor_checks import estimator_name
 from modeling_sigma.registration import defined_class
 from modeling_sigma.training.adapters.lora import save_adapter
 
 
 def save_trained(trainer: Any, folder: str | Path, adapter_base: str | None = None) -> Any:
-    """Saves the trained model as a bundle. Its extractor remembers the layout that most clips came in.
+    """Saves the trained model as a bundle. Its extractor remembers the layout and the estimator of most clips.
 
     All processes of a run call this; one of them writes.
 
@@ -40,7 +41,9 @@ def save_trained(trainer: Any, folder: str | Path, adapter_base: str | None = No
         model = defined_class(trainer.task.kind).from_pretrained(trainer.args.output_dir)
     extractor = getattr(processor, "feature_extractor", processor)
     if rows is not None:
-        extractor.training_layout = Counter(rows["source_layout"]).most_common(1)[0][0]
+        extractor.training_layout = _most_common(rows, "source_layout")
+        maker = _most_common(rows, "estimator") if "estimator" in rows.column_names else None
+        extractor.training_estimator = None if maker is None else estimator_name(maker)
     if hasattr(model, "merge_and_unload"):
         if adapter_base is not None:
             languages = {f"{name}s": rows.unique(name) for name in ("sign_language", "spoken_language")}
@@ -48,5 +51,10 @@ def save_trained(trainer: Any, folder: str | Path, adapter_base: str | None = No
         # A copy: the trainer goes on with the adapter.
         model = copy.deepcopy(model).merge_and_unload()
     save_bundle(model, processor, folder)
-    extractor.training_layout = None
+    extractor.training_layout = extractor.training_estimator = None
     return model
+
+
+def _most_common(rows: Any, column: str) -> str | None:
+    (value, _), *_ = Counter(rows[column]).most_common(1)
+    return value
