@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import gradio as gr
@@ -15,7 +16,7 @@ def add_tools(reader: Reader) -> None:
     """Adds the functions to the page that is being built; nothing of them is seen on it."""
     names = list(reader.profiles)
 
-    def recognize_sign(clip: str, model: str = "", texts: str = "", prediction_set: float = 0) -> dict[str, Any]:
+    def recognize_sign(clip: str, model: str = "", texts: str = "", prediction_set: float = 0) -> str:
         """Read the signing in a clip: a file with the skeleton of one signing person, or a video where these are read.
 
         A machine's guess, often wrong: it replaces no interpreter. Say how sure it is, and offer a way to a person.
@@ -28,13 +29,13 @@ def add_tools(reader: Reader) -> None:
         """
         name = _known(model)
         try:
-            return reader.recognize(clip, name, texts, prediction_set or None)
+            return _json(reader.recognize(clip, name, texts, prediction_set or None))
         except ValueError as error:
             raise gr.Error(str(error)) from error
 
-    def list_models() -> list[dict[str, Any]]:
+    def list_models() -> str:
         """List the models of this page: what each answers, what it knows, from whom it learnt and what it looks at."""
-        return [
+        models = [
             {
                 "name": one.name, "question": one.question, "num_labels": len(one.labels), "looks_at": one.parts,
                 "training_data": one.card.get("training_data", []), "not_seen": one.card.get("not_seen", []),
@@ -42,8 +43,9 @@ def add_tools(reader: Reader) -> None:
             }
             for one in reader.profiles.values()
         ]  # fmt: skip
+        return _json(models)
 
-    def known_words(contains: str, model: str = "") -> list[str]:
+    def known_words(contains: str, model: str = "") -> str:
         """Look up words that a model can answer, at most 200 of them.
 
         Args:
@@ -51,7 +53,7 @@ def add_tools(reader: Reader) -> None:
             model (str): The name of the model; the first if left empty.
         """
         labels = sorted(reader.profiles[_known(model)].labels, key=str.casefold)
-        return [label for label in labels if contains.casefold() in label.casefold()][:MAX_WORDS]
+        return _json([label for label in labels if contains.casefold() in label.casefold()][:MAX_WORDS])
 
     def _known(model: str) -> str:
         if model and model not in reader.profiles:
@@ -63,8 +65,13 @@ def add_tools(reader: Reader) -> None:
         clip = gr.File(type="filepath", label="clip")
         model, texts, contains = (gr.Textbox(label=name) for name in ("model", "texts", "contains"))
         share = gr.Number(0, label="prediction_set")
-        found = gr.JSON()
+        found = gr.Textbox(label="found")
         button = gr.Button()
     button.click(recognize_sign, [clip, model, texts, share], found, api_name="recognize_sign")
     button.click(list_models, None, found, api_name="list_models")
     button.click(known_words, [contains, model], found, api_name="known_words")
+
+
+def _json(answer: Any) -> str:
+    """An answer as text: gradio's MCP server would print lists and dicts as Python does."""
+    return json.dumps(answer, ensure_ascii=False)
