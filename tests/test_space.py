@@ -111,6 +111,7 @@ def _upload(browser: Any, page: Callable[[str], Any], path: Path) -> None:
 
 def _choose(browser: Any, page: Callable[[str], Any], model: str) -> None:
     page("input[aria-label=Model]").click()
+    page("[role=option]")  # the list opens a moment after the click
     next(one for one in browser.find_elements("css selector", "[role=option]") if model in one.text).click()
 
 
