@@ -68,7 +68,7 @@ def extractor_cases():
             raised = np.linspace(shape + [300, 420], moving[:1], 7)[1:-1, 0]
             lowered = np.linspace(moving[-1:], shape + [300, 420], 5)[1:-1, 0]
             resting = shape + [300, 420]
-            points[:, hands] = np.concatenate([resting] * 8 + [raised, moving, lowered] + [resting] * 4)
+            points[:, hands] = np.concatenate([resting] * 12 + [raised, moving[8:], lowered] + [resting] * 8)
             scores[:, hands] = 1
         points, scores = points.round(1).astype(np.float32), scores.round(2).astype(np.float32)
         clip = PoseClip(

@@ -147,7 +147,11 @@ def test_everything_on_the_front_page_runs(set_up: str, installed: Path, folder:
     for block in blocks:
         assert _run(sys.executable, "-c", block, cwd=folder, **here).strip()
     shell = "\n".join(re.findall(r"```bash\n(.*?)```", readme, flags=re.DOTALL))
-    lines = [line for line in shell.replace("\\\n", " ").splitlines() if line.startswith("sigma-slu ") and line != "sigma-slu demo"]
+    lines = [
+        line
+        for line in shell.replace("\\\n", " ").splitlines()
+        if line.startswith("sigma-slu ") and line != "sigma-slu demo"
+    ]
     assert len(blocks) == 3 and len(lines) >= 8
     for line in lines:
         words = shlex.split(re.sub(r"\.(pose|mp4)\b", ".npz", line))[1:]  # skeletons of any format are read alike

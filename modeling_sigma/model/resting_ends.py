@@ -9,12 +9,12 @@ from .skeleton_layouts import PART_SLICES
 
 
 ASSUMED_FPS = 25.0  # of clips that state no frame rate
-_SHORTEST_REST = 0.25  # seconds: a hold that is shorter belongs to the sign
+_SHORTEST_REST = 0.4  # seconds: a hold that is shorter belongs to the sign
 # Mean distance of a hand's joints from where they rested, in hands: what is certainly movement, and where it begins.
 _MOVED, _BEGINS = 0.35, 0.12
 # A hand that is raised by so much, within so many seconds, comes from its rest, which is left out, and so is the way
 # up but for its last part.
-_RAISED, _RAISING_SECONDS, _WAY = 1.5, 0.5, 0.7
+_RAISED, _RAISING_SECONDS, _WAY = 2.0, 0.5, 0.7
 _FEWEST_FRAMES = 8  # that remain: else there is no signing between rests, and the clip stays as it is
 
 

@@ -4,8 +4,8 @@ import { handLength } from "./hand_mending.js";
 import { PARTS } from "./layouts.js";
 
 const HANDS = [PARTS.left_hand, PARTS.right_hand];
-const ASSUMED_FPS = 25, SHORTEST_REST = 0.25, MOVED = 0.35, BEGINS = 0.12;
-const RAISED = 1.5, RAISING_SECONDS = 0.5, WAY = 0.7, FEWEST_FRAMES = 8;
+const ASSUMED_FPS = 25, SHORTEST_REST = 0.4, MOVED = 0.35, BEGINS = 0.12;
+const RAISED = 2, RAISING_SECONDS = 0.5, WAY = 0.7, FEWEST_FRAMES = 8;
 
 /**
  * The first frame of signing, and the one after its last.
