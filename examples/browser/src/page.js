@@ -223,6 +223,7 @@ function startTeaching(event) {
   // What was under way before, such as typing the name, is not the sign.
   teaching = { label, since: latest, ids: [] };
   showState("teaching");
+  tellPhase(false, false); // at once, not with the next picture
   showTeaching(label, 0, MOST_RECORDINGS);
   view.teach_stop.focus();
 }
