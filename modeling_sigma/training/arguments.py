@@ -174,6 +174,15 @@ class ClipTrainingFields:
     freeze_batch_norm: bool = described("keep the pose encoder's running statistics (few clips)", False)
     sync_batch_norm: bool = described("statistics over the batches of all processes together", True)
     ema_decay: float | None = described("keep and evaluate a moving average of the weights, with this decay: 0.999")
+    mixup: float = described(
+        "label heads: mix clips in pairs, and their labels, by shares from Beta(mixup, mixup); 0 mixes nothing", 0.0
+    )
+    teachers: list[str] = described(
+        "label heads: trained models with the same labels, folders or names on the Hub, whose mean answer to every "
+        "training clip is learnt beside its label (distillation)",
+        [],
+    )
+    teacher_weight: float = described("share of the teachers in the loss; the rest is the label's", 0.5)
     on_non_finite: Literal["stop", "skip"] = described(
         "on a NaN or infinite loss: stop, or skip the step and count it", "stop"
     )

@@ -33,6 +33,7 @@ from modeling_sigma.registration import register_sigma
 from modeling_sigma.training.data.clip_dataset import ClipDataset
 from modeling_sigma.training.data.recording_windows import RecordingWindows
 from modeling_sigma.training.data.streamed_clips import StreamedClips, StreamedCorpus
+from modeling_sigma.training.label_trainer import SigmaLabelTrainer
 from modeling_sigma.training.trainers import SigmaCTCTrainer, SigmaPreTrainer, SigmaSeq2SeqTrainer, SigmaTrainer
 
 
@@ -261,6 +262,8 @@ class WritingTask(Task):
 
 class LabelTask(Task):
     """A task for heads that give one score per label."""
+
+    trainer_class = SigmaLabelTrainer
 
     def _with_targets(self, batch: dict[str, Any], samples: Sequence[Any]) -> dict[str, Any]:
         batch["labels"] = torch.tensor([self._number(self.target(sample), sample) for sample in samples])

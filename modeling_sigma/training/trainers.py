@@ -68,6 +68,8 @@ class SigmaTrainer(Trainer):
             [`StreamedClips`].
     """
 
+    softens_labels = False  # with mixup and teachers
+
     args: SigmaTrainingArguments
     model: Any
     optimizer: Any
@@ -82,7 +84,7 @@ class SigmaTrainer(Trainer):
         super().__init__(
             processing_class=processing_class, data_collator=collator, compute_metrics=self._scores, **kwargs
         )
-        self._check_hardware()
+        self._check_arguments()
         model = self.model
         if self.label_smoother is not None:
             # Our objectives smooth labels themselves, each in its own way.
@@ -110,7 +112,12 @@ class SigmaTrainer(Trainer):
         self._sums: dict[str, torch.Tensor] = {}  # of what is logged besides the loss
         self._num_summed = 0.0
 
-    def _check_hardware(self) -> None:
+    def _check_arguments(self) -> None:
+        if self.args.softens_labels and not self.softens_labels:
+            raise ValueError(
+                f"expected mixup and teachers for heads that give a clip one label (--head classification), received "
+                f"them for {type(self.model).__name__}"
+            )
         if self.args.n_gpu > 1:
             raise ValueError(
                 f"expected one process per GPU, received {self.args.n_gpu} GPUs for one: use `accelerate launch`, "

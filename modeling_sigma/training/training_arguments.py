@@ -58,6 +58,10 @@ class SigmaTrainingArguments(ClipTrainingFields, Seq2SeqTrainingArguments):
             raise ValueError(f"expected frames_per_batch of at least 1, received {self.frames_per_batch}")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(f"expected ema_decay between 0 and 1, received {self.ema_decay}")
+        if self.mixup and not self.mixup >= 0.05:  # smaller ones underflow, and nothing would be mixed evenly
+            raise ValueError(f"expected mixup 0, or at least 0.05, received {self.mixup}")
+        if not 0 < self.teacher_weight <= 1:
+            raise ValueError(f"expected teacher_weight above 0 and at most 1, received {self.teacher_weight}")
         if self.resume and self.overwrite:
             raise ValueError("expected resume or overwrite, received both")
         strategy = HubStrategy(self.hub_strategy)
@@ -75,6 +79,11 @@ class SigmaTrainingArguments(ClipTrainingFields, Seq2SeqTrainingArguments):
                 "bf16 on a CPU without bfloat16 instructions takes several times as long as float32: --bf16 false is "
                 "faster here"
             )
+
+    @property
+    def softens_labels(self) -> bool:
+        """Whether a clip's target in training is more than its label."""
+        return bool(self.mixup or self.teachers)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the token: transformers pickles the arguments beside every checkpoint."""
