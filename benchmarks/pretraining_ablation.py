@@ -19,7 +19,7 @@ Measured, on 200 test sentences of unseen signers:
 
 `lm_only` has none of the paper's other objectives, `no_global_matching` the local alignment alone beside language
 modelling; `..._longer` train for as many more steps as the full objective costs time. So does `scratch_longer`, plain
-training on the labels alone.
+training on the labels alone. `two_streams` and `lm_only_two_streams` have a kinematic stream beside the graphs.
 """
 
 from __future__ import annotations
@@ -75,10 +75,13 @@ VARIANTS: dict[str, dict[str, Any] | None] = {
     "lm_only_longer": LM_ONLY,
     "score_temperature": {"local_score_temperature": 0.1},
     "no_temperature": {"local_temperature": None},
+    "two_streams": {},
+    "lm_only_two_streams": LM_ONLY,
     "fused": {"alignment_source": "fused", "lm_source": "fused"},
     "scratch": None,
     "scratch_longer": None,
 }
+TWO_STREAMS = {"kinematic_hidden_size": 72, "kinematic_layers": 3}
 OTHER_LANGUAGE = 1  # seed of its signs and signers
 RESULTS = Path(__file__).parent / "results" / "pretraining_objectives"
 MEASURED = {  # key of a run's results -> (heading, digits)
@@ -193,6 +196,7 @@ def build_config(processor: SigmaProcessor, recipe: Recipe, variant: str) -> Sig
             "joint_hidden_size": width // 3,
             "spatial_hidden_sizes": [width // 3, 2 * width // 3, width],
             "temporal_hidden_sizes": [width, width],
+            **(TWO_STREAMS if variant.endswith("two_streams") else {}),
         },
         **{**fields, **(VARIANTS[variant] or {})},
     )  # fmt: skip

@@ -73,6 +73,10 @@ def test_training_crops_and_changes_the_tempo() -> None:
     assert (np.diff(drawn) > 0).all()
     assert 0 <= drawn[:, 0].min() < 0.02 and 0.18 < drawn[:, 0].max() <= 0.2
     assert 0.8 <= drawn[:, -1].min() < 0.82 and 0.98 < drawn[:, -1].max() <= 1
+    held = np.stack([PoseAugmentation(hold=0.4).moments(9, rng) for _ in range(200)])
+    assert held[:, 0].max() == 0 and held[:, -1].min() == 1 and (np.diff(held) >= 0).all()
+    assert (held[:, :3] == 0).all(axis=1).any() and (held[:, -3:] == 1).all(axis=1).any()
+    assert not (held[:, :4] == 0).all(axis=1).any()  # 0.4 of 1.4 clips, the longest, has three of nine moments
     assert PoseAugmentation().moments(5, rng).tolist() == [0, 0.25, 0.5, 0.75, 1]
     frames = PoseAugmentation(crop=0.2).frame_indices(100, rng)
     assert len(frames) == 100 and 0 <= frames[0] <= 20 and 79 <= frames[-1] <= 99

@@ -33,6 +33,8 @@ class PoseAugmentation:
         speed (`float`): Change of duration: 0.2 means 0.8 to 1.2 times as long, by repeating or leaving out frames.
         flip (`float`): Probability that the signer is mirrored: x changes sign, left and right change places.
         crop (`float`): Share of the clip that may be cut off at either end.
+        hold (`float`): Share of the clip for which the first and the last frame may be held, as hands that wait before
+            and after a sign.
         tempo (`float`): Changes of speed within the clip: standard deviation of the logarithm of the speed, which is
             drawn at five moments.
         shear (`float`): Shift of x by a multiple of y.
@@ -51,6 +53,7 @@ class PoseAugmentation:
     speed: float = 0.0
     flip: float = 0.0
     crop: float = 0.0
+    hold: float = 0.0
     tempo: float = 0.0
     shear: float = 0.0
     hand_scale: float = 0.0
@@ -87,7 +90,7 @@ class PoseAugmentation:
         if self.speed:
             length = max(1, round(num_frames * (1 + generator.uniform(-self.speed, self.speed))))
             indices = ((np.arange(length) + 0.5) * num_frames / length).astype(np.int64)
-        if self.crop or self.tempo:
+        if self.crop or self.hold or self.tempo:
             indices = indices[np.round(self.moments(len(indices), generator) * (len(indices) - 1)).astype(np.int64)]
         if self.frame_dropout:
             keep = generator.random(len(indices)) >= self.frame_dropout
@@ -96,8 +99,8 @@ class PoseAugmentation:
         return indices
 
     def moments(self, count: int, generator: np.random.Generator | None) -> np.ndarray:
-        """Increasing moments `(count,)` of a clip that begins at 0 and ends at 1: evenly spaced but, with a generator,
-        for `crop` and `tempo`.
+        """Moments `(count,)`, in order, of a clip that begins at 0 and ends at 1: evenly spaced but, with a generator,
+        for `crop`, `hold` and `tempo`.
         """
         moments = np.linspace(0.0, 1.0, count)
         if generator is None:
@@ -105,8 +108,8 @@ class PoseAugmentation:
         if self.tempo:
             speeds = np.exp(generator.normal(0.0, self.tempo, 4))
             moments = np.interp(moments, np.linspace(0, 1, 5), np.concatenate([[0], speeds.cumsum() / speeds.sum()]))
-        begin, end = generator.uniform(0, self.crop, 2) if self.crop else (0.0, 0.0)
-        return begin + moments * (1 - begin - end)
+        begin, end = generator.uniform(-self.hold, self.crop, 2) if self.crop or self.hold else (0.0, 0.0)
+        return np.clip(begin + moments * (1 - begin - end), 0.0, 1.0)
 
     def apply(self, pose_values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """A changed copy of normalised joints.
