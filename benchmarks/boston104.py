@@ -1,6 +1,7 @@
 """Continuous American signing from three points: RWTH-BOSTON-104 with CTC, beside copying and counting.
 
     python benchmarks/boston104.py run [--data ../shared/data/boston104] [--settings official ...] [--seeds 0 1 2]
+    python benchmarks/boston104.py together --logits DIR      # the seeds' models read together, after run --logits DIR
     python benchmarks/boston104.py baselines        # trains nothing, seconds
     python benchmarks/boston104.py table
 
@@ -10,7 +11,8 @@
 
 A model is `examples/configs/finetune_boston104_ctc.yaml`, trained once for each setting and seed, and read in three
 ways: the best path; a beam search; a beam search that weighs trigrams of the train split's glosses. Baselines: the
-sentence of the nearest train clip by dynamic time warping, and the commonest train sentence.
+sentence of the nearest train clip by dynamic time warping, and the commonest train sentence. `together` takes the mean
+of the chances that several seeds' models give in every frame.
 
 Each run writes one JSON file with its readings; existing runs are skipped.
 """
@@ -25,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from dictionary import moments, warped
 from gloss_runs import FrameScores, train_and_score
 from recorded_runs import mean_and_spread, read_runs, run_missing
@@ -44,6 +47,7 @@ RECIPE = Path(__file__).parents[1] / "examples" / "configs" / "finetune_boston10
 FOLDS = 4
 SETTINGS = ("official", *(f"without_{signer}" for signer in SIGNERS), *(f"fold-{number}" for number in range(FOLDS)))
 READINGS = ("commonest train sentence", "nearest train clip", "best path", "beams", "beams and trigrams")
+TOGETHER = ("best path, together", "beams and trigrams, together")
 # Chosen on the folds: the weight of the trigrams, and what a gloss adds.
 NGRAMS = {"order": 3, "weight": 0.7, "bonus": 1.0}
 NUM_BEAMS = 20
@@ -67,6 +71,19 @@ def run(setting: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
         np.savez(args.logits / f"{setting}-{seed}.npz", *scores.logits, labels=list(scores.labels.values()))
     facts = {"seed": seed, "changes": args.changes, "ngrams": NGRAMS, "seconds": round(scores.seconds)}
     return {**facts, **report(setting, splits, read(scores, sentences(splits["train"])))}
+
+
+def together(setting: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Reads the test clips by the mean of what the seeds' models say of each frame."""
+    splits = load(setting, args.data)
+    files = [np.load(args.logits / f"{setting}-{seed}.npz") for seed in args.seeds]
+    labels = {number: str(label) for number, label in enumerate(files[0]["labels"])}
+    names = [name for name in files[0].files if name != "labels"]
+    clips = (torch.from_numpy(np.stack([file[name] for file in files])) for name in names)  # (seeds, T, num_labels)
+    scores = FrameScores([clip.softmax(-1).mean(0).log().numpy() for clip in clips], labels, 0.0)
+    readings = {f"{name}, together": found for name, found in read(scores, sentences(splits["train"])).items()}
+    readings = {name: readings[name] for name in TOGETHER}
+    return {"seeds": args.seeds, "ngrams": NGRAMS, **report(setting, splits, readings)}
 
 
 def baselines(setting: str, args: argparse.Namespace) -> dict[str, Any]:
@@ -133,7 +150,7 @@ def table(runs: list[dict[str, Any]]) -> str:
     """Word error rates: mean and deviation over seeds, and in brackets the 95 % interval of the first seed."""
     lines = []
     for setting in SETTINGS:
-        for name in READINGS:
+        for name in (*READINGS, *TOGETHER):
             own = [one for one in runs if one["setting"] == setting and name in one["readings"]]
             if not own:
                 continue
@@ -151,7 +168,8 @@ def table(runs: list[dict[str, Any]]) -> str:
                     continue
                 low, high = found[0]["intervals"]["wer"]
                 cells.append(f"{mean_and_spread([one['wer'] for one in found])} [{low:.1f}, {high:.1f}]")
-            lines.append([setting, name, len(own) if "seed" in own[0] else "-", *cells])
+            number = len(own[0]["seeds"]) if "seeds" in own[0] else len(own) if "seed" in own[0] else "-"
+            lines.append([setting, name, number, *cells])
     return tabulate(
         lines, ["test", "reading", "seeds", "WER", "sentences in train", "new sentences"], tablefmt="github",
         disable_numparse=True,
@@ -161,7 +179,7 @@ def table(runs: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Runs what is missing, or prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("run", "baselines", "table"), nargs="?", default="table")
+    parser.add_argument("command", choices=("run", "together", "baselines", "table"), nargs="?", default="table")
     parser.add_argument("--data", default="../shared/data/boston104")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS[:4]))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
@@ -173,6 +191,10 @@ def main() -> None:
     if args.command == "run":
         jobs = {f"{s}-{seed}": partial(run, s, seed, args) for seed, s in product(args.seeds, args.settings)}
         run_missing(args.results, jobs)
+    if args.command == "together":
+        run_missing(
+            args.results, {f"{setting}-together": partial(together, setting, args) for setting in args.settings}
+        )
     if args.command == "baselines":
         run_missing(
             args.results, {f"{setting}-baselines": partial(baselines, setting, args) for setting in args.settings}
