@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from modeling_sigma.hub.shipped_files import model_folder
 from modeling_sigma.inference.model_config import saved_kind
 from modeling_sigma.registration import defined_class
 
@@ -17,8 +18,8 @@ class Teachers:
 
     Args:
         folders (`Sequence[str]`):
-            The models: folders, or names on the Hub. They read the clips of the model that learns, so their feature
-            extractors should agree with its own.
+            The models: folders, names on the Hub, or shipped checkpoints. They read the clips of the model that
+            learns, so their feature extractors should agree with its own.
         config ([`SigmaConfig`]):
             The model that learns.
         device (`torch.device`):
@@ -30,7 +31,7 @@ class Teachers:
 
     def __init__(self, folders: Sequence[str], config: Any, device: torch.device) -> None:
         self.models = []
-        for folder in folders:
+        for folder in map(model_folder, folders):
             model: Any = defined_class(saved_kind(folder)).from_pretrained(folder, trust_remote_code=False)
             if model.config.id2label != config.id2label:
                 raise ValueError(
