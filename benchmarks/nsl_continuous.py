@@ -166,6 +166,8 @@ def table(runs: list[dict[str, Any]]) -> str:
     for signer, test in product(sorted({run["signer"] for run in runs}), ("test", "shuffled")):
         own = [run[test] for run in runs if run["signer"] == signer]
         low, high = own[0]["interval"]
+        errors = [one["spans"]["mae_seconds"] for one in own]
+        ends = [1000 * error for error in errors if error is not None]  # None where no letter was right
         cells = [
             f"{mean_and_spread([one['letter_error_rate'] for one in own])} [{low:.1f}, {high:.1f}]",
             *(
@@ -173,7 +175,7 @@ def table(runs: list[dict[str, Any]]) -> str:
                 for way in ("marks", "spans")
                 for key in ("f1@0.5", "f1@0.3")
             ),
-            *(mean_and_spread([1000 * one["spans"][key] for one in own], 0) for key in ("mae_seconds",)),
+            mean_and_spread(ends, 0) if ends else "-",
         ]
         name = "in alphabetical order" if test == "test" else "shuffled"
         lines.append([signer, name, own[0]["letters"], len(own), *cells])
