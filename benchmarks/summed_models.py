@@ -1,10 +1,10 @@
-"""What several models of WLASL-hands read together: the log-probabilities of their labels, added.
+"""What several models of WLASL-hands read together: their logits added, which rank as added log-probabilities do.
 
-    python benchmarks/summed_models.py checkpoints/sigma-wlasl-hands runs/one runs/another [--mirrored]
+    python benchmarks/summed_models.py checkpoints/sigma-wlasl-hands runs/one runs/another
 
-Every model reads the clips of the split through its own extractor. Top-1 and top-5 by strict labels: of each model, of
-every number of them from the first on together, and with `--mirrored` also where each model reads every clip twice, as
-it is and mirrored. `--config wlasl300` holds all to the 300 words of that part, without training them for it.
+Every model reads the clips of the split through its own extractor. Top-1 and top-5 by strict labels: of each model,
+and of every number of them from the first on together. `--config wlasl300` holds all to the 300 words of that part,
+without training them for it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import torch
-from clip_disturbances import DISTURBANCES
 from reports import machine_facts, print_report
 from tabulate import tabulate
 
@@ -23,17 +21,11 @@ from modeling_sigma import load_pipeline
 from modeling_sigma.inference.calibration import score_clips
 
 
-MIRRORED, _ = DISTURBANCES["mirrored signer"]
-
-
-def log_chances(folder: str, samples: list[WlaslHandsSample], words: list[str], is_mirrored: bool) -> np.ndarray:
-    """The log-probability of each of `words` for each clip, `(num_clips, num_words)`."""
+def logits(folder: str, samples: list[WlaslHandsSample], words: list[str]) -> np.ndarray:
+    """The score of each of `words` for each clip, `(num_clips, num_words)`."""
     predictor = load_pipeline(folder, device="cpu")
-    generator = np.random.default_rng(0)
-    clips = (MIRRORED(sample.clip, generator) if is_mirrored else sample.clip for sample in samples)
     columns = [predictor.model.config.label2id[word] for word in words]
-    logits = score_clips(predictor, clips, batch_size=64).logits[:, columns]
-    return torch.from_numpy(logits).float().log_softmax(dim=-1).numpy()
+    return score_clips(predictor, (sample.clip for sample in samples), batch_size=64).logits[:, columns]
 
 
 def main() -> None:
@@ -43,7 +35,6 @@ def main() -> None:
     parser.add_argument("--data", default="../shared/data/wlasl_hands", help="folder of WLASL-hands")
     parser.add_argument("--config", default="wlasl2000", help="which words")
     parser.add_argument("--split", default="validation", choices=("train", "validation", "test"), help="which clips")
-    parser.add_argument("--mirrored", action="store_true", help="also with mirrored clips")
     parser.add_argument("--output", type=Path, help="file for the numbers as JSON")
     args = parser.parse_args()
     samples = load_wlasl_hands(args.data, args.config, args.split)
@@ -56,16 +47,13 @@ def main() -> None:
         top1, top5 = (round(100 * float(np.mean(rank < places)), 2) for places in (1, 5))
         rows.append({"models": name, "top1": top1, "top5": top5})
 
-    for way in ("", ", each clip mirrored too")[: 1 + args.mirrored]:
-        together = np.zeros((len(truth), len(words)), np.float32)
-        for number, folder in enumerate(args.models, 1):
-            own = log_chances(folder, samples, words, False)
-            if way:
-                own += log_chances(folder, samples, words, True)
-            together += own
-            add(Path(folder).name + way, own)
-            if number > 1:
-                add(f"the first {number}{way}", together)
+    together = np.zeros((len(truth), len(words)), np.float32)
+    for number, folder in enumerate(args.models, 1):
+        own = logits(folder, samples, words)
+        together += own
+        add(Path(folder).name, own)
+        if number > 1:
+            add(f"the first {number}", together)
     print(tabulate(rows, headers="keys", floatfmt=".1f", tablefmt="github"))
     facts = {"benchmark": "summed_models", "split": args.split, "config": args.config, "clips": len(truth)}
     print_report({**facts, "results": rows, **machine_facts("torch", "transformers")}, args.output)

@@ -9,7 +9,7 @@ import factories
 import pytest
 import torch
 from torch.nn import functional
-from training_factories import label_task, tiny_rows, tiny_trainer
+from training_factories import label_task, tiny_classifier, tiny_rows, tiny_trainer
 
 from modeling_sigma.hub.bundle import save_bundle
 from modeling_sigma.model.modeling_sigma_heads import SigmaForSequenceClassification
@@ -21,21 +21,11 @@ from modeling_sigma.training.optimization.teachers import Teachers
 LABELS = sorted({row["text"] for row in tiny_rows()})
 
 
-def _model(labels: list[str] = LABELS, **fields: Any) -> Any:
-    return factories.tiny_model(
-        SigmaForSequenceClassification,
-        text_config=factories.tiny_text_config(dropout_rate=0.0),
-        id2label=dict(enumerate(labels)),
-        label2id={name: number for number, name in enumerate(labels)},
-        **fields,
-    )
-
-
 @pytest.fixture(name="teacher")
 def _teacher(tmp_path: Path) -> str:
     folder = tmp_path / "teacher"
     torch.manual_seed(7)
-    model = _model()
+    model = tiny_classifier(LABELS)
     for parameter in model.classifier.parameters():
         torch.nn.init.normal_(parameter, std=3.0)  # an answer that is far from even
     save_bundle(model, factories.tiny_processor(max_frames=14), folder)
@@ -44,7 +34,7 @@ def _teacher(tmp_path: Path) -> str:
 
 def _trainer(folder: Path, model: Any = None, **fields: Any) -> Any:
     task = label_task("islr", "classification", LABELS)
-    return tiny_trainer(folder, task, model=model or _model(), augmentation=None, **fields)
+    return tiny_trainer(folder, task, model=model or tiny_classifier(LABELS), augmentation=None, **fields)
 
 
 def _batch(trainer: Any) -> dict[str, Any]:
@@ -80,7 +70,7 @@ def test_a_joint_lies_between_two_that_were_seen_and_else_where_it_was_seen() ->
 
 
 def test_the_loss_of_a_mixture_is_that_of_both_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer = _trainer(tmp_path, _model(label_smoothing=0.0), mixup=1.0)
+    trainer = _trainer(tmp_path, tiny_classifier(LABELS, label_smoothing=0.0), mixup=1.0)
     batch = _batch(trainer)
     shares, partners = torch.tensor([0.6, 0.7, 0.8, 1.0]), torch.tensor([1, 0, 3, 2])
     monkeypatch.setattr(label_trainer, "draw_mixture", lambda count, strength: (shares, partners))
@@ -140,7 +130,7 @@ def _largest_gradient(model: Any, loss: torch.Tensor) -> float:
 
 def test_the_answer_of_several_is_the_mean_of_their_logarithms(tmp_path: Path, teacher: str) -> None:
     torch.manual_seed(8)
-    other = _model()
+    other = tiny_classifier(LABELS)
     save_bundle(other, factories.tiny_processor(max_frames=14), tmp_path / "other")
     teachers = Teachers([teacher, str(tmp_path / "other")], other.config, torch.device("cpu"))
     clips = {name: value for name, value in factories.tiny_inputs().items() if name.startswith("pose_")}
@@ -153,7 +143,7 @@ def test_the_answer_of_several_is_the_mean_of_their_logarithms(tmp_path: Path, t
 
 def test_what_a_teacher_answers_is_learnt(tmp_path: Path) -> None:
     """One that gives every clip the same label; the clips' own labels have no part in it."""
-    stubborn = _model()
+    stubborn = tiny_classifier(LABELS)
     with torch.no_grad():
         stubborn.classifier.bias[2] += 6.0
     save_bundle(stubborn, factories.tiny_processor(max_frames=14), tmp_path / "stubborn")
@@ -166,7 +156,7 @@ def test_what_a_teacher_answers_is_learnt(tmp_path: Path) -> None:
 
 def test_a_teacher_of_other_labels_is_refused(tmp_path: Path, teacher: str) -> None:
     with pytest.raises(ValueError, match="expected a teacher with the 4 labels .* received .* with 4, first"):
-        _trainer(tmp_path, _model(LABELS[::-1]), teachers=[teacher])
+        _trainer(tmp_path, tiny_classifier(LABELS[::-1]), teachers=[teacher])
 
 
 # --- where they do not belong
@@ -180,7 +170,7 @@ def test_other_heads_refuse_them(tmp_path: Path, fields: dict[str, Any]) -> None
 
 def test_class_weights_do_not_go_with_them(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected no class_weights with mixup or teachers"):
-        _trainer(tmp_path, _model(class_weights=[1.0] * len(LABELS)), mixup=0.2)
+        _trainer(tmp_path, tiny_classifier(LABELS, class_weights=[1.0] * len(LABELS)), mixup=0.2)
 
 
 @pytest.mark.parametrize(

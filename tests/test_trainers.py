@@ -12,13 +12,12 @@ import factories
 import pytest
 import torch
 from torch import nn
-from training_factories import label_task, losses, tiny_arguments, tiny_rows, tiny_trainer
+from training_factories import label_task, losses, tiny_arguments, tiny_classifier, tiny_rows, tiny_trainer
 
 from modeling_sigma.jobs.atomic_files import lone_writer
 from modeling_sigma.metrics import recognition_scores, translation_scores, word_error_rates
 from modeling_sigma.metrics.trainer_metrics import decode_token_ids
 from modeling_sigma.model.frame_batch_norm_sigma import FrameBatchNorm
-from modeling_sigma.model.modeling_sigma_heads import SigmaForSequenceClassification
 from modeling_sigma.model.modeling_sigma_pretraining import SigmaForPreTraining
 from modeling_sigma.training.arguments import DataArguments, ModelArguments
 from modeling_sigma.training.data.clip_dataset import ClipDataset
@@ -41,17 +40,6 @@ def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
 LABELS = sorted({row["text"] for row in tiny_rows()})
 
 
-def _classifier(**fields: Any) -> Any:
-    text_config = factories.tiny_text_config(dropout_rate=0.0)
-    return factories.tiny_model(
-        SigmaForSequenceClassification,
-        text_config=text_config,
-        id2label=dict(enumerate(LABELS)),
-        label2id={name: number for number, name in enumerate(LABELS)},
-        **fields,
-    )
-
-
 # --- what a step is
 
 
@@ -63,7 +51,7 @@ def test_accumulation_is_exact(head: str, tmp_path: Path) -> None:
     for clips, accumulation in ((10, 1), (5, 2)):
         task, model = choose_task("slt"), None
         if head == "classification":
-            task, model = label_task("islr", head, LABELS), _classifier()
+            task, model = label_task("islr", head, LABELS), tiny_classifier(LABELS)
         trainer = tiny_trainer(
             tmp_path,
             task,
@@ -82,7 +70,7 @@ def test_accumulation_is_exact(head: str, tmp_path: Path) -> None:
 
 
 def test_loss_is_the_mean_over_clips(tmp_path: Path) -> None:
-    model = _classifier()
+    model = tiny_classifier(LABELS)
     trainer = tiny_trainer(
         tmp_path, label_task("islr", "classification", LABELS), rows=tiny_rows(7), model=model,
         augmentation=None, per_device_train_batch_size=4, gradient_accumulation_steps=2, max_steps=1,

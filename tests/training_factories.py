@@ -10,6 +10,7 @@ import datasets
 import factories
 
 from datasets_scripts.schema import encode_sample, features
+from modeling_sigma.model.modeling_sigma_heads import SigmaForSequenceClassification
 from modeling_sigma.registration import defined_class
 from modeling_sigma.training.data.clip_dataset import ClipDataset
 from modeling_sigma.training.task import Task, choose_task
@@ -60,6 +61,17 @@ def label_task(name: str, head: str, labels: Sequence[str]) -> Task:
     task = choose_task(name, head)
     task.set_labels(labels)
     return task
+
+
+def tiny_classifier(labels: Sequence[str], **fields: Any) -> Any:
+    """A tiny model with a label head, without dropout."""
+    return factories.tiny_model(
+        SigmaForSequenceClassification,
+        text_config=factories.tiny_text_config(dropout_rate=0.0),
+        id2label=dict(enumerate(labels)),
+        label2id={name: number for number, name in enumerate(labels)},
+        **fields,
+    )
 
 
 def tiny_trainer(

@@ -36,7 +36,7 @@ class SigmaLabelTrainer(SigmaTrainer):
         if not (model.training and args.softens_labels):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         clips = dict(inputs)
-        config = self.accelerator.unwrap_model(model).config
+        config = self.model.config
         targets = functional.one_hot(clips.pop("labels"), config.num_labels).float()
         if args.mixup:
             shares, partners = (drawn.to(targets.device) for drawn in draw_mixture(len(targets), args.mixup))
@@ -49,6 +49,6 @@ class SigmaLabelTrainer(SigmaTrainer):
         logits = outputs.logits.float()
         loss = functional.cross_entropy(logits, targets, label_smoothing=config.label_smoothing)
         if self.teachers:
-            loss = torch.lerp(loss, self.teachers.divergence(logits, clips), args.teacher_weight)
+            loss = torch.lerp(loss, self.teachers.cross_entropy(logits, clips), args.teacher_weight)
         loss = self.scale_loss(loss, outputs, len(targets))
         return (loss, outputs) if return_outputs else loss

@@ -42,11 +42,10 @@ class Teachers:
             self.models.append(model.to(device).eval().requires_grad_(False))
 
     def answer(self, clips: Mapping[str, Any]) -> torch.Tensor:
-        """The mean of their log-probabilities, normalised again: logits `(B, num_labels)`."""
+        """Logits `(B, num_labels)`, whose softmax is the normalised geometric mean of the teachers' probabilities."""
         with torch.no_grad():
-            scores = [functional.log_softmax(model(**clips).logits.float(), dim=-1) for model in self.models]
-            return torch.stack(scores).mean(dim=0)
+            return torch.stack([model(**clips).logits.float() for model in self.models]).mean(dim=0)
 
-    def divergence(self, logits: torch.Tensor, clips: Mapping[str, Any]) -> torch.Tensor:
+    def cross_entropy(self, logits: torch.Tensor, clips: Mapping[str, Any]) -> torch.Tensor:
         """Cross-entropy of `logits` `(B, num_labels)` against the teachers' mean answer to `clips`."""
         return functional.cross_entropy(logits, self.answer(clips).softmax(dim=-1))
